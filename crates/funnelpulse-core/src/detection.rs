@@ -1,0 +1,98 @@
+//! What a detector says about each row.
+
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2};
+
+/// A detector's verdict, one row per input row.
+///
+/// The **raw score** is on the detector's own scale; larger is more anomalous, NaN where the
+/// detector can't say (warming up, or all its input is missing). Raw scores of different detectors
+/// are made comparable by a [`Calibrator`](crate::Calibrator), nowhere else.
+///
+/// The optional parts have a row per input row and a column per column of the fitted detector.
+///
+/// ```
+/// use funnelpulse_core::Detection;
+/// use ndarray::array;
+///
+/// let detection = Detection::new(array![0.1, 3.2]).with_expected(array![[10.0], [11.0]]);
+/// assert_eq!(detection.len(), 2);
+/// assert!(detection.interval().is_none());
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Detection {
+    score: Array1<f64>,
+    expected: Option<Array2<f64>>,
+    interval: Option<(Array2<f64>, Array2<f64>)>,
+    contributions: Option<Array2<f64>>,
+}
+
+impl Detection {
+    /// A detection with raw scores only.
+    pub fn new(score: Array1<f64>) -> Self {
+        Self { score, expected: None, interval: None, contributions: None }
+    }
+
+    /// Adds the values that the model expected.
+    ///
+    /// # Panics
+    /// When there is not one row per score; so do the other two.
+    pub fn with_expected(mut self, expected: Array2<f64>) -> Self {
+        self.check(&expected);
+        self.expected = Some(expected);
+        self
+    }
+
+    /// Adds the lower and upper end of the range in which the model expected the values.
+    pub fn with_interval(mut self, lower: Array2<f64>, upper: Array2<f64>) -> Self {
+        self.check(&lower);
+        self.check(&upper);
+        self.interval = Some((lower, upper));
+        self
+    }
+
+    /// Adds how much each column contributed to the score (larger = more, 0 = not at all).
+    pub fn with_contributions(mut self, contributions: Array2<f64>) -> Self {
+        self.check(&contributions);
+        self.contributions = Some(contributions);
+        self
+    }
+
+    fn check(&self, part: &Array2<f64>) {
+        assert_eq!(part.nrows(), self.score.len(), "one row per score");
+    }
+
+    /// Number of rows.
+    pub fn len(&self) -> usize {
+        self.score.len()
+    }
+
+    /// Whether there are no rows.
+    pub fn is_empty(&self) -> bool {
+        self.score.is_empty()
+    }
+
+    /// The raw scores.
+    pub fn score(&self) -> ArrayView1<'_, f64> {
+        self.score.view()
+    }
+
+    /// The expected values, if the model has them.
+    pub fn expected(&self) -> Option<ArrayView2<'_, f64>> {
+        self.expected.as_ref().map(|part| part.view())
+    }
+
+    /// Lower and upper end of the expected range, if the model has one.
+    pub fn interval(&self) -> Option<(ArrayView2<'_, f64>, ArrayView2<'_, f64>)> {
+        self.interval.as_ref().map(|(lower, upper)| (lower.view(), upper.view()))
+    }
+
+    /// Contribution of each column to the score, if the model explains itself.
+    pub fn contributions(&self) -> Option<ArrayView2<'_, f64>> {
+        self.contributions.as_ref().map(|part| part.view())
+    }
+
+    /// The raw scores, owned.
+    pub fn into_score(self) -> Array1<f64> {
+        self.score
+    }
+}

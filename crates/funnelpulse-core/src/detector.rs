@@ -1,0 +1,129 @@
+//! The contract that every detector meets.
+//!
+//! Write [`Detector`] and [`FittedDetector`]; bound generic code by [`Detector`]; hold a mix of
+//! detectors as `Box<dyn DynDetector>`, which every [`Detector`] is.
+
+use std::{fmt::Debug, sync::Arc};
+
+use ndarray::Array1;
+
+use crate::{Detection, Error, FrameView, ModelError, model};
+
+/// Validated hyper-parameters of a detector: what is known before any data.
+///
+/// Fitting never changes the detector, and the same detector fitted to the same frames gives the
+/// same model on any number of threads.
+pub trait Detector: Debug + Send + Sync {
+    /// The trained model.
+    type Fitted: FittedDetector + 'static;
+    /// Why fitting failed.
+    type Error: std::error::Error + Send + Sync + 'static;
+
+    /// Stable name, the same as the [`FittedDetector::kind`] of its models.
+    fn kind(&self) -> &'static str;
+
+    /// Learns one series.
+    fn fit(&self, history: FrameView<'_>) -> Result<Self::Fitted, Self::Error>;
+
+    /// Learns one model from many series with the same columns. A detector for which that makes
+    /// no sense returns an error that says so.
+    fn fit_pooled(&self, histories: &[FrameView<'_>]) -> Result<Self::Fitted, Self::Error>;
+}
+
+/// A trained model: immutable while it scores, usable from many threads, serializable.
+pub trait FittedDetector: Debug + Send + Sync + erased_serde::Serialize {
+    /// Stable tag in the model envelope.
+    fn kind(&self) -> &'static str;
+
+    /// The columns that it was trained on.
+    fn columns(&self) -> &[Arc<str>];
+
+    /// Scores every row of `frame`. Columns are found by name: their order makes no difference,
+    /// additional ones are ignored, a missing one is an error.
+    fn detect(&self, frame: FrameView<'_>) -> Result<Detection, Error>;
+
+    /// Raw scores of the rows the model was trained on, each given by parts of the model that
+    /// did not see the row (out-of-bag trees, say), one array per training frame in the order of
+    /// training; NaN where every part saw it. `None`, the default, when the model has no such
+    /// parts: then a calibrator has to be fitted on a hold-out.
+    ///
+    /// `histories` must be the frames that the model was trained on.
+    fn out_of_sample_scores(&self, histories: &[FrameView<'_>]) -> Result<Option<Vec<Array1<f64>>>, Error> {
+        let _ = histories;
+        Ok(None)
+    }
+
+    /// The model as an [`OnlineDetector`], if it can learn row by row.
+    fn as_online(&mut self) -> Option<&mut dyn OnlineDetector> {
+        None
+    }
+
+    /// A copy.
+    fn clone_box(&self) -> Box<dyn FittedDetector>;
+}
+
+erased_serde::serialize_trait_object!(FittedDetector);
+
+impl Clone for Box<dyn FittedDetector> {
+    fn clone(&self) -> Self {
+        (**self).clone_box()
+    }
+}
+
+impl dyn FittedDetector {
+    /// The model as bytes that a [`Registry`](crate::Registry) reads back.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, ModelError> {
+        model::to_bytes(self)
+    }
+}
+
+/// A trained model that can go on learning from rows as they arrive.
+pub trait OnlineDetector: FittedDetector {
+    /// Learns from `rows`, which follow what it has learnt from so far.
+    fn update(&mut self, rows: FrameView<'_>) -> Result<(), Error>;
+
+    /// Whether updating gives the model that fitting to all rows at once would (up to rounding).
+    /// When not, the documentation of the model says what it gives instead.
+    fn update_equals_refit(&self) -> bool;
+
+    /// Scores `rows` as [`FittedDetector::detect`] does, then learns from them.
+    fn detect_next(&mut self, rows: FrameView<'_>) -> Result<Detection, Error> {
+        let detection = self.detect(rows)?;
+        self.update(rows)?;
+        Ok(detection)
+    }
+}
+
+/// [`Detector`] without its associated types: what an ensemble of many kinds holds.
+///
+/// Implemented for every [`Detector`]; don't implement it yourself.
+pub trait DynDetector: Debug + Send + Sync {
+    /// [`Detector::kind`].
+    fn kind(&self) -> &'static str;
+
+    /// [`Detector::fit`].
+    fn fit_dyn(&self, history: FrameView<'_>) -> Result<Box<dyn FittedDetector>, Error>;
+
+    /// [`Detector::fit_pooled`].
+    fn fit_pooled_dyn(&self, histories: &[FrameView<'_>]) -> Result<Box<dyn FittedDetector>, Error>;
+}
+
+impl<D: Detector> DynDetector for D {
+    fn kind(&self) -> &'static str {
+        Detector::kind(self)
+    }
+
+    fn fit_dyn(&self, history: FrameView<'_>) -> Result<Box<dyn FittedDetector>, Error> {
+        match self.fit(history) {
+            Ok(model) => Ok(Box::new(model)),
+            Err(error) => Err(Error::detector(Detector::kind(self), error)),
+        }
+    }
+
+    fn fit_pooled_dyn(&self, histories: &[FrameView<'_>]) -> Result<Box<dyn FittedDetector>, Error> {
+        match self.fit_pooled(histories) {
+            Ok(model) => Ok(Box::new(model)),
+            Err(error) => Err(Error::detector(Detector::kind(self), error)),
+        }
+    }
+}

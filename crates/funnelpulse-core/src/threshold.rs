@@ -1,0 +1,74 @@
+//! Where a score becomes an alarm.
+
+use serde::{Deserialize, Serialize};
+
+/// A limit on scores: rows **above** it are flagged. Independent of calibration; works on raw and
+/// on calibrated scores.
+///
+/// ```
+/// use funnelpulse_core::Threshold;
+///
+/// let scores = [0.1, 0.4, 0.2, 0.3, 9.0];
+/// let threshold = Threshold::from_contamination(&scores, 0.2).unwrap();
+/// assert!(threshold.flags(9.0) && !threshold.flags(0.4));
+/// assert!(!threshold.flags(f64::NAN));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Threshold(f64);
+
+impl Threshold {
+    /// A fixed limit.
+    pub const fn new(limit: f64) -> Self {
+        Self(limit)
+    }
+
+    /// The limit that flags at most a share `contamination` (0 to 0.5) of `scores`; ties at the
+    /// limit are not flagged. NaN scores don't count. `None` without any score, or for a share
+    /// outside the range.
+    pub fn from_contamination(scores: &[f64], contamination: f64) -> Option<Self> {
+        if !(0.0..=0.5).contains(&contamination) {
+            return None;
+        }
+        let mut sorted: Vec<f64> = scores.iter().copied().filter(|s| !s.is_nan()).collect();
+        sorted.sort_unstable_by(f64::total_cmp);
+        let flagged = (contamination * sorted.len() as f64).floor() as usize;
+        sorted.len().checked_sub(flagged + 1).map(|index| Self(sorted[index]))
+    }
+
+    /// The limit.
+    pub const fn limit(self) -> f64 {
+        self.0
+    }
+
+    /// Whether `score` is above the limit; NaN is not.
+    pub fn flags(self, score: f64) -> bool {
+        score > self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn never_flags_more_than_asked(
+            scores in prop::collection::vec(-5i32..5, 1..60),
+            contamination in 0.0..=0.5f64,
+        ) {
+            let scores: Vec<f64> = scores.into_iter().map(f64::from).collect();
+            let threshold = Threshold::from_contamination(&scores, contamination).unwrap();
+            let flagged = scores.iter().filter(|&&s| threshold.flags(s)).count();
+            prop_assert!(flagged as f64 <= contamination * scores.len() as f64);
+        }
+    }
+
+    #[test]
+    fn needs_scores_and_a_share() {
+        assert_eq!(Threshold::from_contamination(&[f64::NAN], 0.1), None);
+        assert_eq!(Threshold::from_contamination(&[1.0], 0.7), None);
+    }
+}

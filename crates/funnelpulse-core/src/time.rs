@@ -1,0 +1,119 @@
+//! Points in time.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::FrameError;
+
+/// A point in time: microseconds since 1970-01-01T00:00:00Z.
+///
+/// Eight bytes, totally ordered, the resolution of Arrow's and Spark's timestamps.
+///
+/// ```
+/// use funnelpulse_core::Timestamp;
+///
+/// let t = Timestamp::from_seconds(1_569_888_000);
+/// assert_eq!(t.to_string(), "2019-10-01T00:00:00Z");
+/// assert_eq!(t.floor_to(Timestamp::HOUR), t);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Timestamp(i64);
+
+impl Timestamp {
+    /// Microseconds in a second.
+    pub const SECOND: i64 = 1_000_000;
+    /// Microseconds in an hour.
+    pub const HOUR: i64 = 3_600 * Self::SECOND;
+    /// Microseconds in a day.
+    pub const DAY: i64 = 24 * Self::HOUR;
+
+    /// From microseconds since the Unix epoch.
+    pub const fn from_micros(micros: i64) -> Self {
+        Self(micros)
+    }
+
+    /// From seconds since the Unix epoch, saturating at the ends of the range.
+    pub const fn from_seconds(seconds: i64) -> Self {
+        Self(seconds.saturating_mul(Self::SECOND))
+    }
+
+    /// Microseconds since the Unix epoch.
+    pub const fn as_micros(self) -> i64 {
+        self.0
+    }
+
+    /// The start of the window of `width` microseconds that holds this point; windows are aligned
+    /// to the epoch, so hours and days (UTC) start where a clock says they do.
+    ///
+    /// `width` below one counts as one.
+    pub const fn floor_to(self, width: i64) -> Self {
+        let width = if width < 1 { 1 } else { width };
+        Self(self.0.saturating_sub(self.0.rem_euclid(width)))
+    }
+
+    /// This point moved by `micros` microseconds, saturating at the ends of the range.
+    pub const fn offset(self, micros: i64) -> Self {
+        Self(self.0.saturating_add(micros))
+    }
+}
+
+/// RFC 3339 in UTC; outside the years -9999 to 9999 the bare number of microseconds.
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match jiff::Timestamp::from_microsecond(self.0) {
+            Ok(t) => fmt::Display::fmt(&t, f),
+            Err(_) => write!(f, "{} us", self.0),
+        }
+    }
+}
+
+/// Reads a date or a date and time in any of the forms found in tables and logs:
+/// `2019-10-01`, `2019-10-01 00:00:05`, `2019-10-01T00:00:05.5+02:00`, `2019-10-01 00:00:00 UTC`.
+/// Without an offset the time is UTC.
+///
+/// ```
+/// use funnelpulse_core::parse_timestamp;
+///
+/// assert_eq!(parse_timestamp("2019-10-01 02:00:00 UTC")?, parse_timestamp("2019-10-01T04:00:00+02:00")?);
+/// # Ok::<(), funnelpulse_core::FrameError>(())
+/// ```
+pub fn parse_timestamp(text: &str) -> Result<Timestamp, FrameError> {
+    let trimmed = text.trim();
+    let bare = trimmed.strip_suffix("UTC").map_or(trimmed, str::trim_end);
+    let parsed = bare.parse::<jiff::Timestamp>().or_else(|_| {
+        bare.parse::<jiff::civil::DateTime>()
+            .and_then(|local| local.to_zoned(jiff::tz::TimeZone::UTC))
+            .map(|zoned| zoned.timestamp())
+    });
+    parsed
+        .map(|t| Timestamp::from_micros(t.as_microsecond()))
+        .map_err(|_| FrameError::Timestamp { text: text.to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_it_writes() {
+        for micros in [0, -1, 1_569_888_000_123_456, -62_135_596_800_000_000] {
+            let t = Timestamp::from_micros(micros);
+            assert_eq!(parse_timestamp(&t.to_string()).unwrap(), t);
+        }
+    }
+
+    #[test]
+    fn refuses_what_is_not_a_time() {
+        for text in ["", "yesterday", "2019-13-01", "2019-10-01 25:00", "NaN"] {
+            assert!(matches!(parse_timestamp(text), Err(FrameError::Timestamp { .. })), "{text}");
+        }
+    }
+
+    #[test]
+    fn floors_before_the_epoch_too() {
+        assert_eq!(Timestamp::from_micros(-1).floor_to(Timestamp::HOUR), Timestamp::from_micros(-Timestamp::HOUR));
+        assert_eq!(Timestamp::from_micros(i64::MIN).floor_to(Timestamp::HOUR).as_micros(), i64::MIN);
+    }
+}
