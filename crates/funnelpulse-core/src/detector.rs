@@ -7,7 +7,7 @@ use std::{fmt::Debug, sync::Arc};
 
 use ndarray::Array1;
 
-use crate::{Detection, Error, FrameView, ModelError, model};
+use crate::{Detection, Error, FrameView};
 
 /// Validated hyper-parameters of a detector: what is known before any data.
 ///
@@ -67,13 +67,6 @@ erased_serde::serialize_trait_object!(FittedDetector);
 impl Clone for Box<dyn FittedDetector> {
     fn clone(&self) -> Self {
         (**self).clone_box()
-    }
-}
-
-impl dyn FittedDetector {
-    /// The model as bytes that a [`Registry`](crate::Registry) reads back.
-    pub fn to_bytes(&self) -> Result<Vec<u8>, ModelError> {
-        model::to_bytes(self)
     }
 }
 
