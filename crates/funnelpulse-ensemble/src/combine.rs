@@ -1,0 +1,264 @@
+//! Weights, votes and the verdict.
+
+use std::collections::BTreeMap;
+
+use funnelpulse_core::Timestamp;
+use ndarray::Array1;
+use serde::{Deserialize, Serialize};
+
+use crate::{AdaptiveConfig, AdaptiveThreshold, EnsembleError, Severity, SeverityLevels, error::check};
+
+/// How the detectors decide together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Voting {
+    /// The weighted mean of the scores decides.
+    #[default]
+    Weighted,
+    /// More than half of the detectors that have a score must flag the row.
+    Majority,
+}
+
+/// Settings of an [`Ensemble`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct EnsembleConfig {
+    /// Weight of each detector by name, 0 or more. Only the proportions count, and only among the
+    /// detectors that have a score for the row.
+    pub weights: BTreeMap<String, f64>,
+    /// How the detectors decide together.
+    pub voting: Voting,
+    /// Combined score from which a row is an anomaly, and single score from which a detector
+    /// counts as flagging it, 0 to 1.
+    pub threshold: f64,
+    /// Detectors that must flag a row for it to be an anomaly; never more than there are.
+    pub min_agreement: usize,
+    /// The threshold's adaptation to recent scores.
+    pub adaptive: AdaptiveConfig,
+    /// Where the severities start.
+    pub severity: SeverityLevels,
+}
+
+impl Default for EnsembleConfig {
+    fn default() -> Self {
+        let weights =
+            [("lstm-ae", 0.30), ("seasonal", 0.30), ("iforest", 0.25), ("changepoint", 0.15), ("zscore", 0.30)];
+        Self {
+            weights: weights.map(|(name, weight)| (name.to_owned(), weight)).into(),
+            voting: Voting::default(),
+            threshold: 0.5,
+            min_agreement: 1,
+            adaptive: AdaptiveConfig::default(),
+            severity: SeverityLevels::default(),
+        }
+    }
+}
+
+/// One detector's calibrated scores, NaN where it has none.
+#[derive(Clone, Debug)]
+pub struct Vote {
+    detector: String,
+    scores: Array1<f64>,
+}
+
+impl Vote {
+    /// The scores of `detector`, one per row, calibrated to `[0, 1]`.
+    pub fn new(detector: impl Into<String>, scores: Array1<f64>) -> Self {
+        Self { detector: detector.into(), scores }
+    }
+}
+
+/// What the ensemble says of one row.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Verdict {
+    /// Weighted mean of the scores of the detectors that have one; NaN when none has.
+    pub score: f64,
+    /// Share of the weight of those detectors that agrees with the verdict, 0 to 1; NaN when
+    /// none has a score.
+    pub confidence: f64,
+    /// Number of detectors that flag the row.
+    pub n_models_flagged: usize,
+    /// Number of detectors that have a score.
+    pub n_models: usize,
+    /// The limit that the score was held against.
+    pub threshold: f64,
+    /// The decision.
+    pub is_anomaly: bool,
+    /// The severity of an anomaly; `None` for a row that is none.
+    pub severity: Option<Severity>,
+}
+
+/// Combines calibrated scores of any detectors into verdicts. See the crate's front page for an
+/// example.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ensemble {
+    config: EnsembleConfig,
+}
+
+impl Ensemble {
+    /// Checks the settings.
+    pub fn new(config: EnsembleConfig) -> Result<Self, EnsembleError> {
+        check("threshold", config.threshold, 0.0..=1.0, "0 to 1")?;
+        for (name, weight) in &config.weights {
+            check(format!("weights.{name}"), *weight, 0.0..=f64::MAX, "0 or more, finite")?;
+        }
+        config.adaptive.validate()?;
+        config.severity.validate()?;
+        Ok(Self { config })
+    }
+
+    /// The settings.
+    pub fn config(&self) -> &EnsembleConfig {
+        &self.config
+    }
+
+    /// One verdict per row of one series. `time` is the time of the rows, rising.
+    ///
+    /// A row where no detector has a score gets NaN and is no anomaly. A detector whose weight is
+    /// zero is counted among the flagging ones but does not move the score.
+    pub fn combine(&self, time: &[Timestamp], votes: &[Vote]) -> Result<Vec<Verdict>, EnsembleError> {
+        let weights = votes.iter().map(|vote| self.weight_of(vote, time.len())).collect::<Result<Vec<_>, _>>()?;
+        let mut threshold = AdaptiveThreshold::new(self.config.threshold, &self.config.adaptive);
+        let verdict = |(row, &time): (usize, &Timestamp)| {
+            let ballots: Vec<(f64, f64)> = votes
+                .iter()
+                .zip(&weights)
+                .map(|(vote, &weight)| (vote.scores[row], weight))
+                .filter(|(score, _)| !score.is_nan())
+                .collect();
+            self.decide(time, &ballots, &mut threshold)
+        };
+        Ok(time.iter().enumerate().map(verdict).collect())
+    }
+
+    fn weight_of(&self, vote: &Vote, rows: usize) -> Result<f64, EnsembleError> {
+        if vote.scores.len() != rows {
+            return Err(EnsembleError::Length { detector: vote.detector.clone(), scores: vote.scores.len(), rows });
+        }
+        self.config.weights.get(&vote.detector).copied().ok_or_else(|| EnsembleError::UnknownDetector {
+            detector: vote.detector.clone(),
+            known: self.config.weights.keys().cloned().collect::<Vec<_>>().join(", "),
+        })
+    }
+
+    fn decide(&self, time: Timestamp, ballots: &[(f64, f64)], threshold: &mut AdaptiveThreshold) -> Verdict {
+        let total: f64 = ballots.iter().map(|(_, weight)| weight).sum();
+        // All weights zero: everyone counts the same rather than nobody.
+        let share = |weight: f64| if total > 0.0 { weight / total } else { 1.0 / ballots.len() as f64 };
+        let score = match ballots {
+            [] => f64::NAN,
+            _ => ballots.iter().map(|&(score, weight)| score * share(weight)).sum(),
+        };
+        let flags = |score: f64| score >= self.config.threshold;
+        let n_models_flagged = ballots.iter().filter(|(score, _)| flags(*score)).count();
+        let n_models = ballots.len();
+        let limit = threshold.limit();
+        let over_limit = threshold.judge(time, score);
+        let decided = match self.config.voting {
+            Voting::Weighted => over_limit,
+            Voting::Majority => 2 * n_models_flagged > n_models,
+        };
+        let is_anomaly = n_models > 0 && decided && n_models_flagged >= self.config.min_agreement.min(n_models);
+        let agreeing = ballots.iter().filter(|(score, _)| flags(*score) == is_anomaly);
+        let confidence = if n_models == 0 { f64::NAN } else { agreeing.map(|&(_, weight)| share(weight)).sum() };
+        // An anomaly by majority may score below the lowest level: it is of low severity then.
+        let severity = is_anomaly.then(|| self.config.severity.of(score).unwrap_or(Severity::Low));
+        Verdict { score, confidence, n_models_flagged, n_models, threshold: limit, is_anomaly, severity }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::array;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn hours(n: i64) -> Vec<Timestamp> {
+        (0..n).map(|h| Timestamp::from_seconds(h * 3600)).collect()
+    }
+
+    fn ensemble(change: impl FnOnce(&mut EnsembleConfig)) -> Ensemble {
+        let mut config = EnsembleConfig::default();
+        change(&mut config);
+        Ensemble::new(config).unwrap()
+    }
+
+    #[test]
+    fn the_original_weights_combine_as_documented() {
+        let votes = [
+            Vote::new("lstm-ae", array![0.8]),
+            Vote::new("seasonal", array![0.6]),
+            Vote::new("iforest", array![0.4]),
+            Vote::new("changepoint", array![0.0]),
+        ];
+        let verdict = ensemble(|_| ()).combine(&hours(1), &votes).unwrap()[0];
+        assert!((verdict.score - (0.30 * 0.8 + 0.30 * 0.6 + 0.25 * 0.4)).abs() < 1e-15);
+        assert!(verdict.is_anomaly);
+        assert_eq!(verdict.n_models_flagged, 2);
+        assert!((verdict.confidence - 0.6).abs() < 1e-15);
+    }
+
+    #[test]
+    fn absent_detectors_leave_their_weight_to_the_others() {
+        let votes = [Vote::new("lstm-ae", array![f64::NAN]), Vote::new("iforest", array![0.8])];
+        let verdict = ensemble(|_| ()).combine(&hours(1), &votes).unwrap()[0];
+        assert_eq!((verdict.score, verdict.n_models, verdict.confidence), (0.8, 1, 1.0));
+        let nobody = ensemble(|_| ()).combine(&hours(1), &[]).unwrap()[0];
+        assert!(nobody.score.is_nan() && nobody.confidence.is_nan() && !nobody.is_anomaly);
+    }
+
+    #[test]
+    fn majority_and_agreement_hold_back_a_lone_voice() {
+        let votes = [
+            Vote::new("lstm-ae", array![1.0]),
+            Vote::new("seasonal", array![0.45]),
+            Vote::new("iforest", array![0.45]),
+        ];
+        let anomaly = |e: Ensemble| e.combine(&hours(1), &votes).unwrap()[0].is_anomaly;
+        assert!(anomaly(ensemble(|_| ())));
+        assert!(!anomaly(ensemble(|c| c.voting = Voting::Majority)));
+        assert!(!anomaly(ensemble(|c| c.min_agreement = 2)));
+    }
+
+    #[test]
+    fn one_detector_can_satisfy_any_agreement() {
+        let votes = [Vote::new("iforest", array![0.9])];
+        assert!(ensemble(|c| c.min_agreement = 3).combine(&hours(1), &votes).unwrap()[0].is_anomaly);
+    }
+
+    #[test]
+    fn bad_settings_and_votes_are_refused() {
+        let refuse = |config| Ensemble::new(config).unwrap_err().to_string();
+        let weights = [("iforest".to_owned(), -1.0)].into();
+        let error = refuse(EnsembleConfig { weights, ..Default::default() });
+        assert_eq!(error, "weights.iforest = -1 is out of range (0 or more, finite)");
+        let severity = SeverityLevels { medium: 0.4, ..Default::default() };
+        let error = refuse(EnsembleConfig { severity, ..Default::default() });
+        assert!(error.starts_with("severity.medium = 0.4"), "{error}");
+        let nan = refuse(EnsembleConfig { threshold: f64::NAN, ..Default::default() });
+        assert!(nan.starts_with("threshold = NaN"), "{nan}");
+
+        let unknown = ensemble(|_| ()).combine(&hours(1), &[Vote::new("prophet", array![0.1])]).unwrap_err();
+        assert!(unknown.to_string().contains("`prophet`"), "{unknown}");
+        let short = ensemble(|_| ()).combine(&hours(2), &[Vote::new("iforest", array![0.1])]).unwrap_err();
+        assert!(matches!(short, EnsembleError::Length { scores: 1, rows: 2, .. }));
+    }
+
+    proptest! {
+        #[test]
+        fn the_score_lies_between_its_parts(
+            a in 0.0..=1.0f64,
+            b in 0.0..=1.0f64,
+            weight in 0.0..10.0f64,
+        ) {
+            let weights = [("a".to_owned(), weight), ("b".to_owned(), 1.0)].into();
+            let ensemble = Ensemble::new(EnsembleConfig { weights, ..Default::default() }).unwrap();
+            let votes = [Vote::new("a", array![a]), Vote::new("b", array![b])];
+            let verdict = ensemble.combine(&hours(1), &votes).unwrap()[0];
+            prop_assert!(verdict.score >= a.min(b) - 1e-12 && verdict.score <= a.max(b) + 1e-12);
+            prop_assert!((0.0..=1.0 + 1e-12).contains(&verdict.confidence));
+            prop_assert_eq!(verdict.severity.is_some(), verdict.is_anomaly);
+        }
+    }
+}

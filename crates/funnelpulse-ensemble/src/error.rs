@@ -1,0 +1,45 @@
+//! What can be wrong with an ensemble.
+
+/// Why an ensemble could not be set up or could not combine.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EnsembleError {
+    /// A setting is out of range.
+    #[error("{name} = {value} is out of range ({allowed})")]
+    Config {
+        /// The field.
+        name: String,
+        /// Its value.
+        value: f64,
+        /// What is allowed.
+        allowed: &'static str,
+    },
+    /// A detector without a weight.
+    #[error("no weight for detector `{detector}` (there are: {known})")]
+    UnknownDetector {
+        /// The detector.
+        detector: String,
+        /// Detectors with a weight, comma separated.
+        known: String,
+    },
+    /// A detector gave another number of scores than there are rows.
+    #[error("detector `{detector}` gave {scores} scores for {rows} rows")]
+    Length {
+        /// The detector.
+        detector: String,
+        /// Number of scores.
+        scores: usize,
+        /// Number of rows.
+        rows: usize,
+    },
+}
+
+/// Refuses `value` unless it is in `range`.
+pub(crate) fn check(
+    name: impl Into<String>,
+    value: f64,
+    range: std::ops::RangeInclusive<f64>,
+    allowed: &'static str,
+) -> Result<(), EnsembleError> {
+    if range.contains(&value) { Ok(()) } else { Err(EnsembleError::Config { name: name.into(), value, allowed }) }
+}

@@ -1,0 +1,13 @@
+#![doc = include_str!("../README.md")]
+
+mod adaptive;
+mod combine;
+mod error;
+mod severity;
+mod zscore;
+
+pub use adaptive::{AdaptiveConfig, AdaptiveThreshold};
+pub use combine::{Ensemble, EnsembleConfig, Verdict, Vote, Voting};
+pub use error::EnsembleError;
+pub use severity::{AnomalyType, Severity, SeverityLevels};
+pub use zscore::{Season, ZScore, ZScoreConfig, ZScoreModel};
