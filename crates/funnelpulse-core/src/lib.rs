@@ -10,6 +10,7 @@ mod model;
 mod panel;
 mod threshold;
 mod time;
+mod verdict;
 
 pub use calibrator::{Calibrator, ScoreSketch};
 pub use detection::Detection;
@@ -21,3 +22,4 @@ pub use model::{FORMAT_VERSION, ModelInfo, PersistentModel, Registry, inspect, r
 pub use panel::{Panel, SeriesKey};
 pub use threshold::Threshold;
 pub use time::{Timestamp, parse_timestamp};
+pub use verdict::{AnomalyType, Severity};

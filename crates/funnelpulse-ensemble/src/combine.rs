@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use funnelpulse_core::Timestamp;
+use funnelpulse_core::{Severity, Timestamp};
 use ndarray::Array1;
 use serde::{Deserialize, Serialize};
 
-use crate::{AdaptiveConfig, AdaptiveThreshold, EnsembleError, Severity, SeverityLevels, error::check};
+use crate::{AdaptiveConfig, AdaptiveThreshold, EnsembleError, SeverityLevels, error::check};
 
 /// How the detectors decide together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]

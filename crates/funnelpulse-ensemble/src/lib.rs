@@ -9,5 +9,5 @@ mod zscore;
 pub use adaptive::{AdaptiveConfig, AdaptiveThreshold};
 pub use combine::{Ensemble, EnsembleConfig, Verdict, Vote, Voting};
 pub use error::EnsembleError;
-pub use severity::{AnomalyType, Severity, SeverityLevels};
+pub use severity::SeverityLevels;
 pub use zscore::{Season, ZScore, ZScoreConfig, ZScoreModel};

@@ -1,0 +1,184 @@
+//! What to tell whom, and how loudly.
+
+use std::fmt;
+
+use funnelpulse_core::{AnomalyType, SeriesKey, Severity, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::{Factor, Impact, short};
+
+/// Settings of alerts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct AlertConfig {
+    /// An hour whose revenue is off by at least this much, in the currency of the data, is raised
+    /// one priority.
+    pub urgent_revenue: f64,
+    /// Contributing metrics named in an alert, 1 to 100.
+    pub max_factors: usize,
+}
+
+impl Default for AlertConfig {
+    fn default() -> Self {
+        Self { urgent_revenue: 100.0, max_factors: 3 }
+    }
+}
+
+/// A setting that makes no sense.
+#[derive(Debug, thiserror::Error, PartialEq)]
+#[error("{name} = {value} is out of range ({allowed})")]
+#[non_exhaustive]
+pub struct AlertError {
+    /// The field.
+    pub name: &'static str,
+    /// Its value.
+    pub value: f64,
+    /// What is allowed.
+    pub allowed: &'static str,
+}
+
+impl AlertConfig {
+    /// Checks every field.
+    pub fn validate(&self) -> Result<(), AlertError> {
+        if self.urgent_revenue.is_nan() || self.urgent_revenue < 0.0 {
+            return Err(AlertError { name: "urgent_revenue", value: self.urgent_revenue, allowed: "0 or more" });
+        }
+        if !(1..=100).contains(&self.max_factors) {
+            return Err(AlertError { name: "max_factors", value: self.max_factors as f64, allowed: "1 to 100" });
+        }
+        Ok(())
+    }
+}
+
+/// How soon somebody should look; [`P1`](Priority::P1) is now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Priority {
+    /// Now.
+    P1,
+    /// Within the hour.
+    P2,
+    /// Today.
+    P3,
+    /// When there is time.
+    P4,
+}
+
+impl Priority {
+    /// The priority of a severity, raised one step when revenue is off by `urgent_revenue` or more.
+    pub fn of(severity: Severity, impact: Impact, config: &AlertConfig) -> Self {
+        let urgent = impact.revenue.is_some_and(|r| r.abs() >= config.urgent_revenue);
+        match (severity, urgent) {
+            (Severity::Critical, _) | (Severity::High, true) => Self::P1,
+            (Severity::High, false) | (Severity::Medium, true) => Self::P2,
+            (Severity::Medium, false) | (Severity::Low, true) => Self::P3,
+            (Severity::Low, false) => Self::P4,
+        }
+    }
+}
+
+impl fmt::Display for Priority {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::P1 => "P1",
+            Self::P2 => "P2",
+            Self::P3 => "P3",
+            Self::P4 => "P4",
+        })
+    }
+}
+
+/// One anomaly, told to a person.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Alert {
+    /// Names the series and the hour: the same anomaly found twice has the same id.
+    pub id: String,
+    /// How soon somebody should look.
+    pub priority: Priority,
+    /// The series.
+    pub series: SeriesKey,
+    /// Start of the hour, RFC 3339 in UTC.
+    pub time: String,
+    /// How bad.
+    pub severity: Severity,
+    /// Of what kind.
+    #[serde(rename = "type")]
+    pub anomaly_type: AnomalyType,
+    /// One line.
+    pub title: String,
+    /// What happened and what it costs, in a sentence or two.
+    pub message: String,
+    /// What it gained or lost.
+    pub impact: Impact,
+}
+
+impl Alert {
+    /// Words an alert.
+    pub fn new(
+        config: &AlertConfig,
+        series: SeriesKey,
+        time: Timestamp,
+        severity: Severity,
+        anomaly_type: AnomalyType,
+        impact: Impact,
+        factors: &[Factor],
+    ) -> Self {
+        let priority = Priority::of(severity, impact, config);
+        let named: Vec<String> = factors.iter().take(config.max_factors).map(Factor::to_string).collect();
+        let mut message = match named.len() {
+            0 => "No single metric stands out; their combination does.".to_owned(),
+            _ => format!("{}.", named.join(", ")),
+        };
+        if let Some(revenue) = impact.revenue {
+            let side = if revenue < 0.0 { "below" } else { "above" };
+            message = format!("{message} Revenue is {} {side} what was expected.", short(revenue.abs()));
+        }
+        Self {
+            id: format!("{series}@{time}"),
+            title: format!("{priority} {severity} {anomaly_type} in {series} at {time}"),
+            time: time.to_string(),
+            message,
+            priority,
+            series,
+            severity,
+            anomaly_type,
+            impact,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn money_raises_the_priority_by_one() {
+        let config = AlertConfig::default();
+        let impact = |revenue| Impact { revenue: Some(revenue), lost_conversions: None };
+        assert_eq!(Priority::of(Severity::Medium, impact(-99.0), &config), Priority::P3);
+        assert_eq!(Priority::of(Severity::Medium, impact(-100.0), &config), Priority::P2);
+        assert_eq!(Priority::of(Severity::Critical, Impact::default(), &config), Priority::P1);
+        assert_eq!(Priority::of(Severity::Low, Impact::default(), &config), Priority::P4);
+    }
+
+    #[test]
+    fn alerts_are_json_with_a_stable_id() {
+        let alert = |severity| {
+            let time = Timestamp::from_seconds(0);
+            let config = AlertConfig::default();
+            Alert::new(&config, "a".into(), time, severity, AnomalyType::Spike, Impact::default(), &[])
+        };
+        assert_eq!(alert(Severity::Low).id, alert(Severity::Critical).id);
+        let json = serde_json::to_value(alert(Severity::Low)).unwrap();
+        assert_eq!(json["id"], "a@1970-01-01T00:00:00Z");
+        assert_eq!(json["type"], "spike");
+        assert_eq!(json["priority"], "P4");
+        assert_eq!(json["impact"]["revenue"], serde_json::Value::Null);
+    }
+
+    #[test]
+    fn settings_are_checked() {
+        let error = AlertConfig { max_factors: 0, ..Default::default() }.validate().unwrap_err();
+        assert_eq!(error.to_string(), "max_factors = 0 is out of range (1 to 100)");
+        assert!(AlertConfig { urgent_revenue: f64::NAN, ..Default::default() }.validate().is_err());
+    }
+}

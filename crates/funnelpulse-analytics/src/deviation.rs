@@ -1,0 +1,44 @@
+//! One metric against its expectation.
+
+use std::sync::Arc;
+
+/// One metric of one row against what was expected of it.
+///
+/// ```
+/// use funnelpulse_analytics::Deviation;
+///
+/// let deviation = Deviation::new("conversion_rate", 0.05, 0.20, -4.0);
+/// assert_eq!(deviation.percentage(), Some(-75.0));
+/// assert_eq!(Deviation::new("purchases", 3.0, 0.0, 9.0).percentage(), None);
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Deviation {
+    /// The metric.
+    pub metric: Arc<str>,
+    /// What was observed, NaN when missing.
+    pub observed: f64,
+    /// What was expected, NaN when unknown.
+    pub expected: f64,
+    /// Standard deviations from the expected to the observed value, signed; NaN when unknown.
+    pub z: f64,
+}
+
+impl Deviation {
+    /// A deviation of `z` standard deviations.
+    pub fn new(metric: impl Into<Arc<str>>, observed: f64, expected: f64, z: f64) -> Self {
+        Self { metric: metric.into(), observed, expected, z }
+    }
+
+    /// `100 * (observed - expected) / |expected|`; `None` where either is missing or nothing was
+    /// expected.
+    pub fn percentage(&self) -> Option<f64> {
+        let percentage = 100.0 * (self.observed - self.expected) / self.expected.abs();
+        percentage.is_finite().then_some(percentage)
+    }
+
+    /// `observed - expected`; `None` where either is missing.
+    pub fn difference(&self) -> Option<f64> {
+        let difference = self.observed - self.expected;
+        difference.is_finite().then_some(difference)
+    }
+}

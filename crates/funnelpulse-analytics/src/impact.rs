@@ -1,0 +1,65 @@
+//! What an hour cost.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Deviation;
+
+/// Which metrics carry the money.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ImpactConfig {
+    /// The metric that counts conversions.
+    pub conversions: String,
+    /// The metric that adds up revenue.
+    pub revenue: String,
+}
+
+impl Default for ImpactConfig {
+    fn default() -> Self {
+        Self { conversions: "purchases".into(), revenue: "revenue".into() }
+    }
+}
+
+/// What an anomalous row gained or lost against its expectation.
+///
+/// The reference is what the hour should have brought, not what it brought: a full outage with
+/// zero purchases at zero revenue loses everything that was expected.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Impact {
+    /// Revenue above (positive) or below (negative) the expectation, in the currency of the data.
+    /// `None` when the table has no revenue or nothing was expected of it.
+    pub revenue: Option<f64>,
+    /// Conversions below (positive) or above (negative) the expectation.
+    pub lost_conversions: Option<f64>,
+}
+
+impl Impact {
+    /// The impact of a row whose metrics are `deviations`.
+    pub fn assess(config: &ImpactConfig, deviations: &[Deviation]) -> Self {
+        let difference = |name: &str| deviations.iter().find(|d| &*d.metric == name).and_then(Deviation::difference);
+        Self {
+            revenue: difference(&config.revenue),
+            // Subtracting from zero keeps an exact hit from becoming minus zero.
+            lost_conversions: difference(&config.conversions).map(|d| 0.0 - d),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_without_money_have_no_impact() {
+        let row = [Deviation::new("requests", 3.0, 30.0, -5.0)];
+        assert_eq!(Impact::assess(&ImpactConfig::default(), &row), Impact::default());
+        let config = ImpactConfig { conversions: "requests".into(), ..Default::default() };
+        assert_eq!(Impact::assess(&config, &row).lost_conversions, Some(27.0));
+    }
+
+    #[test]
+    fn a_missing_hour_is_not_a_loss() {
+        let row = [Deviation::new("revenue", f64::NAN, 30.0, f64::NAN)];
+        assert_eq!(Impact::assess(&ImpactConfig::default(), &row).revenue, None);
+    }
+}

@@ -1,0 +1,100 @@
+//! The words for what was found: how bad, and of what kind.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// How bad an anomaly is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// Worth a line in a report.
+    Low,
+    /// Worth a look today.
+    Medium,
+    /// Worth a look now.
+    High,
+    /// Worth waking somebody.
+    Critical,
+}
+
+impl Severity {
+    /// All levels, mildest first.
+    pub const ALL: [Self; 4] = [Self::Low, Self::Medium, Self::High, Self::Critical];
+
+    /// The name as it stands in tables.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+            Self::Critical => "critical",
+        }
+    }
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// What an anomaly looks like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AnomalyType {
+    /// Well below what was expected.
+    Drop,
+    /// Well above what was expected.
+    Spike,
+    /// The level changed and stayed.
+    Changepoint,
+    /// The single values are ordinary, their combination or order is not.
+    Pattern,
+}
+
+impl AnomalyType {
+    /// All types.
+    pub const ALL: [Self; 4] = [Self::Drop, Self::Spike, Self::Changepoint, Self::Pattern];
+
+    /// The type of an anomaly from how many standard deviations the value lies from what was
+    /// expected (NaN when nothing was), and whether a changepoint detector raised it.
+    ///
+    /// Changepoints come first: a level shift is a drop or a spike only in its first hour.
+    /// Less than two standard deviations off is a pattern.
+    ///
+    /// ```
+    /// use funnelpulse_core::AnomalyType;
+    ///
+    /// assert_eq!(AnomalyType::classify(-6.0, false), AnomalyType::Drop);
+    /// assert_eq!(AnomalyType::classify(0.3, false), AnomalyType::Pattern);
+    /// assert_eq!(AnomalyType::classify(9.0, true), AnomalyType::Changepoint);
+    /// ```
+    pub fn classify(deviation: f64, changepoint: bool) -> Self {
+        if changepoint {
+            Self::Changepoint
+        } else if deviation <= -2.0 {
+            Self::Drop
+        } else if deviation >= 2.0 {
+            Self::Spike
+        } else {
+            Self::Pattern
+        }
+    }
+
+    /// The name as it stands in tables.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Drop => "drop",
+            Self::Spike => "spike",
+            Self::Changepoint => "changepoint",
+            Self::Pattern => "pattern",
+        }
+    }
+}
+
+impl fmt::Display for AnomalyType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
