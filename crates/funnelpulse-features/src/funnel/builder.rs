@@ -1,0 +1,149 @@
+//! The way of an event from raw to gold.
+
+use std::collections::HashSet;
+
+use funnelpulse_core::{Columns, Panel, Timestamp};
+
+use super::{
+    Event, EventSpec, IngestReport, Rejection,
+    gold::Aggregate,
+    silver::{Step, Vocabulary, fingerprint, micro_price, tidy},
+};
+use crate::FeatureError;
+
+/// The table that events add up to, and where every event went.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Gold {
+    /// Per series and window: `views`, `carts`, `purchases` and `revenue`, the sum of the prices
+    /// of the purchases.
+    pub panel: Panel,
+    /// The account.
+    pub report: IngestReport,
+}
+
+/// Turns raw events into the hourly funnel, one event at a time, in any order.
+///
+/// Events are **validated** (a time, a type, a price that is not negative), their names brought to
+/// **one spelling** (trimmed, lower case; a null or empty key is the series
+/// [`(none)`](crate::NO_KEY)), **deduplicated** on time, user, session, product and step (an event
+/// that names neither user nor session is never taken for a duplicate) and **counted** per series
+/// and window. The result does not depend on the order of the events, not in one bit, except that
+/// of duplicates that disagree in brand or price the first one counts.
+///
+/// A window in which a series has no event is *known to be empty*, a row of zeros, where the feed
+/// was alive (any series has an event, of any known or unknown type), from the first event of the
+/// series to the last window of the feed. It is *unknown*, no row, where the whole feed was silent.
+///
+/// Memory grows with what is known, not with what was read: 16 bytes (before the hash table's
+/// slack) per distinct event for the deduplication and about 64 per series and window with events.
+///
+/// ```
+/// use funnelpulse_core::Timestamp;
+/// use funnelpulse_features::{Event, EventSpec, FunnelBuilder};
+///
+/// let mut funnel = FunnelBuilder::new(&EventSpec::default(), 3600)?;
+/// let view = Event {
+///     time: Timestamp::from_seconds(1_569_888_123),
+///     event_type: "view",
+///     keys: &[Some(" Runail")],
+///     product: Some("5"),
+///     user: Some("ann"),
+///     session: Some("s1"),
+///     price: Some(2.38),
+/// };
+/// funnel.push(&view);
+/// funnel.push(&Event { event_type: "purchase", ..view });
+/// funnel.push(&view); // the same again
+/// let gold = funnel.finish()?;
+/// assert_eq!(gold.panel.get("runail").unwrap().values(), ndarray::array![[1.0, 0.0, 1.0, 2.38]]);
+/// assert_eq!((gold.report.read, gold.report.duplicates), (3, 1));
+/// # Ok::<(), funnelpulse_features::FeatureError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct FunnelBuilder {
+    vocabulary: Vocabulary,
+    keys: usize,
+    step: i64,
+    seen: HashSet<u128>,
+    aggregate: Aggregate,
+    report: IngestReport,
+}
+
+impl FunnelBuilder {
+    /// An empty table with windows of `step_seconds`.
+    pub fn new(spec: &EventSpec, step_seconds: u64) -> Result<Self, FeatureError> {
+        spec.validate()?;
+        if step_seconds == 0 || step_seconds > 366 * 86_400 {
+            return Err(FeatureError::field("step_seconds", step_seconds, "1 to 31622400"));
+        }
+        Ok(Self {
+            vocabulary: Vocabulary::new(spec),
+            keys: spec.keys.len(),
+            step: step_seconds as i64 * Timestamp::SECOND,
+            seen: HashSet::new(),
+            aggregate: Aggregate::default(),
+            report: IngestReport::default(),
+        })
+    }
+
+    /// Adds an event. Keys beyond those of the specification are left out, keys that are not
+    /// there count as null.
+    pub fn push(&mut self, event: &Event<'_>) {
+        self.report.read += 1;
+        let event_type = tidy(event.event_type);
+        if event_type.is_empty() {
+            return self.report.reject(Rejection::EventType, event.event_type);
+        }
+        let micro_price = match micro_price(event.price) {
+            Ok(price) => price,
+            Err((reason, price)) => return self.report.reject(reason, &price.to_string()),
+        };
+        let window = event.time.floor_to(self.step);
+        self.aggregate.mark_alive(window);
+        let Some(step) = self.vocabulary.step(&event_type) else {
+            return self.report.ignore(&event_type);
+        };
+        if fingerprint(event.time, step, event).is_some_and(|f| !self.seen.insert(f)) {
+            self.report.duplicates += 1;
+            return;
+        }
+        match step {
+            Step::View => self.report.views += 1,
+            Step::Cart => self.report.carts += 1,
+            Step::Purchase => self.report.purchases += 1,
+        }
+        if step == Step::Purchase && micro_price.is_none() {
+            self.report.purchases_without_price += 1;
+        }
+        let price = micro_price.unwrap_or_default();
+        if let Some(keys) = event.keys.get(..self.keys) {
+            self.aggregate.add(keys, window, step, price);
+        } else {
+            let mut keys = event.keys.to_vec();
+            keys.resize(self.keys, None);
+            self.aggregate.add(&keys, window, step, price);
+        }
+    }
+
+    /// Counts a row that could not even be read as an event. `value` is what is wrong with it.
+    pub fn reject(&mut self, reason: Rejection, value: &str) {
+        self.report.read += 1;
+        self.report.reject(reason, value);
+    }
+
+    /// The account so far; `series` and `rows` are known at the end.
+    pub fn report(&self) -> &IngestReport {
+        &self.report
+    }
+
+    /// The table.
+    pub fn finish(self) -> Result<Gold, FeatureError> {
+        let columns = Columns::new(["views", "carts", "purchases", "revenue"])?;
+        let panel = self.aggregate.into_panel(columns)?;
+        let mut report = self.report;
+        report.series = panel.len() as u64;
+        report.rows = panel.total_rows() as u64;
+        assert!(report.balances(), "an event is counted, a duplicate, ignored or rejected: {report}");
+        Ok(Gold { panel, report })
+    }
+}

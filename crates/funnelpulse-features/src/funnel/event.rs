@@ -1,0 +1,116 @@
+//! What an event is and where its parts are found.
+
+use std::collections::BTreeSet;
+
+use funnelpulse_core::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::FeatureError;
+
+/// One raw event as it came: nothing about it is trusted yet.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Event<'a> {
+    /// When it happened.
+    pub time: Timestamp,
+    /// What happened, in the words of the source.
+    pub event_type: &'a str,
+    /// The parts of the series' name, one per key column, for example the brand.
+    pub keys: &'a [Option<&'a str>],
+    /// The product.
+    pub product: Option<&'a str>,
+    /// The user.
+    pub user: Option<&'a str>,
+    /// The session.
+    pub session: Option<&'a str>,
+    /// The price of one piece.
+    pub price: Option<f64>,
+}
+
+/// The columns of a table of events and the words for its event types.
+///
+/// The default reads the layout of the public REES46 shop data sets.
+///
+/// ```
+/// use funnelpulse_features::EventSpec;
+///
+/// let spec: EventSpec = toml::from_str("time = 'ts'\nkeys = ['shop', 'category']\ncart = ['add_to_basket']")?;
+/// spec.validate()?;
+/// assert_eq!(spec.price, "price");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct EventSpec {
+    /// The column of the time.
+    pub time: String,
+    /// The column of the type.
+    pub event_type: String,
+    /// The columns whose values together name the series.
+    pub keys: Vec<String>,
+    /// The column of the product.
+    pub product: String,
+    /// The column of the user.
+    pub user: String,
+    /// The column of the session.
+    pub session: String,
+    /// The column of the price.
+    pub price: String,
+    /// The types that are views.
+    pub view: Vec<String>,
+    /// The types that put something into the cart.
+    pub cart: Vec<String>,
+    /// The types that are purchases.
+    pub purchase: Vec<String>,
+}
+
+impl Default for EventSpec {
+    fn default() -> Self {
+        Self {
+            time: "event_time".into(),
+            event_type: "event_type".into(),
+            keys: vec!["brand".into()],
+            product: "product_id".into(),
+            user: "user_id".into(),
+            session: "user_session".into(),
+            price: "price".into(),
+            view: vec!["view".into()],
+            cart: vec!["cart".into()],
+            purchase: vec!["purchase".into()],
+        }
+    }
+}
+
+impl EventSpec {
+    /// All columns that are read, in order.
+    pub fn columns(&self) -> impl Iterator<Item = &str> {
+        [&self.time, &self.event_type]
+            .into_iter()
+            .chain(&self.keys)
+            .chain([&self.product, &self.user, &self.session, &self.price])
+            .map(String::as_str)
+    }
+
+    /// Checks that no column is named twice or not at all and that every type means one thing.
+    pub fn validate(&self) -> Result<(), FeatureError> {
+        let mut seen = BTreeSet::new();
+        for name in self.columns() {
+            if name.is_empty() || !seen.insert(name) {
+                return Err(FeatureError::field("columns", format!("`{name}`"), "each column named once"));
+            }
+        }
+        let mut seen = BTreeSet::new();
+        for (field, words) in [("view", &self.view), ("cart", &self.cart), ("purchase", &self.purchase)] {
+            if words.is_empty() {
+                return Err(FeatureError::field(field, "[]", "at least one event type"));
+            }
+            for word in words {
+                let word = word.trim().to_lowercase();
+                if word.is_empty() || !seen.insert(word.clone()) {
+                    return Err(FeatureError::field(field, format!("`{word}`"), "each event type named once"));
+                }
+            }
+        }
+        Ok(())
+    }
+}

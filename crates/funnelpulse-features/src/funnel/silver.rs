@@ -1,0 +1,100 @@
+//! From raw to clean: validation, one spelling per name, and who has been seen before.
+
+use std::{
+    borrow::Cow,
+    collections::HashMap,
+    hash::{Hash, Hasher},
+};
+
+use funnelpulse_core::Timestamp;
+
+use super::{Event, EventSpec, Rejection};
+use crate::NO_KEY;
+
+/// A step of the funnel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Step {
+    View,
+    Cart,
+    Purchase,
+}
+
+/// Above this a price is a data error, and its millionths would no longer be exact.
+const MAX_PRICE: f64 = 1e12;
+
+/// Which words mean which step.
+#[derive(Clone, Debug)]
+pub(super) struct Vocabulary(HashMap<String, Step>);
+
+impl Vocabulary {
+    pub(super) fn new(spec: &EventSpec) -> Self {
+        let steps = [(&spec.view, Step::View), (&spec.cart, Step::Cart), (&spec.purchase, Step::Purchase)];
+        let words = steps.into_iter().flat_map(|(words, step)| words.iter().map(move |w| (w, step)));
+        Self(words.map(|(word, step)| (tidy(word).into_owned(), step)).collect())
+    }
+
+    pub(super) fn step(&self, tidy_type: &str) -> Option<Step> {
+        self.0.get(tidy_type).copied()
+    }
+}
+
+/// One spelling per name: trimmed, in lower case.
+pub(super) fn tidy(text: &str) -> Cow<'_, str> {
+    let trimmed = text.trim();
+    if trimmed.bytes().all(|b| b.is_ascii() && !b.is_ascii_uppercase()) {
+        Cow::Borrowed(trimmed)
+    } else {
+        Cow::Owned(trimmed.to_lowercase())
+    }
+}
+
+/// A part of a series' name; null and empty are a name of their own.
+pub(super) fn tidy_key(part: Option<&str>) -> Cow<'_, str> {
+    let name = part.map_or(Cow::Borrowed(""), tidy);
+    if name.is_empty() { Cow::Borrowed(NO_KEY) } else { name }
+}
+
+/// The price in millionths: integers add up to the same sum in any order.
+pub(super) fn micro_price(price: Option<f64>) -> Result<Option<i64>, (Rejection, f64)> {
+    match price {
+        None => Ok(None),
+        Some(p) if (0.0..=MAX_PRICE).contains(&p) => Ok(Some((p * 1e6).round() as i64)),
+        Some(p) => Err((Rejection::Price, p)),
+    }
+}
+
+/// 128 bits that stand for the event: one collision is expected among 2^64 events. `None` when
+/// neither user nor session is known, so that it can't be told apart from its likes.
+pub(super) fn fingerprint(time: Timestamp, step: Step, event: &Event<'_>) -> Option<u128> {
+    if event.user.is_none() && event.session.is_none() {
+        return None;
+    }
+    let half = |salt: u8| {
+        let mut hasher = std::hash::DefaultHasher::new();
+        (salt, time, step, event.user, event.session, event.product).hash(&mut hasher);
+        u128::from(hasher.finish())
+    };
+    Some((half(0) << 64) | half(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_spelling() {
+        assert_eq!(tidy(" Samsung "), "samsung");
+        assert_eq!(tidy("ÉCLAT"), "éclat");
+        assert_eq!(tidy_key(Some("  ")), NO_KEY);
+        assert_eq!(tidy_key(None), NO_KEY);
+    }
+
+    #[test]
+    fn prices() {
+        assert_eq!(micro_price(Some(0.1)), Ok(Some(100_000)));
+        assert_eq!(micro_price(None), Ok(None));
+        for bad in [-0.01, f64::NAN, f64::INFINITY, 1e13] {
+            assert!(micro_price(Some(bad)).is_err(), "{bad}");
+        }
+    }
+}
