@@ -1,0 +1,76 @@
+//! Why something could not be measured or generated.
+
+use funnelpulse_core::FrameError;
+
+/// What can go wrong in this crate. Rows count from zero.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EvalError {
+    /// Two inputs that go row by row differ in length.
+    #[error("{labels} labels, but {other} {what}")]
+    Length {
+        /// Number of labels.
+        labels: usize,
+        /// Number of the others.
+        other: usize,
+        /// What the others are.
+        what: &'static str,
+    },
+    /// No row is labelled anomalous, so nothing can be recalled.
+    #[error("none of the {rows} rows is labelled as an anomaly; the metric needs at least one")]
+    NoAnomaly {
+        /// Number of rows.
+        rows: usize,
+    },
+    /// Every row is labelled anomalous, so there is nothing to tell anomalies from.
+    #[error("all {rows} rows are labelled as anomalies; the metric needs at least one normal row")]
+    NoNormal {
+        /// Number of rows.
+        rows: usize,
+    },
+    /// A score is infinite.
+    #[error("row {row}: score {value} is not finite (a row without a score has NaN)")]
+    InfiniteScore {
+        /// The row.
+        row: usize,
+        /// The score.
+        value: f64,
+    },
+    /// Every score is NaN.
+    #[error("all {rows} scores are NaN")]
+    NoScores {
+        /// Number of rows.
+        rows: usize,
+    },
+    /// An anomaly window is empty, reaches past the last row or overlaps the one before it.
+    #[error("window {index} (rows {start} to {end}) must be non-empty, in order and within {rows} rows")]
+    Window {
+        /// Position of the window.
+        index: usize,
+        /// Its first row.
+        start: usize,
+        /// The row after its last one.
+        end: usize,
+        /// Number of rows.
+        rows: usize,
+    },
+    /// A parameter is outside its range.
+    #[error("`{field}` is {value}, allowed: {allowed}")]
+    Parameter {
+        /// Name of the parameter.
+        field: &'static str,
+        /// Its value.
+        value: String,
+        /// The allowed range.
+        allowed: &'static str,
+    },
+    /// Generated or given data is not a valid frame.
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+}
+
+impl EvalError {
+    pub(crate) fn parameter(field: &'static str, value: impl ToString, allowed: &'static str) -> Self {
+        Self::Parameter { field, value: value.to_string(), allowed }
+    }
+}

@@ -1,0 +1,7 @@
+#![doc = include_str!("../README.md")]
+
+mod error;
+pub mod metrics;
+
+pub use error::EvalError;
+pub use metrics::{Evaluation, EvaluationOptions, evaluate, mean};

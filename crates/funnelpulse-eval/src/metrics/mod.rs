@@ -1,0 +1,48 @@
+//! Metrics for anomaly detection in time series: how well scores agree with labels.
+//!
+//! Every function takes `labels` (true = inside a labelled anomaly) and `scores` (larger = more
+//! anomalous), one of each per row. A NaN score counts as the lowest score of the series: a
+//! detector that can't say has not raised an alarm. Infinite scores are refused. Series without
+//! any anomaly, or of nothing else, are refused too, since none of these metrics is defined there.
+//!
+//! | metric | asks |
+//! |---|---|
+//! | [`auc_roc`], [`auc_pr`] | are anomalous *rows* ranked above normal ones? |
+//! | [`vus`] | the same with tolerance around the borders of anomalies, for all tolerances at once |
+//! | [`best_f1`] | rows, at the best threshold |
+//! | [`range_f1`], [`best_affiliation`] | ranges, at the best threshold |
+//! | [`nab_score`] | are anomalies found, and early? |
+//! | [`event_recall`] and its neighbours | what a person on call sees: events found, delay, false alarms |
+//!
+//! [`evaluate`] computes all of them for one series, [`mean`] averages over series.
+//!
+//! Area and F1 figures follow the definitions of the TSB-AD benchmark (Liu and Paparrizos 2024)
+//! and NAB scores those of the Numenta benchmark, so that they compare with published tables.
+
+mod acf;
+mod affiliation;
+mod auc;
+mod evaluation;
+mod events;
+mod f1;
+mod nab;
+mod range_f1;
+mod ranking;
+mod vus;
+
+#[cfg(test)]
+mod tests;
+
+pub use acf::acf_period;
+pub use affiliation::{Affiliation, affiliation, best_affiliation};
+pub use auc::{auc_pr, auc_roc};
+pub use evaluation::{Evaluation, EvaluationOptions, evaluate, mean};
+pub use events::{
+    KindRecall, detection_delays, detection_delays_in_time, event_precision, event_recall, event_recall_at_fpr,
+    event_recall_by_kind, false_alarms_per_day, flags_above, threshold_at_fpr,
+};
+pub use f1::{BestF1, best_f1};
+pub use nab::{NabProfile, NabScore, NabSeries, nab_score};
+pub use range_f1::{RangeF1, range_f1};
+pub use ranking::runs;
+pub use vus::{Vus, vus};
