@@ -12,6 +12,8 @@ use crate::Error;
 
 /// Fewest scores a calibrator can be fitted on.
 pub(crate) const MIN_SCORES: usize = 10;
+/// Largest share of scores that may belong to anomalies.
+const MAX_CONTAMINATION: f64 = 0.2;
 /// Most knots kept of the body of the distribution.
 const MAX_KNOTS: usize = 128;
 /// The evidence, in decades of the tail probability, that counts as a score of one half.
@@ -79,11 +81,20 @@ impl Calibrator {
     pub fn fit(scores: ArrayView1<'_, f64>) -> Result<Self, Error> {
         let mut sketch = ScoreSketch::new();
         sketch.update(scores);
-        Self::from_sketch(&sketch)
+        Self::from_sketch(&sketch, 0.0)
     }
 
-    /// Fits to a sketch of scores, for scores that come in parts.
-    pub fn from_sketch(sketch: &ScoreSketch) -> Result<Self, Error> {
+    /// Fits to scores of which a share `contamination` (0 to 0.2) may belong to anomalies: the
+    /// highest of them count, but how high they are does not shape the tail.
+    pub fn fit_contaminated(scores: ArrayView1<'_, f64>, contamination: f64) -> Result<Self, Error> {
+        let mut sketch = ScoreSketch::new();
+        sketch.update(scores);
+        Self::from_sketch(&sketch, contamination)
+    }
+
+    /// Fits to a sketch of scores, for scores that come in parts; `contamination` as in
+    /// [`fit_contaminated`](Self::fit_contaminated), clamped to its range.
+    pub fn from_sketch(sketch: &ScoreSketch, contamination: f64) -> Result<Self, Error> {
         let total = sketch.count();
         if total < MIN_SCORES as u64 {
             return Err(Error::TooFewRows { detector: "calibrator", rows: total as usize, needed: MIN_SCORES });
@@ -92,7 +103,8 @@ impl Calibrator {
         let n = total as f64;
         // The tail holds 5 % of the scores: at least ten (or half of what there is) and at most a
         // hundred, for where there is data the data are right and a fitted tail is only close.
-        let wanted = ((0.05 * n).ceil() as u64).clamp(10, 100).min(total / 2);
+        let censored = (contamination.clamp(0.0, MAX_CONTAMINATION) * n).floor() as u64;
+        let wanted = (((0.05 * n).ceil() as u64).clamp(10, 100) + censored).min(total / 2);
         let mut above = 0;
         let mut split = points.len();
         while split > 1 && above < wanted {
@@ -104,7 +116,7 @@ impl Calibrator {
         let tail_points = &points[body.len()..];
         let start = body[body.len() - 1].value;
         let spread = points[points.len() - 1].value - points[0].value;
-        let tail = Tail::fit(tail_points, start, spread);
+        let tail = Tail::fit(tail_points, start, spread, censored);
 
         let mut knots: Vec<f64> = Vec::new();
         let mut ln_survival: Vec<f64> = Vec::new();
@@ -204,6 +216,19 @@ mod tests {
         let expected = -12.0;
         let got = calibrator.ln_tail_probability(12.0);
         assert!((got - expected).abs() < 2.5, "ln p {got}, exponential has {expected}");
+    }
+
+    #[test]
+    fn anomalies_among_the_scores_do_not_hide_themselves() {
+        let mut scores = normals(2_000, 6);
+        for i in 0..40 {
+            scores[i * 50] = 9.0 + 0.01 * i as f64;
+        }
+        let naive = Calibrator::fit(scores.view()).unwrap();
+        let wary = Calibrator::fit_contaminated(scores.view(), 0.03).unwrap();
+        assert!(naive.score(9.2) < 0.5, "taken at face value they are ordinary: {}", naive.score(9.2));
+        assert!(wary.score(9.2) > 0.6, "{}", wary.score(9.2));
+        assert!(wary.score(3.0) < 0.5, "what is rare but clean stays so: {}", wary.score(3.0));
     }
 
     #[test]

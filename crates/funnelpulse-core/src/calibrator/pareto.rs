@@ -7,6 +7,9 @@ use super::sketch::Point;
 /// A shape below this would bound the tail or let it run out of floating-point resolution; scores
 /// of future outliers have no bound that we know of.
 const MIN_SHAPE: f64 = 0.05;
+/// The shape that is taken for granted where the highest scores can't be trusted to show it:
+/// between an exponential tail and one without a tenth moment.
+const CENSORED_SHAPE: f64 = 0.1;
 /// Above this the mean of the tail is fitted by a handful of values.
 const MAX_SHAPE: f64 = 0.5;
 
@@ -20,8 +23,24 @@ pub(super) struct Tail {
 impl Tail {
     /// Fits the excesses of `points` (ascending, all above `start`) by probability-weighted
     /// moments. Without any, the scale is a hundredth of what there is to go by.
-    pub(super) fn fit(points: &[Point], start: f64, spread: f64) -> Self {
+    ///
+    /// The highest `censored` scores are only known to lie above the others: then the scale is
+    /// the one that puts the right share of the tail below them.
+    pub(super) fn fit(points: &[Point], start: f64, spread: f64, censored: u64) -> Self {
         let count: u64 = points.iter().map(|p| p.weight).sum();
+        if (1..count).contains(&censored) {
+            let mut above = 0;
+            let limit = points.iter().rev().find(|p| {
+                above += p.weight;
+                above > censored
+            });
+            let excess = limit.map_or(0.0, |p| p.value - start);
+            if excess > 0.0 && excess.is_finite() {
+                let growth = (count as f64 / censored as f64).powf(CENSORED_SHAPE) - 1.0;
+                let scale = (CENSORED_SHAPE * excess / growth).max(f64::MIN_POSITIVE);
+                return Self { scale, shape: CENSORED_SHAPE };
+            }
+        }
         let k = count as f64;
         let (mut mean, mut weighted) = (0.0, 0.0);
         let mut below = 0;

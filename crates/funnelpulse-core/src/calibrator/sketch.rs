@@ -102,7 +102,7 @@ mod tests {
         assert!(sketch.points.len() <= CAPACITY);
         let top: Vec<f64> = sketch.points.iter().rev().take(3).map(|p| p.value).collect();
         assert_eq!(top, [99_999.0, 99_998.0, 99_997.0]);
-        let calibrator = Calibrator::from_sketch(&sketch).unwrap();
+        let calibrator = Calibrator::from_sketch(&sketch, 0.0).unwrap();
         assert!((calibrator.tail_probability(50_000.0) - 0.5).abs() < 0.02);
     }
 

@@ -1,0 +1,90 @@
+//! The whole configuration.
+
+use funnelpulse_analytics::{AlertConfig, ImpactConfig};
+use funnelpulse_ensemble::{Ensemble, EnsembleConfig, ZScoreConfig};
+use funnelpulse_features::{EventSpec, FeatureConfig, FeatureEngineer, PanelSpec};
+use funnelpulse_iforest::IsolationForestConfig;
+use serde::{Deserialize, Serialize};
+
+use crate::{ConfigError, PipelineConfig};
+
+/// Everything that can be set, one section per crate. `Default` is the funnel of a shop with the
+/// settings of the original system.
+///
+/// ```
+/// use funnelpulse_config::Config;
+///
+/// let config = Config::default();
+/// config.validate()?;
+/// assert_eq!(config.ensemble.weights["iforest"], 0.25);
+/// assert_eq!(config.iforest.n_trees, 100);
+/// # Ok::<(), funnelpulse_config::ConfigError>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// The hourly table: time, keys and metrics.
+    pub input: PanelSpec,
+    /// Raw events: where their parts are found.
+    pub events: EventSpec,
+    /// Engineered columns.
+    pub features: FeatureConfig,
+    /// Which detectors run on what.
+    pub pipeline: PipelineConfig,
+    /// The isolation forest.
+    pub iforest: IsolationForestConfig,
+    /// The seasonal z-score.
+    pub zscore: ZScoreConfig,
+    /// Weights, votes, thresholds, severities.
+    pub ensemble: EnsembleConfig,
+    /// Which metrics carry the money.
+    pub impact: ImpactConfig,
+    /// Alerts.
+    pub alerts: AlertConfig,
+}
+
+impl Config {
+    /// Checks every section, and the sections against each other.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        self.input.validate().map_err(|e| ConfigError::invalid("input", e))?;
+        self.events.validate().map_err(|e| ConfigError::invalid("events", e))?;
+        self.features.validate().map_err(|e| ConfigError::invalid("features", e))?;
+        FeatureEngineer::new(&self.input, &self.features).map_err(|e| ConfigError::invalid("features", e))?;
+        self.pipeline.validate().map_err(|e| ConfigError::invalid("pipeline", e))?;
+        self.iforest.validate().map_err(|e| ConfigError::invalid("iforest", e))?;
+        Ensemble::new(self.ensemble.clone()).map_err(|e| ConfigError::invalid("ensemble", e))?;
+        self.alerts.validate().map_err(|e| ConfigError::invalid("alerts", e))?;
+        if let Some(metric) = &self.pipeline.metric
+            && !self.input.metrics.iter().any(|m| &m.name == metric)
+        {
+            let known: Vec<&str> = self.input.metrics.iter().map(|m| m.name.as_str()).collect();
+            let text = format!("metric: `{metric}` is not a metric of [input] (there are: {})", known.join(", "));
+            return Err(ConfigError::invalid("pipeline", text));
+        }
+        if let Some(unweighted) = self.pipeline.detectors.iter().find(|d| !self.ensemble.weights.contains_key(*d)) {
+            let text = format!("weights: none for `{unweighted}`, which [pipeline] runs");
+            return Err(ConfigError::invalid("ensemble", text));
+        }
+        Ok(())
+    }
+
+    /// The metric whose expected value stands in the result.
+    pub fn primary_metric(&self) -> &str {
+        let first = || self.input.metrics.first().map_or("", |m| m.name.as_str());
+        let usual = self.input.metrics.iter().map(|m| m.name.as_str()).find(|m| *m == "conversion_rate");
+        self.pipeline.metric.as_deref().or(usual).unwrap_or_else(first)
+    }
+
+    /// The configuration as TOML, every setting spelt out.
+    ///
+    /// # Panics
+    /// Never: all values are numbers, texts, lists and tables.
+    pub fn to_toml(&self) -> String {
+        toml::to_string(self).expect("the configuration has only types that TOML has")
+    }
+
+    /// The JSON Schema of the document, for editors and validators.
+    pub fn schema() -> serde_json::Value {
+        schemars::schema_for!(Config).into()
+    }
+}

@@ -1,0 +1,136 @@
+//! Defaults, file, environment, flags: the later wins.
+
+use std::path::Path;
+
+use serde::Deserialize;
+
+use crate::{Config, ConfigError, keys};
+
+/// What environment variables that are settings start with.
+const PREFIX: &str = "FUNNELPULSE_";
+
+/// Puts a [`Config`] together from layers, each overriding the ones before. See the crate's front
+/// page for an example.
+#[derive(Clone, Debug, Default)]
+pub struct Layers {
+    document: toml::Table,
+}
+
+impl Layers {
+    /// Only the defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a file: JSON when its name ends in `.json`, TOML otherwise.
+    pub fn file(self, path: &Path) -> Result<Self, ConfigError> {
+        let text =
+            std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        let origin = path.display().to_string();
+        if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("json")) {
+            let syntax = |reason: String| ConfigError::Syntax { origin: origin.clone(), reason };
+            let value: serde_json::Value = serde_json::from_str(&text).map_err(|e| syntax(e.to_string()))?;
+            let table = toml::Table::try_from(drop_nulls(value)).map_err(|e| syntax(e.to_string()))?;
+            return Ok(self.layer(table));
+        }
+        self.text(&text, &origin)
+    }
+
+    /// Adds TOML.
+    pub fn toml(self, text: &str) -> Result<Self, ConfigError> {
+        self.text(text, "configuration")
+    }
+
+    /// Adds environment variables: `FUNNELPULSE_SECTION__FIELD=value` sets `section.field`. Others,
+    /// also those with the prefix but without a double underscore, are no settings.
+    pub fn variables<K, V>(mut self, variables: impl IntoIterator<Item = (K, V)>) -> Result<Self, ConfigError>
+    where
+        K: AsRef<str>,
+        V: AsRef<str>,
+    {
+        for (name, value) in variables {
+            if let Some(rest) = name.as_ref().strip_prefix(PREFIX)
+                && rest.contains("__")
+            {
+                self = self.set(&rest.to_lowercase().replace("__", "."), value.as_ref())?;
+            }
+        }
+        Ok(self)
+    }
+
+    /// Adds the settings of this process's environment.
+    pub fn environment(self) -> Result<Self, ConfigError> {
+        let readable = std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
+        self.variables(readable)
+    }
+
+    /// Adds one setting, `section.field`, from text: a TOML value, or else a plain string.
+    pub fn set(self, key: &str, value: &str) -> Result<Self, ConfigError> {
+        let parsed = format!("value = {value}").parse::<toml::Table>().ok().and_then(|mut t| t.remove("value"));
+        let mut value = parsed.unwrap_or_else(|| toml::Value::String(value.to_owned()));
+        if key.split('.').any(str::is_empty) {
+            return Err(ConfigError::Value { key: key.to_owned(), reason: "expected section.field".to_owned() });
+        }
+        for part in key.rsplit('.') {
+            value = toml::Value::Table([(part.to_owned(), value)].into_iter().collect());
+        }
+        match value {
+            toml::Value::Table(table) => Ok(self.layer(table)),
+            _ => Ok(self),
+        }
+    }
+
+    /// Checks the keys, reads the values, validates them.
+    pub fn build(self) -> Result<Config, ConfigError> {
+        keys::check(&self.document, &Config::schema())?;
+        let config: Config = serde_path_to_error::deserialize(toml::Value::Table(self.document)).map_err(|e| {
+            let key = e.path().to_string();
+            let reason = e.into_inner().to_string();
+            ConfigError::Value { key, reason: reason.lines().next().unwrap_or_default().to_owned() }
+        })?;
+        config.validate()?;
+        Ok(config)
+    }
+
+    fn text(self, text: &str, origin: &str) -> Result<Self, ConfigError> {
+        let table = toml::Table::deserialize(toml::Deserializer::parse(text).map_err(|e| syntax(origin, &e))?)
+            .map_err(|e| syntax(origin, &e))?;
+        Ok(self.layer(table))
+    }
+
+    fn layer(mut self, table: toml::Table) -> Self {
+        merge(&mut self.document, table);
+        self
+    }
+}
+
+fn syntax(origin: &str, error: &toml::de::Error) -> ConfigError {
+    ConfigError::Syntax { origin: origin.to_owned(), reason: error.to_string().trim_end().to_owned() }
+}
+
+/// Tables are merged key by key, everything else is replaced.
+fn merge(base: &mut toml::Table, layer: toml::Table) {
+    for (key, value) in layer {
+        match (base.get_mut(&key), value) {
+            (Some(toml::Value::Table(old)), toml::Value::Table(new)) => merge(old, new),
+            (_, value) => {
+                base.insert(key, value);
+            }
+        }
+    }
+}
+
+/// JSON's way of saying "not set".
+fn drop_nulls(value: serde_json::Value) -> serde_json::Value {
+    use serde_json::Value;
+    match value {
+        Value::Object(map) => {
+            Value::Object(map.into_iter().filter(|(_, v)| !v.is_null()).map(|(k, v)| (k, drop_nulls(v))).collect())
+        }
+        Value::Array(items) => Value::Array(items.into_iter().map(drop_nulls).collect()),
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,108 @@
+//! Which detectors see what.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// Names of the detectors of this version.
+pub(crate) const DETECTORS: [&str; 2] = ["iforest", "zscore"];
+
+/// On what a detector is trained.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Scope {
+    /// One model per series.
+    #[default]
+    PerSeries,
+    /// One model of all series together.
+    Pooled,
+}
+
+/// How series become scores.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct PipelineConfig {
+    /// The detectors to run: `iforest`, `zscore`.
+    pub detectors: Vec<String>,
+    /// Per detector: one model per series (the default) or one of all series.
+    pub scope: BTreeMap<String, Scope>,
+    /// Per detector: the columns it sees. Any stored metric, rate or engineered column, and
+    /// `NAME_residual` for the seasonal z-score of a metric or rate. By default the z-score sees
+    /// metrics and rates, the isolation forest their residuals.
+    pub columns: BTreeMap<String, Vec<String>>,
+    /// Rows that a series needs for a model of its own, 2 or more; a series with fewer is scored by
+    /// the pooled model, or where there is none by the z-score.
+    pub min_rows: usize,
+    /// Rows that a series needs to be scored at all, 2 or more.
+    pub min_fallback_rows: usize,
+    /// A rate whose denominator is below this is taken as missing: it says nothing, 0 or more.
+    pub min_exposure: f64,
+    /// Share of a series, at its end, on which scores are calibrated when the detector has no
+    /// out-of-sample scores of its own, 0.1 to 0.5.
+    pub holdout: f64,
+    /// Share of the history that may be anomalous, 0 to 0.2: that many of the highest scores don't
+    /// shape the calibration. 0 for a history known to be clean.
+    pub contamination: f64,
+    /// The metric or rate whose expected value stands in the result; by default
+    /// `conversion_rate`, or the first metric where there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metric: Option<String>,
+}
+
+impl Default for PipelineConfig {
+    fn default() -> Self {
+        Self {
+            detectors: DETECTORS.map(str::to_owned).into(),
+            scope: BTreeMap::new(),
+            columns: BTreeMap::new(),
+            min_rows: 168,
+            min_fallback_rows: 24,
+            min_exposure: 20.0,
+            holdout: 0.3,
+            contamination: 0.03,
+            metric: None,
+        }
+    }
+}
+
+/// A setting of the pipeline that makes no sense.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PipelineError {
+    #[error("{name} = {value} is out of range ({allowed})")]
+    Range { name: &'static str, value: f64, allowed: &'static str },
+    #[error("{name}: no detector is called `{detector}` (there are: {})", DETECTORS.join(", "))]
+    Detector { name: &'static str, detector: String },
+    #[error("detectors: none is named, at least one is needed (there are: {})", DETECTORS.join(", "))]
+    NoDetector,
+    #[error("detectors: `{detector}` is named twice")]
+    Twice { detector: String },
+}
+
+impl PipelineConfig {
+    pub(crate) fn validate(&self) -> Result<(), PipelineError> {
+        let known = |name, detector: &String| {
+            if DETECTORS.contains(&detector.as_str()) {
+                Ok(())
+            } else {
+                Err(PipelineError::Detector { name, detector: detector.clone() })
+            }
+        };
+        self.detectors.iter().try_for_each(|d| known("detectors", d))?;
+        self.scope.keys().try_for_each(|d| known("scope", d))?;
+        self.columns.keys().try_for_each(|d| known("columns", d))?;
+        if self.detectors.is_empty() {
+            return Err(PipelineError::NoDetector);
+        }
+        if let Some(twice) = self.detectors.iter().enumerate().find(|(i, d)| self.detectors[..*i].contains(d)) {
+            return Err(PipelineError::Twice { detector: twice.1.clone() });
+        }
+        let range = |name, value: f64, range: std::ops::RangeInclusive<f64>, allowed| {
+            if range.contains(&value) { Ok(()) } else { Err(PipelineError::Range { name, value, allowed }) }
+        };
+        range("min_rows", self.min_rows as f64, 2.0..=1e9, "2 to 1000000000")?;
+        range("min_fallback_rows", self.min_fallback_rows as f64, 2.0..=1e9, "2 to 1000000000")?;
+        range("contamination", self.contamination, 0.0..=0.2, "0 to 0.2")?;
+        range("min_exposure", self.min_exposure, 0.0..=f64::MAX, "0 or more, finite")?;
+        range("holdout", self.holdout, 0.1..=0.5, "0.1 to 0.5")
+    }
+}
