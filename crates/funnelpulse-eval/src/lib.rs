@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod error;
+pub mod generator;
 pub mod metrics;
 
 pub use error::EvalError;

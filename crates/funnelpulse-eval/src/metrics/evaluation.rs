@@ -31,7 +31,7 @@ impl Default for EvaluationOptions {
 }
 
 /// Every metric for one series, or their means over several ([`mean`]). `Display` is a table.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Evaluation {
     /// Number of series.
     pub series: usize,
@@ -57,8 +57,9 @@ pub struct Evaluation {
     pub affiliation_f1: f64,
     /// [`nab_score`](super::nab_score) of the series alone, standard profile, its labelled events as windows.
     pub nab: f64,
-    /// The threshold of the next four figures.
-    pub threshold: f64,
+    /// The threshold of the next four figures; `None` in a mean, since scores of different series
+    /// need not share a scale.
+    pub threshold: Option<f64>,
     /// [`event_recall`](super::event_recall).
     pub event_recall: f64,
     /// [`event_precision`](super::event_precision).
@@ -107,7 +108,7 @@ pub fn evaluate(labels: &[bool], scores: &[f64], options: &EvaluationOptions) ->
         range_f1: range_f1::best(&ranking).f1,
         affiliation_f1: affiliation::best(&ranking).0.f1,
         nab: nab::nab_score(&[nab_series], nab::NabProfile::STANDARD)?.score,
-        threshold,
+        threshold: Some(threshold),
         event_recall: events::event_recall(labels, &flags)?,
         event_precision: events::event_precision(labels, &flags)?,
         detection_delay: average(delays.iter().map(|&rows| rows as f64)),
@@ -134,7 +135,7 @@ pub fn mean(evaluations: &[Evaluation]) -> Option<Evaluation> {
         range_f1: of(|e| e.range_f1)?,
         affiliation_f1: of(|e| e.affiliation_f1)?,
         nab: of(|e| e.nab)?,
-        threshold: of(|e| e.threshold)?,
+        threshold: None,
         event_recall: of(|e| e.event_recall)?,
         event_precision: of(|e| e.event_precision)?,
         detection_delay: average(evaluations.iter().filter_map(|e| e.detection_delay)),

@@ -19,7 +19,7 @@ pub struct RangeF1 {
 /// Weight of touching an anomaly at all, against covering it, in the recall.
 const EXISTENCE: f64 = 0.2;
 
-/// Range-based F1 (Tatbul et al. 2018, "Precision and recall for time series", NeurIPS) with flat
+/// Range-based F1 (Tatbul et al. 2018, "Precision and recall for time series") with flat
 /// positional bias, cardinality factor 1/x and existence weight 0.2, the best over 100 thresholds
 /// spaced evenly between the lowest and the highest score ("R-based-F1" of TSB-AD).
 ///

@@ -17,7 +17,7 @@ struct Case {
     name: String,
     values: Vec<f64>,
     scores: Vec<f64>,
-    events: Vec<Range2>,
+    events: Vec<Bounds>,
     window: usize,
     vus_roc: f64,
     vus_pr: f64,
@@ -34,7 +34,7 @@ struct Case {
     nab: NabGolden,
 }
 
-type Range2 = (usize, usize);
+type Bounds = (usize, usize);
 
 #[derive(Deserialize)]
 struct NabGolden {

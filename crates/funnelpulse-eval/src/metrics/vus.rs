@@ -99,8 +99,8 @@ impl Curves {
         }
         let (mut roc, mut pr) = (0.0, 0.0);
         let (mut near, mut last_tpr, mut last_fpr) = (0.0, 0.0, 0.0);
-        for k in 0..THRESHOLDS {
-            near += gained[k];
+        for (k, gained) in gained.into_iter().enumerate() {
+            near += gained;
             let flagged = self.flagged[k] as f64;
             let true_positives = self.hits[k] + near;
             let positives = self.positives + near / 2.0;
