@@ -1,0 +1,78 @@
+//! What can go wrong in a pipeline as a whole.
+
+use std::path::PathBuf;
+
+use funnelpulse_config::ConfigError;
+use funnelpulse_core::{FrameError, ModelError, SeriesKey};
+use funnelpulse_features::FeatureError;
+
+/// Why a pipeline could not be built, saved or loaded, or why none of its input could be used.
+/// Trouble with single series is not an error: see [`SeriesFailure`].
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PipelineError {
+    /// The configuration is invalid.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The panel lacks a column.
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    /// The feature settings don't fit the panel.
+    #[error(transparent)]
+    Feature(#[from] FeatureError),
+    /// A detector should see a column that nothing makes.
+    #[error("detector `{detector}`: there is no column `{column}`{}", hint(suggestion.as_deref()))]
+    UnknownColumn {
+        /// The detector.
+        detector: String,
+        /// The column.
+        column: String,
+        /// The nearest column there is.
+        suggestion: Option<String>,
+    },
+    /// A detector without a weight in the ensemble, or the name of another detector.
+    #[error("detector `{detector}` {reason}")]
+    Detector {
+        /// The detector.
+        detector: String,
+        /// What is wrong.
+        reason: &'static str,
+    },
+    /// The ensemble refused the scores.
+    #[error(transparent)]
+    Ensemble(#[from] funnelpulse_ensemble::EnsembleError),
+    /// A model file is damaged, foreign or hostile.
+    #[error("{}: {source}", path.display())]
+    Model {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: ModelError,
+    },
+    /// A model could not be encoded.
+    #[error(transparent)]
+    Encode(#[from] ModelError),
+    /// A file can't be read or written.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+fn hint(suggestion: Option<&str>) -> String {
+    suggestion.map(|s| format!(", did you mean `{s}`?")).unwrap_or_default()
+}
+
+/// A series that could not be trained or scored. The others are.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct SeriesFailure {
+    /// The series.
+    pub series: SeriesKey,
+    /// Why.
+    pub message: String,
+}

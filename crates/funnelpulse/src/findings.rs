@@ -1,0 +1,214 @@
+//! What a pipeline found.
+
+use std::{cmp::Ordering, fmt};
+
+use funnelpulse_analytics::{Alert, Factor, Finding, Impact, Summary};
+use funnelpulse_core::{AnomalyType, Columns, SeriesKey, Severity, Timestamp};
+use funnelpulse_ensemble::Verdict;
+use ndarray::{Array1, Array2};
+use serde::Serialize;
+
+use crate::{SeriesFailure, pipeline::Plan};
+
+/// Which model spoke for a detector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ModelSource {
+    /// One trained on the series itself.
+    Own,
+    /// One trained on all series.
+    Pooled,
+    /// The z-score of the series, because no configured detector could be trained.
+    Fallback,
+}
+
+impl fmt::Display for ModelSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Own => "own",
+            Self::Pooled => "pooled",
+            Self::Fallback => "fallback",
+        })
+    }
+}
+
+/// The calibrated scores that one detector gave to a series.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModelScores {
+    /// The detector.
+    pub detector: String,
+    /// Which of its models spoke.
+    pub source: ModelSource,
+    /// One score per row in `[0, 1]`; NaN where it has none.
+    pub scores: Array1<f64>,
+}
+
+/// One anomalous hour, explained.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Anomaly {
+    /// The row within the series.
+    pub row: usize,
+    /// The combined score.
+    pub score: f64,
+    /// How bad.
+    pub severity: Severity,
+    /// Of what kind.
+    pub anomaly_type: AnomalyType,
+    /// The metrics that stand out, largest share first.
+    pub factors: Vec<Factor>,
+    /// What it gained or lost.
+    pub impact: Impact,
+    /// The same, told to a person.
+    pub alert: Alert,
+    /// Its place among all anomalies, 1 first: by revenue impact either way, then by score.
+    pub rank: usize,
+}
+
+/// Everything found in one series. Matrices have a row per row and a column per
+/// [metric](Findings::metrics).
+#[derive(Clone, Debug, PartialEq)]
+pub struct SeriesFindings {
+    /// The series.
+    pub series: SeriesKey,
+    /// The time of each row.
+    pub time: Vec<Timestamp>,
+    /// The metrics as they were.
+    pub observed: Array2<f64>,
+    /// What the seasonal baseline expected.
+    pub expected: Array2<f64>,
+    /// Half the width of the range expected of them: three standard deviations.
+    pub half_width: Array2<f64>,
+    /// Signed z-scores; NaN also where a rate's denominator is too small to say anything.
+    pub z: Array2<f64>,
+    /// The detectors that had a model.
+    pub models: Vec<ModelScores>,
+    /// The ensemble's verdict on each row.
+    pub verdicts: Vec<Verdict>,
+    /// The rows it flagged, in order of time.
+    pub anomalies: Vec<Anomaly>,
+}
+
+impl SeriesFindings {
+    /// Who spoke, for example `iforest:own zscore:own`.
+    pub fn models_in_words(&self) -> String {
+        let words: Vec<String> = self.models.iter().map(|m| format!("{}:{}", m.detector, m.source)).collect();
+        words.join(" ")
+    }
+}
+
+/// Everything found in a panel.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Findings {
+    metrics: Columns,
+    stored: usize,
+    keys: Vec<String>,
+    primary: usize,
+    series: Vec<SeriesFindings>,
+    failures: Vec<SeriesFailure>,
+}
+
+impl Findings {
+    pub(crate) fn collect(
+        plan: &Plan,
+        scored: Vec<Result<SeriesFindings, SeriesFailure>>,
+        mut failures: Vec<SeriesFailure>,
+    ) -> Self {
+        let mut series = Vec::with_capacity(scored.len());
+        for result in scored {
+            match result {
+                Ok(findings) => series.push(findings),
+                Err(failure) => failures.push(failure),
+            }
+        }
+        series.sort_by(|a: &SeriesFindings, b| a.series.cmp(&b.series));
+        failures.sort_by(|a, b| a.series.cmp(&b.series));
+        let metrics = plan.metric_names().clone();
+        let mut findings = Self {
+            stored: plan.config.input.columns().len(),
+            keys: plan.config.input.keys.clone(),
+            primary: metrics.position(plan.config.primary_metric()).unwrap_or(0),
+            metrics,
+            series,
+            failures,
+        };
+        findings.rank();
+        findings
+    }
+
+    fn rank(&mut self) {
+        let mut all: Vec<(usize, usize)> = Vec::new();
+        for (s, findings) in self.series.iter().enumerate() {
+            all.extend((0..findings.anomalies.len()).map(|a| (s, a)));
+        }
+        let at = |(s, a): (usize, usize)| &self.series[s].anomalies[a];
+        let money = |i| at(i).impact.revenue.map_or(0.0, f64::abs);
+        let descending = |a: f64, b: f64| b.partial_cmp(&a).unwrap_or(Ordering::Equal);
+        // Stable: ties stay in order of series and time.
+        all.sort_by(|&i, &j| descending(money(i), money(j)).then(descending(at(i).score, at(j).score)));
+        for (rank, (s, a)) in all.into_iter().enumerate() {
+            self.series[s].anomalies[a].rank = rank + 1;
+        }
+    }
+
+    /// The columns of the matrices: stored metrics, then rates.
+    pub fn metrics(&self) -> &Columns {
+        &self.metrics
+    }
+
+    /// How many of the [metrics](Self::metrics), from the front, are stored and not rates.
+    pub fn stored_metrics(&self) -> usize {
+        self.stored
+    }
+
+    /// The key columns that name a series.
+    pub fn keys(&self) -> &[String] {
+        &self.keys
+    }
+
+    /// Position among the [metrics](Self::metrics) of the one whose expected value stands in the
+    /// result.
+    pub fn primary_metric(&self) -> usize {
+        self.primary
+    }
+
+    /// The series in order of their names.
+    pub fn series(&self) -> &[SeriesFindings] {
+        &self.series
+    }
+
+    /// Series that could not be trained or scored.
+    pub fn failures(&self) -> &[SeriesFailure] {
+        &self.failures
+    }
+
+    /// Adds series that failed before they got here, for example while they were read.
+    pub fn add_failures(&mut self, failures: impl IntoIterator<Item = SeriesFailure>) {
+        self.failures.extend(failures);
+        self.failures.sort_by(|a, b| a.series.cmp(&b.series));
+    }
+
+    /// All anomalies with their series, by rank.
+    pub fn ranked(&self) -> Vec<(&SeriesFindings, &Anomaly)> {
+        let mut all: Vec<_> = self.series.iter().flat_map(|s| s.anomalies.iter().map(move |a| (s, a))).collect();
+        all.sort_by_key(|(_, anomaly)| anomaly.rank);
+        all
+    }
+
+    /// Number of rows scored.
+    pub fn rows(&self) -> usize {
+        self.series.iter().map(|s| s.time.len()).sum()
+    }
+
+    /// Totals by severity, type, series and hour.
+    pub fn summary(&self) -> Summary {
+        Summary::new(self.series.iter().flat_map(|s| {
+            s.anomalies.iter().map(|a| Finding {
+                series: s.series.clone(),
+                time: s.time[a.row],
+                severity: a.severity,
+                anomaly_type: a.anomaly_type,
+                impact: a.impact,
+            })
+        }))
+    }
+}

@@ -1,0 +1,18 @@
+#![doc = include_str!("../README.md")]
+
+mod error;
+mod findings;
+mod pipeline;
+
+pub use error::{PipelineError, SeriesFailure};
+pub use findings::{Anomaly, Findings, ModelScores, ModelSource, SeriesFindings};
+pub use pipeline::{FittedPipeline, Pipeline, PipelineBuilder, Progress, SeriesInfo, Stage, registry};
+
+pub use funnelpulse_analytics as analytics;
+pub use funnelpulse_config as config;
+pub use funnelpulse_core as core;
+pub use funnelpulse_ensemble as ensemble;
+#[cfg(feature = "eval")]
+pub use funnelpulse_eval as eval;
+pub use funnelpulse_features as features;
+pub use funnelpulse_iforest as iforest;

@@ -1,0 +1,274 @@
+//! Putting a pipeline together, and training it.
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use funnelpulse_config::{Config, Scope};
+use funnelpulse_core::{Columns, DynDetector, Panel, Registry, SeriesKey};
+use funnelpulse_ensemble::{Ensemble, ZScore, ZScoreModel};
+use funnelpulse_iforest::{IsolationForest, IsolationForestModel};
+use rayon::prelude::*;
+
+use super::{
+    fitted::FittedPipeline,
+    matrix::Matrix,
+    member::{CalibratedModel, Member},
+    series::{Plan, Pooled, Prepared, SeriesModel},
+};
+use crate::{Findings, PipelineError, SeriesFailure};
+
+/// The models that this build can load: every detector of the workspace.
+pub fn registry() -> Registry {
+    Registry::new().with::<IsolationForestModel>().with::<ZScoreModel>()
+}
+
+/// What a pipeline is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Metrics, baselines and features.
+    Prepare,
+    /// Training, and in [`Pipeline::run`] also scoring.
+    Fit,
+    /// Scoring.
+    Detect,
+}
+
+/// How far a pipeline is.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress<'a> {
+    /// What it is doing.
+    pub stage: Stage,
+    /// Series done in this stage.
+    pub done: usize,
+    /// Series in all.
+    pub total: usize,
+    /// The series just done.
+    pub series: &'a SeriesKey,
+}
+
+type Callback = Arc<dyn Fn(Progress<'_>) + Send + Sync>;
+
+/// Calls back after each series.
+#[derive(Clone, Default)]
+pub(super) struct Reporter(Option<Callback>);
+
+impl Reporter {
+    pub(super) fn stage(&self, stage: Stage, total: usize) -> impl Fn(&SeriesKey) + Sync + '_ {
+        let done = AtomicUsize::new(0);
+        move |series| {
+            let done = done.fetch_add(1, Ordering::Relaxed) + 1;
+            if let Some(callback) = &self.0 {
+                callback(Progress { stage, done, total, series });
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Reporter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "Reporter(..)" } else { "Reporter" })
+    }
+}
+
+/// A detector and the columns it sees, if not the default ones.
+type CustomDetector = (Box<dyn DynDetector>, Option<Vec<String>>);
+
+/// Collects the parts of a [`Pipeline`].
+#[derive(Debug, Default)]
+pub struct PipelineBuilder {
+    config: Config,
+    custom: Vec<CustomDetector>,
+    reporter: Reporter,
+}
+
+impl PipelineBuilder {
+    /// The configuration; [`Config::default`] otherwise.
+    pub fn config(mut self, config: Config) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// Adds a detector of your own, per series. It sees the named columns, or by default the
+    /// residuals of all metrics, and needs a weight of its kind in `config.ensemble.weights`. To
+    /// load its models, register them: [`FittedPipeline::load_with`].
+    pub fn detector(mut self, detector: impl DynDetector + 'static, columns: Option<Vec<String>>) -> Self {
+        self.custom.push((Box::new(detector), columns));
+        self
+    }
+
+    /// Called after each series, from any thread.
+    pub fn progress(mut self, callback: impl Fn(Progress<'_>) + Send + Sync + 'static) -> Self {
+        self.reporter = Reporter(Some(Arc::new(callback)));
+        self
+    }
+
+    /// Checks that everything fits.
+    pub fn build(self) -> Result<Pipeline, PipelineError> {
+        let config = self.config;
+        config.validate()?;
+        let matrix = Matrix::new(&config)?;
+        let mut detectors: Vec<Box<dyn DynDetector>> = Vec::new();
+        let mut members: Vec<Member> = Vec::new();
+        let built_in = config.pipeline.detectors.iter().map(|name| {
+            let detector: Box<dyn DynDetector> = match name.as_str() {
+                "iforest" => {
+                    let forest = IsolationForest::new(config.iforest.clone());
+                    Box::new(forest.expect("the configuration is validated"))
+                }
+                _ => Box::new(ZScore::new(config.zscore.clone())),
+            };
+            (detector, config.pipeline.columns.get(name).cloned())
+        });
+        for (detector, columns) in built_in.chain(self.custom) {
+            let name = detector.kind().to_owned();
+            if members.iter().any(|m| m.name == name) {
+                return Err(PipelineError::Detector { detector: name, reason: "is in the pipeline twice" });
+            }
+            if !config.ensemble.weights.contains_key(&name) {
+                return Err(PipelineError::Detector { detector: name, reason: "has no weight in [ensemble]" });
+            }
+            let columns = columns.unwrap_or_else(|| match name.as_str() {
+                // The z-score makes residuals of its own.
+                "zscore" => matrix.metric_names().iter().map(ToString::to_string).collect(),
+                _ => matrix.residual_names().collect(),
+            });
+            check_columns(&name, &columns, &matrix)?;
+            let pooled = config.pipeline.scope.get(&name) == Some(&Scope::Pooled);
+            members.push(Member { name, columns: Columns::new(columns)?, pooled });
+            detectors.push(detector);
+        }
+        let ensemble = Ensemble::new(config.ensemble.clone())?;
+        let plan = Plan::new(config, matrix, members, ensemble);
+        Ok(Pipeline { plan: Arc::new(plan), detectors, reporter: self.reporter })
+    }
+}
+
+fn check_columns(detector: &str, columns: &[String], matrix: &Matrix) -> Result<(), PipelineError> {
+    let available = matrix.available();
+    match columns.iter().find(|c| !available.contains(c)) {
+        None => Ok(()),
+        Some(column) => {
+            let nearest = available.into_iter().map(|a| (strsim::jaro_winkler(&a, column), a));
+            let suggestion = nearest.filter(|(alike, _)| *alike > 0.75).max_by(|a, b| a.0.total_cmp(&b.0));
+            Err(PipelineError::UnknownColumn {
+                detector: detector.to_owned(),
+                column: column.clone(),
+                suggestion: suggestion.map(|(_, name)| name),
+            })
+        }
+    }
+}
+
+/// Detectors, ensemble and analysis, ready to be trained. See the crate's front page for an
+/// example.
+#[derive(Debug)]
+pub struct Pipeline {
+    plan: Arc<Plan>,
+    detectors: Vec<Box<dyn DynDetector>>,
+    reporter: Reporter,
+}
+
+impl Pipeline {
+    /// Starts from the default configuration.
+    pub fn builder() -> PipelineBuilder {
+        PipelineBuilder::default()
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &Config {
+        &self.plan.config
+    }
+
+    /// Trains on every series of `history`. Series that can't be trained are reported in
+    /// [`FittedPipeline::failures`]; the others are trained in parallel.
+    ///
+    /// The model depends neither on the number of threads nor on the order of the series.
+    pub fn fit(&self, history: &Panel) -> Result<FittedPipeline, PipelineError> {
+        let (prepared, mut failures) = self.prepare(history)?;
+        let pooled = self.pool(&prepared, &mut failures);
+        let report = self.reporter.stage(Stage::Fit, prepared.len());
+        let series: Vec<(SeriesKey, SeriesModel)> = prepared
+            .into_par_iter()
+            .map(|prepared| {
+                let (key, model) = self.fit_series(prepared, &pooled);
+                report(&key);
+                (key, model)
+            })
+            .collect();
+        failures.sort_by(|a, b| a.series.cmp(&b.series));
+        let series = series.into_iter().collect();
+        Ok(FittedPipeline::new(self.plan.clone(), series, pooled, failures, self.reporter.clone()))
+    }
+
+    /// Trains on `panel` and scores the same rows: [`fit`](Self::fit) and then
+    /// [`FittedPipeline::detect`], bit for bit, but no model is kept longer than its series needs.
+    pub fn run(&self, panel: &Panel) -> Result<Findings, PipelineError> {
+        let (prepared, mut failures) = self.prepare(panel)?;
+        let pooled = self.pool(&prepared, &mut failures);
+        let report = self.reporter.stage(Stage::Fit, prepared.len());
+        let scored: Vec<_> = prepared
+            .into_par_iter()
+            .map(|prepared| {
+                let frame = panel.get(prepared.key.as_str()).expect("prepared from this panel");
+                let (key, model) = self.fit_series(prepared, &pooled);
+                let found = model.detect(&self.plan, &pooled, &key, frame.view());
+                report(&key);
+                found.map_err(|e| SeriesFailure { series: key, message: e.to_string() })
+            })
+            .collect();
+        Ok(Findings::collect(&self.plan, scored, failures))
+    }
+
+    /// Metrics, baselines and features of every series that has enough rows.
+    fn prepare<'a>(&self, panel: &'a Panel) -> Result<(Vec<Prepared<'a>>, Vec<SeriesFailure>), PipelineError> {
+        for column in self.plan.matrix.inputs().iter() {
+            panel.columns().require(column)?;
+        }
+        let report = self.reporter.stage(Stage::Prepare, panel.len());
+        let series: Vec<_> = panel.iter().collect();
+        let prepared: Vec<_> = series
+            .into_par_iter()
+            .map(|(key, frame)| {
+                let prepared = Prepared::new(&self.plan, key, frame);
+                report(key);
+                prepared
+            })
+            .collect();
+        let mut failures = Vec::new();
+        let usable = prepared.into_iter().filter_map(|p| p.map_err(|f| failures.push(f)).ok()).collect();
+        Ok((usable, failures))
+    }
+
+    /// Models of all series: of detectors that are pooled, and for series too short for their own.
+    fn pool(&self, prepared: &[Prepared<'_>], failures: &mut Vec<SeriesFailure>) -> Pooled {
+        let long: Vec<_> = prepared.iter().filter(|p| p.is_long(&self.plan)).map(|p| &p.wide).collect();
+        let any_short = long.len() < prepared.len();
+        let fit = |(member, detector): (&Member, &dyn DynDetector)| {
+            // Values of different series are on different scales; only models that see residuals
+            // alone can stand in for one another.
+            let comparable = member.columns.iter().all(|c| c.ends_with("_residual"));
+            let wanted = member.pooled || any_short && comparable;
+            if !wanted || long.is_empty() {
+                return None;
+            }
+            match CalibratedModel::fit(detector, &member.columns, &long, &self.plan.config.pipeline) {
+                Ok(model) => Some(model),
+                Err(error) => {
+                    let message = format!("pooled model of `{}`: {error}", member.name);
+                    failures.push(SeriesFailure { series: SeriesKey::new("(all)"), message });
+                    None
+                }
+            }
+        };
+        self.plan.members.iter().zip(self.detectors.iter().map(AsRef::as_ref)).map(fit).collect()
+    }
+
+    fn fit_series(&self, prepared: Prepared<'_>, pooled: &Pooled) -> (SeriesKey, SeriesModel) {
+        SeriesModel::fit(&self.plan, &self.detectors, pooled, prepared)
+    }
+}

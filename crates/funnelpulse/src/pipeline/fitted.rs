@@ -1,0 +1,162 @@
+//! A trained pipeline.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::Write,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use funnelpulse_config::Config;
+use funnelpulse_core::{ModelError, Panel, Registry, SeriesKey, Timestamp};
+use rayon::prelude::*;
+
+use super::{
+    builder::{Reporter, Stage, registry},
+    saved,
+    series::{Plan, Pooled, SeriesModel, Speaker},
+};
+use crate::{Findings, ModelSource, PipelineError, SeriesFailure};
+
+/// The model's file inside a model folder.
+const MODEL_FILE: &str = "pipeline.model";
+/// The configuration beside it, for people to read.
+const CONFIG_FILE: &str = "config.toml";
+
+/// What a trained pipeline knows of one series.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SeriesInfo {
+    /// The series.
+    pub series: SeriesKey,
+    /// Rows with data that it was trained on.
+    pub rows: usize,
+    /// Time of the first of them.
+    pub first: Timestamp,
+    /// Time of the last of them.
+    pub last: Timestamp,
+    /// Which model speaks for each detector; detectors without one are left out.
+    pub models: Vec<(String, ModelSource)>,
+}
+
+/// A trained [`Pipeline`](crate::Pipeline): scores any rows of the series it was trained on.
+#[derive(Clone, Debug)]
+pub struct FittedPipeline {
+    pub(super) plan: Arc<Plan>,
+    pub(super) series: BTreeMap<SeriesKey, SeriesModel>,
+    pub(super) pooled: Pooled,
+    failures: Vec<SeriesFailure>,
+    reporter: Reporter,
+}
+
+impl FittedPipeline {
+    pub(super) fn new(
+        plan: Arc<Plan>,
+        series: BTreeMap<SeriesKey, SeriesModel>,
+        pooled: Pooled,
+        failures: Vec<SeriesFailure>,
+        reporter: Reporter,
+    ) -> Self {
+        Self { plan, series, pooled, failures, reporter }
+    }
+
+    /// The configuration it was trained with.
+    pub fn config(&self) -> &Config {
+        &self.plan.config
+    }
+
+    /// Series that could not be trained. Not saved with the model.
+    pub fn failures(&self) -> &[SeriesFailure] {
+        &self.failures
+    }
+
+    /// The series it can score, in order of their names.
+    pub fn series(&self) -> impl ExactSizeIterator<Item = SeriesInfo> + '_ {
+        self.series.iter().map(|(key, model)| {
+            let source = |s: &Speaker| match s {
+                Speaker::Own(_) => Some(ModelSource::Own),
+                Speaker::Pooled => Some(ModelSource::Pooled),
+                Speaker::Absent => None,
+            };
+            let speakers = self.plan.members.iter().zip(&model.speakers);
+            let mut models: Vec<_> = speakers.filter_map(|(m, s)| Some((m.name.clone(), source(s)?))).collect();
+            if models.is_empty() {
+                models.push(("zscore".to_owned(), ModelSource::Fallback));
+            }
+            SeriesInfo { series: key.clone(), rows: model.rows, first: model.first, last: model.last, models }
+        })
+    }
+
+    /// Scores and explains every row of `panel`. Series that were not in training, or fail, are
+    /// reported in [`Findings::failures`].
+    pub fn detect(&self, panel: &Panel) -> Result<Findings, PipelineError> {
+        for column in self.plan.matrix.inputs().iter() {
+            panel.columns().require(column)?;
+        }
+        let report = self.reporter.stage(Stage::Detect, panel.len());
+        let series: Vec<_> = panel.iter().collect();
+        let scored = series
+            .into_par_iter()
+            .map(|(key, frame)| {
+                let found = match self.series.get(key) {
+                    Some(model) => model.detect(&self.plan, &self.pooled, key, frame.view()).map_err(|e| e.to_string()),
+                    None => Err("not in the model: no such series, or too short, when it was trained".to_owned()),
+                };
+                report(key);
+                found.map_err(|message| SeriesFailure { series: key.clone(), message })
+            })
+            .collect();
+        Ok(Findings::collect(&self.plan, scored, Vec::new()))
+    }
+
+    /// Saves the model. A path with an extension becomes one file; any other becomes a folder with
+    /// the model and, for people to read, its configuration. An existing model is replaced only
+    /// when the new one is written whole.
+    pub fn save(&self, path: &Path) -> Result<(), PipelineError> {
+        let bytes = saved::to_bytes(self)?;
+        if path.extension().is_some() && !path.is_dir() {
+            return write_aside(path, &bytes);
+        }
+        fs::create_dir_all(path).map_err(|source| PipelineError::File { path: path.to_owned(), source })?;
+        write_aside(&path.join(CONFIG_FILE), self.plan.config.to_toml().as_bytes())?;
+        write_aside(&path.join(MODEL_FILE), &bytes)
+    }
+
+    /// Loads a model that was saved to `path` with detectors of this workspace only.
+    pub fn load(path: &Path) -> Result<Self, PipelineError> {
+        Self::load_with(path, &registry())
+    }
+
+    /// Loads a model whose detectors are in `registry`.
+    pub fn load_with(path: &Path, registry: &Registry) -> Result<Self, PipelineError> {
+        let file = Self::model_file(path);
+        let bytes = fs::read(&file).map_err(|source| PipelineError::File { path: file.clone(), source })?;
+        Self::from_bytes(&bytes, registry).map_err(|source| PipelineError::Model { path: file, source })
+    }
+
+    /// The file that [`load`](Self::load) reads for `path`.
+    pub fn model_file(path: &Path) -> PathBuf {
+        if path.is_dir() { path.join(MODEL_FILE) } else { path.to_owned() }
+    }
+
+    /// The model as bytes.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, PipelineError> {
+        Ok(saved::to_bytes(self)?)
+    }
+
+    /// The model from bytes; never trusts them.
+    pub fn from_bytes(bytes: &[u8], registry: &Registry) -> Result<Self, ModelError> {
+        let (plan, series, pooled) = saved::from_bytes(bytes, registry)?;
+        Ok(Self::new(Arc::new(plan), series, pooled, Vec::new(), Reporter::default()))
+    }
+}
+
+/// Writes a temporary file beside `path`, then renames it.
+fn write_aside(path: &Path, bytes: &[u8]) -> Result<(), PipelineError> {
+    let fail = |source| PipelineError::File { path: path.to_owned(), source };
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(fail)?;
+    file.write_all(bytes).and_then(|()| file.as_file().sync_all()).map_err(fail)?;
+    file.persist(path).map_err(|e| fail(e.error))?;
+    Ok(())
+}

@@ -1,0 +1,76 @@
+//! One detector of the pipeline: fitting it and calibrating its scores.
+
+use std::sync::Arc;
+
+use funnelpulse_config::PipelineConfig;
+use funnelpulse_core::{Calibrator, Columns, Detection, DynDetector, Error, FittedDetector, Frame, FrameView};
+use ndarray::{Array1, ArrayView1, Axis, concatenate};
+
+/// What the pipeline knows of a detector besides its models.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Member {
+    /// Its name in weights and results.
+    pub(super) name: String,
+    /// What it sees.
+    pub(super) columns: Columns,
+    /// One model of all series.
+    pub(super) pooled: bool,
+}
+
+/// A trained detector and the calibrator of its scores.
+#[derive(Clone, Debug)]
+pub(super) struct CalibratedModel {
+    pub(super) model: Arc<dyn FittedDetector>,
+    pub(super) calibrator: Calibrator,
+}
+
+impl CalibratedModel {
+    /// Fits to all rows of the frames; calibrates on scores of rows that were not trained on.
+    pub(super) fn fit(
+        detector: &dyn DynDetector,
+        columns: &Columns,
+        frames: &[&Frame],
+        config: &PipelineConfig,
+    ) -> Result<Self, Error> {
+        let frames = frames.iter().map(|f| f.view().select(columns)).collect::<Result<Vec<_>, _>>()?;
+        let views: Vec<FrameView<'_>> = frames.iter().map(Frame::view).collect();
+        let model = fit(detector, &views)?;
+        let out_of_sample = match model.out_of_sample_scores(&views)? {
+            Some(scores) => join(&scores),
+            None => held_out_scores(detector, &views, config.holdout)?,
+        };
+        let calibrator = Calibrator::fit_contaminated(out_of_sample.view(), config.contamination)?;
+        Ok(Self { model: model.into(), calibrator })
+    }
+
+    /// The detection of a frame and its calibrated scores.
+    pub(super) fn detect(&self, frame: FrameView<'_>) -> Result<(Detection, Array1<f64>), Error> {
+        let detection = self.model.detect(frame)?;
+        let scores = self.calibrator.scores(detection.score());
+        Ok((detection, scores))
+    }
+}
+
+fn fit(detector: &dyn DynDetector, frames: &[FrameView<'_>]) -> Result<Box<dyn FittedDetector>, Error> {
+    match frames {
+        [only] => detector.fit_dyn(*only),
+        many => detector.fit_pooled_dyn(many),
+    }
+}
+
+/// Scores of the last part of each frame by a model of the rest.
+fn held_out_scores(detector: &dyn DynDetector, frames: &[FrameView<'_>], share: f64) -> Result<Array1<f64>, Error> {
+    let cut = |f: &FrameView<'_>| ((1.0 - share) * f.nrows() as f64).round() as usize;
+    let heads: Vec<FrameView<'_>> = frames.iter().map(|f| f.rows(0..cut(f))).collect();
+    let model = fit(detector, &heads)?;
+    let tails = frames.iter().map(|f| Ok(model.detect(f.rows(cut(f)..f.nrows()))?.into_score()));
+    Ok(join(&tails.collect::<Result<Vec<_>, Error>>()?))
+}
+
+fn join(parts: &[Array1<f64>]) -> Array1<f64> {
+    let views: Vec<ArrayView1<'_, f64>> = parts.iter().map(|p| p.view()).collect();
+    if views.is_empty() {
+        return Array1::zeros(0);
+    }
+    concatenate(Axis(0), &views).expect("one-dimensional arrays join")
+}

@@ -1,0 +1,12 @@
+//! From a panel to findings.
+
+mod builder;
+mod fitted;
+mod matrix;
+mod member;
+mod saved;
+mod series;
+
+pub use builder::{Pipeline, PipelineBuilder, Progress, Stage, registry};
+pub use fitted::{FittedPipeline, SeriesInfo};
+pub(crate) use series::Plan;

@@ -1,0 +1,272 @@
+//! One series: its models, and what they find.
+
+use funnelpulse_analytics::{Alert, Deviation, Impact, top_factors};
+use funnelpulse_config::Config;
+use funnelpulse_core::{
+    AnomalyType, Calibrator, Detection, Detector, DynDetector, FittedDetector, Frame, FrameView, SeriesKey, Severity,
+    Timestamp,
+};
+use funnelpulse_ensemble::{Ensemble, Verdict, Vote, ZScore, ZScoreModel};
+use ndarray::Array2;
+
+use super::{
+    matrix::{Matrix, Metrics},
+    member::{CalibratedModel, Member},
+};
+use crate::{
+    PipelineError, SeriesFailure,
+    findings::{Anomaly, ModelScores, ModelSource, SeriesFindings},
+};
+
+/// What all series share.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) config: Config,
+    pub(super) matrix: Matrix,
+    pub(super) members: Vec<Member>,
+    ensemble: Ensemble,
+    /// Whether any member sees engineered columns.
+    engineered: bool,
+}
+
+/// Per member, the model of all series where there is one.
+pub(super) type Pooled = Vec<Option<CalibratedModel>>;
+
+impl Plan {
+    pub(super) fn new(config: Config, matrix: Matrix, members: Vec<Member>, ensemble: Ensemble) -> Self {
+        let engineered = members.iter().flat_map(|m| m.columns.iter()).any(|c| matrix.is_engineered(c));
+        Self { config, matrix, members, ensemble, engineered }
+    }
+
+    /// Names of the stored metrics, then of the rates.
+    pub(crate) fn metric_names(&self) -> &funnelpulse_core::Columns {
+        self.matrix.metric_names()
+    }
+}
+
+/// A series on its way to a model.
+#[derive(Debug)]
+pub(super) struct Prepared<'a> {
+    pub(super) key: SeriesKey,
+    frame: &'a Frame,
+    baseline: ZScoreModel,
+    baseline_calibrator: Calibrator,
+    /// What the members see.
+    pub(super) wide: Frame,
+    usable_rows: usize,
+}
+
+impl<'a> Prepared<'a> {
+    pub(super) fn new(plan: &Plan, key: &SeriesKey, frame: &'a Frame) -> Result<Self, SeriesFailure> {
+        let fail = |message: String| SeriesFailure { series: key.clone(), message };
+        let usable_rows = frame.values().rows().into_iter().filter(|r| r.iter().any(|v| !v.is_nan())).count();
+        let needed = plan.config.pipeline.min_fallback_rows;
+        if usable_rows < needed {
+            return Err(fail(format!(
+                "too short to score: {usable_rows} hours with data, at least {needed} are needed"
+            )));
+        }
+        let metrics = plan.matrix.metrics(frame.view()).map_err(|e| fail(e.to_string()))?;
+        let baseline = ZScore::new(plan.config.zscore.clone()).fit(metrics.usable.view());
+        let baseline = baseline.map_err(|e| fail(e.to_string()))?;
+        let wide = plan.matrix.wide(frame.view(), &metrics, &baseline, plan.engineered, None);
+        let wide = wide.map_err(|e| fail(e.to_string()))?;
+        let reference = ZScore::reference_scores(metrics.usable.ncols());
+        let baseline_calibrator = Calibrator::fit(reference.view()).map_err(|e| fail(e.to_string()))?;
+        Ok(Self { key: key.clone(), frame, baseline, baseline_calibrator, wide, usable_rows })
+    }
+
+    /// Long enough for models of its own.
+    pub(super) fn is_long(&self, plan: &Plan) -> bool {
+        self.usable_rows >= plan.config.pipeline.min_rows
+    }
+}
+
+/// Where a member's verdict on a series comes from.
+#[derive(Clone, Debug)]
+pub(super) enum Speaker {
+    /// A model of the series.
+    Own(CalibratedModel),
+    /// The model of all series.
+    Pooled,
+    /// Nothing: neither could be trained.
+    Absent,
+}
+
+/// The models of one series.
+#[derive(Clone, Debug)]
+pub(super) struct SeriesModel {
+    pub(super) baseline: ZScoreModel,
+    /// Calibrates the baseline where it has to stand in for all members.
+    pub(super) baseline_calibrator: Calibrator,
+    pub(super) context: Option<Frame>,
+    pub(super) speakers: Vec<Speaker>,
+    pub(super) rows: usize,
+    pub(super) first: Timestamp,
+    pub(super) last: Timestamp,
+}
+
+impl SeriesModel {
+    pub(super) fn fit(
+        plan: &Plan,
+        detectors: &[Box<dyn DynDetector>],
+        pooled: &Pooled,
+        prepared: Prepared<'_>,
+    ) -> (SeriesKey, Self) {
+        let long = prepared.is_long(plan);
+        let speakers = plan
+            .members
+            .iter()
+            .zip(detectors)
+            .zip(pooled)
+            .map(|((member, detector), pooled)| {
+                if pooled.is_some() && (member.pooled || !long) {
+                    return Speaker::Pooled;
+                }
+                let own = long.then(|| {
+                    let config = &plan.config.pipeline;
+                    CalibratedModel::fit(detector.as_ref(), &member.columns, &[&prepared.wide], config).ok()
+                });
+                own.flatten().map_or(Speaker::Absent, Speaker::Own)
+            })
+            .collect();
+        let time = prepared.frame.time();
+        let model = Self {
+            context: plan.engineered.then(|| plan.matrix.context(prepared.frame.view())).flatten(),
+            baseline: prepared.baseline,
+            baseline_calibrator: prepared.baseline_calibrator,
+            speakers,
+            rows: prepared.usable_rows,
+            first: time.first().copied().unwrap_or_default(),
+            last: time.last().copied().unwrap_or_default(),
+        };
+        (prepared.key, model)
+    }
+
+    /// Scores and explains the rows of `frame`.
+    pub(super) fn detect(
+        &self,
+        plan: &Plan,
+        pooled: &Pooled,
+        key: &SeriesKey,
+        frame: FrameView<'_>,
+    ) -> Result<SeriesFindings, PipelineError> {
+        let failed = |e: funnelpulse_core::Error| match e {
+            funnelpulse_core::Error::Frame(e) => PipelineError::Frame(e),
+            other => PipelineError::Detector { detector: other.to_string(), reason: "failed" },
+        };
+        let frame = frame.select(plan.matrix.inputs())?;
+        let metrics = plan.matrix.metrics(frame.view())?;
+        let wide = plan.matrix.wide(frame.view(), &metrics, &self.baseline, plan.engineered, self.context.as_ref())?;
+        let baseline = self.baseline.detect(metrics.usable.view()).map_err(failed)?;
+
+        let mut models = Vec::new();
+        let mut contributions = Vec::new();
+        for ((member, speaker), pooled) in plan.members.iter().zip(&self.speakers).zip(pooled) {
+            let (model, source) = match (speaker, pooled) {
+                (Speaker::Own(model), _) => (model, ModelSource::Own),
+                (Speaker::Pooled, Some(model)) => (model, ModelSource::Pooled),
+                _ => continue,
+            };
+            let (detection, scores) = model.detect(wide.view()).map_err(failed)?;
+            contributions.push(per_metric(plan, model.model.as_ref(), &detection));
+            models.push(ModelScores { detector: member.name.clone(), source, scores });
+        }
+        if models.is_empty() {
+            let scores = self.baseline_calibrator.scores(baseline.score());
+            models.push(ModelScores { detector: "zscore".to_owned(), source: ModelSource::Fallback, scores });
+        }
+        let votes: Vec<Vote> = models.iter().map(|m| Vote::new(&m.detector, m.scores.clone())).collect();
+        let verdicts = plan.ensemble.combine(frame.time(), &votes)?;
+
+        let expectation = Expectation::new(&self.baseline, &metrics, &baseline).map_err(failed)?;
+        let anomalies = verdicts
+            .iter()
+            .enumerate()
+            .filter_map(|(row, verdict)| {
+                let severity = verdict.severity?;
+                let why: Vec<Vec<f64>> = contributions.iter().flatten().map(|c| c.row(row).to_vec()).collect();
+                Some(explain(plan, key, frame.time()[row], row, verdict, severity, &models, &expectation, &why))
+            })
+            .collect();
+        Ok(SeriesFindings {
+            series: key.clone(),
+            time: frame.time().to_vec(),
+            observed: metrics.observed.values().to_owned(),
+            expected: expectation.expected,
+            half_width: expectation.half_width,
+            z: expectation.z,
+            models,
+            verdicts,
+            anomalies,
+        })
+    }
+}
+
+/// What the baseline expects of every metric.
+struct Expectation {
+    names: funnelpulse_core::Columns,
+    observed: Array2<f64>,
+    expected: Array2<f64>,
+    half_width: Array2<f64>,
+    z: Array2<f64>,
+}
+
+impl Expectation {
+    fn new(model: &ZScoreModel, metrics: &Metrics, detection: &Detection) -> Result<Self, funnelpulse_core::Error> {
+        let expected = detection.expected().expect("the z-score has expected values").to_owned();
+        let (_, upper) = detection.interval().expect("the z-score has an interval");
+        Ok(Self {
+            names: metrics.observed.columns().clone(),
+            observed: metrics.observed.values().to_owned(),
+            half_width: &upper - &expected,
+            z: model.residuals(metrics.usable.view())?,
+            expected,
+        })
+    }
+
+    fn deviations(&self, row: usize) -> Vec<Deviation> {
+        let deviation = |(i, name): (usize, &std::sync::Arc<str>)| {
+            Deviation::new(name.clone(), self.observed[[row, i]], self.expected[[row, i]], self.z[[row, i]])
+        };
+        self.names.iter().enumerate().map(deviation).collect()
+    }
+}
+
+/// A model's contributions, added up per metric.
+fn per_metric(plan: &Plan, model: &dyn FittedDetector, detection: &Detection) -> Option<Array2<f64>> {
+    let contributions = detection.contributions()?;
+    let mut sums = Array2::zeros((contributions.nrows(), plan.metric_names().len()));
+    for (column, values) in model.columns().iter().zip(contributions.columns()) {
+        if let Some(metric) = plan.matrix.metric_of(column) {
+            let mut sum = sums.column_mut(metric);
+            sum += &values;
+        }
+    }
+    Some(sums)
+}
+
+#[expect(clippy::too_many_arguments, reason = "one row seen from every side")]
+fn explain(
+    plan: &Plan,
+    key: &SeriesKey,
+    time: Timestamp,
+    row: usize,
+    verdict: &Verdict,
+    severity: Severity,
+    models: &[ModelScores],
+    expectation: &Expectation,
+    contributions: &[Vec<f64>],
+) -> Anomaly {
+    let deviations = expectation.deviations(row);
+    let contributions: Vec<&[f64]> = contributions.iter().map(Vec::as_slice).collect();
+    let factors = top_factors(&deviations, &contributions, plan.config.alerts.max_factors);
+    let strongest = deviations.iter().map(|d| d.z).filter(|z| !z.is_nan());
+    let strongest = strongest.max_by(|a, b| a.abs().total_cmp(&b.abs())).unwrap_or(f64::NAN);
+    let score_of = |m: &ModelScores| m.scores[row];
+    let loudest = models.iter().filter(|m| !score_of(m).is_nan()).max_by(|a, b| score_of(a).total_cmp(&score_of(b)));
+    let anomaly_type = AnomalyType::classify(strongest, loudest.is_some_and(|m| m.detector == "changepoint"));
+    let impact = Impact::assess(&plan.config.impact, &deviations);
+    let alert = Alert::new(&plan.config.alerts, key.clone(), time, severity, anomaly_type, impact, &factors);
+    Anomaly { row, score: verdict.score, severity, anomaly_type, factors, impact, alert, rank: 0 }
+}
