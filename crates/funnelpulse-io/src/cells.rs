@@ -1,0 +1,125 @@
+//! The cells of a column, whatever type they are stored in.
+
+use std::collections::BTreeMap;
+
+use arrow::{
+    array::{Array, ArrayRef, AsArray, StringArray},
+    compute::cast,
+    datatypes::{DataType, Float64Type, TimeUnit, TimestampMicrosecondType},
+    error::ArrowError,
+};
+use funnelpulse_core::{Timestamp, parse_timestamp};
+
+/// Characters of a malformed value that are shown.
+const SHOWN: usize = 60;
+
+/// The values of a column and, by row, the texts that are none.
+#[derive(Debug, Default)]
+pub(crate) struct Cells<T> {
+    pub(crate) values: Vec<T>,
+    pub(crate) bad: BTreeMap<usize, String>,
+    /// How many cells hold a proper value.
+    pub(crate) good: usize,
+}
+
+impl<T> Cells<T> {
+    fn with_capacity(rows: usize) -> Self {
+        Self { values: Vec::with_capacity(rows), bad: BTreeMap::new(), good: 0 }
+    }
+
+    fn good(&mut self, value: T) {
+        self.values.push(value);
+        self.good += 1;
+    }
+
+    fn bad(&mut self, missing: T, text: &str) {
+        self.bad.insert(self.values.len(), text.chars().take(SHOWN).collect());
+        self.values.push(missing);
+    }
+
+    pub(crate) fn append(&mut self, other: Self) {
+        let offset = self.values.len();
+        self.values.extend(other.values);
+        self.bad.extend(other.bad.into_iter().map(|(row, text)| (row + offset, text)));
+        self.good += other.good;
+    }
+}
+
+/// Dictionaries and the like, decoded.
+fn plain(array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
+    match array.data_type() {
+        DataType::Dictionary(_, values) => cast(array, values),
+        DataType::RunEndEncoded(_, values) => cast(array, values.data_type()),
+        _ => Ok(array.clone()),
+    }
+}
+
+fn is_text(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
+}
+
+/// Any type as text; null stays null.
+pub(crate) fn texts(array: &ArrayRef) -> Result<StringArray, ArrowError> {
+    Ok(cast(&plain(array)?, &DataType::Utf8)?.as_string::<i32>().clone())
+}
+
+/// Numbers, with NaN for null. A NaN that is written as a value is a bad cell. `None` when the
+/// type of the column can't hold numbers.
+pub(crate) fn numbers(array: &ArrayRef) -> Result<Option<Cells<f64>>, ArrowError> {
+    let array = plain(array)?;
+    let mut cells = Cells::with_capacity(array.len());
+    let data_type = array.data_type();
+    if is_text(data_type) {
+        for text in &texts(&array)? {
+            match text.map(str::trim).filter(|t| !t.is_empty()) {
+                None => cells.values.push(f64::NAN),
+                Some(text) => match text.parse::<f64>() {
+                    Ok(value) if !value.is_nan() => cells.good(value),
+                    _ => cells.bad(f64::NAN, text),
+                },
+            }
+        }
+    } else if data_type.is_numeric() || matches!(data_type, DataType::Boolean | DataType::Null) {
+        for value in cast(&array, &DataType::Float64)?.as_primitive::<Float64Type>() {
+            match value {
+                None => cells.values.push(f64::NAN),
+                Some(value) if value.is_nan() => cells.bad(f64::NAN, "NaN"),
+                Some(value) => cells.good(value),
+            }
+        }
+    } else {
+        return Ok(None);
+    }
+    Ok(Some(cells))
+}
+
+/// Times; without a zone they are UTC. `None` when the type of the column can't hold times.
+pub(crate) fn times(array: &ArrayRef) -> Result<Option<Cells<Option<Timestamp>>>, ArrowError> {
+    let array = plain(array)?;
+    let mut cells = Cells::with_capacity(array.len());
+    let zone = match array.data_type() {
+        t if is_text(t) => {
+            for text in &texts(&array)? {
+                match text.filter(|t| !t.trim().is_empty()) {
+                    None => cells.values.push(None),
+                    Some(text) => match parse_timestamp(text) {
+                        Ok(time) => cells.good(Some(time)),
+                        Err(_) => cells.bad(None, text),
+                    },
+                }
+            }
+            return Ok(Some(cells));
+        }
+        DataType::Timestamp(_, zone) => zone.clone(),
+        DataType::Date32 | DataType::Date64 | DataType::Null => None,
+        _ => return Ok(None),
+    };
+    let micros = cast(&array, &DataType::Timestamp(TimeUnit::Microsecond, zone))?;
+    for value in micros.as_primitive::<TimestampMicrosecondType>() {
+        match value {
+            None => cells.values.push(None),
+            Some(micros) => cells.good(Some(Timestamp::from_micros(micros))),
+        }
+    }
+    Ok(Some(cells))
+}

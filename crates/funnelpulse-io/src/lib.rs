@@ -1,0 +1,18 @@
+#![doc = include_str!("../README.md")]
+
+mod batch;
+mod cells;
+mod error;
+mod events;
+mod panel;
+mod recognise;
+mod table;
+mod write;
+
+pub use batch::{panel_from_batches, panel_to_batch};
+pub use error::IoError;
+pub use events::read_events;
+pub use panel::{PanelRead, SeriesProblem, read_panel};
+pub use recognise::{InputKind, recognise};
+pub use table::Table;
+pub use write::{WriteReport, recover, write_file, write_partitioned};

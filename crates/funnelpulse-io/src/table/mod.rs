@@ -1,0 +1,334 @@
+//! Tables in memory.
+
+mod csv;
+mod folder;
+mod parquet;
+
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
+
+use arrow::{
+    array::{ArrayRef, RecordBatch, StringArray},
+    error::ArrowError,
+};
+use funnelpulse_core::Timestamp;
+
+use crate::{
+    IoError,
+    cells::{self, Cells},
+};
+
+/// Any table, in memory as Arrow batches, with its columns found by name.
+///
+/// CSV columns are kept as text and become numbers or times when they are asked for, so that a key
+/// `007` stays `007`. Batches of a folder can differ in their column types (a column of integers
+/// in one file, of floats in the next), never in their names.
+///
+/// ```
+/// use funnelpulse_io::Table;
+///
+/// let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("hours.csv");
+/// std::fs::write(&path, "window_start,brand,views\n2019-10-01 05:00:00,runail,12\n2019-10-01 06:00:00,runail,\n")?;
+///
+/// let table = Table::read(&path)?;
+/// assert_eq!(table.columns(), ["window_start", "brand", "views"]);
+/// assert_eq!(table.f64_column("views")?[0], 12.0);
+/// assert!(table.f64_column("views")?[1].is_nan());
+/// assert_eq!(table.time_column("window_start")?[0].to_string(), "2019-10-01T05:00:00Z");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Table {
+    source: PathBuf,
+    columns: Vec<String>,
+    batches: Vec<RecordBatch>,
+    /// The files that the rows came from, in order.
+    files: Vec<FileRows>,
+}
+
+/// The rows of one file.
+#[derive(Clone, Debug)]
+struct FileRows {
+    path: PathBuf,
+    rows: usize,
+    /// In a text file, the line on which each row starts.
+    lines: Option<Vec<u64>>,
+}
+
+/// What one file holds.
+#[derive(Debug)]
+struct FileTable {
+    columns: Vec<String>,
+    batches: Vec<RecordBatch>,
+    lines: Option<Vec<u64>>,
+}
+
+/// Where a row is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// The file, when the table has more than one.
+    file: Option<PathBuf>,
+    /// `line` in text files, `row` elsewhere.
+    unit: &'static str,
+    /// Counted from one.
+    pub(crate) number: usize,
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if let Some(file) = &self.file {
+            write!(f, "{}, ", file.display())?;
+        }
+        write!(f, "{} {}", self.unit, self.number)
+    }
+}
+
+impl Table {
+    /// Reads a file or a folder.
+    ///
+    /// Files are CSV (`.csv`, comma separated; `.tsv`, tab separated; both with a header line, also
+    /// compressed as `.gz`) or Parquet (`.parquet`). Of a folder all such files are read in order
+    /// of their names; hidden files and those that start with `_` are skipped, as are other kinds.
+    /// Sub-folders named `column=value` (Hive partitions) become columns: of dates or integers
+    /// where all values are such, of text otherwise.
+    ///
+    /// When the folder is one that [`write_partitioned`](crate::write_partitioned) was killed over
+    /// while replacing it, the previous table is read.
+    pub fn read(path: &Path) -> Result<Self, IoError> {
+        let metadata = match std::fs::metadata(path) {
+            Ok(metadata) => metadata,
+            Err(error) => match crate::write::previous_of_interrupted(path) {
+                Some(previous) => return Self::read(&previous),
+                None => return Err(IoError::file(path)(error)),
+            },
+        };
+        if metadata.is_dir() {
+            return folder::read(path);
+        }
+        let table = read_file(path)?;
+        Ok(Self::from_files(path, vec![(path.to_path_buf(), table)]))
+    }
+
+    /// A table of batches that have the same column names. `source` is what errors call it.
+    pub fn from_batches(source: impl Into<PathBuf>, batches: Vec<RecordBatch>) -> Result<Self, IoError> {
+        let source = source.into();
+        let Some(first) = batches.first() else {
+            return Err(IoError::Empty { path: source, what: "no columns" });
+        };
+        let columns = names(&source, first)?;
+        for batch in &batches[1..] {
+            let found = names(&source, batch)?;
+            if found != columns {
+                let error = format!("batches differ in columns: {} and {}", columns.join(", "), found.join(", "));
+                return Err(IoError::arrow(&source)(ArrowError::SchemaError(error)));
+            }
+        }
+        let table = FileTable { columns, batches, lines: None };
+        Ok(Self::from_files(&source, vec![(source.clone(), table)]))
+    }
+
+    /// Of files with the same columns, at least one.
+    fn from_files(source: &Path, tables: Vec<(PathBuf, FileTable)>) -> Self {
+        let columns = tables[0].1.columns.clone();
+        let (mut batches, mut files) = (Vec::new(), Vec::new());
+        for (path, table) in tables {
+            let rows = table.batches.iter().map(RecordBatch::num_rows).sum();
+            files.push(FileRows { path, rows, lines: table.lines });
+            batches.extend(table.batches);
+        }
+        Self { source: source.to_path_buf(), columns, batches, files }
+    }
+
+    /// The file or folder it came from.
+    pub fn source(&self) -> &Path {
+        &self.source
+    }
+
+    /// Number of rows.
+    pub fn num_rows(&self) -> usize {
+        self.files.iter().map(|f| f.rows).sum()
+    }
+
+    /// The names of the columns, in order.
+    pub fn columns(&self) -> &[String] {
+        &self.columns
+    }
+
+    /// Whether there is a column called `name`.
+    pub fn has(&self, name: &str) -> bool {
+        self.columns.iter().any(|c| c == name)
+    }
+
+    /// The rows.
+    pub fn batches(&self) -> &[RecordBatch] {
+        &self.batches
+    }
+
+    /// The columns that hold nothing but numbers: at least one, and missing values.
+    pub fn numeric_columns(&self) -> Vec<String> {
+        let is_number = |name: &&String| self.numbers(name).is_ok_and(|c| c.good > 0 && c.bad.values().all(|t| nan(t)));
+        self.columns.iter().filter(is_number).cloned().collect()
+    }
+
+    /// A column of numbers: integers, floats, decimals, booleans, or text that reads as numbers.
+    /// Missing values are NaN.
+    pub fn f64_column(&self, name: &str) -> Result<Vec<f64>, IoError> {
+        let cells = self.numbers(name)?;
+        match cells.bad.iter().find(|(_, text)| !nan(text)) {
+            Some((row, text)) => Err(self.wrong_cell(name, "numbers", *row, text)),
+            None => Ok(cells.values),
+        }
+    }
+
+    /// A column of text; other types are rendered.
+    pub fn string_column(&self, name: &str) -> Result<Vec<Option<String>>, IoError> {
+        let mut values = Vec::with_capacity(self.num_rows());
+        for batch in &self.batches {
+            values.extend(self.texts_of(batch, name)?.iter().map(|text| text.map(str::to_owned)));
+        }
+        Ok(values)
+    }
+
+    /// A column of times: timestamps of any unit and zone, dates, or text such as
+    /// `2019-10-01 13:00:00`. Without a zone they are UTC. A missing time is an error.
+    pub fn time_column(&self, name: &str) -> Result<Vec<Timestamp>, IoError> {
+        let cells = self.times(name)?;
+        let time = |(row, value): (usize, &Option<Timestamp>)| {
+            value.ok_or_else(|| {
+                self.wrong_cell(name, "times", row, cells.bad.get(&row).map_or("an empty cell", String::as_str))
+            })
+        };
+        cells.values.iter().enumerate().map(time).collect()
+    }
+
+    pub(crate) fn numbers(&self, name: &str) -> Result<Cells<f64>, IoError> {
+        self.gather(name, "numbers", cells::numbers)
+    }
+
+    pub(crate) fn times(&self, name: &str) -> Result<Cells<Option<Timestamp>>, IoError> {
+        self.gather(name, "times", cells::times)
+    }
+
+    /// The cells of all batches. A column without a single proper value, but with improper ones,
+    /// is of the wrong type.
+    fn gather<T: Default>(
+        &self,
+        name: &str,
+        expected: &'static str,
+        read: impl Fn(&ArrayRef) -> Result<Option<Cells<T>>, ArrowError>,
+    ) -> Result<Cells<T>, IoError> {
+        let mut all = Cells::default();
+        for batch in &self.batches {
+            all.append(self.cells_of(batch, name, expected, &read)?);
+        }
+        match all.bad.first_key_value().filter(|(_, text)| all.good == 0 && !nan(text)) {
+            Some((row, text)) => Err(self.wrong_cell(name, expected, *row, text)),
+            None => Ok(all),
+        }
+    }
+
+    /// The cells of one batch.
+    pub(crate) fn cells_of<T>(
+        &self,
+        batch: &RecordBatch,
+        name: &str,
+        expected: &'static str,
+        read: impl Fn(&ArrayRef) -> Result<Option<Cells<T>>, ArrowError>,
+    ) -> Result<Cells<T>, IoError> {
+        let column = self.column_of(batch, name)?;
+        let cells = read(column).map_err(IoError::arrow(&self.source))?;
+        cells.ok_or_else(|| self.wrong_type(name, expected, column.data_type().to_string()))
+    }
+
+    /// A column of one batch as text.
+    pub(crate) fn texts_of(&self, batch: &RecordBatch, name: &str) -> Result<StringArray, IoError> {
+        cells::texts(self.column_of(batch, name)?).map_err(IoError::arrow(&self.source))
+    }
+
+    pub(crate) fn column_of<'a>(&self, batch: &'a RecordBatch, name: &str) -> Result<&'a ArrayRef, IoError> {
+        batch.column_by_name(name).ok_or_else(|| self.missing(&[name]))
+    }
+
+    pub(crate) fn missing(&self, names: &[&str]) -> IoError {
+        let missing = names.iter().map(|n| format!("`{n}`")).collect::<Vec<_>>().join(", ");
+        IoError::MissingColumn { path: self.source.clone(), missing, found: self.columns.join(", ") }
+    }
+
+    pub(crate) fn wrong_type(&self, name: &str, expected: &'static str, found: String) -> IoError {
+        IoError::WrongType { path: self.source.clone(), column: name.to_owned(), expected, found }
+    }
+
+    fn wrong_cell(&self, name: &str, expected: &'static str, row: usize, text: &str) -> IoError {
+        self.wrong_type(name, expected, format!("`{text}` in {}", self.place(row)))
+    }
+
+    /// Where row `row` (counted from zero over all files) is.
+    pub(crate) fn place(&self, row: usize) -> Place {
+        let mut within = row;
+        for file in &self.files {
+            if within < file.rows {
+                let path = (self.files.len() > 1).then(|| file.path.clone());
+                return match &file.lines {
+                    Some(lines) => Place { file: path, unit: "line", number: lines[within] as usize },
+                    None => Place { file: path, unit: "row", number: within + 1 },
+                };
+            }
+            within -= file.rows;
+        }
+        Place { file: None, unit: "row", number: row + 1 }
+    }
+}
+
+/// Whether a text spells the missing value of floating point numbers.
+fn nan(text: &str) -> bool {
+    text.parse::<f64>().is_ok_and(f64::is_nan)
+}
+
+fn names(source: &Path, batch: &RecordBatch) -> Result<Vec<String>, IoError> {
+    let names: Vec<String> = batch.schema_ref().fields().iter().map(|f| f.name().clone()).collect();
+    unique(source, &names)?;
+    Ok(names)
+}
+
+fn unique(source: &Path, names: &[String]) -> Result<(), IoError> {
+    let mut seen = BTreeSet::new();
+    match names.iter().find(|n| !seen.insert(n.as_str())) {
+        Some(name) => Err(IoError::DuplicateColumn { path: source.to_path_buf(), column: name.clone() }),
+        None => Ok(()),
+    }
+}
+
+/// The kinds of files that are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Text { delimiter: u8, gzip: bool },
+    Parquet,
+}
+
+impl Kind {
+    /// By the end of the name.
+    fn of(path: &Path) -> Option<Self> {
+        let name = path.file_name()?.to_string_lossy().to_lowercase();
+        let (name, gzip) = name.strip_suffix(".gz").map_or((name.as_str(), false), |name| (name, true));
+        match name.rsplit_once('.')?.1 {
+            "csv" => Some(Self::Text { delimiter: b',', gzip }),
+            "tsv" => Some(Self::Text { delimiter: b'\t', gzip }),
+            "parquet" if !gzip => Some(Self::Parquet),
+            _ => None,
+        }
+    }
+}
+
+fn read_file(path: &Path) -> Result<FileTable, IoError> {
+    match Kind::of(path) {
+        Some(Kind::Text { delimiter, gzip }) => csv::read(path, delimiter, gzip),
+        Some(Kind::Parquet) => parquet::read(path),
+        None => Err(IoError::Unsupported {
+            path: path.to_path_buf(),
+            reason: "the name should end in .csv, .csv.gz, .tsv, .tsv.gz or .parquet".into(),
+        }),
+    }
+}

@@ -1,0 +1,86 @@
+//! Tables out, whole or not at all.
+
+pub(crate) mod hive;
+mod partitioned;
+mod swap;
+
+use std::{
+    fs::File,
+    io::{BufWriter, Write},
+    path::{Path, PathBuf},
+};
+
+use arrow::array::RecordBatch;
+use funnelpulse_core::BoxError;
+use parquet::{
+    arrow::ArrowWriter,
+    basic::{Compression, ZstdLevel},
+    file::properties::WriterProperties,
+};
+
+pub use partitioned::{WriteReport, write_partitioned};
+pub(crate) use swap::previous_of_interrupted;
+pub use swap::recover;
+
+use crate::IoError;
+
+/// Writes one file, Parquet or CSV by the end of its name. It appears, or replaces what was there,
+/// complete or not at all.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use arrow::array::{ArrayRef, Float64Array, RecordBatch};
+/// use funnelpulse_io::{Table, write_file};
+///
+/// let views: ArrayRef = Arc::new(Float64Array::from(vec![Some(1.0), None]));
+/// let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("views.parquet");
+/// write_file(&path, &RecordBatch::try_from_iter([("views", views)])?)?;
+/// assert_eq!(Table::read(&path)?.num_rows(), 2);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn write_file(path: &Path, batch: &RecordBatch) -> Result<(), IoError> {
+    let encode: fn(&mut dyn Write, &RecordBatch) -> Result<(), BoxError> = match path.extension() {
+        Some(end) if end.eq_ignore_ascii_case("parquet") => |out, batch| write_parquet(out, batch),
+        Some(end) if end.eq_ignore_ascii_case("csv") => write_csv,
+        _ => {
+            let reason = "the name should end in .csv or .parquet".into();
+            return Err(IoError::Unsupported { path: path.to_path_buf(), reason });
+        }
+    };
+    let folder = swap::parent(path);
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let mut file = builder.prefix(".funnelpulse-").tempfile_in(&folder).map_err(IoError::file(&folder))?;
+    encode(file.as_file_mut(), batch).map_err(|source| IoError::Write { path: path.to_path_buf(), source })?;
+    file.as_file().sync_all().map_err(IoError::file(path))?;
+    file.persist(path).map_err(|error| IoError::file(path)(error.error))?;
+    swap::sync_folder(&folder)
+}
+
+/// A new Parquet file, on the disk when this returns.
+fn write_parquet_file(path: PathBuf, batch: &RecordBatch) -> Result<(), IoError> {
+    let mut file = File::create_new(&path).map_err(IoError::file(&path))?;
+    match write_parquet(&mut file, batch) {
+        Ok(()) => file.sync_all().map_err(IoError::file(&path)),
+        Err(source) => Err(IoError::Write { path, source }),
+    }
+}
+
+fn write_parquet(out: &mut dyn Write, batch: &RecordBatch) -> Result<(), BoxError> {
+    let properties = WriterProperties::builder().set_compression(Compression::ZSTD(ZstdLevel::default())).build();
+    // The writer must be able to cross threads only where its output can.
+    let mut bytes = Vec::new();
+    let mut writer = ArrowWriter::try_new(&mut bytes, batch.schema(), Some(properties))?;
+    writer.write(batch)?;
+    writer.close()?;
+    Ok(out.write_all(&bytes)?)
+}
+
+fn write_csv(out: &mut dyn Write, batch: &RecordBatch) -> Result<(), BoxError> {
+    let mut out = BufWriter::new(out);
+    arrow::csv::Writer::new(&mut out).write(batch)?;
+    Ok(out.flush()?)
+}
