@@ -1,1 +1,63 @@
-fn main() {}
+//! The `funnelpulse` command.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command talks to its user")]
+
+mod args;
+mod commands;
+mod input;
+mod output;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Cli, Command};
+
+/// Nothing, or with `--strict` not everything, could be scored.
+const UNSCORED: u8 = 3;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    output::set_quiet(cli.quiet);
+    if let Some(threads) = cli.threads {
+        // Fails only when a pool exists already, and this is the first thing that happens.
+        let _ = rayon::ThreadPoolBuilder::new().num_threads(threads.into()).build_global();
+    }
+    match dispatch(&cli.command) {
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::Unscored) => ExitCode::from(UNSCORED),
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// How a command that did not fail ended.
+enum Outcome {
+    Done,
+    Unscored,
+}
+
+fn dispatch(command: &Command) -> anyhow::Result<Outcome> {
+    match command {
+        Command::Demo(args) => commands::demo::demo(args),
+        Command::Generate(args) => commands::generate::generate(args).map(|()| Outcome::Done),
+        Command::Run(args) => commands::run::run(args),
+        Command::Train(args) => commands::train::train(args),
+        Command::Detect(args) => commands::detect::detect(args),
+        Command::Score(args) => commands::score::score(args).map(|()| Outcome::Done),
+        Command::Eval(args) => commands::eval::eval(args).map(|()| Outcome::Done),
+        Command::Explain(args) => commands::explain::explain(args).map(|()| Outcome::Done),
+        Command::Config(args) => commands::config::config(args).map(|()| Outcome::Done),
+        Command::Model(args) => commands::model::model(args).map(|()| Outcome::Done),
+    }
+}
+
+/// The reader of our output went away, as `head` does.
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let io = |e: &(dyn std::error::Error + 'static)| {
+        e.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
+    };
+    error.chain().any(io)
+}

@@ -3,6 +3,8 @@
 mod error;
 mod findings;
 mod pipeline;
+#[cfg(feature = "io")]
+mod table;
 
 pub use error::{PipelineError, SeriesFailure};
 pub use findings::{Anomaly, Findings, ModelScores, ModelSource, SeriesFindings};
@@ -16,3 +18,5 @@ pub use funnelpulse_ensemble as ensemble;
 pub use funnelpulse_eval as eval;
 pub use funnelpulse_features as features;
 pub use funnelpulse_iforest as iforest;
+#[cfg(feature = "io")]
+pub use funnelpulse_io as io;

@@ -88,7 +88,7 @@ impl FittedPipeline {
     }
 
     /// Scores and explains every row of `panel`. Series that were not in training, or fail, are
-    /// reported in [`Findings::failures`].
+    /// reported in [`Findings::failures`]; those that training could not use with its reason.
     pub fn detect(&self, panel: &Panel) -> Result<Findings, PipelineError> {
         for column in self.plan.matrix.inputs().iter() {
             panel.columns().require(column)?;
@@ -100,13 +100,20 @@ impl FittedPipeline {
             .map(|(key, frame)| {
                 let found = match self.series.get(key) {
                     Some(model) => model.detect(&self.plan, &self.pooled, key, frame.view()).map_err(|e| e.to_string()),
-                    None => Err("not in the model: no such series, or too short, when it was trained".to_owned()),
+                    None => Err(self.why_unknown(key)),
                 };
                 report(key);
                 found.map_err(|message| SeriesFailure { series: key.clone(), message })
             })
             .collect();
-        Ok(Findings::collect(&self.plan, scored, Vec::new()))
+        // What training has to say of models that are not of one series.
+        let general = self.failures.iter().filter(|f| panel.get(f.series.as_str()).is_none()).cloned().collect();
+        Ok(Findings::collect(&self.plan, scored, general))
+    }
+
+    fn why_unknown(&self, key: &SeriesKey) -> String {
+        let trained = self.failures.iter().find(|f| f.series == *key);
+        trained.map_or_else(|| "not in the model: unknown, or unusable, in training".to_owned(), |f| f.message.clone())
     }
 
     /// Saves the model. A path with an extension becomes one file; any other becomes a folder with

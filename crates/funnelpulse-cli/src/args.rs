@@ -1,0 +1,304 @@
+//! The command line.
+
+use std::{num::NonZeroUsize, path::PathBuf};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Find and explain anomalies in shop funnels and other hourly tables.
+#[derive(Debug, Parser)]
+#[command(
+    name = "funnelpulse",
+    version,
+    after_help = "Start with `funnelpulse demo`: it needs no input and shows everything.\n\n\
+                  Exit status: 0 fine, 1 error, 2 wrong command line, 3 nothing could be scored."
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    /// No progress bars
+    #[arg(long, short, global = true)]
+    pub(crate) quiet: bool,
+    /// Number of threads; by default all cores. Results don't depend on it
+    #[arg(long, global = true, value_name = "N")]
+    pub(crate) threads: Option<NonZeroUsize>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Generate a labelled shop, find its anomalies, measure how well
+    Demo(DemoArgs),
+    /// Generate labelled funnel data
+    Generate(GenerateArgs),
+    /// Find and explain the anomalies in a table of events or hourly rows
+    Run(RunArgs),
+    /// Train a model on a history
+    Train(TrainArgs),
+    /// Find and explain anomalies with a trained model
+    Detect(DetectArgs),
+    /// Score any table with one detector
+    Score(ScoreArgs),
+    /// Measure scores against labels
+    Eval(EvalArgs),
+    /// Explain one hour of one series in full
+    Explain(ExplainArgs),
+    /// Show, check or describe the configuration
+    Config(ConfigArgs),
+    /// Look into a model file
+    Model(ModelArgs),
+}
+
+/// Where settings come from.
+#[derive(Debug, Args)]
+pub(crate) struct Settings {
+    /// Configuration file, TOML or JSON (see `funnelpulse config show`)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// One setting, for example iforest.n_trees=200; overrides file and environment
+    #[arg(long = "set", value_name = "SECTION.FIELD=VALUE")]
+    pub(crate) settings: Vec<String>,
+}
+
+/// Where results go.
+#[derive(Debug, Args)]
+pub(crate) struct Results {
+    /// Folder for the results: `anomalies/` (Parquet by window_date), `summary.json`, and from
+    /// events also `hourly.parquet`
+    #[arg(long, value_name = "DIR")]
+    pub(crate) output: PathBuf,
+    /// Also write an HTML report that opens offline
+    #[arg(long, value_name = "FILE")]
+    pub(crate) report: Option<PathBuf>,
+    /// Write every scored row, not only the anomalies
+    #[arg(long)]
+    pub(crate) all_rows: bool,
+    /// Anomalies to print
+    #[arg(long, default_value_t = 10, value_name = "N")]
+    pub(crate) top: usize,
+    /// Print the summary as JSON instead of text
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// End with status 3 when any series could not be scored
+    #[arg(long)]
+    pub(crate) strict: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// Folder for tables and report
+    #[arg(long, default_value = "funnelpulse-demo", value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    #[command(flatten)]
+    pub(crate) shop: Shop,
+    #[command(flatten)]
+    pub(crate) settings: Settings,
+    /// Anomalies to print
+    #[arg(long, default_value_t = 10, value_name = "N")]
+    pub(crate) top: usize,
+}
+
+/// The generated shop.
+#[derive(Debug, Args)]
+pub(crate) struct Shop {
+    /// Number of brands
+    #[arg(long, default_value_t = 40, value_name = "N")]
+    pub(crate) brands: usize,
+    /// Number of days; the first 28 (at most half) are free of anomalies
+    #[arg(long, default_value_t = 150, value_name = "N")]
+    pub(crate) days: usize,
+    /// The same seed gives the same shop
+    #[arg(long, default_value_t = 42, value_name = "S")]
+    pub(crate) seed: u64,
+    /// How far anomalies stand out
+    #[arg(long, value_enum, default_value_t = Difficulty::Medium)]
+    pub(crate) difficulty: Difficulty,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Difficulty {
+    Easy,
+    Medium,
+    Hard,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GenerateArgs {
+    /// Folder for `hourly.parquet`, `labels.parquet` and `truth.parquet`
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    #[command(flatten)]
+    pub(crate) shop: Shop,
+    /// Also write the raw events, one Parquet file a day under `events/`
+    #[arg(long)]
+    pub(crate) events: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Events and hourly rows are told apart by their columns; the names are settings \
+                        ([events] and [input]). CSV, Parquet, folders of either, hive partitions.")]
+pub(crate) struct RunArgs {
+    /// CSV or Parquet, a file or a folder
+    #[arg(long, value_name = "PATH")]
+    pub(crate) input: PathBuf,
+    #[command(flatten)]
+    pub(crate) results: Results,
+    /// Also save the trained model
+    #[arg(long, value_name = "DIR")]
+    pub(crate) model: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) settings: Settings,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TrainArgs {
+    /// CSV or Parquet, a file or a folder
+    #[arg(long, value_name = "PATH")]
+    pub(crate) input: PathBuf,
+    /// Folder, or a file when the name has an extension
+    #[arg(long, value_name = "DIR")]
+    pub(crate) model: PathBuf,
+    #[command(flatten)]
+    pub(crate) settings: Settings,
+    /// End with status 3 when any series could not be trained
+    #[arg(long)]
+    pub(crate) strict: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DetectArgs {
+    /// What `train` saved
+    #[arg(long, value_name = "DIR")]
+    pub(crate) model: PathBuf,
+    /// CSV or Parquet, a file or a folder
+    #[arg(long, value_name = "PATH")]
+    pub(crate) input: PathBuf,
+    #[command(flatten)]
+    pub(crate) results: Results,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "The output has one row per input row: the series, the row number within it (from 0), and \
+                        the raw score (empty where the detector has none).\n\n\
+                        Example: funnelpulse score --detector iforest --input nab.parquet --series-column file \
+                        --columns data --param n_trees=200 --output scores.csv")]
+pub(crate) struct ScoreArgs {
+    /// `iforest` or `zscore`
+    #[arg(long, value_name = "NAME")]
+    pub(crate) detector: String,
+    /// CSV or Parquet, a file or a folder
+    #[arg(long, value_name = "FILE")]
+    pub(crate) input: PathBuf,
+    /// Column that names the series; by default the table is one series
+    #[arg(long, value_name = "C")]
+    pub(crate) series_column: Option<String>,
+    /// Column of times; by default rows have no time but their order
+    #[arg(long, value_name = "C")]
+    pub(crate) time_column: Option<String>,
+    /// Columns to score; by default all numeric ones, but those named in other options and `label`
+    #[arg(long, value_delimiter = ',', value_name = "A,B")]
+    pub(crate) columns: Vec<String>,
+    /// Column that holds, per series, the number of rows to learn from
+    #[arg(long, value_name = "C", conflicts_with = "train_rows")]
+    pub(crate) train_rows_column: Option<String>,
+    /// Number of rows at the start of each series to learn from; by default all
+    #[arg(long, value_name = "N")]
+    pub(crate) train_rows: Option<usize>,
+    /// A parameter of the detector, for example n_trees=200
+    #[arg(long = "param", value_name = "K=V")]
+    pub(crate) params: Vec<String>,
+    /// CSV or Parquet
+    #[arg(long, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Series are matched by name, rows by their order within the series.")]
+pub(crate) struct EvalArgs {
+    /// Table with a 0/1 label per row
+    #[arg(long, value_name = "FILE")]
+    pub(crate) labels: PathBuf,
+    /// What `score` wrote: series, row, score
+    #[arg(long, value_name = "FILE")]
+    pub(crate) scores: PathBuf,
+    /// Column of the labels
+    #[arg(long, default_value = "label", value_name = "C")]
+    pub(crate) label_column: String,
+    /// Column of the label table that names the series; by default `series`, `file` or `brand`,
+    /// where there is one
+    #[arg(long, value_name = "C")]
+    pub(crate) series_column: Option<String>,
+    /// Column of values whose period sets the tolerance of VUS; by default `data` or `value`,
+    /// where there is one
+    #[arg(long, value_name = "C")]
+    pub(crate) value_column: Option<String>,
+    /// Tolerance of VUS in rows, instead of the period of the values
+    #[arg(long, value_name = "N")]
+    pub(crate) window: Option<usize>,
+    /// Rows that make a day, for the false alarms per day
+    #[arg(long, default_value_t = 24.0, value_name = "N")]
+    pub(crate) rows_per_day: f64,
+    /// Print every series and the mean as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExplainArgs {
+    /// What `train` saved
+    #[arg(long, value_name = "DIR")]
+    pub(crate) model: PathBuf,
+    /// The table that holds the hour
+    #[arg(long, value_name = "PATH")]
+    pub(crate) input: PathBuf,
+    /// The series, for example a brand
+    #[arg(long, value_name = "NAME")]
+    pub(crate) series: String,
+    /// The start of the hour, for example "2019-10-26 08:00"
+    #[arg(long, value_name = "TIME")]
+    pub(crate) time: String,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ConfigArgs {
+    #[command(subcommand)]
+    pub(crate) action: ConfigAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigAction {
+    /// Print the configuration in force, every setting spelt out
+    Show {
+        #[command(flatten)]
+        settings: Settings,
+        /// JSON instead of TOML
+        #[arg(long)]
+        json: bool,
+    },
+    /// Check a configuration
+    Check {
+        #[command(flatten)]
+        settings: Settings,
+    },
+    /// Print the JSON Schema of the configuration
+    Schema,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ModelArgs {
+    #[command(subcommand)]
+    pub(crate) action: ModelAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ModelAction {
+    /// What a model was trained on, and with which settings
+    Inspect {
+        /// What `train` saved
+        path: PathBuf,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}

@@ -1,0 +1,139 @@
+//! `funnelpulse generate`: labelled funnel data on disk.
+
+use std::{path::Path, sync::Arc};
+
+use arrow::{
+    array::{ArrayRef, Float64Array, Int8Array, RecordBatch, StringArray, TimestampMicrosecondArray, UInt64Array},
+    error::ArrowError,
+};
+use funnelpulse::{
+    core::{Frame, SeriesKey, Timestamp},
+    eval::generator::{self, GeneratedFunnel, GeneratorConfig, RawEvent},
+    features::PanelSpec,
+    io::{panel_to_batch, write_file},
+};
+
+use crate::{
+    args::{Difficulty, GenerateArgs, Shop},
+    output,
+};
+
+/// The shop that the options describe.
+pub(crate) fn shop(args: &Shop) -> anyhow::Result<GeneratedFunnel> {
+    let difficulty = match args.difficulty {
+        Difficulty::Easy => generator::Difficulty::Easy,
+        Difficulty::Medium => generator::Difficulty::Medium,
+        Difficulty::Hard => generator::Difficulty::Hard,
+    };
+    let defaults = GeneratorConfig::default();
+    let config = GeneratorConfig {
+        brands: args.brands,
+        days: args.days,
+        seed: args.seed,
+        difficulty,
+        quiet_days: defaults.quiet_days.min(args.days / 2),
+        ..defaults
+    };
+    Ok(GeneratedFunnel::generate(&config)?)
+}
+
+pub(crate) fn generate(args: &GenerateArgs) -> anyhow::Result<()> {
+    let generating = output::spinner("generating");
+    let shop = shop(&args.shop)?;
+    output::create_folder(&args.out)?;
+    write_file(&args.out.join("hourly.parquet"), &panel_to_batch(shop.panel(), &PanelSpec::funnel())?)?;
+    write_file(&args.out.join("labels.parquet"), &labels(&shop)?)?;
+    write_file(&args.out.join("truth.parquet"), &truth(&shop)?)?;
+    generating.finish_and_clear();
+    println!(
+        "{} rows of {} brands with {} anomalies in {}",
+        shop.panel().total_rows(),
+        shop.panel().len(),
+        shop.events().len(),
+        args.out.display()
+    );
+    if args.events {
+        let events = write_events(&shop, &args.out.join("events"), args.shop.days)?;
+        println!("{events} events in {}", args.out.join("events").display());
+    }
+    Ok(())
+}
+
+/// Series and time of every row, in the order of the panel.
+fn keys(shop: &GeneratedFunnel) -> impl Iterator<Item = (&SeriesKey, Timestamp)> {
+    shop.panel().iter().flat_map(|(key, frame)| frame.time().iter().map(move |&t| (key, t)))
+}
+
+fn key_columns(shop: &GeneratedFunnel) -> Vec<(&'static str, ArrayRef)> {
+    let times: TimestampMicrosecondArray = keys(shop).map(|(_, t)| Some(t.as_micros())).collect();
+    let brands: StringArray = keys(shop).map(|(key, _)| Some(key.as_str())).collect();
+    vec![("window_start", Arc::new(times.with_timezone("UTC"))), ("brand", Arc::new(brands))]
+}
+
+/// One row per row of the hourly table: whether it is anomalous, and how.
+pub(crate) fn labels(shop: &GeneratedFunnel) -> Result<RecordBatch, ArrowError> {
+    let kinds = || shop.panel().keys().flat_map(|key| shop.kinds(key.as_str()).unwrap_or_default());
+    let labels: Int8Array = kinds().map(|kind| Some(i8::from(kind.is_some()))).collect();
+    let names: StringArray = kinds().map(|kind| kind.as_ref().map(|k| k.as_str())).collect();
+    let mut columns = key_columns(shop);
+    columns.push(("label", Arc::new(labels)));
+    columns.push(("kind", Arc::new(names)));
+    RecordBatch::try_from_iter(columns)
+}
+
+/// What each hour would have been without anomalies and noise.
+fn truth(shop: &GeneratedFunnel) -> Result<RecordBatch, ArrowError> {
+    let frames: Vec<&Frame> = shop.panel().keys().filter_map(|key| shop.truth(key.as_str())).collect();
+    let mut columns: Vec<(String, ArrayRef)> =
+        key_columns(shop).into_iter().map(|(name, array)| (name.to_owned(), array)).collect();
+    for (i, name) in shop.panel().columns().iter().enumerate() {
+        let values: Float64Array = frames.iter().flat_map(|f| f.values().column(i).to_vec()).map(Some).collect();
+        columns.push((name.to_string(), Arc::new(values)));
+    }
+    RecordBatch::try_from_iter(columns)
+}
+
+/// One file a day, in the layout of the REES46 data sets.
+fn write_events(shop: &GeneratedFunnel, folder: &Path, days: usize) -> anyhow::Result<usize> {
+    output::create_folder(folder)?;
+    let bar = output::bar("events", days);
+    let mut total = 0;
+    let mut day: Vec<RawEvent> = Vec::new();
+    let date = |event: &RawEvent| event.time.floor_to(Timestamp::DAY);
+    for event in shop.raw_events() {
+        if day.first().is_some_and(|first| date(first) != date(&event)) {
+            write_day(&day, folder)?;
+            bar.inc(1);
+            total += day.len();
+            day.clear();
+        }
+        day.push(event);
+    }
+    if !day.is_empty() {
+        write_day(&day, folder)?;
+    }
+    bar.finish_and_clear();
+    Ok(total + day.len())
+}
+
+fn write_day(events: &[RawEvent], folder: &Path) -> anyhow::Result<()> {
+    let date = events[0].time.to_string();
+    let texts = |f: &dyn Fn(&RawEvent) -> Option<String>| -> ArrayRef {
+        Arc::new(events.iter().map(f).collect::<StringArray>())
+    };
+    let times: TimestampMicrosecondArray = events.iter().map(|e| Some(e.time.as_micros())).collect();
+    let products: UInt64Array = events.iter().map(|e| Some(e.product_id)).collect();
+    let users: UInt64Array = events.iter().map(|e| Some(e.user_id)).collect();
+    let prices: Float64Array = events.iter().map(|e| Some(e.price)).collect();
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        ("event_time", Arc::new(times.with_timezone("UTC"))),
+        ("event_type", texts(&|e| Some(e.event_type.to_owned()))),
+        ("product_id", Arc::new(products)),
+        ("brand", texts(&|e| e.brand.as_ref().map(ToString::to_string))),
+        ("price", Arc::new(prices)),
+        ("user_id", Arc::new(users)),
+        ("user_session", texts(&|e| Some(e.session_uuid()))),
+    ];
+    let name = format!("{}.parquet", &date[..date.find('T').unwrap_or(date.len())]);
+    Ok(write_file(&folder.join(name), &RecordBatch::try_from_iter(columns)?)?)
+}

@@ -1,0 +1,12 @@
+//! One file per command.
+
+pub(crate) mod config;
+pub(crate) mod demo;
+pub(crate) mod detect;
+pub(crate) mod eval;
+pub(crate) mod explain;
+pub(crate) mod generate;
+pub(crate) mod model;
+pub(crate) mod run;
+pub(crate) mod score;
+pub(crate) mod train;

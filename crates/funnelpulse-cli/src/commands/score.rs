@@ -1,0 +1,140 @@
+//! `funnelpulse score`: one detector on any table.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use anyhow::{Context, bail};
+use arrow::array::{ArrayRef, Float64Array, RecordBatch, StringArray, UInt64Array};
+use funnelpulse::{
+    config::Layers,
+    core::{Columns, DynDetector, Frame, Timestamp},
+    ensemble::ZScore,
+    iforest::IsolationForest,
+    io::{Table, write_file},
+};
+use ndarray::Array2;
+use rayon::prelude::*;
+
+use crate::{args::ScoreArgs, input::split_setting, output};
+
+/// The detectors by name.
+const DETECTORS: [&str; 2] = ["iforest", "zscore"];
+
+/// The rows of one series: where they stand in the table, and how many to learn from.
+struct Series {
+    name: String,
+    rows: Vec<usize>,
+    train_rows: Option<usize>,
+}
+
+pub(crate) fn score(args: &ScoreArgs) -> anyhow::Result<()> {
+    let detector = detector(args)?;
+    let table = Table::read(&args.input)?;
+    let columns = columns(args, &table)?;
+    let data = columns.iter().map(|c| table.f64_column(c)).collect::<Result<Vec<_>, _>>()?;
+    let times = args.time_column.as_ref().map(|c| table.time_column(c)).transpose()?;
+    let series = series(args, &table)?;
+
+    let bar = output::bar("scoring", series.len());
+    let scored: Vec<anyhow::Result<Vec<f64>>> = series
+        .par_iter()
+        .map(|series| {
+            let scores = score_series(detector.as_ref(), series, &columns, &data, times.as_deref());
+            bar.inc(1);
+            scores.with_context(|| format!("{}: series `{}`", args.input.display(), series.name))
+        })
+        .collect();
+    bar.finish_and_clear();
+
+    // Back to the order of the input.
+    let mut names = vec![""; table.num_rows()];
+    let mut numbers = vec![0u64; table.num_rows()];
+    let mut scores = vec![f64::NAN; table.num_rows()];
+    for (series, scored) in series.iter().zip(scored) {
+        for (i, (&row, score)) in series.rows.iter().zip(scored?).enumerate() {
+            names[row] = &series.name;
+            numbers[row] = i as u64;
+            scores[row] = score;
+        }
+    }
+    let scores: Float64Array = scores.into_iter().map(|s| Some(s).filter(|s| !s.is_nan())).collect();
+    let batch = RecordBatch::try_from_iter([
+        ("series", Arc::new(names.into_iter().map(Some).collect::<StringArray>()) as ArrayRef),
+        ("row", Arc::new(UInt64Array::from(numbers))),
+        ("score", Arc::new(scores)),
+    ])?;
+    write_file(&args.output, &batch)?;
+    println!("{} rows of {} series scored; scores in {}", table.num_rows(), series.len(), args.output.display());
+    Ok(())
+}
+
+/// The detector with its parameters; each is a setting of its section.
+fn detector(args: &ScoreArgs) -> anyhow::Result<Box<dyn DynDetector>> {
+    let name = args.detector.as_str();
+    if !DETECTORS.contains(&name) {
+        bail!("there is no detector `{name}` (there are: {})", DETECTORS.join(", "));
+    }
+    let mut layers = Layers::new();
+    for param in &args.params {
+        let (key, value) = split_setting(param, "--param", "n_trees=200")?;
+        layers = layers.set(&format!("{name}.{key}"), value)?;
+    }
+    let config = layers.build()?;
+    Ok(match name {
+        "iforest" => Box::new(IsolationForest::new(config.iforest)?),
+        _ => Box::new(ZScore::new(config.zscore)),
+    })
+}
+
+fn columns(args: &ScoreArgs, table: &Table) -> anyhow::Result<Vec<String>> {
+    if !args.columns.is_empty() {
+        return Ok(args.columns.clone());
+    }
+    let named = [&args.series_column, &args.time_column, &args.train_rows_column];
+    let taken = |c: &String| c == "label" || named.iter().any(|n| n.as_ref() == Some(c));
+    let columns: Vec<String> = table.numeric_columns().into_iter().filter(|c| !taken(c)).collect();
+    if columns.is_empty() {
+        bail!("{}: there is no numeric column to score", args.input.display());
+    }
+    Ok(columns)
+}
+
+/// The series in the order in which they first appear.
+fn series(args: &ScoreArgs, table: &Table) -> anyhow::Result<Vec<Series>> {
+    let names: Vec<String> = match &args.series_column {
+        Some(column) => table.string_column(column)?.into_iter().map(Option::unwrap_or_default).collect(),
+        None => vec![args.input.display().to_string(); table.num_rows()],
+    };
+    let train_rows = args.train_rows_column.as_ref().map(|c| table.f64_column(c)).transpose()?;
+    let mut index: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut all: Vec<Series> = Vec::new();
+    for (row, name) in names.iter().enumerate() {
+        let at = *index.entry(name).or_insert_with(|| {
+            let train_rows = train_rows.as_ref().map(|t| t[row].max(0.0) as usize).or(args.train_rows);
+            all.push(Series { name: name.clone(), rows: Vec::new(), train_rows });
+            all.len() - 1
+        });
+        all[at].rows.push(row);
+    }
+    Ok(all)
+}
+
+fn score_series(
+    detector: &dyn DynDetector,
+    series: &Series,
+    columns: &[String],
+    data: &[Vec<f64>],
+    times: Option<&[Timestamp]>,
+) -> anyhow::Result<Vec<f64>> {
+    let values = Array2::from_shape_fn((series.rows.len(), columns.len()), |(i, j)| data[j][series.rows[i]]);
+    let names = Columns::new(columns.iter().map(String::as_str))?;
+    let frame = match times {
+        Some(times) => Frame::new(series.rows.iter().map(|&r| times[r]).collect(), names, values)?,
+        None => Frame::from_rows(names, values)?,
+    };
+    let train = series.train_rows.unwrap_or(frame.nrows());
+    if train > frame.nrows() {
+        bail!("{train} rows to learn from, but the series has {}", frame.nrows());
+    }
+    let model = detector.fit_dyn(frame.view().rows(0..train))?;
+    Ok(model.detect(frame.view())?.into_score().to_vec())
+}

@@ -1,0 +1,76 @@
+//! From a path to a panel, and from settings to a configuration.
+
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use funnelpulse::{
+    SeriesFailure,
+    config::{Config, Layers},
+    core::Panel,
+    features::IngestReport,
+    io::{InputKind, PanelRead, Table, read_events, read_panel, recognise},
+};
+
+use crate::args::Settings;
+
+/// Defaults, file, environment, flags.
+pub(crate) fn configuration(settings: &Settings) -> anyhow::Result<Config> {
+    let mut layers = Layers::new();
+    if let Some(file) = &settings.config {
+        layers = layers.file(file)?;
+    }
+    layers = layers.environment()?;
+    for setting in &settings.settings {
+        let (key, value) = split_setting(setting, "--set", "iforest.n_trees=200")?;
+        layers = layers.set(key, value)?;
+    }
+    let origin = || settings.config.as_ref().map_or("configuration".to_owned(), |f| f.display().to_string());
+    layers.build().with_context(origin)
+}
+
+/// `key=value`.
+pub(crate) fn split_setting<'a>(text: &'a str, flag: &str, example: &str) -> anyhow::Result<(&'a str, &'a str)> {
+    let Some((key, value)) = text.split_once('=') else {
+        bail!("{flag} {text}: expected a name and a value, for example {flag} {example}");
+    };
+    Ok((key.trim(), value.trim()))
+}
+
+/// A panel and how it came about.
+pub(crate) struct Input {
+    pub(crate) panel: Panel,
+    /// For events: where each of them went.
+    pub(crate) ingest: Option<IngestReport>,
+    /// Rows read.
+    pub(crate) rows: usize,
+    /// Series that could not be read.
+    pub(crate) failures: Vec<SeriesFailure>,
+}
+
+/// Reads events or hourly rows, whichever it is.
+pub(crate) fn read(path: &Path, config: &Config) -> anyhow::Result<Input> {
+    let table = Table::read(path)?;
+    match recognise(&table, &config.input, &config.events)? {
+        InputKind::Events => {
+            let gold = read_events(&table, &config.events, config.input.step_seconds)?;
+            if gold.panel.is_empty() {
+                bail!("{}: not one event could be counted\n{}", path.display(), gold.report);
+            }
+            let rows = table.num_rows();
+            Ok(Input { panel: gold.panel, ingest: Some(gold.report), rows, failures: Vec::new() })
+        }
+        InputKind::Hourly => {
+            let PanelRead { panel, problems, rows_read } = read_panel(&table, &config.input)?;
+            let failures: Vec<SeriesFailure> = problems
+                .into_iter()
+                .map(|p| SeriesFailure { series: p.series, message: format!("row {}: {}", p.row, p.message) })
+                .collect();
+            if panel.is_empty() {
+                let shown: Vec<String> =
+                    failures.iter().take(5).map(|f| format!("\n  {}: {}", f.series, f.message)).collect();
+                bail!("{}: no series can be used{}", path.display(), shown.concat());
+            }
+            Ok(Input { panel, ingest: None, rows: rows_read, failures })
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! What people and programs get to see.
+
+use std::{
+    fmt::Write,
+    path::Path,
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use anyhow::Context;
+use funnelpulse::{
+    Findings, Progress, Stage,
+    analytics::{Summary, short},
+    features::IngestReport,
+    io::write_partitioned,
+    report::Report,
+};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+
+use crate::{Outcome, args::Results};
+
+static QUIET: AtomicBool = AtomicBool::new(false);
+
+/// Turns progress bars off.
+pub(crate) fn set_quiet(quiet: bool) {
+    QUIET.store(quiet, Ordering::Relaxed);
+}
+
+/// A callback that draws a bar per stage on a terminal.
+pub(crate) fn progress() -> impl Fn(Progress<'_>) + Send + Sync + 'static {
+    let current: Mutex<Option<(Stage, ProgressBar)>> = Mutex::new(None);
+    move |progress| {
+        if QUIET.load(Ordering::Relaxed) {
+            return;
+        }
+        let Ok(mut current) = current.lock() else { return };
+        if current.as_ref().is_none_or(|(stage, _)| *stage != progress.stage) {
+            let name = match progress.stage {
+                Stage::Prepare => "preparing",
+                Stage::Fit => "training",
+                Stage::Detect => "scoring",
+            };
+            *current = Some((progress.stage, bar(name, progress.total)));
+        }
+        if let Some((_, bar)) = current.as_ref() {
+            bar.set_position(progress.done as u64);
+            if progress.done == progress.total {
+                bar.finish_and_clear();
+            }
+        }
+    }
+}
+
+/// A bar on the error stream; invisible where that is no terminal.
+pub(crate) fn bar(name: &'static str, total: usize) -> ProgressBar {
+    let bar = if QUIET.load(Ordering::Relaxed) { ProgressBar::hidden() } else { ProgressBar::new(total as u64) };
+    let style = ProgressStyle::with_template("{msg:>10} [{bar:40}] {pos}/{len} {eta}");
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> "));
+    bar.set_message(name);
+    bar
+}
+
+/// A spinner for something of unknown length.
+pub(crate) fn spinner(name: &'static str) -> ProgressBar {
+    let spinner = if QUIET.load(Ordering::Relaxed) { ProgressBar::hidden() } else { ProgressBar::new_spinner() };
+    spinner.set_message(name);
+    spinner.enable_steady_tick(Duration::from_millis(120));
+    spinner
+}
+
+/// What a run comes to, for programs.
+#[derive(Serialize)]
+struct Digest<'a> {
+    rows_read: usize,
+    rows_scored: usize,
+    series_scored: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    events: Option<&'a IngestReport>,
+    summary: &'a Summary,
+    failures: &'a [funnelpulse::SeriesFailure],
+}
+
+/// Writes tables, summary and report; prints the same in short.
+pub(crate) fn deliver(
+    findings: &Findings,
+    results: &Results,
+    rows_read: usize,
+    ingest: Option<&IngestReport>,
+    title: &str,
+) -> anyhow::Result<Outcome> {
+    write_tables(findings, &results.output, results.all_rows)?;
+    let summary = findings.summary();
+    let digest = Digest {
+        rows_read,
+        rows_scored: findings.rows(),
+        series_scored: findings.series().len(),
+        events: ingest,
+        summary: &summary,
+        failures: findings.failures(),
+    };
+    let json = serde_json::to_string_pretty(&digest)?;
+    write_text(&results.output.join("summary.json"), &json)?;
+    if let Some(path) = &results.report {
+        let notes = ingest.iter().flat_map(|i| i.to_string().lines().map(str::to_owned).collect::<Vec<_>>());
+        Report::new(findings).title(title).notes(notes.collect()).write(path)?;
+    }
+    if results.json {
+        println!("{json}");
+    } else {
+        print_findings(findings, &summary, results.top)?;
+        println!("\nResults in {}", results.output.display());
+        if let Some(path) = &results.report {
+            println!("Report in {}", path.display());
+        }
+    }
+    print_failures(findings.failures());
+    let unscored = findings.series().is_empty() || results.strict && !findings.failures().is_empty();
+    Ok(if unscored { Outcome::Unscored } else { Outcome::Done })
+}
+
+/// The table of anomalies, or of all rows.
+pub(crate) fn write_tables(findings: &Findings, output: &Path, all_rows: bool) -> anyhow::Result<()> {
+    create_folder(output)?;
+    write_partitioned(&output.join("anomalies"), &findings.to_batch(all_rows), "window_date")?;
+    Ok(())
+}
+
+/// Makes a folder, and those above it.
+pub(crate) fn create_folder(path: &Path) -> anyhow::Result<()> {
+    std::fs::create_dir_all(path).with_context(|| path.display().to_string())
+}
+
+/// Writes a text file.
+pub(crate) fn write_text(path: &Path, text: &str) -> anyhow::Result<()> {
+    std::fs::write(path, text).with_context(|| path.display().to_string())
+}
+
+/// Series that could not be used, a few by name.
+pub(crate) fn print_failures(failures: &[funnelpulse::SeriesFailure]) {
+    const SHOWN: usize = 5;
+    if failures.is_empty() {
+        return;
+    }
+    let count = failures.len();
+    eprintln!("warning: {count} {} not scored:", if count == 1 { "series was" } else { "series were" });
+    for failure in failures.iter().take(SHOWN) {
+        eprintln!("  {}: {}", failure.series, failure.message);
+    }
+    if failures.len() > SHOWN {
+        eprintln!("  ... and {} more (all in summary.json)", failures.len() - SHOWN);
+    }
+}
+
+/// The worst anomalies with their explanations, and the totals.
+pub(crate) fn print_findings(findings: &Findings, summary: &Summary, top: usize) -> anyhow::Result<()> {
+    let mut text = String::new();
+    let ranked = findings.ranked();
+    writeln!(
+        text,
+        "{} anomalies in {} rows of {} series",
+        summary.total.anomalies,
+        findings.rows(),
+        findings.series().len()
+    )?;
+    let severities: Vec<String> =
+        summary.by_severity.iter().rev().map(|(severity, tally)| format!("{} {severity}", tally.anomalies)).collect();
+    if !severities.is_empty() {
+        writeln!(
+            text,
+            "{}; revenue below expectation by {}, above by {}",
+            severities.join(", "),
+            short(summary.total.revenue_lost),
+            short(summary.total.revenue_gained)
+        )?;
+    }
+    if top > 0 && !ranked.is_empty() {
+        writeln!(text, "\nBy impact:")?;
+    }
+    for (_, anomaly) in ranked.into_iter().take(top) {
+        writeln!(text, "{:>4}  {}  (score {:.2})", anomaly.rank, anomaly.alert.title, anomaly.score)?;
+        writeln!(text, "      {}", anomaly.alert.message)?;
+    }
+    print!("{text}");
+    Ok(())
+}
