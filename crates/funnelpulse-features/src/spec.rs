@@ -43,7 +43,7 @@ pub struct PanelSpec {
     pub keys: Vec<String>,
     /// The measures, in order.
     pub metrics: Vec<MetricSpec>,
-    /// Length of a window in seconds; the times of all rows are multiples of it.
+    /// Length of a window in seconds; the times of all rows are whole steps apart.
     pub step_seconds: u64,
     /// What it means that a series has no row for a window.
     pub absent: Absent,

@@ -48,13 +48,13 @@ pub fn panel_to_batch(panel: &Panel, spec: &PanelSpec) -> Result<RecordBatch, Io
             .zip(&parts)
             .flat_map(|((_, frame), parts)| std::iter::repeat_n(parts.get(index).map(String::as_str), frame.nrows()));
         fields.push(Field::new(name, DataType::Utf8, true));
-        arrays.push(Arc::new(StringArray::from_iter(rows)));
+        arrays.push(Arc::new(rows.collect::<StringArray>()));
     }
     for name in columns.iter() {
         let position = panel.columns().require(name)?;
         let values = panel.iter().flat_map(|(_, frame)| frame.values().column(position).to_vec());
         fields.push(Field::new(name.as_ref(), DataType::Float64, true));
-        arrays.push(Arc::new(Float64Array::from_iter(values.map(|v| (!v.is_nan()).then_some(v)))));
+        arrays.push(Arc::new(values.map(|v| (!v.is_nan()).then_some(v)).collect::<Float64Array>()));
     }
     RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays).map_err(IoError::arrow("the panel".as_ref()))
 }

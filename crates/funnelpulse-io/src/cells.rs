@@ -58,9 +58,18 @@ fn is_text(data_type: &DataType) -> bool {
     matches!(data_type, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
 }
 
+/// The same points in time on the clock of UTC, which, unlike others, can be rendered without a
+/// time zone database.
+pub(crate) fn in_utc(array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
+    match array.data_type() {
+        DataType::Timestamp(unit, Some(_)) => cast(array, &DataType::Timestamp(*unit, Some("+00:00".into()))),
+        _ => Ok(array.clone()),
+    }
+}
+
 /// Any type as text; null stays null.
 pub(crate) fn texts(array: &ArrayRef) -> Result<StringArray, ArrowError> {
-    Ok(cast(&plain(array)?, &DataType::Utf8)?.as_string::<i32>().clone())
+    Ok(cast(&in_utc(&plain(array)?)?, &DataType::Utf8)?.as_string::<i32>().clone())
 }
 
 /// Numbers, with NaN for null. A NaN that is written as a value is a bad cell. `None` when the

@@ -1,6 +1,9 @@
 //! Tables of regular rows.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt::Write,
+};
 
 use arrow::array::Array;
 use funnelpulse_core::{Columns, Frame, Panel, SeriesKey, Timestamp};
@@ -47,7 +50,7 @@ impl std::fmt::Display for SeriesProblem {
 /// What is wrong with the table as a whole (a column missing or of the wrong type, no rows) is an
 /// error. What is wrong with a row concerns its series only, which is then reported and left out:
 /// NaN or infinity written as a value, text where a number should be, a negative count (amounts may
-/// be negative), a time that is missing, unreadable or not a multiple of the step, a window that
+/// be negative), a time that is missing, unreadable or off the grid of steps of the table, a window that
 /// comes twice, and, unless the specification says to sort, time that runs backwards.
 ///
 /// ```
@@ -76,11 +79,14 @@ pub fn read_panel(table: &Table, spec: &PanelSpec) -> Result<PanelRead, IoError>
     if table.num_rows() == 0 {
         return Err(IoError::Empty { path: table.source().to_path_buf(), what: "no rows" });
     }
+    let step = spec.step_seconds as i64 * Timestamp::SECOND;
+    let times = table.times(layout.time)?;
     let rows = Rows {
-        times: table.times(layout.time)?,
+        phase: phase(&times, step),
+        step,
+        times,
         metrics: layout.metrics.iter().map(|(name, _)| table.numbers(name)).collect::<Result<_, _>>()?,
         layout,
-        step: spec.step_seconds as i64 * Timestamp::SECOND,
         unsorted: spec.unsorted,
         columns: spec.columns(),
     };
@@ -129,6 +135,16 @@ impl<'a> Layout<'a> {
     }
 }
 
+/// Where within a step most of the rows are: weeks start on a Monday, and hours at half past where
+/// the clock differs from UTC by half an hour.
+fn phase(times: &Cells<Option<Timestamp>>, step: i64) -> i64 {
+    let mut counts: BTreeMap<i64, usize> = BTreeMap::new();
+    for time in times.values.iter().flatten() {
+        *counts.entry(time.as_micros().rem_euclid(step)).or_default() += 1;
+    }
+    counts.into_iter().rev().max_by_key(|(_, count)| *count).map_or(0, |(phase, _)| phase)
+}
+
 /// The rows of each series, in order of the names.
 fn group(table: &Table, keys: &[&str]) -> Result<BTreeMap<SeriesKey, Vec<usize>>, IoError> {
     let mut ids: HashMap<String, usize> = HashMap::new();
@@ -145,8 +161,8 @@ fn group(table: &Table, keys: &[&str]) -> Result<BTreeMap<SeriesKey, Vec<usize>>
             }));
             name.clear();
             for part in &parts {
-                name.push_str(part);
-                name.push('\u{1f}');
+                // With the length in front, different parts never make the same text.
+                let _ = write!(name, "{}:{part}", part.len());
             }
             let id = ids.get(&name).copied().unwrap_or_else(|| {
                 ids.insert(name.clone(), members.len());
@@ -167,6 +183,8 @@ struct Rows<'a> {
     times: Cells<Option<Timestamp>>,
     metrics: Vec<Cells<f64>>,
     step: i64,
+    /// Where the grid of times starts within a step.
+    phase: i64,
     unsorted: Unsorted,
 }
 
@@ -215,9 +233,9 @@ impl Rows<'_> {
                 None => format!("column `{column}` is empty, every row needs a time"),
             });
         };
-        if time.as_micros().rem_euclid(self.step) != 0 {
+        if time.as_micros().rem_euclid(self.step) != self.phase {
             let seconds = self.step / Timestamp::SECOND;
-            return Err(format!("column `{column}` is {time}, not a multiple of the step of {seconds} seconds"));
+            return Err(format!("column `{column}` is {time}, off the table's grid of {seconds} seconds"));
         }
         for ((column, kind), cells) in self.layout.metrics.iter().zip(&self.metrics) {
             let value = cells.values[row];

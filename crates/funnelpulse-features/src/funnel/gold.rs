@@ -1,6 +1,9 @@
 //! Sums per series and window.
 
-use std::collections::{BTreeSet, HashMap};
+use std::{
+    collections::{BTreeSet, HashMap},
+    fmt::Write,
+};
 
 use funnelpulse_core::{Columns, Frame, FrameError, Panel, SeriesKey, Timestamp};
 use ndarray::Array2;
@@ -44,9 +47,8 @@ impl Aggregate {
         let parts: Vec<_> = keys.iter().map(|k| tidy_key(*k)).collect();
         self.name.clear();
         for part in &parts {
-            self.name.push_str(part);
-            // A control character does not survive in a name: different parts never collide.
-            self.name.push('\u{1f}');
+            // With the length in front, different parts never make the same text.
+            let _ = write!(self.name, "{}:{part}", part.len());
         }
         if let Some(&id) = self.ids.get(self.name.as_str()) {
             return id;

@@ -83,7 +83,7 @@ fn partition_types(folder: &Path, files: &[(PathBuf, Partition)]) -> Result<Vec<
         return Err(IoError::Unsupported { path: path.clone(), reason });
     }
     let typed = |(index, name): (usize, String)| {
-        let texts = StringArray::from_iter(files.iter().map(|(_, partition)| partition[index].1.as_deref()));
+        let texts = files.iter().map(|(_, partition)| partition[index].1.as_deref()).collect::<StringArray>();
         let texts: ArrayRef = Arc::new(texts);
         for data_type in [DataType::Date32, DataType::Int64] {
             let parsed = cast(&texts, &data_type).map_err(IoError::arrow(folder))?;

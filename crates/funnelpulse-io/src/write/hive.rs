@@ -22,7 +22,7 @@ fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for letter in text.chars() {
         if letter.is_ascii_control() || "\"#%'*/:=?\\{[]^<>|".contains(letter) {
-            escaped.push_str(&format!("%{:02X}", letter as u32));
+            escaped.extend(['%', hex_digit(letter as u32 >> 4), hex_digit(letter as u32 & 15)]);
         } else {
             escaped.push(letter);
         }
@@ -30,20 +30,21 @@ fn escape(text: &str) -> String {
     escaped
 }
 
+fn hex_digit(value: u32) -> char {
+    char::from_digit(value, 16).expect("four bits of an ASCII character").to_ascii_uppercase()
+}
+
 fn unescape(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&first, tail)) = rest.split_first() {
-        let code = tail.get(..2).and_then(|hex| std::str::from_utf8(hex).ok());
-        match code.filter(|_| first == b'%').and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = &tail[2..];
-            }
-            None => {
-                bytes.push(first);
-                rest = tail;
-            }
+        let digit = |index: usize| tail.get(index).and_then(|b| char::from(*b).to_digit(16));
+        if let (b'%', Some(high), Some(low)) = (first, digit(0), digit(1)) {
+            bytes.push((high * 16 + low) as u8);
+            rest = &tail[2..];
+        } else {
+            bytes.push(first);
+            rest = tail;
         }
     }
     String::from_utf8(bytes).unwrap_or_else(|_| text.to_owned())
@@ -55,7 +56,7 @@ mod tests {
 
     #[test]
     fn survives_the_way_there_and_back() {
-        for value in ["2019-10-01", "a/b=c", "100%", "%2F", "..", "köln ", "x:y\n"] {
+        for value in ["2019-10-01", "a/b=c", "100%", "%2F", "%+5", "..", "köln ", "x:y\n"] {
             let folder = name("k=e", Some(value));
             assert!(!folder.contains('/') && !folder.contains('\n'), "{folder}");
             assert_eq!(parse(&folder), Some(("k=e".to_owned(), Some(value.to_owned()))));

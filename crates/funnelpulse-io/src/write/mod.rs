@@ -22,7 +22,7 @@ pub use partitioned::{WriteReport, write_partitioned};
 pub(crate) use swap::previous_of_interrupted;
 pub use swap::recover;
 
-use crate::IoError;
+use crate::{IoError, cells};
 
 /// Writes one file, Parquet or CSV by the end of its name. It appears, or replaces what was there,
 /// complete or not at all.
@@ -41,8 +41,8 @@ use crate::IoError;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn write_file(path: &Path, batch: &RecordBatch) -> Result<(), IoError> {
-    let encode: fn(&mut dyn Write, &RecordBatch) -> Result<(), BoxError> = match path.extension() {
-        Some(end) if end.eq_ignore_ascii_case("parquet") => |out, batch| write_parquet(out, batch),
+    let encode: fn(&mut File, &RecordBatch) -> Result<(), BoxError> = match path.extension() {
+        Some(end) if end.eq_ignore_ascii_case("parquet") => write_parquet,
         Some(end) if end.eq_ignore_ascii_case("csv") => write_csv,
         _ => {
             let reason = "the name should end in .csv or .parquet".into();
@@ -69,18 +69,21 @@ fn write_parquet_file(path: PathBuf, batch: &RecordBatch) -> Result<(), IoError>
     }
 }
 
-fn write_parquet(out: &mut dyn Write, batch: &RecordBatch) -> Result<(), BoxError> {
+fn write_parquet(out: &mut File, batch: &RecordBatch) -> Result<(), BoxError> {
     let properties = WriterProperties::builder().set_compression(Compression::ZSTD(ZstdLevel::default())).build();
-    // The writer must be able to cross threads only where its output can.
-    let mut bytes = Vec::new();
-    let mut writer = ArrowWriter::try_new(&mut bytes, batch.schema(), Some(properties))?;
+    let mut writer = ArrowWriter::try_new(BufWriter::new(out), batch.schema(), Some(properties))?;
     writer.write(batch)?;
-    writer.close()?;
-    Ok(out.write_all(&bytes)?)
+    Ok(writer.into_inner()?.flush()?)
 }
 
-fn write_csv(out: &mut dyn Write, batch: &RecordBatch) -> Result<(), BoxError> {
+fn write_csv(out: &mut File, batch: &RecordBatch) -> Result<(), BoxError> {
+    let columns = batch.columns().iter().map(cells::in_utc).collect::<Result<Vec<_>, _>>()?;
+    let names = batch.schema_ref().fields().iter().map(|field| field.name());
+    let batch = &RecordBatch::try_from_iter(names.zip(columns))?;
     let mut out = BufWriter::new(out);
     arrow::csv::Writer::new(&mut out).write(batch)?;
     Ok(out.flush()?)
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,13 +7,12 @@ use std::{
 };
 
 use arrow::{
-    array::{Array, AsArray, RecordBatch, UInt64Array},
-    compute::{cast, take_record_batch},
-    datatypes::DataType,
+    array::{Array, RecordBatch, UInt64Array},
+    compute::take_record_batch,
 };
 
 use super::{hive, swap, write_parquet_file};
-use crate::IoError;
+use crate::{IoError, cells};
 
 /// The name of the only file of a partition.
 pub(super) const PART: &str = "part-0.parquet";
@@ -29,7 +28,7 @@ pub struct WriteReport {
     pub partitions: Vec<String>,
     /// Bytes of all files.
     pub bytes: u64,
-    /// Whether a table was there before.
+    /// Whether a folder was there before.
     pub replaced: bool,
 }
 
@@ -110,8 +109,7 @@ fn split(
     if batch.num_rows() == 0 {
         return Ok(BTreeMap::from([(None, batch.clone())]));
     }
-    let texts = cast(batch.column(position), &DataType::Utf8).map_err(arrow_error())?;
-    let texts = texts.as_string::<i32>();
+    let texts = cells::texts(batch.column(position)).map_err(arrow_error())?;
     let mut rows: BTreeMap<Option<String>, Vec<u64>> = BTreeMap::new();
     let mut last: Option<(Option<&str>, Vec<u64>)> = None;
     for row in 0..texts.len() {

@@ -46,6 +46,14 @@ pub(super) fn parent(path: &Path) -> PathBuf {
     }
 }
 
+/// The folder that is meant: behind links, and with a name even where the path ends in `..`.
+fn resolve(path: &Path) -> PathBuf {
+    fs::canonicalize(path).unwrap_or_else(|_| match fs::read_link(path) {
+        Ok(target) => parent(path).join(target),
+        Err(_) => path.to_path_buf(),
+    })
+}
+
 /// Puts names that were just written into a folder on the disk.
 pub(super) fn sync_folder(folder: &Path) -> Result<(), IoError> {
     if cfg!(unix) {
@@ -56,7 +64,8 @@ pub(super) fn sync_folder(folder: &Path) -> Result<(), IoError> {
 
 /// The previous table of a replacement that was killed half way, when `folder` itself is gone.
 pub(crate) fn previous_of_interrupted(folder: &Path) -> Option<PathBuf> {
-    let previous = Siblings::of(folder)?.previous;
+    let folder = resolve(folder);
+    let previous = Siblings::of(&folder)?.previous;
     (!folder.exists() && previous.is_dir()).then_some(previous)
 }
 
@@ -64,6 +73,7 @@ pub(crate) fn previous_of_interrupted(folder: &Path) -> Option<PathBuf> {
 /// the previous table back if it had been moved aside, and removes what was half written. Every
 /// write does this first. Returns whether there was anything to do.
 pub fn recover(folder: &Path) -> Result<bool, IoError> {
+    let folder = &resolve(folder);
     let Some(siblings) = Siblings::of(folder) else { return Ok(false) };
     let _turn = lock(&parent(folder));
     recover_locked(folder, &siblings)
@@ -99,8 +109,7 @@ pub(super) fn replace_until(
     exchange: bool,
     at: impl Fn(Moment) -> Result<(), IoError>,
 ) -> Result<bool, IoError> {
-    // Behind a link, or a path that ends in `..`, is the folder that is meant.
-    let folder = &fs::canonicalize(folder).unwrap_or_else(|_| folder.to_path_buf());
+    let folder = &resolve(folder);
     let Some(siblings) = Siblings::of(folder) else {
         return Err(IoError::Unsupported { path: folder.clone(), reason: "not a folder that can be replaced".into() });
     };
@@ -127,7 +136,10 @@ pub(super) fn replace_until(
         return Ok(true);
     }
     if replaces {
-        fs::rename(folder, &siblings.previous).map_err(IoError::file(folder))?;
+        if let Err(error) = fs::rename(folder, &siblings.previous) {
+            recover_locked(folder, &siblings)?;
+            return Err(IoError::file(folder)(error));
+        }
         sync_folder(&parent)?;
         at(Moment::Between)?;
     }
