@@ -53,7 +53,7 @@ pub(crate) struct Settings {
     /// Configuration file, TOML or JSON (see `funnelpulse config show`)
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// One setting, for example iforest.n_trees=200; overrides file and environment
+    /// One setting, for example `iforest.n_trees=200`; overrides file and environment
     #[arg(long = "set", value_name = "SECTION.FIELD=VALUE")]
     pub(crate) settings: Vec<String>,
 }
@@ -61,7 +61,7 @@ pub(crate) struct Settings {
 /// Where results go.
 #[derive(Debug, Args)]
 pub(crate) struct Results {
-    /// Folder for the results: `anomalies/` (Parquet by window_date), `summary.json`, and from
+    /// Folder for the results: `anomalies/` (Parquet by `window_date`), `summary.json`, and from
     /// events also `hourly.parquet`
     #[arg(long, value_name = "DIR")]
     pub(crate) output: PathBuf,
@@ -202,7 +202,7 @@ pub(crate) struct ScoreArgs {
     /// Number of rows at the start of each series to learn from; by default all
     #[arg(long, value_name = "N")]
     pub(crate) train_rows: Option<usize>,
-    /// A parameter of the detector, for example n_trees=200
+    /// A parameter of the detector, for example `n_trees=200`
     #[arg(long = "param", value_name = "K=V")]
     pub(crate) params: Vec<String>,
     /// CSV or Parquet

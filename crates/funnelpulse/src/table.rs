@@ -23,7 +23,7 @@ const SCORE_COLUMNS: [(&str, &str); 5] = [
 /// One row of the result.
 struct Row<'a> {
     series: &'a SeriesFindings,
-    row: usize,
+    index: usize,
     anomaly: Option<&'a Anomaly>,
 }
 
@@ -49,7 +49,7 @@ impl Findings {
     pub fn to_batch(&self, all_rows: bool) -> RecordBatch {
         let rows = self.select(all_rows);
         let mut columns = Columns { rows: &rows, fields: Vec::new(), arrays: Vec::new() };
-        let time = |r: &Row<'_>| r.series.time[r.row];
+        let time = |r: &Row<'_>| r.series.time[r.index];
         columns.push("window_start", Arc::new(microseconds(rows.iter().map(time))));
         columns.text("window_date", |r| Some(date(time(r))));
         let key = match self.keys() {
@@ -61,15 +61,15 @@ impl Findings {
         let primary = self.primary_metric();
         let shown = (0..self.stored_metrics()).chain((primary >= self.stored_metrics()).then_some(primary));
         for metric in shown {
-            columns.number(&self.metrics()[metric], |r| r.series.observed[[r.row, metric]]);
+            columns.number(&self.metrics()[metric], |r| r.series.observed[[r.index, metric]]);
         }
         for (detector, column) in SCORE_COLUMNS {
             columns.number(column, |r| {
                 let model = r.series.models.iter().find(|m| m.detector == detector);
-                model.map_or(f64::NAN, |m| m.scores[r.row])
+                model.map_or(f64::NAN, |m| m.scores[r.index])
             });
         }
-        let verdict = |r: &Row<'_>| r.series.verdicts[r.row];
+        let verdict = |r: &Row<'_>| r.series.verdicts[r.index];
         columns.number("ensemble_anomaly_score", |r| verdict(r).score);
         columns.number("anomaly_confidence", |r| verdict(r).confidence);
         columns.integer("n_models_flagged", |r| Some(verdict(r).n_models_flagged as i64));
@@ -77,11 +77,11 @@ impl Findings {
         columns.push("is_anomaly", Arc::new(flags));
         columns.text("anomaly_severity", |r| Some(r.anomaly?.severity.to_string()));
         columns.text("anomaly_type", |r| Some(r.anomaly?.anomaly_type.to_string()));
-        let expected = |r: &Row<'_>| r.series.expected[[r.row, primary]];
+        let expected = |r: &Row<'_>| r.series.expected[[r.index, primary]];
         columns.number("expected_value", expected);
         columns.number("prophet_expected_value", |_| f64::NAN);
         columns.number("deviation_percentage", |r| {
-            100.0 * (r.series.observed[[r.row, primary]] - expected(r)) / expected(r).abs()
+            100.0 * (r.series.observed[[r.index, primary]] - expected(r)) / expected(r).abs()
         });
         let impact = |r: &Row<'_>| r.anomaly.map(|a| a.impact);
         columns.number("estimated_revenue_impact", |r| impact(r).and_then(|i| i.revenue).unwrap_or(f64::NAN));
@@ -100,15 +100,18 @@ impl Findings {
     fn select(&self, all_rows: bool) -> Vec<Row<'_>> {
         if !all_rows {
             let ranked = self.ranked().into_iter();
-            return ranked.map(|(series, anomaly)| Row { series, row: anomaly.row, anomaly: Some(anomaly) }).collect();
+            return ranked
+                .map(|(series, anomaly)| Row { series, index: anomaly.row, anomaly: Some(anomaly) })
+                .collect();
         }
-        let rows_of = |series| {
-            let SeriesFindings { time, anomalies, .. } = series;
-            let mut anomalies = anomalies.iter().peekable();
-            (0..time.len()).map(move |row| Row { series, row, anomaly: anomalies.next_if(|a| a.row == row) })
-        };
         self.series().iter().flat_map(rows_of).collect()
     }
+}
+
+/// Every row of a series, with its anomaly where it is one.
+fn rows_of(series: &SeriesFindings) -> impl Iterator<Item = Row<'_>> {
+    let mut anomalies = series.anomalies.iter().peekable();
+    (0..series.time.len()).map(move |index| Row { series, index, anomaly: anomalies.next_if(|a| a.row == index) })
 }
 
 /// The date of a time, `2019-10-26`.

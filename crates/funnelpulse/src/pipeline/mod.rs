@@ -6,6 +6,8 @@ mod matrix;
 mod member;
 mod saved;
 mod series;
+#[cfg(test)]
+mod tests;
 
 pub use builder::{Pipeline, PipelineBuilder, Progress, Stage, registry};
 pub use fitted::{FittedPipeline, SeriesInfo};
