@@ -3,7 +3,10 @@
 use std::{fs::File, panic, path::Path};
 
 use arrow::array::RecordBatch;
-use parquet::{arrow::arrow_reader::ParquetRecordBatchReaderBuilder, errors::ParquetError};
+use parquet::{
+    arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder},
+    errors::ParquetError,
+};
 
 use super::{FileTable, names};
 use crate::IoError;
@@ -24,7 +27,11 @@ pub(super) fn read(path: &Path) -> Result<FileTable, IoError> {
 
 /// An empty batch that knows the columns, and the rows.
 fn decode(file: File) -> Result<(RecordBatch, Vec<RecordBatch>), ParquetError> {
-    let reader = ParquetRecordBatchReaderBuilder::try_new(file)?.with_batch_size(65_536).build()?;
+    // Parquet's own types say all that is needed; the Arrow schema that some writers embed beside
+    // them is one more thing that a damaged file can trip over.
+    let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+    let reader =
+        ParquetRecordBatchReaderBuilder::try_new_with_options(file, options)?.with_batch_size(65_536).build()?;
     let empty = RecordBatch::new_empty(arrow::array::RecordBatchReader::schema(&reader));
     let mut batches = reader.collect::<Result<Vec<_>, _>>()?;
     if batches.is_empty() {

@@ -196,7 +196,17 @@ fn exchange_folders(_: &Path, _: &Path) -> bool {
 
 fn remove_table(folder: &Path) -> Result<(), IoError> {
     check_ours(folder)?;
-    fs::remove_dir_all(folder).map_err(IoError::file(folder))
+    for (name, is_dir) in entries(folder)?.iter().filter(|(name, _)| name != MARKER) {
+        let path = folder.join(name);
+        let removed = if *is_dir { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+        removed.map_err(IoError::file(&path))?;
+    }
+    // The marker goes last: what a kill leaves behind is still known to be ours.
+    let marker = folder.join(MARKER);
+    if is_there(&marker) {
+        fs::remove_file(&marker).map_err(IoError::file(&marker))?;
+    }
+    fs::remove_dir(folder).map_err(IoError::file(folder))
 }
 
 /// Refuses a folder that is neither empty nor a table of ours and nothing besides.

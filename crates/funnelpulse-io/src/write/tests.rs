@@ -128,6 +128,21 @@ fn a_half_written_table_is_removed_by_the_next_run() {
     assert_eq!(names(folder.path()), ["out"]);
 }
 
+/// As a kill in the middle of the removal of the previous table leaves it.
+#[test]
+fn a_half_removed_table_is_removed_by_the_next_run() {
+    for stage in ["staging", "previous"] {
+        let (folder, path) = place();
+        write_partitioned(&path, &batch(1.0), "window_date").unwrap();
+        let leftover = folder.path().join(format!(".out.funnelpulse-{stage}"));
+        write_partitioned(&leftover, &batch(2.0), "window_date").unwrap();
+        fs::remove_file(leftover.join("window_date=2019-10-01/part-0.parquet")).unwrap();
+        fs::remove_dir_all(leftover.join("window_date=2019-10-02")).unwrap();
+        assert!(recover(&path).unwrap());
+        assert_eq!((first_score(&path), names(folder.path())), (1.0, vec!["out".to_owned()]));
+    }
+}
+
 #[test]
 fn a_failed_write_leaves_everything_as_it_was() {
     let (folder, path) = place();
