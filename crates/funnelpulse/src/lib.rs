@@ -3,6 +3,8 @@
 mod error;
 mod findings;
 mod pipeline;
+#[cfg(feature = "report")]
+pub mod report;
 
 pub use error::{PipelineError, SeriesFailure};
 pub use findings::{Anomaly, Findings, ModelScores, ModelSource, SeriesFindings};
