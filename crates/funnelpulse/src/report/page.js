@@ -54,6 +54,14 @@
     }
   };
 
+  const DAY = 86_400_000;
+  document.querySelectorAll("#anomalies a[data-time]").forEach((link) => link.addEventListener("click", () => {
+    const plot = document.getElementById(link.hash.replace("series", "timeline").slice(1));
+    const time = Number(link.dataset.time);
+    if (drawn.has(plot)) {
+      Plotly.relayout(plot, { "xaxis.range": [time - 3 * DAY, time + 3 * DAY], "yaxis.autorange": true });
+    }
+  }));
   boxes.forEach((box) => box.addEventListener("change", filter));
   search.addEventListener("input", filter);
   document.getElementById("filter").addEventListener("submit", (event) => event.preventDefault());

@@ -7,7 +7,7 @@ use plotly::{
     Bar, Configuration, Layout, Plot, Scatter,
     common::{DashType, Fill, HoverInfo, Line, Marker, MarkerSymbol, Mode, Orientation},
     configuration::{DisplayModeBar, ModeBarButtonName},
-    layout::{Axis, AxisType, BarMode, HoverMode, Margin, RangeMode},
+    layout::{Axis, AxisType, BarMode, HoverMode, Margin, ModeBar, RangeMode},
 };
 use serde::Serialize;
 
@@ -72,6 +72,11 @@ pub(super) struct Timeline {
     pub(super) left_out: usize,
 }
 
+/// What plotly takes for a time, UTC.
+pub(super) fn millis(time: Timestamp) -> i64 {
+    time.as_micros().div_euclid(1_000)
+}
+
 /// Plotly takes `<b>` and its like in labels for markup.
 fn label(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
@@ -84,7 +89,7 @@ fn shortened(text: &str) -> String {
     }
 }
 
-fn plot(traces: Vec<Box<dyn plotly::Trace>>, layout: Layout) -> Plot {
+fn plot(traces: Vec<Box<dyn plotly::Trace>>, layout: Layout, tools: DisplayModeBar) -> Plot {
     let mut plot = Plot::new();
     plot.add_traces(traces);
     plot.set_layout(
@@ -92,41 +97,49 @@ fn plot(traces: Vec<Box<dyn plotly::Trace>>, layout: Layout) -> Plot {
             .auto_size(true)
             .show_legend(false)
             .paper_background_color("rgba(0,0,0,0)")
-            .plot_background_color("rgba(0,0,0,0)"),
+            .plot_background_color("rgba(0,0,0,0)")
+            .mode_bar(ModeBar::new().background_color("rgba(0,0,0,0)").color(EXPECTED).active_color(OBSERVED)),
     );
     let clutter = vec![ModeBarButtonName::Select2d, ModeBarButtonName::Lasso2d, ModeBarButtonName::AutoScale2d];
     plot.set_configuration(
         Configuration::new()
             .responsive(true)
             .display_logo(false)
-            .display_mode_bar(DisplayModeBar::Hover)
+            .display_mode_bar(tools)
             .mode_bar_buttons_to_remove(clutter),
     );
     plot
 }
 
+/// From zero, with ticks at whole numbers.
+fn counts_axis(highest: usize) -> Axis {
+    let axis = Axis::new().range_mode(RangeMode::ToZero).tick_format(",d").fixed_range(true);
+    if highest < 5 { axis.dtick(1.0) } else { axis }
+}
+
 /// Anomalies per hour of the day, stacked by severity.
-pub(super) fn by_hour(ranked: &[(&SeriesFindings, &Anomaly)]) -> Plot {
+pub(super) fn by_hour(ranked: &[(&SeriesFindings, &Anomaly)], height: usize) -> Plot {
     let mut counts = BTreeMap::<Severity, Vec<usize>>::new();
     for (series, anomaly) in ranked {
         let hour = series.time[anomaly.row].as_micros().div_euclid(Timestamp::HOUR).rem_euclid(24);
         counts.entry(anomaly.severity).or_insert_with(|| vec![0; 24])[hour as usize] += 1;
     }
+    let highest = (0..24).map(|hour| counts.values().map(|c| c[hour]).sum()).max().unwrap_or(0);
     let traces = counts.into_iter().map(|(severity, counts)| {
         let bar = Bar::new((0..24_usize).collect(), counts).name(severity.as_str());
         styled(bar, severity).hover_template("%{x}:00 UTC: %{y} %{fullData.name}<extra></extra>") as Box<_>
     });
     let layout = Layout::new()
-        .height(260)
+        .height(height)
         .bar_mode(BarMode::Stack)
         .margin(Margin::new().left(44).right(12).top(8).bottom(36))
         .x_axis(Axis::new().range(vec![-0.6, 23.6]).dtick(3.0).tick_suffix(":00").fixed_range(true))
-        .y_axis(Axis::new().range_mode(RangeMode::ToZero).tick_format(",d").fixed_range(true));
-    plot(traces.collect(), layout)
+        .y_axis(counts_axis(highest));
+    plot(traces.collect(), layout, DisplayModeBar::False)
 }
 
 /// Anomalies of the most affected series, stacked by severity.
-pub(super) fn by_series(affected: &[&SeriesFindings]) -> Plot {
+pub(super) fn by_series(affected: &[&SeriesFindings], height: usize) -> Plot {
     let shown = &affected[..affected.len().min(MAX_BARS)];
     let mut counts = BTreeMap::<Severity, Vec<usize>>::new();
     for (i, series) in shown.iter().enumerate() {
@@ -134,6 +147,7 @@ pub(super) fn by_series(affected: &[&SeriesFindings]) -> Plot {
             counts.entry(anomaly.severity).or_insert_with(|| vec![0; shown.len()])[i] += 1;
         }
     }
+    let highest = shown.iter().map(|s| s.anomalies.len()).max().unwrap_or(0);
     let names: Vec<String> = shown.iter().map(|s| label(&shortened(s.series.as_str()))).collect();
     let traces = counts.into_iter().map(|(severity, counts)| {
         // Positions, not names: two names may be shortened to the same.
@@ -144,10 +158,10 @@ pub(super) fn by_series(affected: &[&SeriesFindings]) -> Plot {
     let traces = traces.collect();
     let positions = (0..shown.len()).map(|i| i as f64).collect();
     let layout = Layout::new()
-        .height(260.max(60 + 20 * shown.len()))
+        .height(height)
         .bar_mode(BarMode::Stack)
         .margin(Margin::new().left(60).right(12).top(8).bottom(36))
-        .x_axis(Axis::new().range_mode(RangeMode::ToZero).tick_format(",d").fixed_range(true))
+        .x_axis(counts_axis(highest))
         .y_axis(
             Axis::new()
                 .tick_values(positions)
@@ -156,7 +170,7 @@ pub(super) fn by_series(affected: &[&SeriesFindings]) -> Plot {
                 .auto_margin(true)
                 .fixed_range(true),
         );
-    plot(traces, layout)
+    plot(traces, layout, DisplayModeBar::False)
 }
 
 fn styled<X, Y>(bar: Box<Bar<X, Y>>, severity: Severity) -> Box<Bar<X, Y>>
@@ -170,7 +184,7 @@ where
 impl Timeline {
     pub(super) fn new(findings: &Findings, series: &SeriesFindings) -> Self {
         let left_out = series.time.len().saturating_sub(MAX_ROWS);
-        let time: Vec<i64> = series.time[left_out..].iter().map(|t| t.as_micros().div_euclid(1_000)).collect();
+        let time: Vec<i64> = series.time[left_out..].iter().copied().map(millis).collect();
         let start = time.first().copied().unwrap_or(0);
         let unit = time.iter().fold(0, |unit, t| greatest_common_divisor(unit, t - start)).max(1);
         let rows = rows_with_breaks(&time, left_out);
@@ -252,7 +266,7 @@ fn timeline(findings: &Findings, series: &SeriesFindings, metric: usize, rows: &
             .iter()
             .filter(|a| a.severity == severity)
             .filter_map(|a| {
-                let t = series.time[a.row].as_micros().div_euclid(1_000);
+                let t = millis(series.time[a.row]);
                 let y = [observed(a.row), expected(a.row)].into_iter().find(|v| v.is_finite())?;
                 (t >= from).then(|| (t, y, hover(a)))
             })
@@ -280,7 +294,7 @@ fn timeline(findings: &Findings, series: &SeriesFindings, metric: usize, rows: &
         .margin(Margin::new().left(60).right(12).top(8).bottom(36))
         .x_axis(Axis::new().type_(AxisType::Date).hover_format("%a %Y-%m-%d %H:%M UTC").show_grid(false))
         .y_axis(Axis::new().zero_line(false).hover_format(if whole { ",.4~r" } else { ".4~r" }));
-    plot(traces, layout)
+    plot(traces, layout, DisplayModeBar::Hover)
 }
 
 /// `f64::max` would turn a missing value into the limit.

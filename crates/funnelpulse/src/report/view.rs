@@ -4,7 +4,11 @@ use std::cmp::Ordering;
 
 use funnelpulse_analytics::{Deviation, Summary};
 use funnelpulse_core::{Severity, Timestamp};
-use minijinja::{AutoEscape, Environment, syntax::SyntaxConfig, value::{Serde, Value}};
+use minijinja::{
+    AutoEscape, Environment,
+    syntax::SyntaxConfig,
+    value::{Serde, Value},
+};
 use serde::Serialize;
 
 use super::{
@@ -15,7 +19,7 @@ use super::{
 use crate::{Anomaly, Findings, SeriesFindings};
 
 /// Rows of the ranked table; the full table is the pipeline's output, not a web page.
-const MAX_TABLE_ROWS: usize = 500;
+pub(super) const MAX_TABLE_ROWS: usize = 500;
 const MAX_FAILURES: usize = 200;
 
 #[derive(Serialize)]
@@ -62,6 +66,7 @@ struct Row {
     rank: usize,
     time: String,
     iso: String,
+    millis: i64,
     series: String,
     /// Position of its timeline.
     timeline: Option<usize>,
@@ -93,14 +98,16 @@ pub(super) fn render(report: &Report<'_>) -> Result<String, ReportError> {
     let (ranked, summary) = (findings.ranked(), findings.summary());
     let affected = most_affected(findings);
     let shown = &affected[..affected.len().min(report.max_series)];
+    // They stand side by side.
+    let height = 260.max(60 + 20 * affected.len().min(plots::MAX_BARS));
     let pictures = Pictures {
-        by_hour: plots::by_hour(&ranked),
-        by_series: plots::by_series(&affected),
+        by_hour: plots::by_hour(&ranked, height),
+        by_series: plots::by_series(&affected, height),
         timelines: shown.iter().map(|s| Timeline::new(findings, s)).collect(),
     };
     let has_revenue = ranked.iter().any(|(_, a)| a.impact.revenue.is_some());
     let timeline_of = |series: &SeriesFindings| shown.iter().position(|s| s.series == series.series);
-    let primary = findings.metrics().iter().nth(findings.primary_metric());
+    let primary = findings.metrics().get(findings.primary_metric());
     let page = Page {
         title: &report.title,
         version: env!("CARGO_PKG_VERSION"),
@@ -225,6 +232,7 @@ fn row(findings: &Findings, series: &SeriesFindings, anomaly: &Anomaly, timeline
         rank: anomaly.rank,
         time: clock(series.time[at]),
         iso: series.time[at].to_string(),
+        millis: plots::millis(series.time[at]),
         series: series.series.to_string(),
         timeline,
         severity: anomaly.severity.as_str(),
@@ -245,7 +253,7 @@ fn score(score: f64) -> String {
 }
 
 fn chart(findings: &Findings, series: &SeriesFindings, timeline: &Timeline) -> Chart {
-    let name = |m: usize| findings.metrics().iter().nth(m).map(ToString::to_string).unwrap_or_default();
+    let name = |m: usize| findings.metrics().get(m).map(ToString::to_string).unwrap_or_default();
     let revenue = series.anomalies.iter().any(|a| a.impact.revenue.is_some());
     let net: f64 = series.anomalies.iter().filter_map(|a| a.impact.revenue).sum();
     Chart {
