@@ -5,6 +5,8 @@ mod findings;
 mod pipeline;
 #[cfg(feature = "io")]
 mod table;
+#[cfg(feature = "report")]
+pub mod report;
 
 pub use error::{PipelineError, SeriesFailure};
 pub use findings::{Anomaly, Findings, ModelScores, ModelSource, SeriesFindings};
