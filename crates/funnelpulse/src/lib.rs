@@ -3,10 +3,10 @@
 mod error;
 mod findings;
 mod pipeline;
-#[cfg(feature = "io")]
-mod table;
 #[cfg(feature = "report")]
 pub mod report;
+#[cfg(feature = "io")]
+mod table;
 
 pub use error::{PipelineError, SeriesFailure};
 pub use findings::{Anomaly, Findings, ModelScores, ModelSource, SeriesFindings};
