@@ -10,4 +10,4 @@ pub use adaptive::{AdaptiveConfig, AdaptiveThreshold};
 pub use combine::{Ensemble, EnsembleConfig, Verdict, Vote, Voting};
 pub use error::EnsembleError;
 pub use severity::SeverityLevels;
-pub use zscore::{Season, ZScore, ZScoreConfig, ZScoreModel};
+pub use zscore::{Scale, Season, ZScore, ZScoreConfig, ZScoreModel};

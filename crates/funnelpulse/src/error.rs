@@ -38,6 +38,9 @@ pub enum PipelineError {
         /// What is wrong.
         reason: &'static str,
     },
+    /// A detector failed on a series.
+    #[error(transparent)]
+    Series(funnelpulse_core::Error),
     /// The ensemble refused the scores.
     #[error(transparent)]
     Ensemble(#[from] funnelpulse_ensemble::EnsembleError),
@@ -62,6 +65,16 @@ pub enum PipelineError {
         #[source]
         source: std::io::Error,
     },
+}
+
+impl PipelineError {
+    /// What the core says of one series.
+    pub(crate) fn series(error: funnelpulse_core::Error) -> Self {
+        match error {
+            funnelpulse_core::Error::Frame(error) => Self::Frame(error),
+            other => Self::Series(other),
+        }
+    }
 }
 
 fn hint(suggestion: Option<&str>) -> String {

@@ -76,8 +76,10 @@ pub struct SeriesFindings {
     pub observed: Array2<f64>,
     /// What the seasonal baseline expected.
     pub expected: Array2<f64>,
-    /// Half the width of the range expected of them: three standard deviations.
-    pub half_width: Array2<f64>,
+    /// Lower end of the range expected of them: three standard deviations on their scale.
+    pub lower: Array2<f64>,
+    /// Upper end of it.
+    pub upper: Array2<f64>,
     /// Signed z-scores; NaN also where a rate's denominator is too small to say anything.
     pub z: Array2<f64>,
     /// The detectors that had a model.

@@ -1,4 +1,4 @@
-use funnelpulse_core::{Calibrator, Frame, Registry};
+use funnelpulse_core::{Calibrator, FittedDetector, Frame, Registry};
 use funnelpulse_testing::{Conformance, noise_frame, plant};
 
 use super::*;
@@ -16,8 +16,10 @@ fn seasonal_frame(days: usize) -> Frame {
 fn keeps_the_contract() {
     for season in [Season::Auto, Season::None, Season::HourOfDay, Season::HourOfWeek] {
         for robust in [false, true] {
-            let detector = ZScore::new(ZScoreConfig { season, robust });
-            Conformance::new(&detector, Registry::new().with::<ZScoreModel>()).shape(600, 2).run();
+            for scale in [Scale::Auto, Scale::Linear, Scale::Log] {
+                let detector = ZScore::new(ZScoreConfig { season, robust, scale });
+                Conformance::new(&detector, Registry::new().with::<ZScoreModel>()).shape(600, 2).run();
+            }
         }
     }
 }
@@ -35,7 +37,7 @@ fn a_season_sharpens_the_eye() {
 
 #[test]
 fn auto_takes_the_longest_season_that_repeats() {
-    let resolved = |days| ZScore::default().fit(seasonal_frame(days).view()).unwrap().season;
+    let resolved = |days| ZScore::default().fit(seasonal_frame(days).view()).unwrap().season();
     assert_eq!([resolved(2), resolved(3), resolved(21)], [Season::None, Season::HourOfDay, Season::HourOfWeek]);
 }
 
@@ -45,7 +47,8 @@ fn robust_statistics_are_not_fooled_by_the_history() {
     for day in [3, 9, 20] {
         frame = plant(&frame, 24 * day + 6, 0, 1e5);
     }
-    let model = ZScore::new(ZScoreConfig { season: Season::HourOfDay, robust: true }).fit(frame.view()).unwrap();
+    let model =
+        ZScore::new(ZScoreConfig { season: Season::HourOfDay, ..Default::default() }).fit(frame.view()).unwrap();
     let expected = model.detect(frame.view()).unwrap().expected().unwrap()[[6, 0]];
     assert!((expected - 150.0).abs() < 2.0, "{expected}");
 }

@@ -16,7 +16,7 @@ use rayon::prelude::*;
 
 use super::{
     fitted::FittedPipeline,
-    matrix::Matrix,
+    matrix::{Matrix, RESIDUAL},
     member::{CalibratedModel, Member},
     series::{Plan, Pooled, Prepared, SeriesModel},
 };
@@ -251,7 +251,7 @@ impl Pipeline {
         let fit = |(member, detector): (&Member, &dyn DynDetector)| {
             // Values of different series are on different scales; only models that see residuals
             // alone can stand in for one another.
-            let comparable = member.columns.iter().all(|c| c.ends_with("_residual"));
+            let comparable = member.columns.iter().all(|c| c.contains(RESIDUAL));
             let wanted = member.pooled || any_short && comparable;
             if !wanted || long.is_empty() {
                 return None;

@@ -1,15 +1,26 @@
 //! What detectors see of a series: metrics, rates, residuals, engineered columns.
+//!
+//! | column | meaning |
+//! |---|---|
+//! | `views`, `conversion_rate` ... | a stored metric or a rate; a proportion of too few is missing |
+//! | `views_residual` ... | its seasonal z-score |
+//! | `views_residual_6h`, `views_residual_24h` ... | its z-scores of the last 6 or 24 hours, added up and divided by the root of their number: what is a little off for long |
+//! | `views_lag_24h` ... | engineered by `funnelpulse-features` |
 
 use funnelpulse_config::Config;
 use funnelpulse_core::{Columns, Frame, FrameView, Timestamp};
 use funnelpulse_ensemble::ZScoreModel;
 use funnelpulse_features::{FeatureConfig, FeatureEngineer, MetricKind};
-use ndarray::{Axis, concatenate};
+use ndarray::{Array2, ArrayView2, Axis, concatenate};
 
 use crate::PipelineError;
 
 /// Ending of a column of seasonal z-scores.
-const RESIDUAL: &str = "_residual";
+pub(super) const RESIDUAL: &str = "_residual";
+/// Windows of added-up z-scores, hours.
+const TRAILING_HOURS: [i64; 2] = [6, 24];
+/// A single z-score counts for at most this much in a window: no hour alone makes a long trend.
+const TRAILING_LIMIT: f64 = 4.0;
 
 /// Builds the matrices; one for all series.
 #[derive(Clone, Debug)]
@@ -33,6 +44,17 @@ pub(super) struct Metrics {
     pub(super) usable: Frame,
 }
 
+impl Metrics {
+    /// Without the first rows.
+    pub(super) fn skip(self, rows: usize) -> Self {
+        let rest = |frame: Frame| match rows {
+            0 => frame,
+            _ => frame.view().rows(rows..frame.nrows()).to_frame(),
+        };
+        Self { observed: rest(self.observed), usable: rest(self.usable) }
+    }
+}
+
 impl Matrix {
     pub(super) fn new(config: &Config) -> Result<Self, PipelineError> {
         let rates = FeatureConfig { rates: true, ..FeatureConfig::rates_only() };
@@ -54,7 +76,8 @@ impl Matrix {
         let f = &config.features;
         let days = f.rolling_days.iter().chain(&f.statistical_days).map(|d| i64::from(*d) * Timestamp::DAY);
         let hours = f.lag_hours.iter().map(|h| i64::from(*h) * Timestamp::HOUR);
-        let reach = days.chain(hours).max().unwrap_or(0);
+        let trailing = TRAILING_HOURS.into_iter().map(|h| h * Timestamp::HOUR);
+        let reach = days.chain(hours).chain(trailing).max().unwrap_or(0);
         Ok(Self { metrics, proportions, min_exposure: config.pipeline.min_exposure, engineer, reach })
     }
 
@@ -68,8 +91,10 @@ impl Matrix {
         self.metrics.inputs()
     }
 
-    pub(super) fn residual_names(&self) -> impl Iterator<Item = String> {
-        self.metric_names().iter().map(|m| format!("{m}{RESIDUAL}"))
+    /// Columns of z-scores, by the hour and then by window.
+    pub(super) fn residual_names(&self) -> impl Iterator<Item = String> + '_ {
+        let endings = std::iter::once(RESIDUAL.to_owned()).chain(TRAILING_HOURS.map(|h| format!("{RESIDUAL}_{h}h")));
+        endings.flat_map(|ending| self.metric_names().iter().map(move |m| format!("{m}{ending}")))
     }
 
     /// Every column that a detector may see.
@@ -105,41 +130,33 @@ impl Matrix {
         Ok(Metrics { observed, usable: Frame::new(time, columns, values)? })
     }
 
-    /// Metrics, residuals and, where asked for, engineered columns of `series`. `context` are
-    /// earlier rows of the same series, which engineered columns look back on.
+    /// Metrics, residuals and, where asked for, engineered columns of `series`.
     pub(super) fn wide(
         &self,
         series: FrameView<'_>,
         metrics: &Metrics,
         baseline: &ZScoreModel,
         engineered: bool,
-        context: Option<&Frame>,
     ) -> Result<Frame, PipelineError> {
-        let residuals = baseline.residuals(metrics.usable.view()).map_err(|e| match e {
-            funnelpulse_core::Error::Frame(e) => PipelineError::Frame(e),
-            other => PipelineError::Detector { detector: other.to_string(), reason: "failed" },
-        })?;
+        let residuals = baseline.residuals(metrics.usable.view()).map_err(PipelineError::series)?;
+        let trailing = TRAILING_HOURS.map(|h| trailing_sums(series.time(), residuals.view(), h * Timestamp::HOUR));
         let mut names: Vec<String> = self.metric_names().iter().map(ToString::to_string).collect();
         names.extend(self.residual_names());
         let mut parts = vec![metrics.usable.values().to_owned(), residuals];
+        parts.extend(trailing);
         if engineered {
-            let (frame, skip) = match context {
-                Some(context) => with_context(context, series)?,
-                None => (series.to_frame(), 0),
-            };
-            let features = self.engineer.transform(frame.view())?;
+            let features = self.engineer.transform(series)?;
             let own: Vec<usize> =
                 (0..features.ncols()).filter(|&i| self.is_engineered(&features.columns()[i])).collect();
             names.extend(own.iter().map(|&i| features.columns()[i].to_string()));
-            let values = features.view().rows(skip..features.nrows()).values().select(Axis(1), &own);
-            parts.push(values);
+            parts.push(features.values().select(Axis(1), &own));
         }
         let views: Vec<_> = parts.iter().map(|p| p.view()).collect();
         let values = concatenate(Axis(1), &views).expect("all parts have a row per row of the series");
         Ok(Frame::new(series.time().to_vec(), Columns::new(names)?, values)?)
     }
 
-    /// The last rows of a series, as far back as engineered columns of later rows reach.
+    /// The last rows of a series, as far back as columns of later rows reach.
     pub(super) fn context(&self, series: FrameView<'_>) -> Option<Frame> {
         let last = *series.time().last()?;
         let start = series.time().partition_point(|t| *t < last.offset(-self.reach));
@@ -148,10 +165,27 @@ impl Matrix {
 }
 
 /// The rows of `context` before those of `series`, then those of `series`; and how many came first.
-fn with_context(context: &Frame, series: FrameView<'_>) -> Result<(Frame, usize), PipelineError> {
+pub(super) fn with_context(context: &Frame, series: FrameView<'_>) -> Result<(Frame, usize), PipelineError> {
     let before = series.time().first().map_or(0, |first| context.time().partition_point(|t| t < first));
     let head = context.view().rows(0..before).select(series.columns())?;
     let values = concatenate(Axis(0), &[head.values(), series.values()]).expect("both have the same columns");
     let time = head.time().iter().chain(series.time()).copied().collect();
     Ok((Frame::new(time, series.columns().clone(), values)?, before))
+}
+
+/// Per column, the z-scores of `(t - width, t]` added up and divided by the root of their number:
+/// again a z-score where the hours are independent. NaN where the row's own is.
+fn trailing_sums(time: &[Timestamp], z: ArrayView2<'_, f64>, width: i64) -> Array2<f64> {
+    let mut sums = Array2::from_elem(z.dim(), f64::NAN);
+    let mut start = 0;
+    for row in 0..time.len() {
+        start += time[start..=row].partition_point(|t| *t <= time[row].offset(-width));
+        for column in (0..z.ncols()).filter(|&c| !z[[row, c]].is_nan()) {
+            // A few dozen additions per value: nothing to gain from sliding, and nothing drifts.
+            let known = (start..=row).map(|r| z[[r, column]]).filter(|v| !v.is_nan());
+            let (sum, n) = known.fold((0.0, 0.0), |(s, n), v| (s + v.clamp(-TRAILING_LIMIT, TRAILING_LIMIT), n + 1.0));
+            sums[[row, column]] = sum / f64::sqrt(n);
+        }
+    }
+    sums
 }

@@ -10,7 +10,7 @@ use funnelpulse_ensemble::{Ensemble, Verdict, Vote, ZScore, ZScoreModel};
 use ndarray::Array2;
 
 use super::{
-    matrix::{Matrix, Metrics},
+    matrix::{Matrix, Metrics, with_context},
     member::{CalibratedModel, Member},
 };
 use crate::{
@@ -69,7 +69,7 @@ impl<'a> Prepared<'a> {
         let metrics = plan.matrix.metrics(frame.view()).map_err(|e| fail(e.to_string()))?;
         let baseline = ZScore::new(plan.config.zscore.clone()).fit(metrics.usable.view());
         let baseline = baseline.map_err(|e| fail(e.to_string()))?;
-        let wide = plan.matrix.wide(frame.view(), &metrics, &baseline, plan.engineered, None);
+        let wide = plan.matrix.wide(frame.view(), &metrics, &baseline, plan.engineered);
         let wide = wide.map_err(|e| fail(e.to_string()))?;
         let reference = ZScore::reference_scores(metrics.usable.ncols());
         let baseline_calibrator = Calibrator::fit(reference.view()).map_err(|e| fail(e.to_string()))?;
@@ -132,7 +132,7 @@ impl SeriesModel {
             .collect();
         let time = prepared.frame.time();
         let model = Self {
-            context: plan.engineered.then(|| plan.matrix.context(prepared.frame.view())).flatten(),
+            context: plan.matrix.context(prepared.frame.view()),
             baseline: prepared.baseline,
             baseline_calibrator: prepared.baseline_calibrator,
             speakers,
@@ -151,14 +151,16 @@ impl SeriesModel {
         key: &SeriesKey,
         frame: FrameView<'_>,
     ) -> Result<SeriesFindings, PipelineError> {
-        let failed = |e: funnelpulse_core::Error| match e {
-            funnelpulse_core::Error::Frame(e) => PipelineError::Frame(e),
-            other => PipelineError::Detector { detector: other.to_string(), reason: "failed" },
-        };
         let frame = frame.select(plan.matrix.inputs())?;
-        let metrics = plan.matrix.metrics(frame.view())?;
-        let wide = plan.matrix.wide(frame.view(), &metrics, &self.baseline, plan.engineered, self.context.as_ref())?;
-        let baseline = self.baseline.detect(metrics.usable.view()).map_err(failed)?;
+        let (joined, skip) = match &self.context {
+            Some(context) => with_context(context, frame.view())?,
+            None => (frame.clone(), 0),
+        };
+        let metrics = plan.matrix.metrics(joined.view())?;
+        let wide = plan.matrix.wide(joined.view(), &metrics, &self.baseline, plan.engineered)?;
+        let wide = wide.view().rows(skip..joined.nrows());
+        let metrics = metrics.skip(skip);
+        let baseline = self.baseline.detect(metrics.usable.view()).map_err(PipelineError::series)?;
 
         let mut models = Vec::new();
         let mut contributions = Vec::new();
@@ -168,7 +170,7 @@ impl SeriesModel {
                 (Speaker::Pooled, Some(model)) => (model, ModelSource::Pooled),
                 _ => continue,
             };
-            let (detection, scores) = model.detect(wide.view()).map_err(failed)?;
+            let (detection, scores) = model.detect(wide).map_err(PipelineError::series)?;
             contributions.push(per_metric(plan, model.model.as_ref(), &detection));
             models.push(ModelScores { detector: member.name.clone(), source, scores });
         }
@@ -179,7 +181,7 @@ impl SeriesModel {
         let votes: Vec<Vote> = models.iter().map(|m| Vote::new(&m.detector, m.scores.clone())).collect();
         let verdicts = plan.ensemble.combine(frame.time(), &votes)?;
 
-        let expectation = Expectation::new(&self.baseline, &metrics, &baseline).map_err(failed)?;
+        let expectation = Expectation::new(&self.baseline, &metrics, &baseline).map_err(PipelineError::series)?;
         let anomalies = verdicts
             .iter()
             .enumerate()
@@ -194,7 +196,8 @@ impl SeriesModel {
             time: frame.time().to_vec(),
             observed: metrics.observed.values().to_owned(),
             expected: expectation.expected,
-            half_width: expectation.half_width,
+            lower: expectation.lower,
+            upper: expectation.upper,
             z: expectation.z,
             models,
             verdicts,
@@ -208,18 +211,20 @@ struct Expectation {
     names: funnelpulse_core::Columns,
     observed: Array2<f64>,
     expected: Array2<f64>,
-    half_width: Array2<f64>,
+    lower: Array2<f64>,
+    upper: Array2<f64>,
     z: Array2<f64>,
 }
 
 impl Expectation {
     fn new(model: &ZScoreModel, metrics: &Metrics, detection: &Detection) -> Result<Self, funnelpulse_core::Error> {
         let expected = detection.expected().expect("the z-score has expected values").to_owned();
-        let (_, upper) = detection.interval().expect("the z-score has an interval");
+        let (lower, upper) = detection.interval().expect("the z-score has an interval");
         Ok(Self {
             names: metrics.observed.columns().clone(),
             observed: metrics.observed.values().to_owned(),
-            half_width: &upper - &expected,
+            lower: lower.to_owned(),
+            upper: upper.to_owned(),
             z: model.residuals(metrics.usable.view())?,
             expected,
         })

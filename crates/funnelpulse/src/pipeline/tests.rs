@@ -198,7 +198,8 @@ fn wrong_columns_are_named() {
 
 #[test]
 fn a_detector_of_ones_own_takes_part() {
-    let forest = || funnelpulse_iforest::IsolationForest::new(Default::default()).unwrap();
+    let forest =
+        || funnelpulse_iforest::IsolationForest::new(funnelpulse_iforest::IsolationForestConfig::default()).unwrap();
     let twice = Pipeline::builder().detector(forest(), None).build();
     assert!(matches!(twice, Err(PipelineError::Detector { reason: "is in the pipeline twice", .. })));
     let mut config = Config::default();

@@ -235,7 +235,6 @@ fn metrics_worth_seeing(findings: &Findings, series: &SeriesFindings) -> Vec<usi
 fn timeline(findings: &Findings, series: &SeriesFindings, metric: usize, rows: &[(i64, Option<usize>)]) -> Plot {
     let observed = |row: usize| series.observed[[row, metric]];
     let expected = |row: usize| series.expected[[row, metric]];
-    let half_width = |row: usize| series.half_width[[row, metric]];
     // What can't be negative is not expected to be.
     let signed = rows.iter().filter_map(|(_, row)| *row).any(|row| observed(row) < 0.0);
     let lowest = if signed { f64::NEG_INFINITY } else { 0.0 };
@@ -247,10 +246,10 @@ fn timeline(findings: &Findings, series: &SeriesFindings, metric: usize, rows: &
     };
     let edge = || Line::new().width(0.0);
     let mut traces: Vec<Box<dyn plotly::Trace>> = vec![
-        line(&|row| at_least(expected(row) - half_width(row), lowest), edge())
+        line(&|row| at_least(series.lower[[row, metric]], lowest), edge())
             .connect_gaps(true)
             .hover_info(HoverInfo::Skip),
-        line(&|row| expected(row) + half_width(row), edge())
+        line(&|row| series.upper[[row, metric]], edge())
             .connect_gaps(true)
             .hover_info(HoverInfo::Skip)
             .fill(Fill::ToNextY)

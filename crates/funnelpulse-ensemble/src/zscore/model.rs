@@ -1,0 +1,214 @@
+//! What a z-score detector has learnt.
+
+use std::sync::Arc;
+
+use funnelpulse_core::{
+    Columns, Detection, Error, FittedDetector, FrameView, OnlineDetector, PersistentModel, Timestamp,
+};
+use ndarray::{Array2, ArrayView2};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    KIND, Scale, Season, ZScoreConfig,
+    scale::Unit,
+    spread::{Prediction, Spread},
+};
+
+/// Fewer observations than this don't make a season's own mean.
+const MIN_PER_BIN: u64 = 3;
+/// Half-width of the reported interval, standard deviations.
+const INTERVAL: f64 = 3.0;
+
+/// A fitted [`ZScore`](super::ZScore).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Unchecked")]
+pub struct ZScoreModel {
+    columns: Columns,
+    season: Season,
+    robust: bool,
+    updates_like_refit: bool,
+    /// The scale of each column.
+    units: Vec<Unit>,
+    /// Per column: one per bin, then one of all rows.
+    spreads: Vec<Spread>,
+}
+
+#[derive(Deserialize)]
+struct Unchecked {
+    columns: Columns,
+    season: Season,
+    robust: bool,
+    updates_like_refit: bool,
+    units: Vec<Unit>,
+    spreads: Vec<Spread>,
+}
+
+impl TryFrom<Unchecked> for ZScoreModel {
+    type Error = &'static str;
+
+    fn try_from(u: Unchecked) -> Result<Self, Self::Error> {
+        if u.units.len() != u.columns.len() || u.spreads.len() != u.columns.len() * (u.season.bins() + 1) {
+            return Err("a z-score model has a scale per column and a mean per column and bin");
+        }
+        if !u.spreads.iter().all(Spread::is_valid) || !u.units.iter().all(Unit::is_valid) {
+            return Err("means are finite, deviations finite and not negative, units positive");
+        }
+        Ok(Self {
+            columns: u.columns,
+            season: u.season,
+            robust: u.robust,
+            updates_like_refit: u.updates_like_refit,
+            units: u.units,
+            spreads: u.spreads,
+        })
+    }
+}
+
+impl ZScoreModel {
+    pub(super) fn learn_all(
+        config: &ZScoreConfig,
+        season: Season,
+        columns: Columns,
+        parts: &[(&[Timestamp], ArrayView2<'_, f64>)],
+    ) -> Self {
+        let unit = |column| {
+            let values = parts.iter().flat_map(|(_, part)| part.column(column)).copied().filter(|v| !v.is_nan());
+            Unit::choose(config, values.collect())
+        };
+        let units: Vec<Unit> = (0..columns.len()).map(unit).collect();
+        let mut model = Self {
+            season,
+            robust: config.robust,
+            updates_like_refit: config.season != Season::Auto && config.scale != Scale::Log,
+            units,
+            spreads: vec![Spread::default(); columns.len() * (season.bins() + 1)],
+            columns,
+        };
+        if config.robust {
+            model.learn_robust(parts);
+        } else {
+            for (time, part) in parts {
+                model.learn(time, *part);
+            }
+        }
+        model
+    }
+
+    /// The season it found, never [`Season::Auto`].
+    pub fn season(&self) -> Season {
+        self.season
+    }
+
+    /// Signed z-scores, a row per row of `frame` and a column per column of the model; NaN where
+    /// the value is missing.
+    pub fn residuals(&self, frame: FrameView<'_>) -> Result<Array2<f64>, Error> {
+        let mut residuals = frame.aligned(&self.columns)?.into_owned();
+        for (column, predictions) in self.predictions().enumerate() {
+            let unit = self.units[column];
+            for (value, &time) in residuals.column_mut(column).iter_mut().zip(frame.time()) {
+                let p = &predictions[self.season.bin(time)];
+                *value = ((unit.transform(*value) - p.center) / p.deviation).clamp(-f64::MAX, f64::MAX);
+            }
+        }
+        Ok(residuals)
+    }
+
+    /// Per column, what each bin expects.
+    fn predictions(&self) -> impl Iterator<Item = Vec<Prediction>> + '_ {
+        let bins = self.season.bins();
+        self.spreads.chunks_exact(bins + 1).map(move |spreads| {
+            let (all, own) = (spreads[bins], &spreads[..bins]);
+            let known = || own.iter().filter(|s| s.count() >= MIN_PER_BIN);
+            let observations: u64 = known().map(Spread::count).sum();
+            let common = known()
+                .fold(0.0, |sum: f64, s| sum.hypot(s.deviation() * (s.count() as f64 / observations as f64).sqrt()));
+            let predict =
+                |s: &Spread| if s.count() >= MIN_PER_BIN { s.predict(common) } else { all.predict(all.deviation()) };
+            own.iter().map(predict).collect()
+        })
+    }
+
+    fn learn(&mut self, time: &[Timestamp], values: ArrayView2<'_, f64>) {
+        let bins = self.season.bins();
+        for (&t, row) in time.iter().zip(values.rows()) {
+            for (column, &value) in row.iter().enumerate().filter(|(_, v)| !v.is_nan()) {
+                let transformed = self.units[column].transform(value);
+                let spreads = &mut self.spreads[column * (bins + 1)..];
+                spreads[self.season.bin(t)].push(value, transformed);
+                spreads[bins].push(value, transformed);
+            }
+        }
+    }
+
+    fn learn_robust(&mut self, parts: &[(&[Timestamp], ArrayView2<'_, f64>)]) {
+        let bins = self.season.bins();
+        for (column, spreads) in self.spreads.chunks_exact_mut(bins + 1).enumerate() {
+            let mut samples = vec![Vec::new(); bins + 1];
+            for (time, part) in parts {
+                for (&t, &value) in time.iter().zip(part.column(column)).filter(|(_, v)| !v.is_nan()) {
+                    samples[self.season.bin(t)].push(value);
+                    samples[bins].push(value);
+                }
+            }
+            for (spread, sample) in spreads.iter_mut().zip(&samples) {
+                *spread = Spread::robust(sample, self.units[column]);
+            }
+        }
+    }
+}
+
+impl FittedDetector for ZScoreModel {
+    fn kind(&self) -> &'static str {
+        KIND
+    }
+
+    fn columns(&self) -> &[Arc<str>] {
+        &self.columns
+    }
+
+    fn detect(&self, frame: FrameView<'_>) -> Result<Detection, Error> {
+        let contributions = self.residuals(frame)?.mapv_into(f64::abs);
+        let score = contributions.rows().into_iter().map(|row| row.iter().copied().fold(f64::NAN, f64::max)).collect();
+        let shape = contributions.dim();
+        let [mut expected, mut lower, mut upper] = [0; 3].map(|_| Array2::zeros(shape));
+        for (column, predictions) in self.predictions().enumerate() {
+            let unit = self.units[column];
+            for (row, &time) in frame.time().iter().enumerate() {
+                let p = &predictions[self.season.bin(time)];
+                expected[[row, column]] = p.level;
+                lower[[row, column]] = unit.invert(p.center - INTERVAL * p.deviation).min(p.level);
+                upper[[row, column]] = unit.invert(p.center + INTERVAL * p.deviation).max(p.level);
+            }
+        }
+        Ok(Detection::new(score)
+            .with_expected(expected)
+            .with_interval(lower, upper)
+            .with_contributions(contributions.mapv_into(|z| if z.is_nan() { 0.0 } else { z })))
+    }
+
+    fn as_online(&mut self) -> Option<&mut dyn OnlineDetector> {
+        if self.robust { None } else { Some(self) }
+    }
+
+    fn clone_box(&self) -> Box<dyn FittedDetector> {
+        Box::new(self.clone())
+    }
+}
+
+impl OnlineDetector for ZScoreModel {
+    fn update(&mut self, rows: FrameView<'_>) -> Result<(), Error> {
+        let values = rows.aligned(&self.columns)?;
+        self.learn(rows.time(), values.view());
+        Ok(())
+    }
+
+    /// So it is, but for [`Season::Auto`] and [`Scale::Log`]: season and scale stay what the
+    /// first fit found.
+    fn update_equals_refit(&self) -> bool {
+        self.updates_like_refit
+    }
+}
+
+impl PersistentModel for ZScoreModel {
+    const KIND: &'static str = KIND;
+}
