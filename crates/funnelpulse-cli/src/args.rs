@@ -61,8 +61,8 @@ pub(crate) struct Settings {
 /// Where results go.
 #[derive(Debug, Args)]
 pub(crate) struct Results {
-    /// Folder for the results: `anomalies/` (Parquet by `window_date`), `summary.json`, and from
-    /// events also `hourly.parquet`
+    /// Folder for the results: `anomalies/` (Parquet by `window_date`), `alerts.jsonl`,
+    /// `summary.json`, and from events also `hourly.parquet`
     #[arg(long, value_name = "DIR")]
     pub(crate) output: PathBuf,
     /// Also write an HTML report that opens offline

@@ -104,6 +104,8 @@ pub(crate) fn deliver(
     };
     let json = serde_json::to_string_pretty(&digest)?;
     write_text(&results.output.join("summary.json"), &json)?;
+    let alerts = findings.ranked().into_iter().map(|(_, a)| Ok(serde_json::to_string(&a.alert)? + "\n"));
+    write_text(&results.output.join("alerts.jsonl"), &alerts.collect::<serde_json::Result<String>>()?)?;
     if let Some(path) = &results.report {
         let notes = ingest.iter().flat_map(|i| i.to_string().lines().map(str::to_owned).collect::<Vec<_>>());
         Report::new(findings).title(title).notes(notes.collect()).write(path)?;

@@ -26,9 +26,10 @@ pub struct PipelineConfig {
     pub detectors: Vec<String>,
     /// Per detector: one model per series (the default) or one of all series.
     pub scope: BTreeMap<String, Scope>,
-    /// Per detector: the columns it sees. Any stored metric, rate or engineered column, and
-    /// `NAME_residual` for the seasonal z-score of a metric or rate. By default the z-score sees
-    /// metrics and rates, the isolation forest their residuals.
+    /// Per detector: the columns it sees. Any stored metric, rate or engineered column; for each
+    /// metric and rate also `NAME_residual`, its seasonal z-score, and `NAME_residual_6h` and
+    /// `NAME_residual_24h`, those of the last hours added up. By default the isolation forest sees
+    /// all residuals, the z-score metrics, rates and the added-up residuals.
     pub columns: BTreeMap<String, Vec<String>>,
     /// Rows that a series needs for a model of its own, 2 or more; a series with fewer is scored by
     /// the pooled model, or where there is none by the z-score.

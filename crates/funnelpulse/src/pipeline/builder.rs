@@ -133,8 +133,10 @@ impl PipelineBuilder {
                 return Err(PipelineError::Detector { detector: name, reason: "has no weight in [ensemble]" });
             }
             let columns = columns.unwrap_or_else(|| match name.as_str() {
-                // The z-score makes residuals of its own.
-                "zscore" => matrix.metric_names().iter().map(ToString::to_string).collect(),
+                // The z-score makes residuals by the hour of its own.
+                "zscore" => {
+                    matrix.metric_names().iter().map(ToString::to_string).chain(matrix.trailing_names()).collect()
+                }
                 _ => matrix.residual_names().collect(),
             });
             check_columns(&name, &columns, &matrix)?;

@@ -91,10 +91,14 @@ impl Matrix {
         self.metrics.inputs()
     }
 
-    /// Columns of z-scores, by the hour and then by window.
+    /// Columns of z-scores: by the hour, then by window.
     pub(super) fn residual_names(&self) -> impl Iterator<Item = String> + '_ {
-        let endings = std::iter::once(RESIDUAL.to_owned()).chain(TRAILING_HOURS.map(|h| format!("{RESIDUAL}_{h}h")));
-        endings.flat_map(|ending| self.metric_names().iter().map(move |m| format!("{m}{ending}")))
+        self.metric_names().iter().map(|m| format!("{m}{RESIDUAL}")).chain(self.trailing_names())
+    }
+
+    /// Columns of z-scores added up over a window.
+    pub(super) fn trailing_names(&self) -> impl Iterator<Item = String> + '_ {
+        TRAILING_HOURS.into_iter().flat_map(|h| self.metric_names().iter().map(move |m| format!("{m}{RESIDUAL}_{h}h")))
     }
 
     /// Every column that a detector may see.
