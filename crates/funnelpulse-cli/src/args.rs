@@ -175,15 +175,23 @@ pub(crate) struct DetectArgs {
     pub(crate) results: Results,
 }
 
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum DetectorName {
+    /// Isolation forest: rows that are easily told from the others
+    Iforest,
+    /// Z-score: values far from what is usual at that hour
+    Zscore,
+}
+
 #[derive(Debug, Args)]
 #[command(after_help = "The output has one row per input row: the series, the row number within it (from 0), and \
                         the raw score (empty where the detector has none).\n\n\
                         Example: funnelpulse score --detector iforest --input nab.parquet --series-column file \
                         --columns data --param n_trees=200 --output scores.csv")]
 pub(crate) struct ScoreArgs {
-    /// `iforest` or `zscore`
-    #[arg(long, value_name = "NAME")]
-    pub(crate) detector: String,
+    /// The detector
+    #[arg(long, value_enum, value_name = "NAME")]
+    pub(crate) detector: DetectorName,
     /// CSV or Parquet, a file or a folder
     #[arg(long, value_name = "FILE")]
     pub(crate) input: PathBuf,
@@ -205,8 +213,8 @@ pub(crate) struct ScoreArgs {
     /// A parameter of the detector, for example `n_trees=200`
     #[arg(long = "param", value_name = "K=V")]
     pub(crate) params: Vec<String>,
-    /// CSV or Parquet
-    #[arg(long, value_name = "FILE")]
+    /// CSV or Parquet, by the end of its name
+    #[arg(long, value_name = "FILE", value_parser = table_file)]
     pub(crate) output: PathBuf,
 }
 
@@ -260,6 +268,10 @@ pub(crate) struct ExplainArgs {
     pub(crate) json: bool,
 }
 
+const LAYERS: &str = "Each of these overrides the ones before: defaults, the file, environment variables \
+                      (FUNNELPULSE_IFOREST__N_TREES=200), --set iforest.n_trees=200.\n\n\
+                      To start a file of your own: funnelpulse config show > funnelpulse.toml";
+
 #[derive(Debug, Args)]
 pub(crate) struct ConfigArgs {
     #[command(subcommand)]
@@ -269,6 +281,7 @@ pub(crate) struct ConfigArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum ConfigAction {
     /// Print the configuration in force, every setting spelt out
+    #[command(after_help = LAYERS)]
     Show {
         #[command(flatten)]
         settings: Settings,
@@ -296,9 +309,19 @@ pub(crate) enum ModelAction {
     /// What a model was trained on, and with which settings
     Inspect {
         /// What `train` saved
+        #[arg(value_name = "MODEL")]
         path: PathBuf,
         /// Print JSON
         #[arg(long)]
         json: bool,
     },
+}
+
+/// Refused now rather than when all the work is done.
+fn table_file(name: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(name);
+    match path.extension() {
+        Some(end) if end.eq_ignore_ascii_case("csv") || end.eq_ignore_ascii_case("parquet") => Ok(path),
+        _ => Err("the name should end in .csv or .parquet".to_owned()),
+    }
 }

@@ -5,6 +5,7 @@ use funnelpulse::config::Config;
 use crate::{
     args::{ConfigAction, ConfigArgs},
     input::configuration,
+    output::say,
 };
 
 pub(crate) fn config(args: &ConfigArgs) -> anyhow::Result<()> {
@@ -12,16 +13,15 @@ pub(crate) fn config(args: &ConfigArgs) -> anyhow::Result<()> {
         ConfigAction::Show { settings, json } => {
             let config = configuration(settings)?;
             if *json {
-                println!("{}", serde_json::to_string_pretty(&config)?);
+                say(serde_json::to_string_pretty(&config)?)
             } else {
-                print!("{}", config.to_toml());
+                say(config.to_toml().trim_end())
             }
         }
         ConfigAction::Check { settings } => {
             configuration(settings)?;
-            println!("The configuration is valid.");
+            say("The configuration is valid.")
         }
-        ConfigAction::Schema => println!("{}", serde_json::to_string_pretty(&Config::schema())?),
+        ConfigAction::Schema => say(serde_json::to_string_pretty(&Config::schema())?),
     }
-    Ok(())
 }
