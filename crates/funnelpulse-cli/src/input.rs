@@ -76,10 +76,8 @@ pub(crate) fn read(path: &Path, config: &Config) -> anyhow::Result<Input> {
         }
         InputKind::Hourly => {
             let PanelRead { panel, problems, rows_read } = read_panel(&table, &config.input)?;
-            let failures: Vec<SeriesFailure> = problems
-                .into_iter()
-                .map(|p| SeriesFailure { series: p.series, message: p.message })
-                .collect();
+            let failures: Vec<SeriesFailure> =
+                problems.into_iter().map(|p| SeriesFailure { series: p.series, message: p.message }).collect();
             if panel.is_empty() {
                 let mut shown: Vec<String> =
                     failures.iter().take(5).map(|f| format!("\n  {}: {}", f.series, f.message)).collect();

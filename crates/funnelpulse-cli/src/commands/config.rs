@@ -12,11 +12,7 @@ pub(crate) fn config(args: &ConfigArgs) -> anyhow::Result<()> {
     match &args.action {
         ConfigAction::Show { settings, json } => {
             let config = configuration(settings)?;
-            if *json {
-                say(serde_json::to_string_pretty(&config)?)
-            } else {
-                say(config.to_toml().trim_end())
-            }
+            if *json { say(serde_json::to_string_pretty(&config)?) } else { say(config.to_toml().trim_end()) }
         }
         ConfigAction::Check { settings } => {
             configuration(settings)?;

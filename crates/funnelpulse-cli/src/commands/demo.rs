@@ -49,7 +49,11 @@ pub(crate) fn demo(args: &DemoArgs) -> anyhow::Result<Outcome> {
 
     output::print_findings(&findings, &findings.summary(), args.top)?;
     let quality = measure(&shop, &findings)?;
-    output::say("\nMeasured against the labels (all brands pooled):")?;
+    if quality.is_empty() {
+        output::note("note: so small a shop has no anomalies, or nothing else: there is no quality to measure");
+    } else {
+        output::say("\nMeasured against the labels (all brands pooled):")?;
+    }
     for (name, value) in &quality {
         output::say(format_args!("  {name:<48}{value}"))?;
     }
@@ -63,7 +67,8 @@ pub(crate) fn demo(args: &DemoArgs) -> anyhow::Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-/// Figures by `funnelpulse-eval` on the generator's labels, all brands in one ranking.
+/// Figures by `funnelpulse-eval` on the generator's labels, all brands in one ranking. None
+/// without both normal and anomalous rows.
 fn measure(shop: &GeneratedFunnel, findings: &Findings) -> anyhow::Result<Vec<(String, String)>> {
     let mut labels = Vec::new();
     let mut scores = Vec::new();
@@ -79,6 +84,9 @@ fn measure(shop: &GeneratedFunnel, findings: &Findings) -> anyhow::Result<Vec<(S
         bounds.push(scores.len());
     }
     let positives = labels.iter().filter(|l| **l).count();
+    if positives == 0 || positives == labels.len() {
+        return Ok(Vec::new());
+    }
     let flagged = flags.iter().filter(|f| **f).count();
     let hits = flags.iter().zip(&labels).filter(|(f, l)| **f && **l).count();
     let f1 = best_f1(&labels, &scores)?;

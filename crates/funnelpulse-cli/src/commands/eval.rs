@@ -29,7 +29,8 @@ pub(crate) fn eval(args: &EvalArgs) -> anyhow::Result<()> {
         let own = scores.remove(name).or_else(|| only.then(|| scores.pop_first()).flatten().map(|s| s.1));
         let own = own.with_context(|| format!("{}: there are no scores of series `{name}`", args.scores.display()))?;
         if own.len() != series.labels.len() {
-            bail!("series `{name}`: {} scores for {} labels", own.len(), series.labels.len());
+            let (file, scores, labels) = (args.scores.display(), own.len(), series.labels.len());
+            bail!("{file}: series `{name}`: {scores} scores for {labels} labels");
         }
         if series.labels.iter().all(|l| *l) || !series.labels.contains(&true) {
             without.push(name.as_str());
@@ -42,7 +43,8 @@ pub(crate) fn eval(args: &EvalArgs) -> anyhow::Result<()> {
             rows_per_day: args.rows_per_day,
             ..EvaluationOptions::default()
         };
-        let evaluation = evaluate(&series.labels, &own, &options).with_context(|| format!("series `{name}`"))?;
+        let evaluation = evaluate(&series.labels, &own, &options)
+            .with_context(|| format!("{}: series `{name}`", args.scores.display()))?;
         evaluations.push((name.clone(), evaluation));
     }
     if !scores.is_empty() {
@@ -58,7 +60,10 @@ pub(crate) fn eval(args: &EvalArgs) -> anyhow::Result<()> {
         return output::say(serde_json::to_string_pretty(&document)?);
     }
     if !without.is_empty() {
-        output::note(format_args!("note: {} series without an anomaly, or of nothing else, are left out", without.len()));
+        output::note(format_args!(
+            "note: {} series without an anomaly, or of nothing else, are left out",
+            without.len()
+        ));
     }
     output::say(format_args!("Mean over {} series\n\n{mean}", all.len()))
 }
@@ -97,7 +102,9 @@ fn read_scores(path: &Path) -> anyhow::Result<BTreeMap<String, Vec<f64>>> {
         let scores = series.entry(name).or_default();
         if number != scores.len() as f64 {
             let (file, row, expected) = (path.display(), i + 1, scores.len());
-            bail!("{file}: row {row}, column `row`: rows of a series count up from 0, expected {expected}, found {number}");
+            bail!(
+                "{file}: row {row}, column `row`: rows of a series count up from 0, expected {expected}, found {number}"
+            );
         }
         scores.push(score);
     }

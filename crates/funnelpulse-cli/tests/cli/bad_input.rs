@@ -3,7 +3,7 @@
 use std::fs;
 
 use funnelpulse::io::write_file;
-use predicates::{prelude::PredicateBooleanExt, str::contains};
+use predicates::str::contains;
 
 use crate::folder::{Folder, HEADER, ordinary, stderr};
 
@@ -24,8 +24,14 @@ fn broken_tables_are_refused() {
         (format!("{HEADER}soon,a,9,3,1,2.5\n"), "in.csv: column `window_start` should hold times, found `soon`"),
         (with_row("2019-10-01 06:00:00,a,NaN,3,1,2.5"), "a: line 3: column `views` is NaN"),
         (with_row("2019-10-01 06:00:00,a,9,inf,1,2.5"), "a: line 3: column `carts` is inf, not a finite number"),
-        (with_row("2019-10-01 06:00:00,a,9,3,-1,2.5"), "a: line 3: column `purchases` is -1, a count can't be negative"),
-        (with_row("2019-10-01 05:00:00,a,9,3,1,2.5"), "a: line 3: column `window_start` is 2019-10-01T05:00:00Z, as in line 2"),
+        (
+            with_row("2019-10-01 06:00:00,a,9,3,-1,2.5"),
+            "a: line 3: column `purchases` is -1, a count can't be negative",
+        ),
+        (
+            with_row("2019-10-01 05:00:00,a,9,3,1,2.5"),
+            "a: line 3: column `window_start` is 2019-10-01T05:00:00Z, as in line 2",
+        ),
         (with_row("2019-10-01 04:00:00,a,9,3,1,2.5"), "a: line 3: time 2019-10-01T04:00:00Z comes after"),
         (with_row("2019-10-01 06:00:00,a,9,3"), "in.csv, line 3: 4 fields, the header has 6"),
         (String::new(), "in.csv: the file is empty"),
@@ -68,7 +74,10 @@ fn damaged_parquet_is_an_error_without_a_panic() {
     write_file(&folder.path("in.parquet"), &folder.table("in.csv").batches()[0]).unwrap();
     let good = fs::read(folder.path("in.parquet")).unwrap();
     folder.write("in.parquet", &good[..good.len() / 2]);
-    folder.refuses("run --input in.parquet --output out", "in.parquet: not a readable Parquet file, truncated or damaged");
+    folder.refuses(
+        "run --input in.parquet --output out",
+        "in.parquet: not a readable Parquet file, truncated or damaged",
+    );
 
     // Some of these make the decoder panic; which, depends on its version.
     for at in (4..good.len()).step_by(good.len() / 150) {
@@ -173,7 +182,8 @@ fn files_of_others_are_kept() {
     folder.write("in.csv", format!("{HEADER}{}", ordinary("a", 30)));
     fs::create_dir_all(folder.path("out/anomalies")).unwrap();
     folder.write("out/anomalies/notes.txt", "mine");
-    let message = "out/anomalies is not replaced: it holds notes.txt, which is no part of a table written by FunnelPulse";
+    let message =
+        "out/anomalies is not replaced: it holds notes.txt, which is no part of a table written by FunnelPulse";
     folder.refuses("run --input in.csv --output out --report out/report.html --model model", message);
     // What stands beside the table stays as well when it is replaced.
     fs::remove_file(folder.path("out/anomalies/notes.txt")).unwrap();
@@ -215,5 +225,9 @@ fn short_series_are_no_error_but_have_a_status() {
         .stderr(contains("error: no series could be scored"));
     folder.run("train --input in.csv --model model").code(3).stderr(contains("nothing was saved"));
     assert!(!folder.path("model").exists());
-    folder.run("demo --brands 1 --days 1 --out demo").code(3).stderr(contains("panicked").not());
+    folder
+        .run("demo --brands 1 --days 1 --out demo --set pipeline.min_fallback_rows=48")
+        .code(3)
+        .stderr(contains("error: no series could be scored, nothing was written"));
+    assert!(!folder.path("demo").exists());
 }

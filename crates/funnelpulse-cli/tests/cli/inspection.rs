@@ -20,7 +20,8 @@ fn an_hour_is_explained() {
     let folder = with_outage();
     let explain = "explain --model model --input in.csv --series a --time";
     let text = folder.output(&format!("{explain} {}", hour(300)));
-    for expected in ["score ", "against a threshold of", "metric", "purchases", "conversion_rate", "iforest", "zscore"] {
+    for expected in ["score ", "against a threshold of", "metric", "purchases", "conversion_rate", "iforest", "zscore"]
+    {
         assert!(text.contains(expected), "{text}");
     }
     let json: serde_json::Value =
@@ -39,10 +40,8 @@ fn an_hour_is_explained() {
 fn what_can_not_be_explained_is_named() {
     let folder = with_outage();
     let explain = "explain --model model --input in.csv";
-    folder.refuses(
-        &format!("{explain} --series c --time {}", hour(3)),
-        "in.csv: there is no series `c` (there are: a)",
-    );
+    folder
+        .refuses(&format!("{explain} --series c --time {}", hour(3)), "in.csv: there is no series `c` (there are: a)");
     folder.refuses(
         &format!("{explain} --series a --time {}", hour(5000)),
         &format!("series `a` has no row at {} (its rows run from {} to {})", hour(5000), hour(0), hour(399)),
@@ -81,7 +80,12 @@ fn configurations_are_shown_checked_and_described() {
 fn models_are_inspected() {
     let folder = with_outage();
     let text = folder.output("model inspect model");
-    for expected in ["model/pipeline.model: a pipeline of 2 series", "format 1, written by version ", "iforest:own", "iforest:pooled"] {
+    for expected in [
+        "model/pipeline.model: a pipeline of 2 series",
+        "format 1, written by version ",
+        "iforest:own",
+        "iforest:pooled",
+    ] {
         assert!(text.contains(expected), "{text}");
     }
     let json: serde_json::Value = serde_json::from_str(&folder.output("model inspect model --json")).unwrap();
@@ -94,13 +98,16 @@ fn models_are_inspected() {
 fn the_demo_measures_itself() {
     let folder = Folder::new();
     let text = folder.output("demo --brands 3 --days 40 --out demo");
-    for expected in ["A generated shop: 3 brands, 40 days", "By impact:", "Measured against the labels", "AUC-PR", "VUS-PR"] {
+    for expected in
+        ["A generated shop: 3 brands, 40 days", "By impact:", "Measured against the labels", "AUC-PR", "VUS-PR"]
+    {
         assert!(text.contains(expected), "{text}");
     }
     for file in ["demo/hourly.parquet", "demo/labels.parquet", "demo/report.html"] {
         assert!(folder.path(file).is_file(), "{file}");
     }
     assert!(folder.table("demo/anomalies").num_rows() > 0);
+    folder.run("demo --brands 1 --days 2 --out tiny").success().stderr(contains("there is no quality to measure"));
 }
 
 #[test]

@@ -21,7 +21,8 @@ fn train_then_detect_equals_run() {
 
     folder.output("run --input in.csv --output expected --all-rows");
     let expected = folder.contents("expected/anomalies");
-    assert_eq!(expected.len(), 2 * 20, "a folder and a file a day");
+    let files = expected.keys().filter(|name| name.extension().is_some_and(|end| end == "parquet"));
+    assert_eq!(files.count(), 20, "one a day");
     for threads in [1, 2] {
         folder.output(&format!("train --input in.csv --model model --threads {threads}"));
         folder.output(&format!("detect --model model --input in.csv --output detected --all-rows --threads {threads}"));
@@ -55,11 +56,30 @@ fn csv_and_parquet_give_the_same_anomalies() {
     assert!(table.num_rows() > 0, "the generated anomalies stand out");
     assert!(printed.starts_with(&format!("{} anomalies in ", table.num_rows())), "{printed}");
     for column in [
-        "window_date", "window_start", "brand", "views", "carts", "purchases", "revenue", "conversion_rate",
-        "lstm_anomaly_score", "prophet_anomaly_score", "isolation_forest_anomaly_score",
-        "changepoint_anomaly_score", "ensemble_anomaly_score", "anomaly_confidence", "n_models_flagged",
-        "is_anomaly", "anomaly_severity", "anomaly_type", "expected_value", "prophet_expected_value",
-        "deviation_percentage", "estimated_revenue_impact", "estimated_conversion_loss", "contributing_factors",
+        "window_date",
+        "window_start",
+        "brand",
+        "views",
+        "carts",
+        "purchases",
+        "revenue",
+        "conversion_rate",
+        "lstm_anomaly_score",
+        "prophet_anomaly_score",
+        "isolation_forest_anomaly_score",
+        "changepoint_anomaly_score",
+        "ensemble_anomaly_score",
+        "anomaly_confidence",
+        "n_models_flagged",
+        "is_anomaly",
+        "anomaly_severity",
+        "anomaly_type",
+        "expected_value",
+        "prophet_expected_value",
+        "deviation_percentage",
+        "estimated_revenue_impact",
+        "estimated_conversion_loss",
+        "contributing_factors",
     ] {
         assert!(table.has(column), "{column}");
     }

@@ -76,7 +76,10 @@ fn columns_parameters_and_times_are_chosen() {
     folder.write("times.csv", "t,v\n2019-10-01 00:00:00,1\n2019-10-01 01:00:00,2\n2019-10-01 02:00:00,9\n");
     folder.output("score --detector zscore --input times.csv --time-column t --output s.csv");
     folder.write("times.csv", "t,v\n2019-10-01 02:00:00,1\n2019-10-01 01:00:00,2\n");
-    folder.refuses("score --detector zscore --input times.csv --time-column t --output bad.csv", "times.csv: series `times.csv`: row 1: time");
+    folder.refuses(
+        "score --detector zscore --input times.csv --time-column t --output bad.csv",
+        "times.csv: series `times.csv`: row 1: time",
+    );
 }
 
 #[test]
@@ -94,12 +97,18 @@ fn what_can_not_be_scored_is_refused() {
         ("--time-column name", "column `name` should hold times"),
         ("--train-rows 801", "series `in.csv`: 801 rows to learn from, but the series has 800"),
         ("--train-rows 0", "in.csv"),
-        ("--train-rows-column noise", "in.csv: row 1, column `noise`: a number of rows to learn from is 1 or more, found 0"),
+        (
+            "--train-rows-column noise",
+            "in.csv: row 1, column `noise`: a number of rows to learn from is 1 or more, found 0",
+        ),
     ] {
         folder.refuses(&format!("{score} {options}"), message);
     }
     folder.write("text.csv", "a,b\nx,y\n");
-    folder.refuses("score --detector zscore --input text.csv --output s.csv", "text.csv: there is no numeric column to score");
+    folder.refuses(
+        "score --detector zscore --input text.csv --output s.csv",
+        "text.csv: there is no numeric column to score",
+    );
     folder.write("inf.csv", "v\n1\ninf\n");
     folder.refuses("score --detector zscore --input inf.csv --output s.csv", "row 1, column `v`: inf is not finite");
     folder.refuses("score --detector zscore --input in.csv --output no/s.csv", "no: No such file");
@@ -111,12 +120,18 @@ fn labels_and_scores_that_do_not_fit_are_refused() {
     folder.write("labels.csv", "series,label\na,0\na,1\na,0\n");
     let eval = "eval --labels labels.csv --scores scores.csv";
     for (scores, message) in [
-        ("series,row,score\na,0,1\na,1,high\na,2,1\n", "scores.csv: column `score` should hold numbers, found `high` in line 3"),
-        ("series,row,score\na,0,1\na,1,2\n", "series `a`: 2 scores for 3 labels"),
-        ("series,row,score\na,0,1\na,2,1\na,1,2\n", "scores.csv: row 2, column `row`: rows of a series count up from 0, expected 1, found 2"),
+        (
+            "series,row,score\na,0,1\na,1,high\na,2,1\n",
+            "scores.csv: column `score` should hold numbers, found `high` in line 3",
+        ),
+        ("series,row,score\na,0,1\na,1,2\n", "scores.csv: series `a`: 2 scores for 3 labels"),
+        (
+            "series,row,score\na,0,1\na,2,1\na,1,2\n",
+            "scores.csv: row 2, column `row`: rows of a series count up from 0, expected 1, found 2",
+        ),
         ("series,row,score\nb,0,1\nc,0,1\n", "scores.csv: there are no scores of series `a`"),
-        ("series,row,score\na,0,1\na,1,inf\na,2,1\n", "series `a`: row 1: score inf is not finite"),
-        ("series,row,score\na,0,\na,1,\na,2,\n", "scores.csv: "),
+        ("series,row,score\na,0,1\na,1,inf\na,2,1\n", "scores.csv: series `a`: row 1: score inf is not finite"),
+        ("series,row,score\na,0,\na,1,\na,2,\n", "scores.csv: series `a`: all 3 scores are NaN"),
         ("series,row\na,0\n", "scores.csv: column `score` is missing (found: series, row)"),
         ("series,row,score\na,0\n", "scores.csv, line 2: 2 fields, the header has 3"),
         ("", "scores.csv: the file is empty"),

@@ -21,7 +21,9 @@ fn abandoned() -> Stdio {
 fn a_reader_that_goes_away_is_no_error() {
     let folder = Folder::new();
     folder.write("in.csv", format!("{HEADER}{}", ordinary("a", 30)));
-    for line in ["config show", "config schema", "run --input in.csv --output out", "demo --brands 1 --days 3 --out demo"] {
+    for line in
+        ["config show", "config schema", "run --input in.csv --output out", "demo --brands 1 --days 3 --out demo"]
+    {
         let ended = command(&folder, line).stdout(abandoned()).stderr(Stdio::piped()).output().unwrap();
         assert!(ended.status.success(), "{line}: {}", ended.status);
         let said = String::from_utf8(ended.stderr).unwrap();
