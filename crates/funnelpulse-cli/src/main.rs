@@ -26,7 +26,7 @@ fn main() -> ExitCode {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Unscored) => ExitCode::from(UNSCORED),
         Err(error) => {
-            output::note(format_args!("error: {error:#}"));
+            output::note(format_args!("error: {}", output::in_words(&error)));
             ExitCode::FAILURE
         }
     }

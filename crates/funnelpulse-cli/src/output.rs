@@ -47,6 +47,15 @@ pub(crate) fn set_quiet(quiet: bool) {
     QUIET.store(quiet, Ordering::Relaxed);
 }
 
+/// An error and its causes in one line. Most errors name their cause in their own text already.
+pub(crate) fn in_words(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |told, cause| match told {
+        told if told.is_empty() => cause,
+        told if told.ends_with(&cause) => told,
+        told => format!("{told}: {cause}"),
+    })
+}
+
 /// A callback that draws a bar per stage on a terminal.
 pub(crate) fn progress() -> impl Fn(Progress<'_>) + Send + Sync + 'static {
     let current: Mutex<Option<(Stage, ProgressBar)>> = Mutex::new(None);

@@ -59,12 +59,18 @@ fn detect_and_explain_refuse_as_run_does() {
 #[test]
 fn files_that_are_not_what_they_should_be_are_refused() {
     let folder = Folder::new();
-    folder.refuses("run --input nowhere.csv --output out", "error: nowhere.csv: No such file");
+    folder.refuses(
+        "run --input nowhere.csv --output out",
+        "error: nowhere.csv: No such file or directory (os error 2)\n",
+    );
     folder.write("in.xlsx", "PK");
     folder.refuses("run --input in.xlsx --output out", "in.xlsx: the name should end in .csv,");
     fs::create_dir(folder.path("bare")).unwrap();
     folder.refuses("run --input bare --output out", "bare: the folder holds no CSV or Parquet file");
-    folder.refuses("detect --model nowhere --input in.xlsx --output out", "nowhere: No such file");
+    folder.refuses(
+        "detect --model nowhere --input in.xlsx --output out",
+        "error: nowhere: No such file or directory (os error 2)\n",
+    );
 }
 
 #[test]
@@ -135,8 +141,8 @@ fn damaged_and_foreign_models_are_refused() {
         folder.write("model/pipeline.model", bad);
     };
     change(good.len() / 2, good[good.len() / 2] ^ 0x10);
-    folder.refuses(detect, "model/pipeline.model: checksum");
-    folder.refuses("model inspect model", "model/pipeline.model: checksum");
+    folder.refuses(detect, "model/pipeline.model: model is damaged: checksum");
+    folder.refuses("model inspect model", "model/pipeline.model: model is damaged: checksum");
     change(8, 9);
     folder.refuses(detect, "model/pipeline.model: model format 9 can't be read, this build reads format 1");
     change(0, b'P');
@@ -182,8 +188,7 @@ fn files_of_others_are_kept() {
     folder.write("in.csv", format!("{HEADER}{}", ordinary("a", 30)));
     fs::create_dir_all(folder.path("out/anomalies")).unwrap();
     folder.write("out/anomalies/notes.txt", "mine");
-    let message =
-        "out/anomalies is not replaced: it holds notes.txt, which is no part of a table written by FunnelPulse";
+    let message = "out/anomalies is not replaced: it holds `notes.txt`";
     folder.refuses("run --input in.csv --output out --report out/report.html --model model", message);
     // What stands beside the table stays as well when it is replaced.
     fs::remove_file(folder.path("out/anomalies/notes.txt")).unwrap();

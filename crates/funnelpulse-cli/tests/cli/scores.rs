@@ -140,7 +140,8 @@ fn labels_and_scores_that_do_not_fit_are_refused() {
         folder.refuses(eval, message);
     }
     folder.write("scores.csv", "series,row,score\na,0,1\na,1,3\na,2,\n");
-    assert!(folder.output(eval).contains("AUC-ROC             1.0000"), "an empty score is the lowest");
+    let figures: serde_json::Value = serde_json::from_str(&folder.output(&format!("{eval} --json"))).unwrap();
+    assert_eq!(figures["mean"]["auc_roc"], 1.0, "an empty score is the lowest");
     folder.write("labels.csv", "series,label\na,0\na,2\na,0\n");
     folder.refuses(eval, "labels.csv: row 2, column `label`: a label is 0 or 1, found 2");
     folder.write("labels.csv", "series,label\na,0\na,0\na,0\n");
