@@ -10,12 +10,13 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
     name = "funnelpulse",
     version,
     after_help = "Start with `funnelpulse demo`: it needs no input and shows everything.\n\n\
-                  Exit status: 0 fine, 1 error, 2 wrong command line, 3 nothing could be scored."
+                  Exit status: 0 fine, 1 error, 2 wrong command line, 3 nothing could be scored\n\
+                  (with --strict also: some series could not)."
 )]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
-    /// No progress bars
+    /// Show no progress bars
     #[arg(long, short, global = true)]
     pub(crate) quiet: bool,
     /// Number of threads; by default all cores. Results don't depend on it
@@ -61,7 +62,7 @@ pub(crate) struct Settings {
 /// Where results go.
 #[derive(Debug, Args)]
 pub(crate) struct Results {
-    /// Folder for the results: `anomalies/` (Parquet by `window_date`), `alerts.jsonl`,
+    /// Folder for the results: `anomalies/` (Parquet, partitioned by `window_date`), `alerts.jsonl`,
     /// `summary.json`, and from events also `hourly.parquet`
     #[arg(long, value_name = "DIR")]
     pub(crate) output: PathBuf,
@@ -71,7 +72,7 @@ pub(crate) struct Results {
     /// Write every scored row, not only the anomalies
     #[arg(long)]
     pub(crate) all_rows: bool,
-    /// Anomalies to print
+    /// Number of anomalies to print
     #[arg(long, default_value_t = 10, value_name = "N")]
     pub(crate) top: usize,
     /// Print the summary as JSON instead of text
@@ -91,7 +92,7 @@ pub(crate) struct DemoArgs {
     pub(crate) shop: Shop,
     #[command(flatten)]
     pub(crate) settings: Settings,
-    /// Anomalies to print
+    /// Number of anomalies to print
     #[arg(long, default_value_t = 10, value_name = "N")]
     pub(crate) top: usize,
 }
@@ -108,7 +109,7 @@ pub(crate) struct Shop {
     /// The same seed gives the same shop
     #[arg(long, default_value_t = 42, value_name = "S")]
     pub(crate) seed: u64,
-    /// How far anomalies stand out
+    /// How far anomalies stand out; the harder, the less
     #[arg(long, value_enum, default_value_t = Difficulty::Medium)]
     pub(crate) difficulty: Difficulty,
 }
@@ -121,6 +122,8 @@ pub(crate) enum Difficulty {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "labels.parquet says which rows are anomalous and how; truth.parquet what each row would have \
+                        been without anomalies and noise.")]
 pub(crate) struct GenerateArgs {
     /// Folder for `hourly.parquet`, `labels.parquet` and `truth.parquet`
     #[arg(long, value_name = "DIR")]
@@ -134,27 +137,31 @@ pub(crate) struct GenerateArgs {
 
 #[derive(Debug, Args)]
 #[command(after_help = "Events and hourly rows are told apart by their columns; the names are settings \
-                        ([events] and [input]). CSV, Parquet, folders of either, hive partitions.")]
+                        ([events] and [input] of `funnelpulse config show`). A folder may hold Hive partitions.\n\n\
+                        A series that can't be read or is too short is left out and named; the others are scored.\n\n\
+                        Example: funnelpulse run --input events.parquet --output out --report out/report.html")]
 pub(crate) struct RunArgs {
     /// CSV or Parquet, a file or a folder
     #[arg(long, value_name = "PATH")]
     pub(crate) input: PathBuf,
     #[command(flatten)]
     pub(crate) results: Results,
-    /// Also save the trained model
-    #[arg(long, value_name = "DIR")]
+    /// Also save the trained model: a folder, or a file when the name has an extension
+    #[arg(long, value_name = "PATH")]
     pub(crate) model: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) settings: Settings,
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "`run` is `train` and `detect` on the same rows.\n\n\
+                        Example: funnelpulse train --input history/ --model shop")]
 pub(crate) struct TrainArgs {
     /// CSV or Parquet, a file or a folder
     #[arg(long, value_name = "PATH")]
     pub(crate) input: PathBuf,
-    /// Folder, or a file when the name has an extension
-    #[arg(long, value_name = "DIR")]
+    /// Where to save the model: a folder, or a file when the name has an extension
+    #[arg(long, value_name = "PATH")]
     pub(crate) model: PathBuf,
     #[command(flatten)]
     pub(crate) settings: Settings,
@@ -164,9 +171,11 @@ pub(crate) struct TrainArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "The configuration is the model's.\n\n\
+                        Example: funnelpulse detect --model shop --input today.csv --output out")]
 pub(crate) struct DetectArgs {
     /// What `train` saved
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "PATH")]
     pub(crate) model: PathBuf,
     /// CSV or Parquet, a file or a folder
     #[arg(long, value_name = "PATH")]
@@ -175,15 +184,23 @@ pub(crate) struct DetectArgs {
     pub(crate) results: Results,
 }
 
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum DetectorName {
+    /// Isolation forest: rows that are easily told from the others
+    Iforest,
+    /// Z-score: values far from what is usual at that hour
+    Zscore,
+}
+
 #[derive(Debug, Args)]
 #[command(after_help = "The output has one row per input row: the series, the row number within it (from 0), and \
                         the raw score (empty where the detector has none).\n\n\
                         Example: funnelpulse score --detector iforest --input nab.parquet --series-column file \
                         --columns data --param n_trees=200 --output scores.csv")]
 pub(crate) struct ScoreArgs {
-    /// `iforest` or `zscore`
-    #[arg(long, value_name = "NAME")]
-    pub(crate) detector: String,
+    /// The detector
+    #[arg(long, value_enum, value_name = "NAME")]
+    pub(crate) detector: DetectorName,
     /// CSV or Parquet, a file or a folder
     #[arg(long, value_name = "FILE")]
     pub(crate) input: PathBuf,
@@ -205,13 +222,15 @@ pub(crate) struct ScoreArgs {
     /// A parameter of the detector, for example `n_trees=200`
     #[arg(long = "param", value_name = "K=V")]
     pub(crate) params: Vec<String>,
-    /// CSV or Parquet
-    #[arg(long, value_name = "FILE")]
+    /// CSV or Parquet, by the end of its name
+    #[arg(long, value_name = "FILE", value_parser = table_file)]
     pub(crate) output: PathBuf,
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Series are matched by name, rows by their order within the series.")]
+#[command(after_help = "Series are matched by name, rows by their order within the series; a row without a score \
+                        counts as the least anomalous.\n\n\
+                        Example: funnelpulse eval --labels nab.parquet --scores scores.csv")]
 pub(crate) struct EvalArgs {
     /// Table with a 0/1 label per row
     #[arg(long, value_name = "FILE")]
@@ -242,9 +261,11 @@ pub(crate) struct EvalArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "Example: funnelpulse explain --model shop --input today.csv --series runail --time \
+                        \"2019-10-26 08:00\"")]
 pub(crate) struct ExplainArgs {
     /// What `train` saved
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "PATH")]
     pub(crate) model: PathBuf,
     /// The table that holds the hour
     #[arg(long, value_name = "PATH")]
@@ -255,10 +276,14 @@ pub(crate) struct ExplainArgs {
     /// The start of the hour, for example "2019-10-26 08:00"
     #[arg(long, value_name = "TIME")]
     pub(crate) time: String,
-    /// Print JSON
+    /// Print JSON instead of text
     #[arg(long)]
     pub(crate) json: bool,
 }
+
+const LAYERS: &str = "Each of these overrides the ones before: defaults, the file, environment variables \
+                      (FUNNELPULSE_IFOREST__N_TREES=200), --set iforest.n_trees=200.\n\n\
+                      To start a file of your own: funnelpulse config show > funnelpulse.toml";
 
 #[derive(Debug, Args)]
 pub(crate) struct ConfigArgs {
@@ -269,14 +294,15 @@ pub(crate) struct ConfigArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum ConfigAction {
     /// Print the configuration in force, every setting spelt out
+    #[command(after_help = LAYERS)]
     Show {
         #[command(flatten)]
         settings: Settings,
-        /// JSON instead of TOML
+        /// Print JSON instead of TOML
         #[arg(long)]
         json: bool,
     },
-    /// Check a configuration
+    /// Check the configuration in force
     Check {
         #[command(flatten)]
         settings: Settings,
@@ -296,9 +322,19 @@ pub(crate) enum ModelAction {
     /// What a model was trained on, and with which settings
     Inspect {
         /// What `train` saved
+        #[arg(value_name = "MODEL")]
         path: PathBuf,
-        /// Print JSON
+        /// Print JSON instead of text
         #[arg(long)]
         json: bool,
     },
+}
+
+/// Refused now rather than when all the work is done.
+fn table_file(name: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(name);
+    match path.extension() {
+        Some(end) if end.eq_ignore_ascii_case("csv") || end.eq_ignore_ascii_case("parquet") => Ok(path),
+        _ => Err("the name should end in .csv or .parquet".to_owned()),
+    }
 }

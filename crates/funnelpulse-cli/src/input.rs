@@ -7,11 +7,11 @@ use funnelpulse::{
     SeriesFailure,
     config::{Config, Layers},
     core::Panel,
-    features::IngestReport,
+    features::{IngestReport, NO_KEY},
     io::{InputKind, PanelRead, Table, read_events, read_panel, recognise},
 };
 
-use crate::args::Settings;
+use crate::{args::Settings, output};
 
 /// Defaults, file, environment, flags.
 pub(crate) fn configuration(settings: &Settings) -> anyhow::Result<Config> {
@@ -36,6 +36,12 @@ pub(crate) fn split_setting<'a>(text: &'a str, flag: &str, example: &str) -> any
     Ok((key.trim(), value.trim()))
 }
 
+/// A column that names series; an empty cell is the series without a name.
+pub(crate) fn series_names(table: &Table, column: &str) -> anyhow::Result<Vec<String>> {
+    let names = table.string_column(column)?.into_iter();
+    Ok(names.map(|n| n.filter(|n| !n.trim().is_empty()).unwrap_or_else(|| NO_KEY.to_owned())).collect())
+}
+
 /// A panel and how it came about.
 pub(crate) struct Input {
     pub(crate) panel: Panel,
@@ -45,6 +51,15 @@ pub(crate) struct Input {
     pub(crate) rows: usize,
     /// Series that could not be read.
     pub(crate) failures: Vec<SeriesFailure>,
+}
+
+impl Input {
+    /// Tells where the events went.
+    pub(crate) fn note_ingest(&self) {
+        if let Some(ingest) = &self.ingest {
+            output::note(ingest);
+        }
+    }
 }
 
 /// Reads events or hourly rows, whichever it is.
@@ -61,13 +76,14 @@ pub(crate) fn read(path: &Path, config: &Config) -> anyhow::Result<Input> {
         }
         InputKind::Hourly => {
             let PanelRead { panel, problems, rows_read } = read_panel(&table, &config.input)?;
-            let failures: Vec<SeriesFailure> = problems
-                .into_iter()
-                .map(|p| SeriesFailure { series: p.series, message: format!("row {}: {}", p.row, p.message) })
-                .collect();
+            let failures: Vec<SeriesFailure> =
+                problems.into_iter().map(|p| SeriesFailure { series: p.series, message: p.message }).collect();
             if panel.is_empty() {
-                let shown: Vec<String> =
+                let mut shown: Vec<String> =
                     failures.iter().take(5).map(|f| format!("\n  {}: {}", f.series, f.message)).collect();
+                if failures.len() > shown.len() {
+                    shown.push(format!("\n  ... and {} more", failures.len() - shown.len()));
+                }
                 bail!("{}: no series can be used{}", path.display(), shown.concat());
             }
             Ok(Input { panel, ingest: None, rows: rows_read, failures })

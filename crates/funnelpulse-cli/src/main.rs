@@ -1,10 +1,10 @@
 //! The `funnelpulse` command.
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command talks to its user")]
 
 mod args;
 mod commands;
 mod input;
 mod output;
+mod panics;
 
 use std::process::ExitCode;
 
@@ -22,12 +22,11 @@ fn main() -> ExitCode {
         // Fails only when a pool exists already, and this is the first thing that happens.
         let _ = rayon::ThreadPoolBuilder::new().num_threads(threads.into()).build_global();
     }
-    match dispatch(&cli.command) {
+    match panics::caught(|| dispatch(&cli.command)) {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Unscored) => ExitCode::from(UNSCORED),
-        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            output::note(format_args!("error: {}", output::in_words(&error)));
             ExitCode::FAILURE
         }
     }
@@ -52,12 +51,4 @@ fn dispatch(command: &Command) -> anyhow::Result<Outcome> {
         Command::Config(args) => commands::config::config(args).map(|()| Outcome::Done),
         Command::Model(args) => commands::model::model(args).map(|()| Outcome::Done),
     }
-}
-
-/// The reader of our output went away, as `head` does.
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    let io = |e: &(dyn std::error::Error + 'static)| {
-        e.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
-    };
-    error.chain().any(io)
 }

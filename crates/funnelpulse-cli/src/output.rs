@@ -1,7 +1,8 @@
 //! What people and programs get to see.
 
 use std::{
-    fmt::Write,
+    fmt::{Display, Write as _},
+    io::{ErrorKind, Write as _},
     path::Path,
     sync::{
         Mutex,
@@ -12,22 +13,47 @@ use std::{
 
 use anyhow::Context;
 use funnelpulse::{
-    Findings, Progress, Stage,
+    Findings, Progress, SeriesFailure, Stage,
     analytics::{Summary, short},
-    features::IngestReport,
-    io::write_partitioned,
+    features::{IngestReport, PanelSpec},
+    io::{panel_to_batch, write_file, write_partitioned},
     report::Report,
 };
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
-use crate::{Outcome, args::Results};
+use crate::{Outcome, args::Results, input::Input};
 
 static QUIET: AtomicBool = AtomicBool::new(false);
+
+/// A line, or several, of what was asked for, on the standard output. A reader that goes away, as
+/// `head` does, is no error: what goes to files is still wanted.
+pub(crate) fn say(text: impl Display) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    match writeln!(out, "{text}").and_then(|()| out.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        written => written.context("standard output"),
+    }
+}
+
+/// A line beside the results, on the error stream.
+pub(crate) fn note(text: impl Display) {
+    // There is nobody left to tell when this fails.
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
+}
 
 /// Turns progress bars off.
 pub(crate) fn set_quiet(quiet: bool) {
     QUIET.store(quiet, Ordering::Relaxed);
+}
+
+/// An error and its causes in one line. Most errors name their cause in their own text already.
+pub(crate) fn in_words(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |told, cause| match told {
+        told if told.is_empty() => cause,
+        told if told.ends_with(&cause) => told,
+        told => format!("{told}: {cause}"),
+    })
 }
 
 /// A callback that draws a bar per stage on a terminal.
@@ -81,24 +107,29 @@ struct Digest<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     events: Option<&'a IngestReport>,
     summary: &'a Summary,
-    failures: &'a [funnelpulse::SeriesFailure],
+    failures: &'a [SeriesFailure],
 }
 
 /// Writes tables, summary and report; prints the same in short.
 pub(crate) fn deliver(
-    findings: &Findings,
+    mut findings: Findings,
+    input: Input,
+    spec: &PanelSpec,
     results: &Results,
-    rows_read: usize,
-    ingest: Option<&IngestReport>,
     title: &str,
 ) -> anyhow::Result<Outcome> {
-    write_tables(findings, &results.output, results.all_rows)?;
+    findings.add_failures(input.failures);
+    // First, because it refuses a folder with files of others: then nothing at all is written.
+    write_tables(&findings, &results.output, results.all_rows)?;
+    if input.ingest.is_some() {
+        write_file(&results.output.join("hourly.parquet"), &panel_to_batch(&input.panel, spec)?)?;
+    }
     let summary = findings.summary();
     let digest = Digest {
-        rows_read,
+        rows_read: input.rows,
         rows_scored: findings.rows(),
         series_scored: findings.series().len(),
-        events: ingest,
+        events: input.ingest.as_ref(),
         summary: &summary,
         failures: findings.failures(),
     };
@@ -107,19 +138,25 @@ pub(crate) fn deliver(
     let alerts = findings.ranked().into_iter().map(|(_, a)| Ok(serde_json::to_string(&a.alert)? + "\n"));
     write_text(&results.output.join("alerts.jsonl"), &alerts.collect::<serde_json::Result<String>>()?)?;
     if let Some(path) = &results.report {
-        let notes = ingest.iter().flat_map(|i| i.to_string().lines().map(str::to_owned).collect::<Vec<_>>());
-        Report::new(findings).title(title).notes(notes.collect()).write(path)?;
+        let notes = input.ingest.iter().flat_map(|i| i.to_string().lines().map(str::to_owned).collect::<Vec<_>>());
+        if let Some(folder) = path.parent() {
+            create_folder(folder)?;
+        }
+        Report::new(&findings).title(title).notes(notes.collect()).write(path)?;
     }
     if results.json {
-        println!("{json}");
+        say(json)?;
     } else {
-        print_findings(findings, &summary, results.top)?;
-        println!("\nResults in {}", results.output.display());
+        print_findings(&findings, &summary, results.top)?;
+        say(format_args!("\nResults in {}", results.output.display()))?;
         if let Some(path) = &results.report {
-            println!("Report in {}", path.display());
+            say(format_args!("Report in {}", path.display()))?;
         }
     }
-    print_failures(findings.failures());
+    print_failures(findings.failures(), " (all in summary.json)");
+    if findings.series().is_empty() {
+        note("error: no series could be scored");
+    }
     let unscored = findings.series().is_empty() || results.strict && !findings.failures().is_empty();
     Ok(if unscored { Outcome::Unscored } else { Outcome::Done })
 }
@@ -141,19 +178,19 @@ pub(crate) fn write_text(path: &Path, text: &str) -> anyhow::Result<()> {
     std::fs::write(path, text).with_context(|| path.display().to_string())
 }
 
-/// Series that could not be used, a few by name.
-pub(crate) fn print_failures(failures: &[funnelpulse::SeriesFailure]) {
+/// Series that could not be used, a few by name. `rest` says where the others are.
+pub(crate) fn print_failures(failures: &[SeriesFailure], rest: &str) {
     const SHOWN: usize = 5;
     if failures.is_empty() {
         return;
     }
     let count = failures.len();
-    eprintln!("warning: {count} {} not scored:", if count == 1 { "series was" } else { "series were" });
+    note(format_args!("warning: {count} {} left out:", if count == 1 { "series is" } else { "series are" }));
     for failure in failures.iter().take(SHOWN) {
-        eprintln!("  {}: {}", failure.series, failure.message);
+        note(format_args!("  {}: {}", failure.series, failure.message));
     }
-    if failures.len() > SHOWN {
-        eprintln!("  ... and {} more (all in summary.json)", failures.len() - SHOWN);
+    if count > SHOWN {
+        note(format_args!("  ... and {} more{rest}", count - SHOWN));
     }
 }
 
@@ -186,6 +223,5 @@ pub(crate) fn print_findings(findings: &Findings, summary: &Summary, top: usize)
         writeln!(text, "{:>4}  {}  (score {:.2})", anomaly.rank, anomaly.alert.title, anomaly.score)?;
         writeln!(text, "      {}", anomaly.alert.message)?;
     }
-    print!("{text}");
-    Ok(())
+    say(text.trim_end())
 }

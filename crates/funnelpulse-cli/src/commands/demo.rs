@@ -29,24 +29,33 @@ const FALSE_POSITIVE_RATE: f64 = 0.01;
 pub(crate) fn demo(args: &DemoArgs) -> anyhow::Result<Outcome> {
     let config = configuration(&args.settings)?;
     let shop = shop(&args.shop)?;
-    println!(
+    output::say(format_args!(
         "A generated shop: {} brands, {} days, {} hourly rows, {} planted anomalies (seed {})",
         args.shop.brands,
         args.shop.days,
         shop.panel().total_rows(),
         shop.events().len(),
         args.shop.seed
-    );
+    ))?;
     let start = Instant::now();
     let pipeline = Pipeline::builder().config(config).progress(output::progress()).build()?;
     let findings = pipeline.run(shop.panel())?;
-    println!("Trained and scored without the labels in {:.1} s\n", start.elapsed().as_secs_f64());
+    output::print_failures(findings.failures(), "");
+    if findings.series().is_empty() {
+        output::note("error: no series could be scored, nothing was written");
+        return Ok(Outcome::Unscored);
+    }
+    output::say(format_args!("Trained and scored without the labels in {:.1} s\n", start.elapsed().as_secs_f64()))?;
 
     output::print_findings(&findings, &findings.summary(), args.top)?;
     let quality = measure(&shop, &findings)?;
-    println!("\nMeasured against the labels (all brands pooled):");
+    if quality.is_empty() {
+        output::note("note: so small a shop has no anomalies, or nothing else: there is no quality to measure");
+    } else {
+        output::say("\nMeasured against the labels (all brands pooled):")?;
+    }
     for (name, value) in &quality {
-        println!("  {name:<48}{value}");
+        output::say(format_args!("  {name:<48}{value}"))?;
     }
 
     output::write_tables(&findings, &args.out, false)?;
@@ -54,12 +63,12 @@ pub(crate) fn demo(args: &DemoArgs) -> anyhow::Result<Outcome> {
     write_file(&args.out.join("labels.parquet"), &labels(&shop)?)?;
     let report = args.out.join("report.html");
     Report::new(&findings).title("A generated shop").quality(quality).write(&report)?;
-    println!("\nTables and report in {}; open {}", args.out.display(), report.display());
-    output::print_failures(findings.failures());
-    Ok(if findings.series().is_empty() { Outcome::Unscored } else { Outcome::Done })
+    output::say(format_args!("\nTables and report in {}; open {}", args.out.display(), report.display()))?;
+    Ok(Outcome::Done)
 }
 
-/// Figures by `funnelpulse-eval` on the generator's labels, all brands in one ranking.
+/// Figures by `funnelpulse-eval` on the generator's labels, all brands in one ranking. None
+/// without both normal and anomalous rows.
 fn measure(shop: &GeneratedFunnel, findings: &Findings) -> anyhow::Result<Vec<(String, String)>> {
     let mut labels = Vec::new();
     let mut scores = Vec::new();
@@ -75,6 +84,9 @@ fn measure(shop: &GeneratedFunnel, findings: &Findings) -> anyhow::Result<Vec<(S
         bounds.push(scores.len());
     }
     let positives = labels.iter().filter(|l| **l).count();
+    if positives == 0 || positives == labels.len() {
+        return Ok(Vec::new());
+    }
     let flagged = flags.iter().filter(|f| **f).count();
     let hits = flags.iter().zip(&labels).filter(|(f, l)| **f && **l).count();
     let f1 = best_f1(&labels, &scores)?;

@@ -9,7 +9,7 @@ use funnelpulse::{
 };
 use serde_json::json;
 
-use crate::args::EvalArgs;
+use crate::{args::EvalArgs, input::series_names, output};
 
 /// Labels and values of one series, in the order of the table.
 #[derive(Default)]
@@ -24,11 +24,13 @@ pub(crate) fn eval(args: &EvalArgs) -> anyhow::Result<()> {
     let mut evaluations: Vec<(String, Evaluation)> = Vec::new();
     let mut without = Vec::new();
     for (name, series) in &labelled {
-        let own =
-            scores.remove(name).or_else(|| (labelled.len() == 1).then(|| scores.pop_first()).flatten().map(|s| s.1));
+        // One series needs no name to be matched.
+        let only = labelled.len() == 1 && scores.len() == 1;
+        let own = scores.remove(name).or_else(|| only.then(|| scores.pop_first()).flatten().map(|s| s.1));
         let own = own.with_context(|| format!("{}: there are no scores of series `{name}`", args.scores.display()))?;
         if own.len() != series.labels.len() {
-            bail!("series `{name}`: {} scores for {} labels", own.len(), series.labels.len());
+            let (file, scores, labels) = (args.scores.display(), own.len(), series.labels.len());
+            bail!("{file}: series `{name}`: {scores} scores for {labels} labels");
         }
         if series.labels.iter().all(|l| *l) || !series.labels.contains(&true) {
             without.push(name.as_str());
@@ -41,8 +43,12 @@ pub(crate) fn eval(args: &EvalArgs) -> anyhow::Result<()> {
             rows_per_day: args.rows_per_day,
             ..EvaluationOptions::default()
         };
-        let evaluation = evaluate(&series.labels, &own, &options).with_context(|| format!("series `{name}`"))?;
+        let evaluation = evaluate(&series.labels, &own, &options)
+            .with_context(|| format!("{}: series `{name}`", args.scores.display()))?;
         evaluations.push((name.clone(), evaluation));
+    }
+    if !scores.is_empty() {
+        output::note(format_args!("note: {} series of scores have no labels", scores.len()));
     }
     let all: Vec<Evaluation> = evaluations.iter().map(|(_, e)| e.clone()).collect();
     let Some(mean) = mean(&all) else {
@@ -51,14 +57,15 @@ pub(crate) fn eval(args: &EvalArgs) -> anyhow::Result<()> {
     if args.json {
         let series: BTreeMap<&str, &Evaluation> = evaluations.iter().map(|(n, e)| (n.as_str(), e)).collect();
         let document = json!({"mean": mean, "series": series, "not_evaluated": without});
-        println!("{}", serde_json::to_string_pretty(&document)?);
-        return Ok(());
+        return output::say(serde_json::to_string_pretty(&document)?);
     }
     if !without.is_empty() {
-        eprintln!("note: {} series without an anomaly, or of nothing else, are left out", without.len());
+        output::note(format_args!(
+            "note: {} series without an anomaly, or of nothing else, are left out",
+            without.len()
+        ));
     }
-    println!("Mean over {} series\n\n{mean}", all.len());
-    Ok(())
+    output::say(format_args!("Mean over {} series\n\n{mean}", all.len()))
 }
 
 fn read_labels(args: &EvalArgs) -> anyhow::Result<BTreeMap<String, Labelled>> {
@@ -72,7 +79,7 @@ fn read_labels(args: &EvalArgs) -> anyhow::Result<BTreeMap<String, Labelled>> {
         bail!("{file}: row {}, column `{column}`: a label is 0 or 1, found {label}", row + 1);
     }
     let names = match pick(&args.series_column, &["series", "file", "brand"]) {
-        Some(column) => table.string_column(&column)?.into_iter().map(Option::unwrap_or_default).collect(),
+        Some(column) => series_names(&table, &column)?,
         None => vec![String::new(); labels.len()],
     };
     let values = pick(&args.value_column, &["data", "value"]).map(|c| table.f64_column(&c)).transpose()?;
@@ -88,10 +95,18 @@ fn read_labels(args: &EvalArgs) -> anyhow::Result<BTreeMap<String, Labelled>> {
 fn read_scores(path: &Path) -> anyhow::Result<BTreeMap<String, Vec<f64>>> {
     let table = Table::read(path)?;
     let scores = table.f64_column("score")?;
-    let names = table.string_column("series")?;
+    let names = series_names(&table, "series")?;
+    let numbers = table.f64_column("row")?;
     let mut series: BTreeMap<String, Vec<f64>> = BTreeMap::new();
-    for (name, score) in names.into_iter().zip(scores) {
-        series.entry(name.unwrap_or_default()).or_default().push(score);
+    for (i, ((name, score), number)) in names.into_iter().zip(scores).zip(numbers).enumerate() {
+        let scores = series.entry(name).or_default();
+        if number != scores.len() as f64 {
+            let (file, row, expected) = (path.display(), i + 1, scores.len());
+            bail!(
+                "{file}: row {row}, column `row`: rows of a series count up from 0, expected {expected}, found {number}"
+            );
+        }
+        scores.push(score);
     }
     Ok(series)
 }

@@ -1,21 +1,24 @@
 //! `funnelpulse explain`: one hour of one series, seen from every side.
 
+use std::fmt::Write;
+
 use anyhow::{Context, bail};
 use funnelpulse::{
     FittedPipeline, SeriesFindings,
     analytics::short,
-    core::{Columns, Panel, parse_timestamp},
+    core::{Columns, Panel, SeriesKey, parse_timestamp},
 };
 use serde_json::json;
 
-use crate::{args::ExplainArgs, input};
+use crate::{args::ExplainArgs, input, output};
 
 pub(crate) fn explain(args: &ExplainArgs) -> anyhow::Result<()> {
+    let time = parse_timestamp(&args.time).context("--time")?;
     let model = FittedPipeline::load(&args.model)?;
     let read = input::read(&args.input, model.config())?;
-    let time = parse_timestamp(&args.time)?;
-    let frame = read.panel.get(&args.series);
-    let frame = frame.with_context(|| format!("{}: there is no series `{}`", args.input.display(), args.series))?;
+    let Some(frame) = read.panel.get(&args.series) else {
+        bail!("{}: {}", args.input.display(), why_absent(&read, &args.series));
+    };
     let mut panel = Panel::new(read.panel.columns().clone());
     panel.insert(args.series.as_str(), frame.clone())?;
     let findings = model.detect(&panel)?;
@@ -29,11 +32,23 @@ pub(crate) fn explain(args: &ExplainArgs) -> anyhow::Result<()> {
         format!("series `{}` has no row at {time}{range}", args.series)
     })?;
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&as_json(series, findings.metrics(), row))?);
+        output::say(serde_json::to_string_pretty(&as_json(series, findings.metrics(), row))?)
     } else {
-        print_text(series, findings.metrics(), row);
+        output::say(as_text(series, findings.metrics(), row)?)
     }
-    Ok(())
+}
+
+/// Left out when the table was read, or not in it; then a few that are.
+fn why_absent(read: &input::Input, series: &str) -> String {
+    const SHOWN: usize = 5;
+    if let Some(failure) = read.failures.iter().find(|f| f.series.as_str() == series) {
+        return format!("series `{series}` can't be used: {}", failure.message);
+    }
+    let mut some: Vec<&str> = read.panel.keys().take(SHOWN).map(SeriesKey::as_str).collect();
+    if read.panel.len() > SHOWN {
+        some.push("...");
+    }
+    format!("there is no series `{series}` (there are: {})", some.join(", "))
 }
 
 fn as_json(series: &SeriesFindings, metrics: &Columns, row: usize) -> serde_json::Value {
@@ -64,28 +79,27 @@ fn as_json(series: &SeriesFindings, metrics: &Columns, row: usize) -> serde_json
     })
 }
 
-fn print_text(series: &SeriesFindings, metrics: &Columns, row: usize) {
+fn as_text(series: &SeriesFindings, metrics: &Columns, row: usize) -> Result<String, std::fmt::Error> {
+    let mut text = String::new();
     let verdict = series.verdicts[row];
     match series.anomalies.iter().find(|a| a.row == row) {
-        Some(anomaly) => println!("{}\n{}", anomaly.alert.title, anomaly.alert.message),
-        None => println!("Nothing unusual in {} at {}.", series.series, series.time[row]),
+        Some(anomaly) => writeln!(text, "{}\n{}", anomaly.alert.title, anomaly.alert.message)?,
+        None => writeln!(text, "Nothing unusual in {} at {}.", series.series, series.time[row])?,
     }
-    println!(
+    writeln!(
+        text,
         "\nscore {:.3} against a threshold of {:.3}, confidence {:.2}",
         verdict.score, verdict.threshold, verdict.confidence
-    );
-    println!("\n{:<22}{:>12}{:>12}{:>10}", "metric", "observed", "expected", "z");
+    )?;
+    writeln!(text, "\n{:<22}{:>12}{:>12}{:>10}", "metric", "observed", "expected", "z")?;
     for (i, name) in metrics.iter().enumerate() {
         let number = |v: f64| if v.is_nan() { "-".to_owned() } else { short(v) };
-        println!(
-            "{name:<22}{:>12}{:>12}{:>10}",
-            number(series.observed[[row, i]]),
-            number(series.expected[[row, i]]),
-            number(series.z[[row, i]])
-        );
+        let [observed, expected, z] = [&series.observed, &series.expected, &series.z].map(|m| number(m[[row, i]]));
+        writeln!(text, "{name:<22}{observed:>12}{expected:>12}{z:>10}")?;
     }
-    println!("\n{:<22}{:>12}{:>12}", "detector", "model", "score");
+    write!(text, "\n{:<22}{:>12}{:>12}", "detector", "model", "score")?;
     for model in &series.models {
-        println!("{:<22}{:>12}{:>12.3}", model.detector, model.source, model.scores[row]);
+        write!(text, "\n{:<22}{:>12}{:>12.3}", model.detector, model.source, model.scores[row])?;
     }
+    Ok(text)
 }

@@ -2,6 +2,7 @@
 
 use std::{path::Path, sync::Arc};
 
+use anyhow::bail;
 use arrow::{
     array::{ArrayRef, Float64Array, Int8Array, RecordBatch, StringArray, TimestampMicrosecondArray, UInt64Array},
     error::ArrowError,
@@ -38,6 +39,11 @@ pub(crate) fn shop(args: &Shop) -> anyhow::Result<GeneratedFunnel> {
 }
 
 pub(crate) fn generate(args: &GenerateArgs) -> anyhow::Result<()> {
+    let events = args.out.join("events");
+    // Days of another shop would mix with those of this one.
+    if args.events && std::fs::read_dir(&events).is_ok_and(|mut entries| entries.next().is_some()) {
+        bail!("{} is not empty; remove it or choose another --out", events.display());
+    }
     let generating = output::spinner("generating");
     let shop = shop(&args.shop)?;
     output::create_folder(&args.out)?;
@@ -45,16 +51,16 @@ pub(crate) fn generate(args: &GenerateArgs) -> anyhow::Result<()> {
     write_file(&args.out.join("labels.parquet"), &labels(&shop)?)?;
     write_file(&args.out.join("truth.parquet"), &truth(&shop)?)?;
     generating.finish_and_clear();
-    println!(
+    output::say(format_args!(
         "{} rows of {} brands with {} anomalies in {}",
         shop.panel().total_rows(),
         shop.panel().len(),
         shop.events().len(),
         args.out.display()
-    );
+    ))?;
     if args.events {
-        let events = write_events(&shop, &args.out.join("events"), args.shop.days)?;
-        println!("{events} events in {}", args.out.join("events").display());
+        let count = write_events(&shop, &events, args.shop.days)?;
+        output::say(format_args!("{count} events in {}", events.display()))?;
     }
     Ok(())
 }

@@ -1,10 +1,15 @@
 //! `funnelpulse model`.
 
+use std::fmt::Write;
+
 use anyhow::Context;
 use funnelpulse::{FittedPipeline, core::inspect};
 use serde_json::json;
 
-use crate::args::{ModelAction, ModelArgs};
+use crate::{
+    args::{ModelAction, ModelArgs},
+    output,
+};
 
 pub(crate) fn model(args: &ModelArgs) -> anyhow::Result<()> {
     let ModelAction::Inspect { path, json } = &args.action;
@@ -28,23 +33,17 @@ pub(crate) fn model(args: &ModelArgs) -> anyhow::Result<()> {
             "kind": info.kind, "format_version": info.format_version, "crate_version": info.crate_version,
             "bytes": bytes.len(), "config": model.config(), "series": series,
         });
-        println!("{}", serde_json::to_string_pretty(&document)?);
-        return Ok(());
+        return output::say(serde_json::to_string_pretty(&document)?);
     }
-    println!("{}: a {} of {} series", file.display(), info.kind, model.series().len());
-    println!("format {}, written by version {}, {} bytes", info.format_version, info.crate_version, bytes.len());
-    println!("\n{:<24}{:>8}  {:<22}{:<22}models", "series", "rows", "first", "last");
+    let mut text = String::new();
+    writeln!(text, "{}: a {} of {} series", file.display(), info.kind, model.series().len())?;
+    writeln!(text, "format {}, written by version {}, {} bytes", info.format_version, info.crate_version, bytes.len())?;
+    writeln!(text, "\n{:<24}{:>8}  {:<22}{:<22}models", "series", "rows", "first", "last")?;
     for s in model.series() {
         let models: Vec<String> = s.models.iter().map(|(d, source)| format!("{d}:{source}")).collect();
-        println!(
-            "{:<24}{:>8}  {:<22}{:<22}{}",
-            s.series.to_string(),
-            s.rows,
-            s.first.to_string(),
-            s.last.to_string(),
-            models.join(" ")
-        );
+        let (series, first, last) = (s.series.to_string(), s.first.to_string(), s.last.to_string());
+        writeln!(text, "{series:<24}{:>8}  {first:<22}{last:<22}{}", s.rows, models.join(" "))?;
     }
-    println!("\nIts configuration: funnelpulse model inspect {} --json", path.display());
-    Ok(())
+    write!(text, "\nIts configuration: funnelpulse model inspect {} --json", path.display())?;
+    output::say(text)
 }

@@ -1,6 +1,6 @@
 //! `funnelpulse run`: train on a table and score the same rows.
 
-use funnelpulse::{Pipeline, io};
+use funnelpulse::Pipeline;
 
 use crate::{
     Outcome,
@@ -12,26 +12,21 @@ use crate::{
 pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Outcome> {
     let config = configuration(&args.settings)?;
     let reading = output::spinner("reading");
-    let read = input::read(&args.input, &config)?;
+    let input = input::read(&args.input, &config)?;
     reading.finish_and_clear();
-    if let Some(ingest) = &read.ingest {
-        eprintln!("{ingest}");
-    }
+    input.note_ingest();
     let pipeline = Pipeline::builder().config(config).progress(output::progress()).build()?;
-    let mut findings = if let Some(path) = &args.model {
-        let model = pipeline.fit(&read.panel)?;
-        let findings = model.detect(&read.panel)?;
-        model.save(path)?;
-        findings
-    } else {
-        pipeline.run(&read.panel)?
-    };
-    findings.add_failures(read.failures);
-    output::create_folder(&args.results.output)?;
-    if read.ingest.is_some() {
-        let hourly = io::panel_to_batch(&read.panel, &pipeline.config().input)?;
-        io::write_file(&args.results.output.join("hourly.parquet"), &hourly)?;
-    }
     let title = format!("Anomalies in {}", args.input.display());
-    output::deliver(&findings, &args.results, read.rows, read.ingest.as_ref(), &title)
+    let spec = &pipeline.config().input;
+    let Some(path) = &args.model else {
+        let findings = pipeline.run(&input.panel)?;
+        return output::deliver(findings, input, spec, &args.results, &title);
+    };
+    let model = pipeline.fit(&input.panel)?;
+    let findings = model.detect(&input.panel)?;
+    let outcome = output::deliver(findings, input, spec, &args.results, &title)?;
+    if model.series().len() > 0 {
+        model.save(path)?;
+    }
+    Ok(outcome)
 }

@@ -14,10 +14,11 @@ use funnelpulse::{
 use ndarray::Array2;
 use rayon::prelude::*;
 
-use crate::{args::ScoreArgs, input::split_setting, output};
-
-/// The detectors by name.
-const DETECTORS: [&str; 2] = ["iforest", "zscore"];
+use crate::{
+    args::{DetectorName, ScoreArgs},
+    input::{series_names, split_setting},
+    output,
+};
 
 /// The rows of one series: where they stand in the table, and how many to learn from.
 struct Series {
@@ -63,25 +64,25 @@ pub(crate) fn score(args: &ScoreArgs) -> anyhow::Result<()> {
         ("score", Arc::new(scores)),
     ])?;
     write_file(&args.output, &batch)?;
-    println!("{} rows of {} series scored; scores in {}", table.num_rows(), series.len(), args.output.display());
-    Ok(())
+    let (rows, path) = (table.num_rows(), args.output.display());
+    output::say(format_args!("{rows} rows of {} series scored; scores in {path}", series.len()))
 }
 
 /// The detector with its parameters; each is a setting of its section.
 fn detector(args: &ScoreArgs) -> anyhow::Result<Box<dyn DynDetector>> {
-    let name = args.detector.as_str();
-    if !DETECTORS.contains(&name) {
-        bail!("there is no detector `{name}` (there are: {})", DETECTORS.join(", "));
-    }
+    let section = match args.detector {
+        DetectorName::Iforest => "iforest",
+        DetectorName::Zscore => "zscore",
+    };
     let mut layers = Layers::new();
     for param in &args.params {
         let (key, value) = split_setting(param, "--param", "n_trees=200")?;
-        layers = layers.set(&format!("{name}.{key}"), value)?;
+        layers = layers.set(&format!("{section}.{key}"), value)?;
     }
     let config = layers.build()?;
-    Ok(match name {
-        "iforest" => Box::new(IsolationForest::new(config.iforest)?),
-        _ => Box::new(ZScore::new(config.zscore)),
+    Ok(match args.detector {
+        DetectorName::Iforest => Box::new(IsolationForest::new(config.iforest)?),
+        DetectorName::Zscore => Box::new(ZScore::new(config.zscore)),
     })
 }
 
@@ -101,21 +102,32 @@ fn columns(args: &ScoreArgs, table: &Table) -> anyhow::Result<Vec<String>> {
 /// The series in the order in which they first appear.
 fn series(args: &ScoreArgs, table: &Table) -> anyhow::Result<Vec<Series>> {
     let names: Vec<String> = match &args.series_column {
-        Some(column) => table.string_column(column)?.into_iter().map(Option::unwrap_or_default).collect(),
+        Some(column) => series_names(table, column)?,
         None => vec![args.input.display().to_string(); table.num_rows()],
     };
-    let train_rows = args.train_rows_column.as_ref().map(|c| table.f64_column(c)).transpose()?;
+    let train_rows = args.train_rows_column.as_ref().map(|c| train_rows(args, table, c)).transpose()?;
     let mut index: BTreeMap<&str, usize> = BTreeMap::new();
     let mut all: Vec<Series> = Vec::new();
     for (row, name) in names.iter().enumerate() {
         let at = *index.entry(name).or_insert_with(|| {
-            let train_rows = train_rows.as_ref().map(|t| t[row].max(0.0) as usize).or(args.train_rows);
+            let train_rows = train_rows.as_ref().map(|t| t[row]).or(args.train_rows);
             all.push(Series { name: name.clone(), rows: Vec::new(), train_rows });
             all.len() - 1
         });
         all[at].rows.push(row);
     }
     Ok(all)
+}
+
+fn train_rows(args: &ScoreArgs, table: &Table, column: &str) -> anyhow::Result<Vec<usize>> {
+    let count = |(row, value): (usize, f64)| {
+        if value >= 1.0 && value.fract() == 0.0 && value <= u32::MAX.into() {
+            return Ok(value as usize);
+        }
+        let (file, row) = (args.input.display(), row + 1);
+        bail!("{file}: row {row}, column `{column}`: a number of rows to learn from is 1 or more, found {value}")
+    };
+    table.f64_column(column)?.into_iter().enumerate().map(count).collect()
 }
 
 fn score_series(

@@ -58,6 +58,10 @@ type Callback = Arc<dyn Fn(Progress<'_>) + Send + Sync>;
 pub(super) struct Reporter(Option<Callback>);
 
 impl Reporter {
+    pub(super) fn new(callback: impl Fn(Progress<'_>) + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(callback)))
+    }
+
     pub(super) fn stage(&self, stage: Stage, total: usize) -> impl Fn(&SeriesKey) + Sync + '_ {
         let done = AtomicUsize::new(0);
         move |series| {
@@ -103,7 +107,7 @@ impl PipelineBuilder {
 
     /// Called after each series, from any thread.
     pub fn progress(mut self, callback: impl Fn(Progress<'_>) + Send + Sync + 'static) -> Self {
-        self.reporter = Reporter(Some(Arc::new(callback)));
+        self.reporter = Reporter::new(callback);
         self
     }
 

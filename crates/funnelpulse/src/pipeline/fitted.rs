@@ -17,7 +17,7 @@ use super::{
     saved,
     series::{Plan, Pooled, SeriesModel, Speaker},
 };
-use crate::{Findings, ModelSource, PipelineError, SeriesFailure};
+use crate::{Findings, ModelSource, PipelineError, Progress, SeriesFailure};
 
 /// The model's file inside a model folder.
 const MODEL_FILE: &str = "pipeline.model";
@@ -63,6 +63,13 @@ impl FittedPipeline {
     /// The configuration it was trained with.
     pub fn config(&self) -> &Config {
         &self.plan.config
+    }
+
+    /// Calls back after each series that [`detect`](Self::detect) scores, from any thread. Not saved
+    /// with the model.
+    pub fn with_progress(mut self, callback: impl Fn(Progress<'_>) + Send + Sync + 'static) -> Self {
+        self.reporter = Reporter::new(callback);
+        self
     }
 
     /// Series that could not be trained. Not saved with the model.

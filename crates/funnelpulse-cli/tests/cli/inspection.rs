@@ -1,0 +1,143 @@
+//! `explain`, `config`, `model`, `demo`, and help.
+
+use predicates::str::contains;
+
+use crate::folder::{Folder, HEADER, hour, ordinary};
+
+/// A trained model and a table with an hour of zero purchases.
+fn with_outage() -> Folder {
+    let folder = Folder::new();
+    folder.write("history.csv", format!("{HEADER}{}{}", ordinary("a", 400), ordinary("b", 30)));
+    let mut rows: Vec<String> = ordinary("a", 400).lines().map(str::to_owned).collect();
+    rows[300] = format!("{},a,900,220,0,0", hour(300));
+    folder.write("in.csv", format!("{HEADER}{}\n", rows.join("\n")));
+    folder.output("train --input history.csv --model model");
+    folder
+}
+
+#[test]
+fn an_hour_is_explained() {
+    let folder = with_outage();
+    let explain = "explain --model model --input in.csv --series a --time";
+    let text = folder.output(&format!("{explain} {}", hour(300)));
+    for expected in ["score ", "against a threshold of", "metric", "purchases", "conversion_rate", "iforest", "zscore"]
+    {
+        assert!(text.contains(expected), "{text}");
+    }
+    let json: serde_json::Value =
+        serde_json::from_str(&folder.output(&format!("{explain} {} --json", hour(300)))).unwrap();
+    assert_eq!((&json["series"], &json["is_anomaly"]), (&"a".into(), &true.into()), "{json}");
+    assert!(json["factors"].as_array().is_some_and(|f| !f.is_empty()), "{json}");
+    assert!(folder.output(&format!("{explain} {}", hour(10))).starts_with("Nothing unusual in a at "));
+
+    // The hour that the table of anomalies ranks first.
+    folder.output("detect --model model --input in.csv --output out");
+    let found = folder.table("out/anomalies");
+    assert!(found.time_column("window_start").unwrap().iter().any(|t| t.to_string() == hour(300)));
+}
+
+#[test]
+fn what_can_not_be_explained_is_named() {
+    let folder = with_outage();
+    let explain = "explain --model model --input in.csv";
+    folder
+        .refuses(&format!("{explain} --series c --time {}", hour(3)), "in.csv: there is no series `c` (there are: a)");
+    folder.refuses(
+        &format!("{explain} --series a --time {}", hour(5000)),
+        &format!("series `a` has no row at {} (its rows run from {} to {})", hour(5000), hour(0), hour(399)),
+    );
+    folder.refuses(&format!("{explain} --series a --time noon"), "--time: `noon` is not a time");
+}
+
+#[test]
+fn configurations_are_shown_checked_and_described() {
+    let folder = Folder::new();
+    let shown = folder.output("config show");
+    folder.write("c.toml", &shown);
+    assert_eq!(folder.output("config show --config c.toml"), shown);
+    folder.write("c.json", folder.output("config show --json"));
+    assert_eq!(folder.output("config show --config c.json"), shown);
+    assert_eq!(folder.output("config check --config c.json"), "The configuration is valid.\n");
+
+    let trees = |arguments: &str, variable: Option<&str>| -> i64 {
+        let mut command = folder.command(&format!("config show --json {arguments}"));
+        if let Some(value) = variable {
+            command.env("FUNNELPULSE_IFOREST__N_TREES", value);
+        }
+        let output = command.assert().success().get_output().stdout.clone();
+        serde_json::from_slice::<serde_json::Value>(&output).unwrap()["iforest"]["n_trees"].as_i64().unwrap()
+    };
+    folder.write("d.toml", "[iforest]\nn_trees = 11\n");
+    assert_eq!(trees("--config d.toml", None), 11);
+    assert_eq!(trees("--config d.toml", Some("12")), 12);
+    assert_eq!(trees("--config d.toml --set iforest.n_trees=13", Some("12")), 13);
+
+    let schema: serde_json::Value = serde_json::from_str(&folder.output("config schema")).unwrap();
+    assert!(schema["properties"]["iforest"].is_object(), "{schema}");
+}
+
+#[test]
+fn models_are_inspected() {
+    let folder = with_outage();
+    let text = folder.output("model inspect model");
+    for expected in [
+        "model/pipeline.model: a pipeline of 2 series",
+        "format 1, written by version ",
+        "iforest:own",
+        "iforest:pooled",
+    ] {
+        assert!(text.contains(expected), "{text}");
+    }
+    let json: serde_json::Value = serde_json::from_str(&folder.output("model inspect model --json")).unwrap();
+    assert_eq!((&json["kind"], &json["series"][0]["rows"]), (&"pipeline".into(), &400.into()));
+    assert_eq!(json["series"][1]["first"], hour(0));
+    assert!(json["config"]["iforest"]["n_trees"].is_u64(), "{json}");
+}
+
+#[test]
+fn the_demo_measures_itself() {
+    let folder = Folder::new();
+    let text = folder.output("demo --brands 3 --days 40 --out demo");
+    for expected in
+        ["A generated shop: 3 brands, 40 days", "By impact:", "Measured against the labels", "AUC-PR", "VUS-PR"]
+    {
+        assert!(text.contains(expected), "{text}");
+    }
+    for file in ["demo/hourly.parquet", "demo/labels.parquet", "demo/report.html"] {
+        assert!(folder.path(file).is_file(), "{file}");
+    }
+    assert!(folder.table("demo/anomalies").num_rows() > 0);
+    folder.run("demo --brands 1 --days 1 --out tiny").success().stderr(contains("there is no quality to measure"));
+}
+
+#[test]
+fn help_teaches_every_option() {
+    let folder = Folder::new();
+    let results = "--output --report --all-rows --top --json --strict --input";
+    let cases = [
+        ("", "demo generate run train detect score eval explain config model --quiet --threads funnelpulse demo"),
+        ("demo", "--out --brands --days --seed --difficulty --config --set --top"),
+        ("generate", "--out --brands --days --seed --difficulty --events"),
+        ("run", &format!("{results} --model --config --set")),
+        ("train", "--input --model --config --set --strict"),
+        ("detect", &format!("{results} --model")),
+        (
+            "score",
+            "--detector --input --series-column --time-column --columns --train-rows-column --train-rows --param \
+             --output iforest zscore",
+        ),
+        ("eval", "--labels --scores --label-column --series-column --value-column --window --rows-per-day --json"),
+        ("explain", "--model --input --series --time --json"),
+        ("config", "show check schema"),
+        ("config show", "--config --set --json FUNNELPULSE_"),
+        ("config check", "--config --set"),
+        ("model inspect", "--json <MODEL>"),
+    ];
+    for (command, words) in cases {
+        let help = folder.output(&format!("{command} --help"));
+        for word in words.split_whitespace() {
+            assert!(help.contains(word), "{command}: {word} in\n{help}");
+        }
+    }
+    folder.run("--version").success().stdout(contains("funnelpulse 0."));
+}

@@ -1,0 +1,10 @@
+//! The command as its users meet it: arguments in; files, output, messages and exit status out.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests, too, stop at what should not happen")]
+
+mod bad_input;
+mod folder;
+mod inspection;
+mod results;
+mod scores;
+mod terminal;

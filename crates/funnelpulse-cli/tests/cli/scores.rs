@@ -1,0 +1,165 @@
+//! `score` and `eval`: any detector on any table, measured.
+
+use std::fmt::Write;
+
+use predicates::str::contains;
+
+use crate::folder::{Folder, stderr, stdout};
+
+/// Two series whose rows alternate, with a plateau in each.
+fn table(folder: &Folder) {
+    let mut text = "name,data,noise,train,label\n".to_owned();
+    for row in 0..400 {
+        for series in ["x", "y"] {
+            let odd = if series == "x" { 300..310 } else { 350..360 }.contains(&row);
+            let value = f64::from(row % 24) + f64::from(row * 31 % 17) / 17.0 + if odd { 40.0 } else { 0.0 };
+            writeln!(text, "{series},{value},{},200,{}", row * 13 % 29, u8::from(odd)).unwrap();
+        }
+    }
+    folder.write("in.csv", text);
+}
+
+#[test]
+fn every_row_gets_a_score_in_its_place() {
+    for detector in ["iforest", "zscore"] {
+        let folder = Folder::new();
+        table(&folder);
+        let score = format!("score --detector {detector} --input in.csv --series-column name --columns data");
+        let said = folder.output(&format!("{score} --output scores.csv"));
+        assert_eq!(said, "800 rows of 2 series scored; scores in scores.csv\n");
+        let scores = folder.table("scores.csv");
+        assert_eq!(scores.columns(), ["series", "row", "score"]);
+        let names = scores.string_column("series").unwrap();
+        let rows = scores.f64_column("row").unwrap();
+        for (i, (name, row)) in names.into_iter().zip(rows).enumerate() {
+            assert_eq!((name.unwrap().as_str(), row), (["x", "y"][i % 2], (i / 2) as f64));
+        }
+        let values = scores.f64_column("score").unwrap();
+        let top = (0..800).max_by(|&a, &b| values[a].total_cmp(&values[b])).unwrap();
+        assert!((300..360).contains(&(top / 2)), "{detector}: row {}", top / 2);
+
+        folder.output(&format!("{score} --output scores.parquet --threads 1"));
+        assert_eq!(folder.table("scores.parquet").f64_column("score").unwrap(), values);
+        folder.output(&format!("{score} --output some.csv --train-rows 200"));
+        folder.output(&format!("{score} --output same.csv --train-rows-column train"));
+        assert_eq!(folder.text("some.csv"), folder.text("same.csv"));
+        assert_ne!(folder.text("some.csv"), folder.text("scores.csv"));
+
+        let eval = "eval --labels in.csv --scores some.csv --series-column name";
+        let printed = folder.output(eval);
+        assert!(printed.starts_with("Mean over 2 series") && printed.contains("VUS-PR"), "{printed}");
+        let json: serde_json::Value = serde_json::from_str(&folder.output(&format!("{eval} --json"))).unwrap();
+        assert!(json["mean"]["vus_pr"].as_f64().unwrap() > 0.5, "{detector}: {json}");
+        assert_eq!(json["series"].as_object().unwrap().keys().collect::<Vec<_>>(), ["x", "y"]);
+        assert_eq!(json["mean"]["rows"], 800);
+
+        // The series in another order is still matched by its name.
+        let text = folder.text("some.csv");
+        let (x, y): (Vec<&str>, Vec<&str>) = text.lines().skip(1).partition(|line| line.starts_with('x'));
+        folder.write("other.csv", format!("series,row,score\n{}\n{}\n", y.join("\n"), x.join("\n")));
+        let other = folder.output("eval --labels in.csv --scores other.csv --series-column name");
+        assert_eq!(other, printed);
+    }
+}
+
+#[test]
+fn columns_parameters_and_times_are_chosen() {
+    let folder = Folder::new();
+    table(&folder);
+    let score = "score --detector iforest --input in.csv --series-column name --train-rows-column train";
+    folder.output(&format!("{score} --output default.csv"));
+    folder.output(&format!("{score} --output named.csv --columns data,noise"));
+    assert_eq!(folder.text("default.csv"), folder.text("named.csv"));
+    folder.output(&format!("{score} --output small.csv --param n_trees=7 --param seed=3"));
+    assert_ne!(folder.text("default.csv"), folder.text("small.csv"));
+
+    folder.write("times.csv", "t,v\n2019-10-01 00:00:00,1\n2019-10-01 01:00:00,2\n2019-10-01 02:00:00,9\n");
+    folder.output("score --detector zscore --input times.csv --time-column t --output s.csv");
+    folder.write("times.csv", "t,v\n2019-10-01 02:00:00,1\n2019-10-01 01:00:00,2\n");
+    folder.refuses(
+        "score --detector zscore --input times.csv --time-column t --output bad.csv",
+        "times.csv: series `times.csv`: row 1: time",
+    );
+}
+
+#[test]
+fn what_can_not_be_scored_is_refused() {
+    let folder = Folder::new();
+    table(&folder);
+    let score = "score --detector iforest --input in.csv --output s.csv";
+    for (options, message) in [
+        ("--param n_tree=5", "unknown setting `iforest.n_tree`, did you mean `iforest.n_trees`?"),
+        ("--param n_trees", "--param n_trees: expected a name and a value, for example --param n_trees=200"),
+        ("--param n_trees=0", "n_trees"),
+        ("--columns absent", "in.csv: column `absent` is missing (found: name, data, noise, train, label)"),
+        ("--columns name", "in.csv: column `name` should hold numbers, found `x` in line 2"),
+        ("--series-column absent", "column `absent` is missing"),
+        ("--time-column name", "column `name` should hold times"),
+        ("--train-rows 801", "series `in.csv`: 801 rows to learn from, but the series has 800"),
+        ("--train-rows 0", "in.csv"),
+        (
+            "--train-rows-column noise",
+            "in.csv: row 1, column `noise`: a number of rows to learn from is 1 or more, found 0",
+        ),
+    ] {
+        folder.refuses(&format!("{score} {options}"), message);
+    }
+    folder.write("text.csv", "a,b\nx,y\n");
+    folder.refuses(
+        "score --detector zscore --input text.csv --output s.csv",
+        "text.csv: there is no numeric column to score",
+    );
+    folder.write("inf.csv", "v\n1\ninf\n");
+    folder.refuses("score --detector zscore --input inf.csv --output s.csv", "row 1, column `v`: inf is not finite");
+    folder.refuses("score --detector zscore --input in.csv --output no/s.csv", "no: No such file");
+}
+
+#[test]
+fn labels_and_scores_that_do_not_fit_are_refused() {
+    let folder = Folder::new();
+    folder.write("labels.csv", "series,label\na,0\na,1\na,0\n");
+    let eval = "eval --labels labels.csv --scores scores.csv";
+    for (scores, message) in [
+        (
+            "series,row,score\na,0,1\na,1,high\na,2,1\n",
+            "scores.csv: column `score` should hold numbers, found `high` in line 3",
+        ),
+        ("series,row,score\na,0,1\na,1,2\n", "scores.csv: series `a`: 2 scores for 3 labels"),
+        (
+            "series,row,score\na,0,1\na,2,1\na,1,2\n",
+            "scores.csv: row 2, column `row`: rows of a series count up from 0, expected 1, found 2",
+        ),
+        ("series,row,score\nb,0,1\nc,0,1\n", "scores.csv: there are no scores of series `a`"),
+        ("series,row,score\na,0,1\na,1,inf\na,2,1\n", "scores.csv: series `a`: row 1: score inf is not finite"),
+        ("series,row,score\na,0,\na,1,\na,2,\n", "scores.csv: series `a`: all 3 scores are NaN"),
+        ("series,row\na,0\n", "scores.csv: column `score` is missing (found: series, row)"),
+        ("series,row,score\na,0\n", "scores.csv, line 2: 2 fields, the header has 3"),
+        ("", "scores.csv: the file is empty"),
+    ] {
+        folder.write("scores.csv", scores);
+        folder.refuses(eval, message);
+    }
+    folder.write("scores.csv", "series,row,score\na,0,1\na,1,3\na,2,\n");
+    let figures: serde_json::Value = serde_json::from_str(&folder.output(&format!("{eval} --json"))).unwrap();
+    assert_eq!(figures["mean"]["auc_roc"], 1.0, "an empty score is the lowest");
+    folder.write("labels.csv", "series,label\na,0\na,2\na,0\n");
+    folder.refuses(eval, "labels.csv: row 2, column `label`: a label is 0 or 1, found 2");
+    folder.write("labels.csv", "series,label\na,0\na,0\na,0\n");
+    folder.refuses(eval, "labels.csv: no series has both normal and labelled rows");
+    folder.refuses(&format!("{eval} --label-column truth"), "labels.csv: column `truth` is missing");
+}
+
+#[test]
+fn eval_says_what_it_leaves_out() {
+    let folder = Folder::new();
+    folder.write("labels.csv", "series,label\na,0\na,1\nb,0\nb,0\n");
+    folder.write("scores.csv", "series,row,score\na,0,1\na,1,2\nb,0,1\nb,1,1\nc,0,1\n");
+    let run = folder.run("eval --labels labels.csv --scores scores.csv --window 1 --rows-per-day 1").success();
+    let run = run.stderr(contains("note: 1 series of scores have no labels"));
+    assert!(stderr(&run).contains("note: 1 series without an anomaly"));
+    assert!(stdout(&run).starts_with("Mean over 1 series"));
+    // A table of one series needs no name.
+    folder.write("labels.csv", "label\n0\n1\n");
+    folder.write("scores.csv", "series,row,score\nin.csv,0,1\nin.csv,1,2\n");
+    folder.output("eval --labels labels.csv --scores scores.csv");
+}
