@@ -1,0 +1,146 @@
+//! cargo run --release -p funnelpulse-benches --bin stages
+//!
+//! The whole path on one thread, stage by stage, with the peak memory of the process: 40 brands and
+//! 150 days of hourly rows from Parquet, all engineered features, isolation forest and z-score, the
+//! ensemble, the analysis, and every scored row to partitioned Parquet.
+//!
+//! The table is generated first. Each way through it is a process of its own, so that its peak
+//! memory is what it needs itself.
+#![allow(clippy::print_stdout, reason = "a program that shows something")]
+
+use std::{
+    ffi::OsString,
+    path::Path,
+    process::Command,
+    sync::Mutex,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, ensure};
+use funnelpulse::{
+    Findings, FittedPipeline, Pipeline, Stage,
+    features::PanelSpec,
+    io::{Table, panel_to_batch, read_panel, write_file, write_partitioned},
+};
+use funnelpulse_benches::{config, shop};
+
+fn main() -> anyhow::Result<()> {
+    match std::env::args_os().skip(1).collect::<Vec<OsString>>().as_slice() {
+        [] => generate_and_measure(),
+        [way, folder] => {
+            rayon::ThreadPoolBuilder::new().num_threads(1).build_global()?;
+            if way == "run" { run(Path::new(folder)) } else { train_and_detect(Path::new(folder)) }
+        }
+        _ => anyhow::bail!("no arguments, please"),
+    }
+}
+
+fn generate_and_measure() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let shop = shop()?;
+    write_file(&folder.path().join("hourly.parquet"), &panel_to_batch(shop.panel(), &PanelSpec::funnel())?)?;
+    drop(shop);
+    for way in ["run", "train and detect"] {
+        let status = Command::new(std::env::current_exe()?).arg(way).arg(folder.path()).status()?;
+        ensure!(status.success(), "{way}: {status}");
+    }
+    Ok(())
+}
+
+/// Seconds since the last call.
+struct Clock(Instant);
+
+impl Clock {
+    fn lap(&mut self, stage: &str) {
+        let now = Instant::now();
+        self.show(stage, now);
+    }
+
+    fn show(&mut self, stage: &str, now: Instant) {
+        line(stage, now.duration_since(self.0));
+        self.0 = now;
+    }
+}
+
+fn line(stage: &str, took: Duration) {
+    println!("  {stage:<58}{:>8.2} s", took.as_secs_f64());
+}
+
+/// What `funnelpulse run` does.
+fn run(folder: &Path) -> anyhow::Result<()> {
+    println!("run: train on a table and score the same rows, one thread");
+    let start = Instant::now();
+    let mut clock = Clock(start);
+    let read = read_panel(&Table::read(&folder.join("hourly.parquet"))?, &PanelSpec::funnel())?;
+    clock.lap("read Parquet");
+    let (pipeline, prepared) = pipeline()?;
+    let findings = pipeline.run(&read.panel)?;
+    clock.show("prepare: metrics, baseline, features", last(&prepared)?);
+    clock.lap("train, calibrate, score, ensemble, analysis");
+    deliver(&findings, folder, &mut clock)?;
+    finish(start, &findings)
+}
+
+/// What `funnelpulse train` and `funnelpulse detect` do.
+fn train_and_detect(folder: &Path) -> anyhow::Result<()> {
+    println!("train, save, load and detect, one thread");
+    let start = Instant::now();
+    let mut clock = Clock(start);
+    let read = read_panel(&Table::read(&folder.join("hourly.parquet"))?, &PanelSpec::funnel())?;
+    clock.lap("read Parquet");
+    let (pipeline, prepared) = pipeline()?;
+    let model = pipeline.fit(&read.panel)?;
+    clock.show("prepare: metrics, baseline, features", last(&prepared)?);
+    clock.lap("train and calibrate: isolation forest, z-score");
+    let path = folder.join("shop.model");
+    model.save(&path)?;
+    drop(model);
+    clock.lap("save the model");
+    let model = FittedPipeline::load(&path)?;
+    clock.lap("load the model");
+    let findings = model.detect(&read.panel)?;
+    clock.lap("detect: features, both detectors, ensemble, analysis");
+    deliver(&findings, folder, &mut clock)?;
+    finish(start, &findings)
+}
+
+/// A pipeline, and the moment at which its last series was prepared.
+fn pipeline() -> anyhow::Result<(Pipeline, std::sync::Arc<Mutex<Option<Instant>>>)> {
+    let prepared = std::sync::Arc::new(Mutex::new(None));
+    let moment = prepared.clone();
+    let builder = Pipeline::builder().config(config()).progress(move |p| {
+        if p.stage == Stage::Prepare
+            && let Ok(mut moment) = moment.lock()
+        {
+            *moment = Some(Instant::now());
+        }
+    });
+    Ok((builder.build()?, prepared))
+}
+
+fn last(moment: &Mutex<Option<Instant>>) -> anyhow::Result<Instant> {
+    moment.lock().ok().and_then(|m| *m).context("no series was prepared")
+}
+
+fn deliver(findings: &Findings, folder: &Path, clock: &mut Clock) -> anyhow::Result<()> {
+    let batch = findings.to_batch(true);
+    clock.lap("Arrow table of every scored row");
+    write_partitioned(&folder.join("anomalies"), &batch, "window_date")?;
+    clock.lap("write partitioned Parquet");
+    Ok(())
+}
+
+fn finish(start: Instant, findings: &Findings) -> anyhow::Result<()> {
+    ensure!(findings.failures().is_empty(), "{:?}", findings.failures());
+    line("all", start.elapsed());
+    println!("  {} rows of {} series, peak memory {}\n", findings.rows(), findings.series().len(), peak_memory());
+    Ok(())
+}
+
+/// The high-water mark of this process's resident memory, where the system tells.
+fn peak_memory() -> String {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mark = status.lines().find_map(|l| l.strip_prefix("VmHWM:"));
+    let kib = mark.and_then(|l| l.trim().trim_end_matches(" kB").parse::<f64>().ok());
+    kib.map_or_else(|| "unknown on this system".to_owned(), |kib| format!("{:.0} MiB", kib / 1024.0))
+}
