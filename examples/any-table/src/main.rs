@@ -59,7 +59,7 @@ mod tests {
             let orders = 4 + (hour * 7) % 5;
             let units = if (day, time) == (34, 11) { 9_000 } else { 20 * orders + hour % 13 };
             writeln!(csv, "{stamp},22,{orders},{orders},{units},{}.5,0,0", 2 * units).unwrap();
-            let broken = if hour == 500 { "-3" } else { "2" };
+            let broken = if hour == 496 { "-3" } else { "2" };
             writeln!(csv, "{stamp},84,{broken},2,40,80,0,0").unwrap();
         }
         let folder = tempfile::tempdir().unwrap();

@@ -157,7 +157,8 @@ impl FittedDetector for RangeModel {
         let mut distances = frame.aligned(&self.columns)?.into_owned();
         for mut row in distances.rows_mut() {
             for (value, range) in row.iter_mut().zip(&self.ranges) {
-                *value = ((*value - range.median) / range.width).abs().min(f64::MAX);
+                // Clamped rather than `min`, which would turn a missing value into the largest.
+                *value = ((*value - range.median) / range.width).abs().clamp(0.0, f64::MAX);
             }
         }
         let furthest = |row: ArrayView1<'_, f64>| row.iter().copied().fold(f64::NAN, f64::max);
