@@ -41,34 +41,31 @@ fn seconds<T>(mut work: impl FnMut() -> T) -> f64 {
 }
 
 fn iforest(c: &mut Criterion) {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
-    pool.install(|| {
-        let frame = noise_frame(ROWS, COLUMNS, 1);
-        let rows: Vec<[f64; COLUMNS]> =
-            frame.values().rows().into_iter().map(|r| std::array::from_fn(|i| r[i])).collect();
-        let (model, peer) = (ours(&frame), theirs(&rows));
-        let score = |forest: &Forest<f64, COLUMNS>| rows.iter().map(|r| forest.score(r)).sum::<f64>();
+    rayon::ThreadPoolBuilder::new().num_threads(1).build_global().unwrap();
+    let frame = noise_frame(ROWS, COLUMNS, 1);
+    let rows: Vec<[f64; COLUMNS]> = frame.values().rows().into_iter().map(|r| std::array::from_fn(|i| r[i])).collect();
+    let (model, peer) = (ours(&frame), theirs(&rows));
+    let score = |forest: &Forest<f64, COLUMNS>| rows.iter().map(|r| forest.score(r)).sum::<f64>();
 
-        let (our_fit, their_fit) = (seconds(|| ours(&frame)), seconds(|| theirs(&rows)));
-        let (our_score, their_score) = (seconds(|| model.detect(frame.view()).unwrap()), seconds(|| score(&peer)));
-        let per_tree = |s: f64| s / (ROWS * 100) as f64 * 1e9;
-        println!("{ROWS} rows, {COLUMNS} columns, 100 trees of 256 rows, one thread; ours / theirs");
-        println!("  fit    {:.2} ms / {:.2} ms = {:.2}", 1e3 * our_fit, 1e3 * their_fit, our_fit / their_fit);
-        println!(
-            "  score  {:.1} ns / {:.1} ns per row and tree = {:.2} (ours with contributions)",
-            per_tree(our_score),
-            per_tree(their_score),
-            our_score / their_score
-        );
+    let (our_fit, their_fit) = (seconds(|| ours(&frame)), seconds(|| theirs(&rows)));
+    let (our_score, their_score) = (seconds(|| model.detect(frame.view()).unwrap()), seconds(|| score(&peer)));
+    let per_tree = |s: f64| s / (ROWS * 100) as f64 * 1e9;
+    println!("{ROWS} rows, {COLUMNS} columns, 100 trees of 256 rows, one thread; ours / theirs");
+    println!("  fit    {:.2} ms / {:.2} ms = {:.2}", 1e3 * our_fit, 1e3 * their_fit, our_fit / their_fit);
+    println!(
+        "  score  {:.1} ns / {:.1} ns per row and tree = {:.2} (ours with contributions)",
+        per_tree(our_score),
+        per_tree(their_score),
+        our_score / their_score
+    );
 
-        let mut group = c.benchmark_group("iforest");
-        group.sample_size(10);
-        group.bench_function("fit", |b| b.iter(|| ours(&frame)));
-        group.bench_function("fit, extended-isolation-forest", |b| b.iter(|| theirs(&rows)));
-        group.bench_function("score", |b| b.iter(|| model.detect(frame.view()).unwrap()));
-        group.bench_function("score, extended-isolation-forest", |b| b.iter(|| score(&peer)));
-        group.finish();
-    });
+    let mut group = c.benchmark_group("iforest");
+    group.sample_size(10);
+    group.bench_function("fit", |b| b.iter(|| ours(&frame)));
+    group.bench_function("fit, extended-isolation-forest", |b| b.iter(|| theirs(&rows)));
+    group.bench_function("score", |b| b.iter(|| model.detect(frame.view()).unwrap()));
+    group.bench_function("score, extended-isolation-forest", |b| b.iter(|| score(&peer)));
+    group.finish();
 }
 
 criterion_group!(benches, iforest);

@@ -6,9 +6,7 @@
 
 use std::sync::Arc;
 
-use funnelpulse::core::{
-    Columns, Detection, Detector, Error, FittedDetector, FrameError, FrameView, PersistentModel,
-};
+use funnelpulse::core::{Columns, Detection, Detector, Error, FittedDetector, FrameError, FrameView, PersistentModel};
 use ndarray::ArrayView1;
 use serde::{Deserialize, Serialize};
 
