@@ -36,8 +36,8 @@ fn panel(columns: &Columns, names: &[&str], rows: usize) -> Panel {
 /// Low limits, so that there is much to show.
 fn config() -> Config {
     let mut config = Config::default();
-    config.ensemble.threshold = 0.1;
-    config.ensemble.severity = SeverityLevels { low: 0.1, medium: 0.3, high: 0.5, critical: 0.6 };
+    config.ensemble.threshold = 0.2;
+    config.ensemble.severity = SeverityLevels { low: 0.2, medium: 0.5, high: 0.7, critical: 0.77 };
     config
 }
 
