@@ -92,6 +92,10 @@ impl Default for ZScoreConfig {
 /// Seasonal z-score: `max over columns of |value - mean| / std`, each hour of the day or week
 /// with its own mean and standard deviation, on a linear or a logarithmic [`Scale`].
 ///
+/// With robust statistics, a side of a column whose 1 % tail in the history starts beyond where that
+/// of a normal distribution does counts for less in proportion: a metric that bursts now and then
+/// does not drown the one that never fell silent.
+///
 /// The expected value is the mean in the column's own units, the interval three standard
 /// deviations on the scale of comparison; with robust statistics the mean leaves out values beyond
 /// five.

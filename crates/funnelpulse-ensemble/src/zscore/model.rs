@@ -18,6 +18,9 @@ use super::{
 const MIN_PER_BIN: u64 = 3;
 /// Half-width of the reported interval, standard deviations.
 const INTERVAL: f64 = 3.0;
+/// The share of the history beyond which a side of a column counts as its tail, and where that
+/// tail starts in a normal distribution, in standard deviations.
+const TAIL: (f64, f64) = (0.01, 2.326);
 
 /// A fitted [`ZScore`](super::ZScore).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -29,6 +32,9 @@ pub struct ZScoreModel {
     updates_like_refit: bool,
     /// The scale of each column.
     units: Vec<Unit>,
+    /// Per column, what a z-score below and above zero counts for: less than one where that side of
+    /// the history has a heavier tail than a normal distribution.
+    tempers: Vec<[f64; 2]>,
     /// Per column: one per bin, then one of all rows.
     spreads: Vec<Spread>,
 }
@@ -40,6 +46,7 @@ struct Unchecked {
     robust: bool,
     updates_like_refit: bool,
     units: Vec<Unit>,
+    tempers: Vec<[f64; 2]>,
     spreads: Vec<Spread>,
 }
 
@@ -47,11 +54,15 @@ impl TryFrom<Unchecked> for ZScoreModel {
     type Error = &'static str;
 
     fn try_from(u: Unchecked) -> Result<Self, Self::Error> {
-        if u.units.len() != u.columns.len() || u.spreads.len() != u.columns.len() * (u.season.bins() + 1) {
+        let n = u.columns.len();
+        if u.units.len() != n || u.tempers.len() != n || u.spreads.len() != n * (u.season.bins() + 1) {
             return Err("a z-score model has a scale per column and a mean per column and bin");
         }
         if !u.spreads.iter().all(Spread::is_valid) || !u.units.iter().all(Unit::is_valid) {
             return Err("means are finite, deviations finite and not negative, units positive");
+        }
+        if !u.tempers.iter().flatten().all(|t| *t > 0.0 && *t <= 1.0) {
+            return Err("z-scores count for something, and at most in full");
         }
         Ok(Self {
             columns: u.columns,
@@ -59,6 +70,7 @@ impl TryFrom<Unchecked> for ZScoreModel {
             robust: u.robust,
             updates_like_refit: u.updates_like_refit,
             units: u.units,
+            tempers: u.tempers,
             spreads: u.spreads,
         })
     }
@@ -81,11 +93,13 @@ impl ZScoreModel {
             robust: config.robust,
             updates_like_refit: config.season != Season::Auto && config.scale != Scale::Log,
             units,
+            tempers: vec![[1.0; 2]; columns.len()],
             spreads: vec![Spread::default(); columns.len() * (season.bins() + 1)],
             columns,
         };
         if config.robust {
             model.learn_robust(parts);
+            model.temper(parts);
         } else {
             for (time, part) in parts {
                 model.learn(time, *part);
@@ -102,15 +116,32 @@ impl ZScoreModel {
     /// Signed z-scores, a row per row of `frame` and a column per column of the model; NaN where
     /// the value is missing.
     pub fn residuals(&self, frame: FrameView<'_>) -> Result<Array2<f64>, Error> {
-        let mut residuals = frame.aligned(&self.columns)?.into_owned();
+        Ok(self.standardize(frame.time(), frame.aligned(&self.columns)?.into_owned()))
+    }
+
+    fn standardize(&self, time: &[Timestamp], mut values: Array2<f64>) -> Array2<f64> {
         for (column, predictions) in self.predictions().enumerate() {
             let unit = self.units[column];
-            for (value, &time) in residuals.column_mut(column).iter_mut().zip(frame.time()) {
+            for (value, &time) in values.column_mut(column).iter_mut().zip(time) {
                 let p = &predictions[self.season.bin(time)];
                 *value = ((unit.transform(*value) - p.center) / p.deviation).clamp(-f64::MAX, f64::MAX);
             }
         }
-        Ok(residuals)
+        values
+    }
+
+    /// Weighs the sides of each column by their tails in the history, so that a column that bursts
+    /// now and then does not drown the one that never did.
+    fn temper(&mut self, parts: &[(&[Timestamp], ArrayView2<'_, f64>)]) {
+        let residuals: Vec<Array2<f64>> = parts.iter().map(|(t, part)| self.standardize(t, part.to_owned())).collect();
+        for (column, temper) in self.tempers.iter_mut().enumerate() {
+            let known = residuals.iter().flat_map(|r| r.column(column)).copied().filter(|z| !z.is_nan());
+            let mut z: Vec<f64> = known.collect();
+            let Some(last) = z.len().checked_sub(1) else { continue };
+            z.sort_unstable_by(f64::total_cmp);
+            let tail = (TAIL.0 * last as f64).round() as usize;
+            *temper = [-z[tail], z[last - tail]].map(|start| (TAIL.1 / start.max(TAIL.1)).max(f64::MIN_POSITIVE));
+        }
     }
 
     /// Per column, what each bin expects.
@@ -167,7 +198,10 @@ impl FittedDetector for ZScoreModel {
     }
 
     fn detect(&self, frame: FrameView<'_>) -> Result<Detection, Error> {
-        let contributions = self.residuals(frame)?.mapv_into(f64::abs);
+        let mut contributions = self.residuals(frame)?;
+        for (mut column, [below, above]) in contributions.columns_mut().into_iter().zip(&self.tempers) {
+            column.mapv_inplace(|z| if z < 0.0 { -z * below } else { z * above });
+        }
         let score = contributions.rows().into_iter().map(|row| row.iter().copied().fold(f64::NAN, f64::max)).collect();
         let shape = contributions.dim();
         let [mut expected, mut lower, mut upper] = [0; 3].map(|_| Array2::zeros(shape));
