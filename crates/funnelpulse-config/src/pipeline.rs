@@ -38,9 +38,9 @@ pub struct PipelineConfig {
     pub min_fallback_rows: usize,
     /// A rate whose denominator is below this is taken as missing: it says nothing, 0 or more.
     pub min_exposure: f64,
-    /// Share of a series, at its end, on which scores are calibrated when the detector has no
-    /// out-of-sample scores of its own, 0.1 to 0.5.
-    pub holdout: f64,
+    /// Parts of the history on which scores are calibrated in turn, each by a model of the others,
+    /// when the detector has no out-of-sample scores of its own, 2 to 20.
+    pub folds: usize,
     /// Share of the history that may be anomalous, 0 to 0.2: that many of the highest scores don't
     /// shape the calibration. 0 for a history known to be clean.
     pub contamination: f64,
@@ -59,7 +59,7 @@ impl Default for PipelineConfig {
             min_rows: 168,
             min_fallback_rows: 24,
             min_exposure: 20.0,
-            holdout: 0.3,
+            folds: 5,
             contamination: 0.03,
             metric: None,
         }
@@ -104,6 +104,6 @@ impl PipelineConfig {
         range("min_fallback_rows", self.min_fallback_rows as f64, 2.0..=1e9, "2 to 1000000000")?;
         range("contamination", self.contamination, 0.0..=0.2, "0 to 0.2")?;
         range("min_exposure", self.min_exposure, 0.0..=f64::MAX, "0 or more, finite")?;
-        range("holdout", self.holdout, 0.1..=0.5, "0.1 to 0.5")
+        range("folds", self.folds as f64, 2.0..=20.0, "2 to 20")
     }
 }

@@ -57,7 +57,9 @@ fn bad_values_name_the_setting_and_the_range() {
         "[pipeline] detectors: no detector is called `prophet` (there are: iforest, zscore)"
     );
     assert!(refuse("[pipeline]\nmetric = 'clicks'").contains("`clicks` is not a metric of [input]"));
-    assert!(refuse("[pipeline]\nholdout = nan").contains("holdout = NaN is out of range (0.1 to 0.5)"));
+    assert!(
+        refuse("[pipeline]\nmin_exposure = nan").contains("min_exposure = NaN is out of range (0 or more, finite)")
+    );
     assert!(refuse("[ensemble\n").starts_with("configuration: TOML parse error at line 1"));
     assert!(Layers::new().set("iforest.", "1").is_err());
 }

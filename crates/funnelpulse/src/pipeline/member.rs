@@ -37,7 +37,7 @@ impl CalibratedModel {
         let model = fit(detector, &views)?;
         let out_of_sample = match model.out_of_sample_scores(&views)? {
             Some(scores) => join(&scores),
-            None => held_out_scores(detector, &views, config.holdout)?,
+            None => cross_validated_scores(detector, &views, config.folds)?,
         };
         let calibrator = Calibrator::fit_contaminated(out_of_sample.view(), config.contamination)?;
         Ok(Self { model: model.into(), calibrator })
@@ -58,13 +58,31 @@ fn fit(detector: &dyn DynDetector, frames: &[FrameView<'_>]) -> Result<Box<dyn F
     }
 }
 
-/// Scores of the last part of each frame by a model of the rest.
-fn held_out_scores(detector: &dyn DynDetector, frames: &[FrameView<'_>], share: f64) -> Result<Array1<f64>, Error> {
-    let cut = |f: &FrameView<'_>| ((1.0 - share) * f.nrows() as f64).round() as usize;
-    let heads: Vec<FrameView<'_>> = frames.iter().map(|f| f.rows(0..cut(f))).collect();
-    let model = fit(detector, &heads)?;
-    let tails = frames.iter().map(|f| Ok(model.detect(f.rows(cut(f)..f.nrows()))?.into_score()));
-    Ok(join(&tails.collect::<Result<Vec<_>, Error>>()?))
+/// Scores of every row by a model that did not see its part of the history: cross-validation in
+/// blocks of consecutive rows, so that no row is judged by its neighbours.
+fn cross_validated_scores(
+    detector: &dyn DynDetector,
+    frames: &[FrameView<'_>],
+    folds: usize,
+) -> Result<Array1<f64>, Error> {
+    let mut scores = Vec::new();
+    for fold in 0..folds {
+        let block = |f: &FrameView<'_>| fold * f.nrows() / folds..(fold + 1) * f.nrows() / folds;
+        let rest = frames.iter().map(|f| without(f, block(f))).collect::<Result<Vec<_>, _>>()?;
+        let model = fit(detector, &rest.iter().map(Frame::view).collect::<Vec<_>>())?;
+        for frame in frames {
+            scores.push(model.detect(frame.rows(block(frame)))?.into_score());
+        }
+    }
+    Ok(join(&scores))
+}
+
+/// The rows before and after `block`.
+fn without(frame: &FrameView<'_>, block: std::ops::Range<usize>) -> Result<Frame, Error> {
+    let (before, after) = (frame.rows(0..block.start), frame.rows(block.end..frame.nrows()));
+    let values = concatenate(Axis(0), &[before.values(), after.values()]).expect("both have the same columns");
+    let time = before.time().iter().chain(after.time()).copied().collect();
+    Ok(Frame::new(time, frame.columns().clone(), values)?)
 }
 
 fn join(parts: &[Array1<f64>]) -> Array1<f64> {
