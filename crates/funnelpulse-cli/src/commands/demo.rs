@@ -55,7 +55,7 @@ pub(crate) fn demo(args: &DemoArgs) -> anyhow::Result<Outcome> {
         output::say("\nMeasured against the labels (all brands pooled):")?;
     }
     for (name, value) in &quality {
-        output::say(format_args!("  {name:<48}{value}"))?;
+        output::say(format_args!("  {name:<56}{value}"))?;
     }
 
     output::write_tables(&findings, &args.out, false)?;
