@@ -1,4 +1,4 @@
-//! cargo run --release -p any-table -- TABLE [CONFIG]
+//! `cargo run --release -p any-table -- TABLE [CONFIG]`
 //!
 //! What `funnelpulse run` does, in a dozen lines of library: a table of any columns, a file that says
 //! what they mean, the anomalies. TABLE is CSV or Parquet; CONFIG is by default `online-retail.toml`
