@@ -1,41 +1,42 @@
-//! The forest: many trees, one score.
+//! The forest before it has seen data.
 
 use std::sync::Arc;
 
-use funnelpulse_core::{BoxError, Columns, Detection, Detector, Error, FittedDetector, FrameView, PersistentModel};
-use ndarray::{Array1, Array2, ArrayView2, Axis, concatenate};
-use rand::seq::index;
-use rand_pcg::Pcg64;
-use serde::{Deserialize, Serialize};
+use funnelpulse_core::{BoxError, Columns, Detector, Error, FrameError, FrameView, Threshold};
+use ndarray::{Array2, ArrayView1, ArrayView2, Axis, concatenate};
 
 use crate::{
-    IsolationForestConfig, IsolationForestError, parallel,
-    tree::{NoVisitor, Tree, Visitor, average_path_length},
+    IsolationForestConfig, IsolationForestError, IsolationForestModel,
+    model::KIND,
+    online::Reservoir,
+    out_of_bag::{self, Bags},
+    sample::Population,
+    trees::{Nursery, Trees},
 };
 
-const KIND: &str = "iforest";
-/// Rows scored together: their values and a tree fit the first-level cache.
-const BLOCK: usize = 64;
-
-/// Isolation forest (Liu, Ting & Zhou 2008, 2012).
+/// Isolation forest (Liu, Ting & Zhou 2008, 2012) and its family: extended (Hariri et al. 2019),
+/// `SCiForest` (Liu et al. 2010), pooled gain and density (Cortes 2021). See
+/// [`Split`](crate::Split).
 ///
 /// **Score**: `2^(-E[h] / c(psi))` in (0, 1], where `h` is the depth at which a tree isolates the
-/// row and `c(psi)` the average depth for a sample of `psi` rows; about 0.5 for normal rows.
+/// row and `c(psi)` the average depth for a sample of `psi` rows. Larger is more anomalous. Forests
+/// with a gain criterion isolate sooner: their normal rows score higher than the 0.5 of `standard`.
 ///
-/// **Missing values**: a row without the value that a split asks for goes both ways, weighted by
+/// **Missing values**: a row without a value that a split asks for goes both ways, weighted by
 /// the shares of the training rows. A row without any value scores NaN and is not trained on.
 ///
-/// **Contributions**: a split that leaves a row among a share `q` of the training rows credits
-/// its column with `-ln q`; the credits of a row are scaled to sum to its score.
+/// **Columns** may be constant, copies of each other, codes of categories (taken as ordered
+/// numbers), or of any size: `standard` compares in f64, the other splits in f32 after
+/// scaling each column by its median and standard deviation.
 ///
-/// **Complexity**: fitting is `O(trees * psi * (depth + columns))` and copies no data per tree;
-/// scoring `O(rows * trees * depth)`.
+/// **Complexity**: fitting reads only the rows that it draws, `O(trees * psi * (depth + columns))`
+/// time and `O(trees * psi)` memory; scoring takes `O(rows * trees * depth)` time.
 ///
 /// ```
 /// use funnelpulse_iforest::{IsolationForest, IsolationForestConfig};
 ///
 /// let error = IsolationForest::new(IsolationForestConfig { n_trees: 0, ..Default::default() }).unwrap_err();
-/// assert_eq!(error.to_string(), "n_trees = 0 is out of range (1 to 100000)");
+/// assert_eq!(error.to_string(), "n_trees = 0 is out of range (1 to 65535)");
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct IsolationForest {
@@ -49,21 +50,144 @@ impl IsolationForest {
         Ok(Self { config })
     }
 
-    fn grow(&self, columns: &Columns, values: ArrayView2<'_, f64>) -> Result<IsolationForestModel, Error> {
-        let usable = usable_rows(values);
-        if usable.len() < 2 || columns.is_empty() {
-            return Err(Error::TooFewRows { detector: KIND, rows: usable.len(), needed: 2 });
+    /// The hyper-parameters.
+    pub fn config(&self) -> &IsolationForestConfig {
+        &self.config
+    }
+
+    /// Fits to a bare matrix, a row per observation; columns are named by their number. Nothing
+    /// is copied where rows lie one after the other in memory. An infinite value is an error when
+    /// its row is drawn; rows that no tree draws are not read.
+    ///
+    /// ```
+    /// use funnelpulse_iforest::{IsolationForest, IsolationForestConfig};
+    /// use ndarray::array;
+    ///
+    /// let values = array![[0.0, 1.0], [0.1, 0.9], [0.2, 1.1], [9.0, -4.0]];
+    /// let model = IsolationForest::new(IsolationForestConfig::standard())?.fit_values(values.view())?;
+    /// let scores = model.score_values(values.view())?;
+    /// assert!(scores[3] > scores[0]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn fit_values(&self, values: ArrayView2<'_, f64>) -> Result<IsolationForestModel, IsolationForestError> {
+        let names: Vec<String> = (0..values.ncols()).map(|column| column.to_string()).collect();
+        let columns = Columns::new(names.iter().map(String::as_str)).map_err(Error::from)?;
+        let table = values.as_standard_layout();
+        self.grow(&columns, table.view(), None, true)
+    }
+
+    /// Fits to rows of which some count more: the probability of being drawn for a tree is
+    /// proportional to the weight. Rows of weight 0 are never drawn.
+    pub fn fit_weighted(
+        &self,
+        history: FrameView<'_>,
+        weights: ArrayView1<'_, f64>,
+    ) -> Result<IsolationForestModel, IsolationForestError> {
+        let refuse = |what: String| Err(IsolationForestError::Weights(what));
+        if weights.len() != history.nrows() {
+            return refuse(format!("{} weights for {} rows", weights.len(), history.nrows()));
         }
-        let samples = self.config.max_samples.min(usable.len());
-        let depth = self.config.max_depth.unwrap_or_else(|| (samples as f64).log2().ceil().max(1.0) as usize);
-        let trees = parallel::map((0..self.config.n_trees as u64).collect(), |tree| {
-            let mut rng = tree_rng(self.config.seed, tree);
-            let mut rows = sample(&usable, samples, &mut rng);
-            Tree::grow(values, &mut rows, depth, &mut rng)
-        });
-        Ok(IsolationForestModel { columns: columns.clone(), seed: self.config.seed, samples, trees })
+        if let Some((row, weight)) = weights.iter().enumerate().find(|(_, w)| !(w.is_finite() && **w >= 0.0)) {
+            return refuse(format!("{weight} at row {row} is not a number of 0 or more"));
+        }
+        let largest = weights.iter().copied().fold(0.0, f64::max);
+        let weights: Vec<f64> = weights.iter().map(|w| w / largest).collect();
+        let values = history.values();
+        let table = values.as_standard_layout();
+        self.grow(history.columns(), table.view(), Some(&weights), true)
+    }
+
+    /// Grows a model on a table in standard layout. `recent`: the last rows are the latest.
+    fn grow(
+        &self,
+        columns: &Columns,
+        values: ArrayView2<'_, f64>,
+        weights: Option<&[f64]>,
+        recent: bool,
+    ) -> Result<IsolationForestModel, IsolationForestError> {
+        let width = columns.len();
+        let table = values.to_slice().expect("the caller made it standard layout");
+        if width == 0 || width > 65_535 || u32::try_from(values.nrows()).is_err() {
+            let source = format!("{} rows of {width} columns (1 to 65535 columns, fewer than 2^32 rows)", values.nrows());
+            return Err(Error::Detector { detector: KIND, source: source.into() }.into());
+        }
+        let nursery = |population: Population| {
+            let samples = self.config.max_samples.min(population.len());
+            Nursery { config: &self.config, table, width, population, samples }
+        };
+        // Most tables need no look at the rows that no tree draws.
+        let unseen = (weights.is_none() && values.nrows() >= 2)
+            .then(|| nursery(Population::unseen(values.nrows(), self.config.bootstrap)));
+        let numbers = 0..self.config.n_trees as u64;
+        let grown = unseen.and_then(|nursery| nursery.grow(numbers.clone()).map(|trees| (nursery, trees)));
+        let (nursery, trees) = match grown {
+            Some(grown) => grown,
+            None => {
+                if let Some(at) = table.iter().position(|v| v.is_infinite()) {
+                    let (row, column, value) = (at / width, columns[at % width].clone(), table[at]);
+                    return Err(Error::from(FrameError::Infinite { row, column, value }).into());
+                }
+                let population = Population::new(table, width, weights, self.config.bootstrap);
+                if population.len() < 2 {
+                    return Err(Error::TooFewRows { detector: KIND, rows: population.len(), needed: 2 }.into());
+                }
+                let nursery = nursery(population);
+                let trees = nursery.grow(numbers).expect("only rows with finite values can be drawn");
+                (nursery, trees)
+            }
+        };
+        let reservoir = Reservoir::fill(&nursery, recent);
+        let threshold = match self.config.contamination {
+            Some(contamination) => {
+                let scores = self.unseen_scores(&nursery, &trees, columns, weights)?;
+                Threshold::from_contamination(&scores, contamination)
+            }
+            None => self.config.threshold.map(Threshold::new),
+        };
+        let bags = match weights {
+            Some(_) => Bags::Unknown,
+            None if nursery.population.is_scanned() => Bags::OfUsableRows,
+            None => Bags::OfAllRows,
+        };
+        let (columns, config, samples) = (columns.clone(), self.config.clone(), nursery.samples);
+        Ok(IsolationForestModel { columns, config, samples, trees, threshold, reservoir, bags })
+    }
+
+    /// Scores of the training rows by trees that did not see them: out of bag, or where every
+    /// tree sees every row by forests grown without a fifth of the rows.
+    fn unseen_scores(
+        &self,
+        nursery: &Nursery<'_>,
+        trees: &[Trees],
+        columns: &Columns,
+        weights: Option<&[f64]>,
+    ) -> Result<Vec<f64>, IsolationForestError> {
+        if nursery.samples < nursery.population.len() {
+            return Ok(out_of_bag::scores(nursery, trees));
+        }
+        let rows: Vec<&[f64]> = nursery.table.chunks_exact(nursery.width).collect();
+        let config = IsolationForestConfig { contamination: None, reservoir: 0, ..self.config.clone() };
+        let mut scores = vec![f64::NAN; rows.len()];
+        let folds = rows.len().min(FOLDS);
+        for fold in 0..folds {
+            let kept: Vec<usize> = (0..rows.len()).filter(|row| row % folds != fold).collect();
+            let table: Vec<f64> = kept.iter().flat_map(|&row| rows[row]).copied().collect();
+            let weights: Option<Vec<f64>> = weights.map(|w| kept.iter().map(|&row| w[row]).collect());
+            let table = ArrayView2::from_shape((kept.len(), nursery.width), &table).expect("whole rows");
+            let forest = Self { config: config.clone() };
+            // Too few rows to leave some out: no threshold rather than one from training scores.
+            let Ok(model) = forest.grow(columns, table, weights.as_deref(), true) else { continue };
+            for row in (fold..rows.len()).step_by(folds) {
+                let view = ArrayView2::from_shape((1, nursery.width), rows[row]).expect("one row");
+                scores[row] = model.score_values(view)?[0];
+            }
+        }
+        Ok(scores)
     }
 }
+
+/// Parts that small tables are divided into for a threshold.
+const FOLDS: usize = 5;
 
 impl TryFrom<IsolationForestConfig> for IsolationForest {
     type Error = IsolationForestError;
@@ -82,200 +206,22 @@ impl Detector for IsolationForest {
     }
 
     fn fit(&self, history: FrameView<'_>) -> Result<IsolationForestModel, IsolationForestError> {
-        Ok(self.grow(history.columns(), history.values())?)
+        let values = history.values();
+        let table = values.as_standard_layout();
+        self.grow(history.columns(), table.view(), None, true)
     }
 
     fn fit_pooled(&self, histories: &[FrameView<'_>]) -> Result<IsolationForestModel, IsolationForestError> {
         let Some(first) = histories.first() else {
             return Err(Error::TooFewRows { detector: KIND, rows: 0, needed: 2 }.into());
         };
-        let values = stack(histories, first.columns())?;
-        Ok(self.grow(first.columns(), values.view())?)
+        let table = stack(histories, first.columns())?;
+        self.grow(first.columns(), table.view(), None, histories.len() == 1)
     }
-}
-
-/// A grown [`IsolationForest`].
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "Unchecked")]
-pub struct IsolationForestModel {
-    columns: Columns,
-    seed: u64,
-    samples: usize,
-    trees: Vec<Tree>,
-}
-
-#[derive(Deserialize)]
-struct Unchecked {
-    columns: Columns,
-    seed: u64,
-    samples: usize,
-    trees: Vec<Tree>,
-}
-
-impl TryFrom<Unchecked> for IsolationForestModel {
-    type Error = &'static str;
-
-    fn try_from(u: Unchecked) -> Result<Self, Self::Error> {
-        if u.columns.is_empty() || u.samples < 2 || u.trees.is_empty() {
-            return Err("a forest has columns, trees and samples");
-        }
-        if !u.trees.iter().all(|tree| tree.is_valid(u.columns.len())) {
-            return Err("a tree points outside itself or its columns");
-        }
-        Ok(Self { columns: u.columns, seed: u.seed, samples: u.samples, trees: u.trees })
-    }
-}
-
-impl IsolationForestModel {
-    /// Number of trees.
-    pub fn n_trees(&self) -> usize {
-        self.trees.len()
-    }
-
-    /// Rows that each tree was grown on.
-    pub fn samples_per_tree(&self) -> usize {
-        self.samples
-    }
-
-    fn score_of_mean(&self, mean_path_length: f64) -> f64 {
-        (-mean_path_length / average_path_length(self.samples)).exp2()
-    }
-
-    /// Scores and contributions of a block of rows.
-    fn score_block(&self, block: ArrayView2<'_, f64>) -> (Vec<f64>, Vec<f64>) {
-        let (n, d) = block.dim();
-        let block = block.as_standard_layout();
-        let values = block.as_slice().expect("standard layout is contiguous");
-        let mut depth_sums = vec![0.0; n];
-        let mut credits = vec![0.0; n * d];
-        for tree in &self.trees {
-            for i in 0..n {
-                let mut credit = Credit(&mut credits[i * d..(i + 1) * d]);
-                depth_sums[i] += tree.path_length(&values[i * d..(i + 1) * d], &mut credit);
-            }
-        }
-        for i in 0..n {
-            let credit = &mut credits[i * d..(i + 1) * d];
-            if values[i * d..(i + 1) * d].iter().all(|v| v.is_nan()) {
-                depth_sums[i] = f64::NAN;
-                credit.fill(f64::NAN);
-                continue;
-            }
-            depth_sums[i] = self.score_of_mean(depth_sums[i] / self.trees.len() as f64);
-            let total: f64 = credit.iter().sum();
-            if total > 0.0 {
-                for c in credit.iter_mut() {
-                    *c *= depth_sums[i] / total;
-                }
-            }
-        }
-        (depth_sums, credits)
-    }
-}
-
-impl FittedDetector for IsolationForestModel {
-    fn kind(&self) -> &'static str {
-        KIND
-    }
-
-    fn columns(&self) -> &[Arc<str>] {
-        &self.columns
-    }
-
-    fn detect(&self, frame: FrameView<'_>) -> Result<Detection, Error> {
-        let values = frame.aligned(&self.columns)?;
-        let (n, d) = values.dim();
-        let blocks: Vec<_> = values.axis_chunks_iter(Axis(0), BLOCK).collect();
-        let scored = parallel::map(blocks, |block| self.score_block(block));
-        let (mut scores, mut credits) = (Vec::with_capacity(n), Vec::with_capacity(n * d));
-        for (block_scores, block_credits) in scored {
-            scores.extend(block_scores);
-            credits.extend(block_credits);
-        }
-        let credits = Array2::from_shape_vec((n, d), credits).expect("a credit per row and column");
-        Ok(Detection::new(Array1::from(scores)).with_contributions(credits))
-    }
-
-    /// Out-of-bag scores: each row by the trees that were not grown on it. `None` when every tree
-    /// saw every row, which is so up to `max_samples` rows.
-    fn out_of_sample_scores(&self, histories: &[FrameView<'_>]) -> Result<Option<Vec<Array1<f64>>>, Error> {
-        let values = stack(histories, &self.columns)?;
-        let usable = usable_rows(values.view());
-        if usable.len() <= self.samples {
-            return Ok(None);
-        }
-        let n = values.nrows();
-        // In-bag rows per tree, drawn again from the tree's own stream.
-        let bags: Vec<Vec<usize>> = (0..self.trees.len() as u64)
-            .map(|tree| {
-                let mut rows = sample(&usable, self.samples, &mut tree_rng(self.seed, tree));
-                rows.sort_unstable();
-                rows
-            })
-            .collect();
-        let chunks: Vec<usize> = (0..n).step_by(BLOCK).collect();
-        let scored = parallel::map(chunks, |start| {
-            let end = (start + BLOCK).min(n);
-            let mut sums = vec![(0.0, 0usize); end - start];
-            for (tree, bag) in self.trees.iter().zip(&bags) {
-                let mut in_bag = bag[bag.partition_point(|&r| r < start)..].iter().peekable();
-                for row in start..end {
-                    if in_bag.next_if(|&&r| r == row).is_none() {
-                        let values = values.row(row);
-                        let row_values = values.as_slice().expect("stacked rows are contiguous");
-                        let sum = &mut sums[row - start];
-                        sum.0 += tree.path_length(row_values, &mut NoVisitor);
-                        sum.1 += 1;
-                    }
-                }
-            }
-            let score = |(row, (sum, trees)): (usize, (f64, usize))| {
-                let blank = values.row(start + row).iter().all(|v| v.is_nan());
-                if trees == 0 || blank { f64::NAN } else { self.score_of_mean(sum / trees as f64) }
-            };
-            sums.into_iter().enumerate().map(score).collect::<Vec<_>>()
-        });
-        let mut all = scored.into_iter().flatten();
-        Ok(Some(histories.iter().map(|h| all.by_ref().take(h.nrows()).collect()).collect()))
-    }
-
-    fn clone_box(&self) -> Box<dyn FittedDetector> {
-        Box::new(self.clone())
-    }
-}
-
-impl PersistentModel for IsolationForestModel {
-    const KIND: &'static str = KIND;
-}
-
-/// Credits the columns that isolate a row.
-struct Credit<'a>(&'a mut [f64]);
-
-impl Visitor for Credit<'_> {
-    #[inline]
-    fn split(&mut self, column: usize, credit: f32, weight: f64) {
-        self.0[column] += weight * f64::from(credit);
-    }
-}
-
-/// Every tree draws from its own stream, so that trees can be grown in any order.
-fn tree_rng(seed: u64, tree: u64) -> Pcg64 {
-    // The increment of a PCG selects the stream; the constant spreads neighbouring seeds.
-    Pcg64::new(u128::from(seed).wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835), u128::from(tree))
-}
-
-/// Rows with at least one value.
-fn usable_rows(values: ArrayView2<'_, f64>) -> Vec<usize> {
-    let usable = |(i, row): (usize, ndarray::ArrayView1<'_, f64>)| row.iter().any(|v| !v.is_nan()).then_some(i);
-    values.rows().into_iter().enumerate().filter_map(usable).collect()
-}
-
-fn sample(usable: &[usize], samples: usize, rng: &mut Pcg64) -> Vec<usize> {
-    index::sample(rng, usable.len(), samples).into_iter().map(|i| usable[i]).collect()
 }
 
 /// The frames below one another, with the columns in the given order.
-fn stack(frames: &[FrameView<'_>], columns: &[Arc<str>]) -> Result<Array2<f64>, Error> {
+pub(crate) fn stack(frames: &[FrameView<'_>], columns: &[Arc<str>]) -> Result<Array2<f64>, Error> {
     let parts = frames.iter().map(|f| f.aligned(columns)).collect::<Result<Vec<_>, _>>()?;
     let views: Vec<_> = parts.iter().map(|p| p.view()).collect();
     if views.is_empty() {

@@ -1,9 +1,21 @@
 #![doc = include_str!("../README.md")]
 
+mod axis;
 mod config;
+mod explain;
 mod forest;
+mod grown;
+mod model;
+mod oblique;
+mod online;
+mod out_of_bag;
 mod parallel;
-mod tree;
+mod path;
+mod sample;
+mod score;
+mod trees;
+mod walk;
 
-pub use config::{IsolationForestConfig, IsolationForestError};
-pub use forest::{IsolationForest, IsolationForestModel};
+pub use config::{IsolationForestConfig, IsolationForestError, Scoring, Split};
+pub use forest::IsolationForest;
+pub use model::IsolationForestModel;

@@ -1,14 +1,19 @@
 //! The one place that knows whether there are threads.
 
-/// `f` of every item, results in the order of the items.
+/// `f` of every item with scratch memory from `scratch`, results in the order of the items.
 #[cfg(feature = "rayon")]
-pub(crate) fn map<T: Send, R: Send>(items: Vec<T>, f: impl Fn(T) -> R + Sync + Send) -> Vec<R> {
+pub(crate) fn map<T: Send, S, R: Send>(
+    items: Vec<T>,
+    scratch: impl Fn() -> S + Sync + Send,
+    f: impl Fn(&mut S, T) -> R + Sync + Send,
+) -> Vec<R> {
     use rayon::prelude::*;
-    items.into_par_iter().map(f).collect()
+    items.into_par_iter().map_init(scratch, f).collect()
 }
 
-/// `f` of every item, results in the order of the items.
+/// `f` of every item with scratch memory from `scratch`, results in the order of the items.
 #[cfg(not(feature = "rayon"))]
-pub(crate) fn map<T: Send, R: Send>(items: Vec<T>, f: impl Fn(T) -> R + Sync + Send) -> Vec<R> {
-    items.into_iter().map(f).collect()
+pub(crate) fn map<T, S, R>(items: Vec<T>, scratch: impl Fn() -> S, f: impl Fn(&mut S, T) -> R) -> Vec<R> {
+    let mut scratch = scratch();
+    items.into_iter().map(|item| f(&mut scratch, item)).collect()
 }

@@ -1,0 +1,136 @@
+//! Values to ranks: all that axis-parallel trees need to know of a value is between which two
+//! thresholds of the forest it lies. Ranks are exact, half the size of an f32, and compare as
+//! integers.
+
+/// The rank of a missing value; no tree sees it.
+pub(crate) const MISSING: u16 = u16::MAX;
+/// Most thresholds a column can have.
+pub(crate) const MAX_CUTS: usize = MISSING as usize - 1;
+
+/// The distinct thresholds of one column in increasing order, with a guide table for finding a
+/// value among them in constant time (Chen & Asau 1974).
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Cuts {
+    /// The thresholds, and enough infinity behind them to search without looking for the end.
+    padded: Vec<f64>,
+    len: usize,
+    /// Thresholds in the slots before each.
+    guide: Vec<u16>,
+    low: f64,
+    slots_per_unit: f64,
+    /// Halvings that find a value's place within its slot.
+    halvings: u32,
+}
+
+impl Cuts {
+    /// From thresholds in strictly increasing order, [`MAX_CUTS`] at most.
+    pub(crate) fn new(mut cuts: Vec<f64>) -> Self {
+        debug_assert!(cuts.len() <= MAX_CUTS && cuts.windows(2).all(|w| w[0] < w[1]));
+        let len = cuts.len();
+        let low = cuts.first().copied().unwrap_or(0.0);
+        let width = cuts.last().map_or(0.0, |high| high - low);
+        let slots = (4 * len).next_power_of_two();
+        // A width that overflows or vanishes leaves one slot: a plain binary search.
+        let slots_per_unit = slots as f64 / width;
+        let slots_per_unit = if slots_per_unit.is_normal() { slots_per_unit } else { 0.0 };
+        let mut table = Self { padded: Vec::new(), len, guide: vec![0; slots + 1], low, slots_per_unit, halvings: 0 };
+        let mut counts = vec![0u16; slots + 1];
+        for &cut in &cuts {
+            counts[table.slot(cut)] += 1;
+        }
+        let mut before = 0;
+        for (guide, count) in table.guide.iter_mut().zip(&counts) {
+            *guide = before;
+            before += count;
+        }
+        table.halvings = counts.into_iter().max().map_or(0, |most| u16::BITS - most.leading_zeros());
+        cuts.resize(len + (1 << table.halvings), f64::INFINITY);
+        table.padded = cuts;
+        table
+    }
+
+    /// The thresholds.
+    pub(crate) fn as_slice(&self) -> &[f64] {
+        &self.padded[..self.len]
+    }
+
+    /// Rises with the value. NaN, and what lies outside, is in some slot too.
+    #[inline]
+    fn slot(&self, value: f64) -> usize {
+        (((value - self.low) * self.slots_per_unit) as i32).max(0).min(self.guide.len() as i32 - 1) as usize
+    }
+
+    /// How many thresholds are at or below `value`; [`MISSING`] for NaN.
+    #[inline]
+    pub(crate) fn rank(&self, value: f64) -> u16 {
+        let mut rank = self.guide[self.slot(value)] as usize;
+        // No branch depends on the value. Thresholds of later slots are larger than it, so it does
+        // no harm to look at them.
+        for halving in (0..self.halvings).rev() {
+            let step = 1 << halving;
+            rank += step * usize::from(self.padded[rank + step - 1] <= value);
+        }
+        if value.is_nan() { MISSING } else { rank.min(self.len) as u16 }
+    }
+}
+
+/// Rows of a tile: as many u16 as the widest register holds.
+pub(super) const TILE: usize = 32;
+
+/// The ranks of a block of rows; memory is reused from block to block.
+#[derive(Debug, Default)]
+pub(crate) struct Ranks {
+    /// Row after row, `stride` apart; padded to whole tiles.
+    pub(super) by_row: Vec<u16>,
+    /// Tile after tile, and in a tile column after column. Filled only on request.
+    pub(super) by_column: Vec<u16>,
+}
+
+impl Ranks {
+    /// Ranks rows that lie one after the other.
+    pub(super) fn fill(&mut self, rows: &[f64], columns: &[Cuts], stride: usize, transposed: bool) {
+        let width = columns.len();
+        let size = (rows.len() / width).next_multiple_of(TILE) * stride;
+        self.by_row.clear();
+        self.by_row.resize(size, 0);
+        self.by_column.clear();
+        self.by_column.resize(if transposed { size } else { 0 }, 0);
+        // Tile by tile: what one column leaves of a line of cache, the next one finds.
+        for (tile, (rows, by_row)) in rows.chunks(TILE * width).zip(self.by_row.chunks_mut(TILE * stride)).enumerate() {
+            for (column, cuts) in columns.iter().enumerate() {
+                let mut ranked = [0; TILE];
+                let values = rows[column..].iter().step_by(width);
+                for ((&value, rank), by_row) in values.zip(&mut ranked).zip(by_row[column..].iter_mut().step_by(stride)) {
+                    *rank = cuts.rank(value);
+                    *by_row = *rank;
+                }
+                if transposed {
+                    self.by_column[(tile * stride + column) * TILE..][..TILE].copy_from_slice(&ranked);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn rank_counts_the_thresholds_below(
+            mut cuts in prop::collection::vec(prop_oneof![-1e3..1e3f64, prop::num::f64::NORMAL, -5e-324..5e-324f64], 0..60),
+            values in prop::collection::vec(prop_oneof![-1e3..1e3f64, prop::num::f64::ANY], 0..60),
+        ) {
+            cuts.sort_unstable_by(f64::total_cmp);
+            cuts.dedup();
+            let table = Cuts::new(cuts.clone());
+            for value in values.into_iter().chain(cuts.iter().copied()) {
+                let expected = cuts.iter().filter(|&&c| c <= value).count() as u16;
+                prop_assert_eq!(table.rank(value), if value.is_nan() { MISSING } else { expected });
+            }
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! Grows one axis-parallel tree: Liu, Ting & Zhou 2008, algorithm 2.
+
+use rand::RngExt;
+use rand_pcg::Pcg64;
+
+use crate::{
+    grown::{GrownNode, Limits, Pending},
+    sample::choose_columns,
+};
+
+/// Scratch memory for growing trees, reused from tree to tree: `samples * (columns + 2)` values.
+#[derive(Debug, Default)]
+pub(crate) struct Grower {
+    /// The sample, column by column.
+    values: Vec<f64>,
+    /// Positions in the sample, divided up among the nodes.
+    order: Vec<u16>,
+    right: Vec<u16>,
+    /// Columns that may vary, one list after the other down the path to the node in work.
+    columns: Vec<u16>,
+    pending: Vec<Pending>,
+}
+
+impl Grower {
+    /// Grows a tree on the given `rows` of `table`, `width` values per row.
+    pub(crate) fn grow(
+        &mut self,
+        table: &[f64],
+        width: usize,
+        rows: &[u32],
+        limits: &Limits,
+        rng: &mut Pcg64,
+    ) -> Vec<GrownNode> {
+        let n = rows.len();
+        let missing = self.gather(table, width, rows);
+        choose_columns(width, limits.features, rng, &mut self.columns);
+        let mut nodes = Vec::with_capacity(n);
+        nodes.push(limits.leaf(0, n, 0.0));
+        let mut columns = self.columns.len();
+        self.pending.clear();
+        self.pending.push(Pending::root(n, columns));
+        while let Some(node) = self.pending.pop() {
+            if node.depth >= limits.depth || node.rows() < 2 {
+                continue;
+            }
+            // The order of the stack is depth first, so columns that a sibling's subtree swapped
+            // to the back of its own prefix are still a permutation of this node's prefix.
+            columns = node.columns;
+            let Some((column, low, high)) = self.pick_column(&node, n, &mut columns, rng) else { continue };
+            let split = draw_split(low, high, rng);
+            let kept = self.partition(column, &node, n, split, missing.then_some(&mut *rng));
+            let left = nodes.len();
+            nodes[node.at] = GrownNode { split, column, left: left as u16, ..nodes[node.at] };
+            for child in node.children(left, kept, (split - low) / (high - low), columns) {
+                nodes.push(limits.leaf(child.depth, child.rows(), child.log2_volume));
+                self.pending.push(child);
+            }
+        }
+        nodes
+    }
+
+    /// Copies the sample, and says whether a value is missing.
+    fn gather(&mut self, table: &[f64], width: usize, rows: &[u32]) -> bool {
+        let n = rows.len();
+        self.values.resize(n * width, 0.0);
+        let mut missing = false;
+        for (i, &row) in rows.iter().enumerate() {
+            let row = &table[row as usize * width..][..width];
+            for (column, &value) in row.iter().enumerate() {
+                self.values[column * n + i] = value;
+                missing |= value.is_nan();
+            }
+        }
+        self.order.clear();
+        self.order.extend(0..n as u16);
+        self.right.resize(n, 0);
+        missing
+    }
+
+    /// Draws a column that varies in the node, with its range; moves those that don't behind the
+    /// first `columns`. What is constant here is constant below.
+    fn pick_column(
+        &mut self,
+        node: &Pending,
+        n: usize,
+        columns: &mut usize,
+        rng: &mut Pcg64,
+    ) -> Option<(u16, f64, f64)> {
+        while *columns > 0 {
+            let drawn = rng.random_range(0..*columns as u32) as usize;
+            let column = self.columns[drawn];
+            let values = &self.values[column as usize * n..][..n];
+            let (low, high) = range(values, &self.order[node.start..node.end]);
+            if low < high {
+                return Some((column, low, high));
+            }
+            *columns -= 1;
+            self.columns.swap(drawn, *columns);
+        }
+        None
+    }
+
+    /// Moves the rows that go left to the front and returns their number. Rows without a value
+    /// follow a coin (`rng`, given where values may be missing) weighted by the others.
+    fn partition(&mut self, column: u16, node: &Pending, n: usize, split: f64, rng: Option<&mut Pcg64>) -> usize {
+        let values = &self.values[column as usize * n..][..n];
+        let order = &mut self.order[node.start..node.end];
+        let right = &mut self.right[..order.len()];
+        let (mut kept, mut moved) = (0, 0);
+        if let Some(rng) = rng {
+            let below = order.iter().filter(|&&i| values[i as usize] < split).count();
+            let known = order.iter().filter(|&&i| !values[i as usize].is_nan()).count();
+            let share = below as f64 / known as f64;
+            for i in 0..order.len() {
+                let (member, value) = (order[i], values[order[i] as usize]);
+                let goes_right = value >= split || value.is_nan() && rng.random::<f64>() >= share;
+                order[kept] = member;
+                right[moved] = member;
+                kept += usize::from(!goes_right);
+                moved += usize::from(goes_right);
+            }
+        } else {
+            for i in 0..order.len() {
+                let member = order[i];
+                let goes_right = values[member as usize] >= split;
+                order[kept] = member;
+                right[moved] = member;
+                kept += usize::from(!goes_right);
+                moved += usize::from(goes_right);
+            }
+        }
+        order[kept..].copy_from_slice(&right[..moved]);
+        kept
+    }
+}
+
+/// Smallest and largest of the members' values. NaN is neither.
+fn range(values: &[f64], members: &[u16]) -> (f64, f64) {
+    let (mut low, mut high) = ([f64::INFINITY; 4], [f64::NEG_INFINITY; 4]);
+    let mut narrow = |lane: usize, value: f64| {
+        low[lane] = if value < low[lane] { value } else { low[lane] };
+        high[lane] = if value > high[lane] { value } else { high[lane] };
+    };
+    let (quads, rest) = members.as_chunks::<4>();
+    for quad in quads {
+        for lane in 0..4 {
+            narrow(lane, values[quad[lane] as usize]);
+        }
+    }
+    for &member in rest {
+        narrow(0, values[member as usize]);
+    }
+    (low.into_iter().fold(f64::INFINITY, f64::min), high.into_iter().fold(f64::NEG_INFINITY, f64::max))
+}
+
+/// A threshold in `(low, high]`, so that both sides get a row.
+fn draw_split(low: f64, high: f64, rng: &mut Pcg64) -> f64 {
+    let u: f64 = rng.random();
+    // Not `low + u * (high - low)`: the difference may overflow.
+    let split = low * (1.0 - u) + high * u;
+    if split > low && split <= high { split } else { high }
+}

@@ -1,0 +1,11 @@
+//! Trees that split one column at a time.
+
+mod cuts;
+mod grow;
+mod portable;
+mod simd;
+mod trees;
+
+pub(crate) use cuts::Ranks;
+pub(crate) use grow::Grower;
+pub(crate) use trees::AxisTrees;

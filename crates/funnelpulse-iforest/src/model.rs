@@ -1,0 +1,237 @@
+//! The grown forest.
+
+use std::sync::Arc;
+
+use funnelpulse_core::{
+    Columns, Detection, Error, FittedDetector, FrameView, OnlineDetector, PersistentModel, Threshold,
+};
+use ndarray::{Array1, ArrayView2};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    IsolationForestConfig, IsolationForestError, Split,
+    forest::stack,
+    online::Reservoir,
+    out_of_bag::{self, Bags},
+    sample::Population,
+    score::Scorer,
+    trees::{Nursery, Trees},
+};
+
+pub(crate) const KIND: &str = "iforest";
+
+/// A grown [`IsolationForest`](crate::IsolationForest).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Unchecked")]
+pub struct IsolationForestModel {
+    pub(crate) columns: Columns,
+    pub(crate) config: IsolationForestConfig,
+    pub(crate) samples: usize,
+    pub(crate) trees: Vec<Trees>,
+    pub(crate) threshold: Option<Threshold>,
+    pub(crate) reservoir: Reservoir,
+    pub(crate) bags: Bags,
+}
+
+#[derive(Deserialize)]
+struct Unchecked {
+    columns: Columns,
+    config: IsolationForestConfig,
+    samples: usize,
+    trees: Vec<Trees>,
+    threshold: Option<Threshold>,
+    reservoir: Reservoir,
+    bags: Bags,
+}
+
+impl TryFrom<Unchecked> for IsolationForestModel {
+    type Error = String;
+
+    fn try_from(u: Unchecked) -> Result<Self, String> {
+        u.config.validate().map_err(|e| e.to_string())?;
+        let width = u.columns.len();
+        let n_trees: usize = u.trees.iter().map(Trees::len).sum();
+        if !(2..=u.config.max_samples).contains(&u.samples) || !(1..=65_535).contains(&n_trees) {
+            return Err(format!("a forest of {n_trees} trees on {} rows each", u.samples));
+        }
+        let fits = |trees: &Trees| {
+            let kind_fits = matches!(trees, Trees::Axis(_)) == (u.config.split == Split::Standard);
+            kind_fits && trees.width() == width && trees.max_rows() <= u.samples
+        };
+        if !u.trees.iter().all(fits) {
+            return Err("trees that do not fit the columns, the kind of split or the sample".into());
+        }
+        let Reservoir { rows, capacity, .. } = &u.reservoir;
+        let most = (*capacity).saturating_mul(width);
+        let usable = |row: &[f64]| row.iter().any(|v| !v.is_nan()) && !row.iter().any(|v| v.is_infinite());
+        if rows.len() > most || rows.len() % width != 0 || !rows.chunks(width).all(usable) {
+            return Err("a reservoir of rows that do not fit it".into());
+        }
+        if u.threshold.is_some_and(|t| !t.limit().is_finite()) {
+            return Err("a threshold that is no number".into());
+        }
+        Ok(Self {
+            columns: u.columns,
+            config: u.config,
+            samples: u.samples,
+            trees: u.trees,
+            threshold: u.threshold,
+            reservoir: u.reservoir,
+            bags: u.bags,
+        })
+    }
+}
+
+impl IsolationForestModel {
+    /// Number of trees.
+    pub fn n_trees(&self) -> usize {
+        self.trees.iter().map(Trees::len).sum()
+    }
+
+    /// Number of nodes of all trees, leaves included.
+    pub fn n_nodes(&self) -> usize {
+        self.trees.iter().map(Trees::n_nodes).sum()
+    }
+
+    /// Rows that each tree was grown on.
+    pub fn samples_per_tree(&self) -> usize {
+        self.samples
+    }
+
+    /// The hyper-parameters that it was grown with.
+    pub fn config(&self) -> &IsolationForestConfig {
+        &self.config
+    }
+
+    /// Where scores become alarms: `threshold` of the configuration, or the score that its
+    /// `contamination` of the training rows exceed **out of bag**. Training scores would be too
+    /// low: a tree that has seen an outlier isolates it later than a tree that has not. Tables
+    /// of up to `max_samples` rows have no row out of bag; there, five forests grown without a
+    /// fifth of the rows each score that fifth.
+    ///
+    /// ```
+    /// use funnelpulse_iforest::{IsolationForest, IsolationForestConfig};
+    /// use ndarray::Array2;
+    ///
+    /// let values = Array2::from_shape_fn((1_000, 2), |(i, j)| ((i * (13 + 8 * j)) as f64).sin());
+    /// let config = IsolationForestConfig { contamination: Some(0.02), ..Default::default() };
+    /// let model = IsolationForest::new(config)?.fit_values(values.view())?;
+    /// let threshold = model.threshold().expect("contamination was set");
+    /// let scores = model.score_values(values.view())?;
+    /// assert!(scores.iter().filter(|&&s| threshold.flags(s)).count() < 40);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn threshold(&self) -> Option<Threshold> {
+        self.threshold
+    }
+
+    /// Scores of a bare matrix with the columns in the order of training; what
+    /// [`detect`](FittedDetector::detect) returns, without contributions and several times
+    /// faster. Needs memory for the scores, and 256 rows per thread beyond that.
+    pub fn score_values(&self, values: ArrayView2<'_, f64>) -> Result<Array1<f64>, Error> {
+        let width = self.columns.len();
+        if values.ncols() != width {
+            let source = format!("{} columns, the forest was grown on {width}", values.ncols());
+            return Err(Error::Detector { detector: KIND, source: source.into() });
+        }
+        let values = values.as_standard_layout();
+        let table = values.as_slice().expect("standard layout is contiguous");
+        Ok(Array1::from(self.scorer().scores(table, width)))
+    }
+
+    /// One forest of the trees of both, for forests that were grown on parts of the data. Both
+    /// must have the same columns, split, scoring and rows per tree. A threshold and out-of-bag
+    /// scores are gone: neither part can give them for the whole.
+    ///
+    /// ```
+    /// use funnelpulse_iforest::{IsolationForest, IsolationForestConfig};
+    /// use ndarray::Array2;
+    ///
+    /// let part = |seed: usize| Array2::from_shape_fn((500, 2), |(i, j)| ((i * (seed + j)) as f64).sin());
+    /// let forest = |seed, part: Array2<f64>| {
+    ///     let config = IsolationForestConfig { seed, n_trees: 50, ..Default::default() };
+    ///     IsolationForest::new(config)?.fit_values(part.view())
+    /// };
+    /// let whole = forest(1, part(3))?.merge(&forest(2, part(7))?)?;
+    /// assert_eq!(whole.n_trees(), 100);
+    /// # Ok::<(), funnelpulse_iforest::IsolationForestError>(())
+    /// ```
+    pub fn merge(&self, other: &Self) -> Result<Self, IsolationForestError> {
+        let differs = |what| Err(IsolationForestError::Merge(what));
+        if self.columns != other.columns {
+            return differs("columns");
+        }
+        if self.samples != other.samples {
+            return differs("rows per tree");
+        }
+        if (self.config.split, self.config.scoring) != (other.config.split, other.config.scoring) {
+            return differs("split or scoring");
+        }
+        let n_trees = self.n_trees() + other.n_trees();
+        let config = IsolationForestConfig { n_trees, contamination: None, threshold: None, ..self.config.clone() };
+        config.validate()?;
+        Ok(Self {
+            columns: self.columns.clone(),
+            config,
+            samples: self.samples,
+            trees: self.trees.iter().chain(&other.trees).cloned().collect(),
+            threshold: None,
+            reservoir: self.reservoir.merge(&other.reservoir, self.columns.len()),
+            bags: Bags::Unknown,
+        })
+    }
+
+    pub(crate) fn scorer(&self) -> Scorer<'_> {
+        Scorer { trees: &self.trees, config: &self.config, samples: self.samples }
+    }
+}
+
+impl FittedDetector for IsolationForestModel {
+    fn kind(&self) -> &'static str {
+        KIND
+    }
+
+    fn columns(&self) -> &[Arc<str>] {
+        &self.columns
+    }
+
+    /// Contributions: every split credits the columns that it looks at with
+    /// `ln(training rows before / after)`, a direction's columns by their share of the projection;
+    /// the credits of a row are scaled to sum to its score.
+    fn detect(&self, frame: FrameView<'_>) -> Result<Detection, Error> {
+        let (scores, contributions) = self.explain(frame)?;
+        Ok(Detection::new(scores).with_contributions(contributions))
+    }
+
+    /// Out-of-bag scores: each row by the trees that were not grown on it. `None` when every tree
+    /// saw every row, which is so up to `max_samples` rows, and after `merge`, `update` and
+    /// weights.
+    fn out_of_sample_scores(&self, histories: &[FrameView<'_>]) -> Result<Option<Vec<Array1<f64>>>, Error> {
+        let values = stack(histories, &self.columns)?;
+        let width = self.columns.len();
+        let table = values.as_slice().expect("stacked rows are contiguous");
+        let population = match self.bags {
+            Bags::Unknown => return Ok(None),
+            Bags::OfAllRows => Population::unseen(values.nrows(), self.config.bootstrap),
+            Bags::OfUsableRows => Population::new(table, width, None, self.config.bootstrap),
+        };
+        if population.len() <= self.samples {
+            return Ok(None);
+        }
+        let nursery = Nursery { config: &self.config, table, width, population, samples: self.samples };
+        let mut scores = out_of_bag::scores(&nursery, &self.trees).into_iter();
+        Ok(Some(histories.iter().map(|h| scores.by_ref().take(h.nrows()).collect()).collect()))
+    }
+
+    fn as_online(&mut self) -> Option<&mut dyn OnlineDetector> {
+        if self.reservoir.capacity > 0 { Some(self) } else { None }
+    }
+
+    fn clone_box(&self) -> Box<dyn FittedDetector> {
+        Box::new(self.clone())
+    }
+}
+
+impl PersistentModel for IsolationForestModel {
+    const KIND: &'static str = KIND;
+}

@@ -1,0 +1,10 @@
+//! Trees that split along random directions.
+
+mod grow;
+mod scale;
+mod split;
+mod trees;
+
+pub(crate) use grow::{Grower, Rule};
+pub(crate) use scale::Scale;
+pub(crate) use trees::{GrownTree, ObliqueTrees};

@@ -1,0 +1,126 @@
+//! Learning from rows as they arrive.
+
+use funnelpulse_core::{Error, FrameView, OnlineDetector};
+use rand::RngExt;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    IsolationForestModel,
+    out_of_bag::Bags,
+    sample::{Population, tree_rng},
+    trees::{Nursery, Sapling, replace},
+};
+
+/// Recent rows to grow trees from, and how far the forest has been renewed.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Reservoir {
+    /// Row after row.
+    pub(crate) rows: Vec<f64>,
+    /// Most rows it holds; 0 when the model is not to be updated.
+    pub(crate) capacity: usize,
+    /// Rows seen since fitting.
+    pub(crate) seen: u64,
+    /// Trees replaced since fitting.
+    pub(crate) replaced: u64,
+}
+
+impl Reservoir {
+    /// The latest rows of the nursery's table, or where rows have no order a sample of them.
+    pub(crate) fn fill(nursery: &Nursery<'_>, recent: bool) -> Self {
+        if nursery.config.reservoir == 0 {
+            return Self::default();
+        }
+        let capacity = nursery.config.reservoir.max(nursery.samples);
+        let row = |row: usize| &nursery.table[row * nursery.width..][..nursery.width];
+        let n = nursery.table.len() / nursery.width;
+        let chosen: Vec<usize> = if recent {
+            let usable = |&r: &usize| row(r).iter().any(|v| !v.is_nan()) && !row(r).iter().any(|v| v.is_infinite());
+            let mut latest: Vec<usize> = (0..n).rev().filter(usable).take(capacity).collect();
+            latest.reverse();
+            latest
+        } else {
+            let mut rows = Vec::new();
+            let samples = capacity.min(nursery.population.len());
+            nursery.population.draw_distinct(samples, &mut tree_rng(nursery.config.seed, u64::MAX - 1), &mut rows);
+            rows.into_iter().map(|r| r as usize).collect()
+        };
+        Self { rows: chosen.into_iter().flat_map(row).copied().collect(), capacity, seen: 0, replaced: 0 }
+    }
+
+    /// The rows of both, thinned evenly to the larger capacity.
+    pub(crate) fn merge(&self, other: &Self, width: usize) -> Self {
+        let capacity = self.capacity.max(other.capacity);
+        let rows: Vec<&[f64]> = self.rows.chunks_exact(width).chain(other.rows.chunks_exact(width)).collect();
+        let kept = rows.len().min(capacity);
+        let thinned = (0..kept).flat_map(|i| rows[i * rows.len() / kept]).copied().collect();
+        Self { rows: thinned, capacity, seen: 0, replaced: 0 }
+    }
+
+    /// Takes a row in; once full, in the place of a random one, so that a row's chance of being
+    /// there fades exponentially with its age (Aggarwal 2006).
+    fn take(&mut self, row: &[f64], seed: u64) {
+        let full = self.rows.len() / row.len() >= self.capacity;
+        if full {
+            // A stream of its own for every row: how rows are cut into batches makes no difference.
+            let slot = tree_rng(!seed, self.seen).random_range(0..self.capacity as u64) as usize;
+            self.rows[slot * row.len()..][..row.len()].copy_from_slice(row);
+        } else {
+            self.rows.extend_from_slice(row);
+        }
+        self.seen += 1;
+    }
+}
+
+impl OnlineDetector for IsolationForestModel {
+    /// Each row enters a reservoir of recent rows; as many rows as the reservoir holds renew the
+    /// whole forest, the oldest tree first. Memory stays what it is, and so does the scale of the
+    /// scores: every tree is grown on as many rows, stopped at the same depth, and measured by the
+    /// same `c(psi)`. A threshold stays; calibrate again when the data have moved. Rows without
+    /// any value are passed over. The result does not depend on how rows are cut into batches.
+    fn update(&mut self, rows: FrameView<'_>) -> Result<(), Error> {
+        let values = rows.aligned(&self.columns)?;
+        let n_trees = self.n_trees() as u64;
+        let mut saplings: Vec<(usize, Sapling)> = Vec::new();
+        for row in values.rows() {
+            if row.iter().all(|v| v.is_nan()) {
+                continue;
+            }
+            self.reservoir.take(&row.to_vec(), self.config.seed);
+            let due = u128::from(self.reservoir.seen) * u128::from(n_trees) / self.reservoir.capacity as u128;
+            while u128::from(self.reservoir.replaced) < due {
+                let index = self.reservoir.replaced % n_trees;
+                saplings.extend(self.sapling(n_trees + self.reservoir.replaced, index as usize));
+                self.reservoir.replaced += 1;
+            }
+        }
+        if !saplings.is_empty() {
+            replace(&mut self.trees, saplings);
+        }
+        self.bags = Bags::Unknown;
+        Ok(())
+    }
+
+    /// No: trees grown at different times have seen different rows.
+    fn update_equals_refit(&self) -> bool {
+        false
+    }
+}
+
+impl IsolationForestModel {
+    /// A tree on the reservoir to take the place of the tree `index`.
+    fn sapling(&self, number: u64, index: usize) -> Option<(usize, Sapling)> {
+        let width = self.columns.len();
+        let population = Population::new(&self.reservoir.rows, width, None, self.config.bootstrap);
+        if population.len() < 2 {
+            return None;
+        }
+        let samples = self.samples.min(population.len());
+        let nursery = Nursery { config: &self.config, table: &self.reservoir.rows, width, population, samples };
+        let mut first = 0;
+        let group = self.trees.iter().find(|trees| {
+            first += trees.len();
+            index < first
+        })?;
+        Some((index, nursery.grow_among(group, number)?))
+    }
+}

@@ -1,0 +1,55 @@
+//! Path lengths, and the fixed point that they are added up in.
+
+/// Fixed-point steps per unit of path length. Sums of integers don't depend on their order: every
+/// kernel, block size and number of threads gives the same bits.
+pub(crate) const STEPS: f64 = 1024.0;
+
+/// Average path length of an unsuccessful search in a binary search tree of `n` keys
+/// (Liu, Ting & Zhou 2008, equation 1), with the exact harmonic number for small `n`.
+pub(crate) fn average_path_length(n: usize) -> f64 {
+    let harmonic = |k: usize| -> f64 {
+        if k < 64 {
+            (1..=k).map(|i| 1.0 / i as f64).sum()
+        } else {
+            let k = k as f64;
+            k.ln() + 0.577_215_664_901_532_9 + 0.5 / k - 1.0 / (12.0 * k * k)
+        }
+    };
+    if n < 2 { 0.0 } else { 2.0 * harmonic(n - 1) - 2.0 * (n - 1) as f64 / n as f64 }
+}
+
+/// Path length that ends in a leaf of `rows` rows at `depth`, in fixed point.
+pub(crate) fn depth_path(depth: usize, rows: usize) -> u16 {
+    fixed(depth as f64 + average_path_length(rows))
+}
+
+/// Rows per share of the volume, in doublings and in fixed point: what stands for the path
+/// length when a forest scores by density.
+pub(crate) fn density_path(rows: usize, log2_volume: f64) -> u16 {
+    fixed((rows.max(1) as f64).log2() - log2_volume)
+}
+
+fn fixed(path: f64) -> u16 {
+    // `as` saturates: 64 doublings or splits are as deep as it gets.
+    (path * STEPS).round() as u16
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn average_path_length_is_continuous_and_right() {
+        assert_eq!(average_path_length(1), 0.0);
+        assert_eq!(average_path_length(2), 1.0);
+        // 2 H(255) - 2 * 255 / 256
+        assert!((average_path_length(256) - 10.248_689_925).abs() < 1e-8, "{}", average_path_length(256));
+        assert!((average_path_length(65) - average_path_length(64)).abs() < 0.05);
+    }
+
+    #[test]
+    fn fixed_point_saturates() {
+        assert_eq!(depth_path(3, 1), 3 * 1024);
+        assert_eq!(density_path(1, -1e9), u16::MAX);
+    }
+}

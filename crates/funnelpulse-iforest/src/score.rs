@@ -1,0 +1,97 @@
+//! Path lengths of many rows, and the score that they make.
+
+use crate::{
+    IsolationForestConfig, Scoring, parallel,
+    path::{STEPS, average_path_length},
+    trees::{Block, Trees},
+};
+
+/// Rows scored together: they and a tree fit the first-level cache.
+pub(crate) const BLOCK: usize = 256;
+
+/// What scoring needs to know of a model.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Scorer<'a> {
+    pub(crate) trees: &'a [Trees],
+    pub(crate) config: &'a IsolationForestConfig,
+    pub(crate) samples: usize,
+}
+
+/// Scratch memory of one thread.
+#[derive(Debug, Default)]
+struct Scratch {
+    block: Block,
+    sums: Vec<u32>,
+    /// The rows of a block that miss no value, and where they came from.
+    whole: Vec<f64>,
+    places: Vec<usize>,
+}
+
+impl Scorer<'_> {
+    pub(crate) fn n_trees(&self) -> usize {
+        self.trees.iter().map(Trees::len).sum()
+    }
+
+    /// The score of a row whose path lengths have this mean.
+    pub(crate) fn score(&self, mean_path: f64) -> f64 {
+        let usual = match self.config.scoring {
+            Scoring::Depth => average_path_length(self.samples),
+            Scoring::Density => (self.samples as f64).log2(),
+        };
+        (-mean_path / usual).exp2()
+    }
+
+    /// Scores of rows that lie one after the other.
+    pub(crate) fn scores(&self, table: &[f64], width: usize) -> Vec<f64> {
+        let n_trees = self.n_trees() as f64;
+        self.path_sums(table, width).into_iter().map(|sum| self.score(sum / n_trees)).collect()
+    }
+
+    /// Path lengths added up over all trees; NaN for rows without any value.
+    pub(crate) fn path_sums(&self, table: &[f64], width: usize) -> Vec<f64> {
+        let blocks: Vec<&[f64]> = table.chunks(BLOCK * width).collect();
+        let sums = parallel::map(blocks, Scratch::default, |scratch, block| self.block_sums(scratch, block, width));
+        sums.concat()
+    }
+
+    fn block_sums(&self, scratch: &mut Scratch, rows: &[f64], width: usize) -> Vec<f64> {
+        let n = rows.len() / width;
+        if !rows.iter().any(|v| v.is_nan()) {
+            self.add_whole(&mut scratch.block, &mut scratch.sums, rows, n);
+            return scratch.sums.iter().map(|&sum| f64::from(sum) / STEPS).collect();
+        }
+        let mut sums = vec![f64::NAN; n];
+        (scratch.whole.clear(), scratch.places.clear());
+        for (at, row) in rows.chunks_exact(width).enumerate() {
+            if !row.iter().any(|v| v.is_nan()) {
+                scratch.whole.extend_from_slice(row);
+                scratch.places.push(at);
+            } else if row.iter().any(|v| !v.is_nan()) {
+                sums[at] = self.sum_of_one(&mut scratch.block, row);
+            }
+        }
+        self.add_whole(&mut scratch.block, &mut scratch.sums, &scratch.whole, scratch.places.len());
+        for (&at, &sum) in scratch.places.iter().zip(&scratch.sums) {
+            sums[at] = f64::from(sum) / STEPS;
+        }
+        sums
+    }
+
+    fn add_whole(&self, block: &mut Block, sums: &mut Vec<u32>, rows: &[f64], n: usize) {
+        sums.clear();
+        sums.resize(n, 0);
+        for trees in self.trees {
+            trees.prepare(rows, block);
+            trees.add_paths(block, sums);
+        }
+    }
+
+    fn sum_of_one(&self, block: &mut Block, row: &[f64]) -> f64 {
+        let mut sum = 0.0;
+        for trees in self.trees {
+            trees.prepare(row, block);
+            sum += (0..trees.len()).map(|tree| trees.path(tree, block, 0)).sum::<f64>();
+        }
+        sum
+    }
+}

@@ -1,0 +1,227 @@
+//! Trees of either kind: growing a forest of them, and what scoring needs of both.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    IsolationForestConfig, Split,
+    axis::{self, AxisTrees},
+    grown::{GrownNode, Limits},
+    oblique::{self, ObliqueTrees, Scale},
+    parallel,
+    sample::{Population, tree_rng},
+    walk::Walk,
+};
+
+/// Rows that a scale is learnt from.
+const SCALE_ROWS: usize = 1024;
+
+/// Trees that see a row in the same form.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) enum Trees {
+    Axis(AxisTrees),
+    Oblique(ObliqueTrees),
+}
+
+/// A tree that is to replace another.
+#[derive(Debug)]
+pub(crate) enum Sapling {
+    Axis(Vec<GrownNode>),
+    Oblique(oblique::GrownTree),
+}
+
+/// Puts saplings in the place of the trees with these indices, counted over all groups. All
+/// groups are of one kind.
+pub(crate) fn replace(groups: &mut Vec<Trees>, saplings: Vec<(usize, Sapling)>) {
+    let (mut axis, mut oblique) = (BTreeMap::new(), BTreeMap::new());
+    for (index, sapling) in saplings {
+        match sapling {
+            Sapling::Axis(tree) => drop(axis.insert(index, tree)),
+            Sapling::Oblique(tree) => drop(oblique.insert(index, tree)),
+        }
+    }
+    let width = groups[0].width();
+    let mut unpacked = Vec::new();
+    let mut first = 0;
+    for group in groups.iter_mut() {
+        let len = group.len();
+        match group {
+            Trees::Axis(trees) => unpacked.extend(trees.unpack()),
+            Trees::Oblique(trees) => {
+                let mut grown = trees.unpack();
+                for (index, tree) in oblique.range(first..first + len) {
+                    grown[index - first] = oblique::GrownTree::clone(tree);
+                }
+                *trees = ObliqueTrees::pack(trees.scale().clone(), trees.terms_per_node(), &grown);
+            }
+        }
+        first += len;
+    }
+    if !unpacked.is_empty() {
+        for (index, tree) in axis {
+            unpacked[index] = tree;
+        }
+        *groups = AxisTrees::pack(width, &unpacked).into_iter().map(Trees::Axis).collect();
+    }
+}
+
+/// A block of rows in the form that some [`Trees`] see them in; memory is reused.
+#[derive(Debug, Default)]
+pub(crate) struct Block {
+    ranks: axis::Ranks,
+    scaled: Vec<f32>,
+}
+
+impl Trees {
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Axis(trees) => trees.len(),
+            Self::Oblique(trees) => trees.len(),
+        }
+    }
+
+    pub(crate) fn n_nodes(&self) -> usize {
+        match self {
+            Self::Axis(trees) => trees.n_nodes(),
+            Self::Oblique(trees) => trees.n_nodes(),
+        }
+    }
+
+    /// Columns of a row.
+    pub(crate) fn width(&self) -> usize {
+        match self {
+            Self::Axis(trees) => trees.width(),
+            Self::Oblique(trees) => trees.scale().width(),
+        }
+    }
+
+    /// Most training rows of a tree.
+    pub(crate) fn max_rows(&self) -> usize {
+        match self {
+            Self::Axis(trees) => trees.max_rows(),
+            Self::Oblique(trees) => trees.max_rows(),
+        }
+    }
+
+    /// Brings rows that lie one after the other into the form that these trees see.
+    pub(crate) fn prepare(&self, rows: &[f64], block: &mut Block) {
+        match self {
+            Self::Axis(trees) => trees.rank(rows, &mut block.ranks),
+            Self::Oblique(trees) => trees.scale().apply(rows, &mut block.scaled),
+        }
+    }
+
+    /// Adds the path lengths of the block's rows, none of which misses a value, to `sums`.
+    pub(crate) fn add_paths(&self, block: &Block, sums: &mut [u32]) {
+        match self {
+            Self::Axis(trees) => trees.add_paths(&block.ranks, sums),
+            Self::Oblique(trees) => trees.add_paths(&block.scaled, sums),
+        }
+    }
+
+    /// Path length of one row of the block in one tree.
+    pub(crate) fn path(&self, tree: usize, block: &Block, row: usize) -> f64 {
+        match self {
+            Self::Axis(trees) => trees.walk(tree, &block.ranks, row).path(),
+            Self::Oblique(trees) => trees.walk(tree, &block.scaled, row).path(),
+        }
+    }
+
+    /// Credits the columns for what they did to one row of the block in one tree.
+    pub(crate) fn explain(&self, tree: usize, block: &Block, row: usize, ln_rows: &[f64], credits: &mut [f64]) {
+        match self {
+            Self::Axis(trees) => trees.walk(tree, &block.ranks, row).explain(ln_rows, credits),
+            Self::Oblique(trees) => trees.walk(tree, &block.scaled, row).explain(ln_rows, credits),
+        }
+    }
+}
+
+/// Grows trees on a table.
+#[derive(Debug)]
+pub(crate) struct Nursery<'a> {
+    pub(crate) config: &'a IsolationForestConfig,
+    /// Row after row, `width` values each.
+    pub(crate) table: &'a [f64],
+    pub(crate) width: usize,
+    pub(crate) population: Population,
+    /// Rows per tree.
+    pub(crate) samples: usize,
+}
+
+impl Nursery<'_> {
+    /// Grows the trees with the given numbers; a number is the stream of random choices.
+    /// `None` when a row that was drawn has no value or an infinite one.
+    pub(crate) fn grow(&self, numbers: std::ops::Range<u64>) -> Option<Vec<Trees>> {
+        let numbers = numbers.collect();
+        if self.config.split == Split::Standard {
+            let grown = parallel::map(numbers, Default::default, |tools, number| self.grow_axis(tools, number));
+            let grown = grown.into_iter().collect::<Option<Vec<_>>>()?;
+            Some(AxisTrees::pack(self.width, &grown).into_iter().map(Trees::Axis).collect())
+        } else {
+            let scale = self.scale()?;
+            let grow = |tools: &mut _, number| self.grow_oblique(tools, &scale, number);
+            let grown = parallel::map(numbers, Default::default, grow);
+            let grown = grown.into_iter().collect::<Option<Vec<_>>>()?;
+            Some(vec![Trees::Oblique(ObliqueTrees::pack(scale, self.terms(), &grown))])
+        }
+    }
+
+    /// Grows the tree with the given number to stand among `others`.
+    pub(crate) fn grow_among(&self, others: &Trees, number: u64) -> Option<Sapling> {
+        let tools = &mut Default::default();
+        Some(match others {
+            Trees::Axis(_) => Sapling::Axis(self.grow_axis(tools, number)?),
+            Trees::Oblique(trees) => {
+                Sapling::Oblique(self.grow_oblique(&mut Default::default(), trees.scale(), number)?)
+            }
+        })
+    }
+
+    fn limits(&self) -> Limits {
+        let share = (self.config.max_features * self.width as f64).round() as usize;
+        let depth = self.config.depth_limit(self.samples);
+        Limits { depth, features: share.clamp(1, self.width), scoring: self.config.scoring }
+    }
+
+    /// Columns of a direction.
+    fn terms(&self) -> usize {
+        self.config.columns_per_split.min(self.width)
+    }
+
+    fn scale(&self) -> Option<Scale> {
+        let mut rows = Vec::new();
+        // A stream that no tree has.
+        let mut rng = tree_rng(self.config.seed, u64::MAX);
+        self.population.draw_distinct(SCALE_ROWS.min(self.population.len()), &mut rng, &mut rows);
+        self.usable(&rows).then(|| Scale::fit(self.table, self.width, &rows))
+    }
+
+    fn grow_axis(&self, (grower, rows): &mut (axis::Grower, Vec<u32>), number: u64) -> Option<Vec<GrownNode>> {
+        let mut rng = tree_rng(self.config.seed, number);
+        self.population.draw(self.samples, &mut rng, rows);
+        self.usable(rows).then(|| grower.grow(self.table, self.width, rows, &self.limits(), &mut rng))
+    }
+
+    /// Whether these rows can be trained on.
+    fn usable(&self, rows: &[u32]) -> bool {
+        self.population.is_scanned()
+            || rows.iter().all(|&row| {
+                let row = &self.table[row as usize * self.width..][..self.width];
+                row.iter().any(|v| !v.is_nan()) && !row.iter().any(|v| v.is_infinite())
+            })
+    }
+
+    fn grow_oblique(
+        &self,
+        (grower, rows): &mut (oblique::Grower, Vec<u32>),
+        scale: &Scale,
+        number: u64,
+    ) -> Option<oblique::GrownTree> {
+        let Self { config, table, .. } = *self;
+        let rule = oblique::Rule { split: config.split, terms: self.terms(), candidates: config.candidates };
+        let mut rng = tree_rng(config.seed, number);
+        self.population.draw(self.samples, &mut rng, rows);
+        self.usable(rows).then(|| grower.grow(table, scale, rows, rule, &self.limits(), &mut rng))
+    }
+}
