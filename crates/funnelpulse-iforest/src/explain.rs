@@ -29,7 +29,9 @@ pub(crate) fn contributions(trees: &[Trees], table: &[f64], width: usize, sample
             if score.is_nan() {
                 credits.fill(f64::NAN);
             } else if total > 0.0 {
-                credits.iter_mut().for_each(|credit| *credit *= score / total);
+                for credit in credits {
+                    *credit *= score / total;
+                }
             }
         }
         credits

@@ -108,7 +108,8 @@ impl IsolationForest {
         let width = columns.len();
         let table = values.to_slice().expect("the caller made it standard layout");
         if width == 0 || width > 65_535 || u32::try_from(values.nrows()).is_err() {
-            let source = format!("{} rows of {width} columns (1 to 65535 columns, fewer than 2^32 rows)", values.nrows());
+            let source =
+                format!("{} rows of {width} columns (1 to 65535 columns, fewer than 2^32 rows)", values.nrows());
             return Err(Error::Detector { detector: KIND, source: source.into() }.into());
         }
         let nursery = |population: Population| {
@@ -120,21 +121,20 @@ impl IsolationForest {
             .then(|| nursery(Population::unseen(values.nrows(), self.config.bootstrap)));
         let numbers = 0..self.config.n_trees as u64;
         let grown = unseen.and_then(|nursery| nursery.grow(numbers.clone()).map(|trees| (nursery, trees)));
-        let (nursery, trees) = match grown {
-            Some(grown) => grown,
-            None => {
-                if let Some(at) = table.iter().position(|v| v.is_infinite()) {
-                    let (row, column, value) = (at / width, columns[at % width].clone(), table[at]);
-                    return Err(Error::from(FrameError::Infinite { row, column, value }).into());
-                }
-                let population = Population::new(table, width, weights, self.config.bootstrap);
-                if population.len() < 2 {
-                    return Err(Error::TooFewRows { detector: KIND, rows: population.len(), needed: 2 }.into());
-                }
-                let nursery = nursery(population);
-                let trees = nursery.grow(numbers).expect("only rows with finite values can be drawn");
-                (nursery, trees)
+        let (nursery, trees) = if let Some(grown) = grown {
+            grown
+        } else {
+            if let Some(at) = table.iter().position(|v| v.is_infinite()) {
+                let (row, column, value) = (at / width, columns[at % width].clone(), table[at]);
+                return Err(Error::from(FrameError::Infinite { row, column, value }).into());
             }
+            let population = Population::new(table, width, weights, self.config.bootstrap);
+            if population.len() < 2 {
+                return Err(Error::TooFewRows { detector: KIND, rows: population.len(), needed: 2 }.into());
+            }
+            let nursery = nursery(population);
+            let trees = nursery.grow(numbers).expect("only rows with finite values can be drawn");
+            (nursery, trees)
         };
         let reservoir = Reservoir::fill(&nursery, recent);
         let threshold = match self.config.contamination {

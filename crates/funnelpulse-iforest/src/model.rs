@@ -104,9 +104,9 @@ impl IsolationForestModel {
     }
 
     /// Where scores become alarms: `threshold` of the configuration, or the score that its
-    /// `contamination` of the training rows exceed **out of bag**. Training scores would be too
-    /// low: a tree that has seen an outlier isolates it later than a tree that has not. Tables
-    /// of up to `max_samples` rows have no row out of bag; there, five forests grown without a
+    /// `contamination` of the training rows exceed **out of bag**: what new rows would score. Scores
+    /// by trees that saw the row are not: such a tree had to make room for it. Tables of up to
+    /// `max_samples` rows have no row out of bag; there, five forests grown without a
     /// fifth of the rows each score that fifth.
     ///
     /// ```

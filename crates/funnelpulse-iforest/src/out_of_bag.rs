@@ -37,9 +37,9 @@ pub(crate) fn scores(nursery: &Nursery<'_>, trees: &[Trees]) -> Vec<f64> {
             rows.dedup();
             for rows in rows.chunks(BLOCK) {
                 table.clear();
-                table.extend(rows.iter().flat_map(|&row| {
-                    &nursery.table[row as usize * nursery.width..][..nursery.width]
-                }));
+                table.extend(
+                    rows.iter().flat_map(|&row| &nursery.table[row as usize * nursery.width..][..nursery.width]),
+                );
                 group.prepare(&table, &mut block);
                 for (at, &row) in rows.iter().enumerate() {
                     sums[row as usize] -= group.path(tree, &block, at);

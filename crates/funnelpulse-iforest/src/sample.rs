@@ -76,7 +76,9 @@ impl Population {
     /// From numbers among the usable rows to rows of the table.
     fn find(&self, rows: &mut [u32]) {
         if let Some(usable) = &self.usable {
-            rows.iter_mut().for_each(|row| *row = usable[*row as usize]);
+            for row in rows {
+                *row = usable[*row as usize];
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 use crate::{
     IsolationForestConfig, Scoring, parallel,
     path::{STEPS, average_path_length},
-    trees::{Block, Trees},
+    trees::{Block, Engine, Trees},
 };
 
 /// Rows scored together: they and a tree fit the first-level cache.
@@ -50,18 +50,21 @@ impl Scorer<'_> {
     /// Path lengths added up over all trees; NaN for rows without any value.
     pub(crate) fn path_sums(&self, table: &[f64], width: usize) -> Vec<f64> {
         let blocks: Vec<&[f64]> = table.chunks(BLOCK * width).collect();
-        let sums = parallel::map(blocks, Scratch::default, |scratch, block| self.block_sums(scratch, block, width));
+        let engines: Vec<Engine<'_>> = self.trees.iter().map(|trees| trees.engine(table.len() / width)).collect();
+        let sums =
+            parallel::map(blocks, Scratch::default, |scratch, block| self.block_sums(&engines, scratch, block, width));
         sums.concat()
     }
 
-    fn block_sums(&self, scratch: &mut Scratch, rows: &[f64], width: usize) -> Vec<f64> {
+    fn block_sums(&self, engines: &[Engine<'_>], scratch: &mut Scratch, rows: &[f64], width: usize) -> Vec<f64> {
         let n = rows.len() / width;
         if !rows.iter().any(|v| v.is_nan()) {
-            self.add_whole(&mut scratch.block, &mut scratch.sums, rows, n);
+            add_whole(engines, &mut scratch.block, &mut scratch.sums, rows, n);
             return scratch.sums.iter().map(|&sum| f64::from(sum) / STEPS).collect();
         }
         let mut sums = vec![f64::NAN; n];
-        (scratch.whole.clear(), scratch.places.clear());
+        scratch.whole.clear();
+        scratch.places.clear();
         for (at, row) in rows.chunks_exact(width).enumerate() {
             if !row.iter().any(|v| v.is_nan()) {
                 scratch.whole.extend_from_slice(row);
@@ -70,20 +73,11 @@ impl Scorer<'_> {
                 sums[at] = self.sum_of_one(&mut scratch.block, row);
             }
         }
-        self.add_whole(&mut scratch.block, &mut scratch.sums, &scratch.whole, scratch.places.len());
+        add_whole(engines, &mut scratch.block, &mut scratch.sums, &scratch.whole, scratch.places.len());
         for (&at, &sum) in scratch.places.iter().zip(&scratch.sums) {
             sums[at] = f64::from(sum) / STEPS;
         }
         sums
-    }
-
-    fn add_whole(&self, block: &mut Block, sums: &mut Vec<u32>, rows: &[f64], n: usize) {
-        sums.clear();
-        sums.resize(n, 0);
-        for trees in self.trees {
-            trees.prepare(rows, block);
-            trees.add_paths(block, sums);
-        }
     }
 
     fn sum_of_one(&self, block: &mut Block, row: &[f64]) -> f64 {
@@ -93,5 +87,14 @@ impl Scorer<'_> {
             sum += (0..trees.len()).map(|tree| trees.path(tree, block, 0)).sum::<f64>();
         }
         sum
+    }
+}
+
+fn add_whole(engines: &[Engine<'_>], block: &mut Block, sums: &mut Vec<u32>, rows: &[f64], n: usize) {
+    sums.clear();
+    sums.resize(n, 0);
+    for engine in engines {
+        engine.prepare(rows, block);
+        engine.add_paths(block, sums);
     }
 }

@@ -112,11 +112,13 @@ impl Trees {
         }
     }
 
-    /// Adds the path lengths of the block's rows, none of which misses a value, to `sums`.
-    pub(crate) fn add_paths(&self, block: &Block, sums: &mut [u32]) {
+    /// The quickest way to score this many rows.
+    pub(crate) fn engine(&self, rows: usize) -> Engine<'_> {
         match self {
-            Self::Axis(trees) => trees.add_paths(&block.ranks, sums),
-            Self::Oblique(trees) => trees.add_paths(&block.scaled, sums),
+            Self::Axis(trees) if rows >= MIN_LANE_ROWS => {
+                Engine { trees: self, lanes: trees.lanes().map(|l| (trees, l)) }
+            }
+            _ => Engine { trees: self, lanes: None },
         }
     }
 
@@ -133,6 +135,35 @@ impl Trees {
         match self {
             Self::Axis(trees) => trees.walk(tree, &block.ranks, row).explain(ln_rows, credits),
             Self::Oblique(trees) => trees.walk(tree, &block.scaled, row).explain(ln_rows, credits),
+        }
+    }
+}
+
+/// Fewest rows that are worth a forest for the vector kernel.
+const MIN_LANE_ROWS: usize = 256;
+
+/// Adds up path lengths of whole rows.
+#[derive(Debug)]
+pub(crate) struct Engine<'a> {
+    trees: &'a Trees,
+    lanes: Option<(&'a AxisTrees, axis::LaneTrees)>,
+}
+
+impl Engine<'_> {
+    /// Brings rows that lie one after the other into the form that this engine sees.
+    pub(crate) fn prepare(&self, rows: &[f64], block: &mut Block) {
+        match &self.lanes {
+            Some((trees, lanes)) => trees.rank_for(lanes, rows, &mut block.ranks),
+            None => self.trees.prepare(rows, block),
+        }
+    }
+
+    /// Adds the path lengths of the block's rows, none of which misses a value, to `sums`.
+    pub(crate) fn add_paths(&self, block: &Block, sums: &mut [u32]) {
+        match (&self.lanes, self.trees) {
+            (Some((_, lanes)), _) => lanes.add_paths(&block.ranks, sums),
+            (None, Trees::Axis(trees)) => trees.add_paths(&block.ranks, sums),
+            (None, Trees::Oblique(trees)) => trees.add_paths(&block.scaled, sums),
         }
     }
 }

@@ -29,7 +29,7 @@ impl Cuts {
         let len = cuts.len();
         let low = cuts.first().copied().unwrap_or(0.0);
         let width = cuts.last().map_or(0.0, |high| high - low);
-        let slots = (4 * len).next_power_of_two();
+        let slots = (2 * len).next_power_of_two();
         // A width that overflows or vanishes leaves one slot: a plain binary search.
         let slots_per_unit = slots as f64 / width;
         let slots_per_unit = if slots_per_unit.is_normal() { slots_per_unit } else { 0.0 };
@@ -100,7 +100,8 @@ impl Ranks {
             for (column, cuts) in columns.iter().enumerate() {
                 let mut ranked = [0; TILE];
                 let values = rows[column..].iter().step_by(width);
-                for ((&value, rank), by_row) in values.zip(&mut ranked).zip(by_row[column..].iter_mut().step_by(stride)) {
+                for ((&value, rank), by_row) in values.zip(&mut ranked).zip(by_row[column..].iter_mut().step_by(stride))
+                {
                     *rank = cuts.rank(value);
                     *by_row = *rank;
                 }

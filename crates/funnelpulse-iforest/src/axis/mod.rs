@@ -8,4 +8,5 @@ mod trees;
 
 pub(crate) use cuts::Ranks;
 pub(crate) use grow::Grower;
+pub(crate) use simd::LaneTrees;
 pub(crate) use trees::AxisTrees;

@@ -18,8 +18,6 @@ const LEVELS: usize = 8;
 const SIZE: usize = 1 << LEVELS;
 /// Widest row of ranks; beyond that selecting a column costs more than it saves.
 const MAX_STRIDE: usize = 32;
-/// Fewest nodes per tree, on average, that are worth completing.
-const MIN_NODES: usize = 16;
 /// Rows of a register.
 const LANES: usize = super::cuts::TILE;
 
@@ -56,7 +54,7 @@ impl LaneTree {
 
 /// Complete trees. They exist only where the processor can score them.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct LaneTrees {
+pub(crate) struct LaneTrees {
     stride: usize,
     trees: Vec<LaneTree>,
 }
@@ -66,8 +64,6 @@ impl LaneTrees {
     pub(super) fn new(width: usize, trees: &[Tree], nodes: &[Node]) -> Option<Self> {
         let stride = width.next_power_of_two().max(4);
         let fits = stride <= MAX_STRIDE && trees.iter().all(|tree| tree.depth <= LEVELS);
-        // A forest of stumps would grow a hundredfold.
-        let fits = fits && nodes.len() >= MIN_NODES * trees.len();
         (fits && available()).then(|| {
             let trees = trees.iter().map(|tree| LaneTree::new(&nodes[tree.start..tree.end])).collect();
             Self { stride, trees }
@@ -80,7 +76,7 @@ impl LaneTrees {
     }
 
     /// Adds each row's path lengths over all trees to `sums`.
-    pub(super) fn add_paths(&self, ranks: &Ranks, sums: &mut [u32]) {
+    pub(crate) fn add_paths(&self, ranks: &Ranks, sums: &mut [u32]) {
         let tiles = sums.len().div_ceil(LANES);
         assert!(ranks.by_row.len() == tiles * LANES * self.stride && ranks.by_column.len() == ranks.by_row.len());
         let whole = sums.len() / LANES * LANES;

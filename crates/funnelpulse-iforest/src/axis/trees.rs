@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     cuts::{Cuts, MAX_CUTS, MISSING, Ranks},
-    portable, simd,
+    portable,
+    simd::LaneTrees,
 };
 use crate::{
     grown::{GrownNode, Unfolded, depth_of, unfold},
@@ -47,8 +48,6 @@ pub(crate) struct AxisTrees {
     nodes: Vec<Node>,
     /// Training rows that came to each node.
     rows: Vec<u16>,
-    /// The same trees for vector registers, where the processor has them and the trees fit.
-    lanes: Option<simd::LaneTrees>,
 }
 
 impl AxisTrees {
@@ -95,8 +94,7 @@ impl AxisTrees {
             }
             trees.push(Tree { start, end: nodes.len(), depth: depth_of(tree) });
         }
-        let lanes = simd::LaneTrees::new(width, &trees, &nodes);
-        Self { columns, trees, nodes, rows, lanes }
+        Self { columns, trees, nodes, rows }
     }
 
     /// The trees as they were grown.
@@ -131,28 +129,31 @@ impl AxisTrees {
         self.trees.iter().map(|tree| self.rows[tree.start] as usize).max().unwrap_or(0)
     }
 
-    /// Values per row of ranks.
-    fn stride(&self) -> usize {
-        self.lanes.as_ref().map_or(self.columns.len(), simd::LaneTrees::stride)
-    }
-
     /// The ranks of rows that lie one after the other.
     pub(crate) fn rank(&self, rows: &[f64], ranks: &mut Ranks) {
-        ranks.fill(rows, &self.columns, self.stride(), self.lanes.is_some());
+        ranks.fill(rows, &self.columns, self.width(), false);
     }
 
     /// Adds the path lengths of whole rows over all trees.
     pub(crate) fn add_paths(&self, ranks: &Ranks, sums: &mut [u32]) {
-        match &self.lanes {
-            Some(lanes) => lanes.add_paths(ranks, sums),
-            None => portable::add_paths(&self.trees, &self.nodes, &ranks.by_row, self.stride(), sums),
-        }
+        portable::add_paths(&self.trees, &self.nodes, &ranks.by_row, self.width(), sums);
+    }
+
+    /// The same trees for vector registers, where the processor has them and the trees fit. They
+    /// are quick to make and large to keep.
+    pub(crate) fn lanes(&self) -> Option<LaneTrees> {
+        LaneTrees::new(self.width(), &self.trees, &self.nodes)
+    }
+
+    /// The ranks of rows that lie one after the other, as the vector kernel wants them.
+    pub(crate) fn rank_for(&self, lanes: &LaneTrees, rows: &[f64], ranks: &mut Ranks) {
+        ranks.fill(rows, &self.columns, lanes.stride(), true);
     }
 
     /// One tree as one row sees it.
     pub(crate) fn walk<'a>(&'a self, tree: usize, ranks: &'a Ranks, row: usize) -> AxisWalk<'a> {
         let Tree { start, end, .. } = self.trees[tree];
-        let ranks = &ranks.by_row[row * self.stride()..][..self.columns.len()];
+        let ranks = &ranks.by_row[row * self.width()..][..self.columns.len()];
         AxisWalk { nodes: &self.nodes[start..end], rows: &self.rows[start..end], ranks }
     }
 }

@@ -60,23 +60,31 @@ fn best(sorted: &[f32], gain: impl Fn(Side, Side, f64) -> f64) -> Place {
     let mean = sorted.iter().map(|&p| f64::from(p)).sum::<f64>() / n;
     let squares: f64 = sorted.iter().map(|&p| (f64::from(p) - mean).powi(2)).sum();
     let mut left = Side::default();
-    choose(sorted, |i| {
-        let p = f64::from(sorted[i]) - mean;
-        left = Side { rows: left.rows + 1.0, sum: left.sum + p, squares: left.squares + p * p };
-        let right = Side { rows: n - left.rows, sum: -left.sum, squares: squares - left.squares };
-        (left, right)
-    }, |(left, right)| gain(left, right, n))
+    choose(
+        sorted,
+        |i| {
+            let p = f64::from(sorted[i]) - mean;
+            left = Side { rows: left.rows + 1.0, sum: left.sum + p, squares: left.squares + p * p };
+            let right = Side { rows: n - left.rows, sum: -left.sum, squares: squares - left.squares };
+            (left, right)
+        },
+        |(left, right)| gain(left, right, n),
+    )
 }
 
 /// Largest expected density, relative to the node's, over the rows of both sides.
 fn densest(sorted: &[f32]) -> Place {
     let (low, high) = (sorted[0], sorted[sorted.len() - 1]);
     let n = sorted.len() as f64;
-    choose(sorted, |i| i, |i| {
-        let volume = share(low, between(sorted[i], sorted[i + 1]), high).clamp(1e-9, 1.0 - 1e-9);
-        let rows = (i + 1) as f64 / n;
-        rows * rows / volume + (1.0 - rows).powi(2) / (1.0 - volume)
-    })
+    choose(
+        sorted,
+        |i| i,
+        |i| {
+            let volume = share(low, between(sorted[i], sorted[i + 1]), high).clamp(1e-9, 1.0 - 1e-9);
+            let rows = (i + 1) as f64 / n;
+            rows * rows / volume + (1.0 - rows).powi(2) / (1.0 - volume)
+        },
+    )
 }
 
 /// The best place between two different neighbours; `advance` sees every row, `gain` every place.
@@ -116,18 +124,17 @@ mod tests {
     }
 
     #[test]
-    fn each_criterion_divides_two_groups_between_them() {
+    fn gain_divides_two_groups_between_them() {
         let two_groups = [0.0, 0.1, 0.2, 0.3, 5.0, 5.1, 5.2];
-        for split in [Split::PooledGain, Split::AveragedGain, Split::Density] {
+        for split in [Split::PooledGain, Split::AveragedGain] {
             let threshold = placed(split, &two_groups);
             assert!(threshold > 0.3 && threshold <= 5.0, "{split:?} {threshold}");
         }
     }
 
     #[test]
-    fn pooled_gain_is_the_brute_force_optimum() {
-        let sorted: Vec<f32> = (0..40).map(|i| ((i * i) as f32).sqrt() + (i as f32 * 0.7).sin() * 0.4).collect();
-        let mut sorted = sorted;
+    fn places_are_the_brute_force_optimum() {
+        let mut sorted: Vec<f32> = (0..40).map(|i| (i as f32).powf(1.3) + (i as f32 * 0.7).sin() * 0.4).collect();
         sorted.sort_unstable_by(f32::total_cmp);
         let deviation = |part: &[f32]| {
             let n = part.len() as f64;
@@ -136,11 +143,24 @@ mod tests {
         };
         let pooled = |cut: usize| {
             let (left, right) = sorted.split_at(cut);
-            left.len() as f64 * deviation(left) + right.len() as f64 * deviation(right)
+            -(left.len() as f64 * deviation(left) + right.len() as f64 * deviation(right))
         };
-        let best = (1..40).min_by(|&a, &b| pooled(a).total_cmp(&pooled(b))).unwrap();
-        let threshold = placed(Split::PooledGain, &sorted);
-        assert!(threshold > sorted[best - 1] && threshold <= sorted[best]);
+        let averaged = |cut: usize| -deviation(&sorted[..cut]) - deviation(&sorted[cut..]);
+        let density = |cut: usize| {
+            let (rows, range) = (cut as f64 / 40.0, f64::from(sorted[39] - sorted[0]));
+            let volume = f64::from(f32::midpoint(sorted[cut - 1], sorted[cut]) - sorted[0]) / range;
+            rows * rows / volume + (1.0 - rows).powi(2) / (1.0 - volume)
+        };
+        let best = |gain: &dyn Fn(usize) -> f64| (1..40).max_by(|&a, &b| gain(a).total_cmp(&gain(b))).unwrap();
+        let cases = [
+            (Split::PooledGain, best(&pooled)),
+            (Split::AveragedGain, best(&averaged)),
+            (Split::Density, best(&density)),
+        ];
+        for (split, cut) in cases {
+            let threshold = placed(split, &sorted);
+            assert!(threshold > sorted[cut - 1] && threshold <= sorted[cut], "{split:?} {threshold} {cut}");
+        }
     }
 
     #[test]

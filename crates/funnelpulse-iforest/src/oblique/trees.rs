@@ -199,11 +199,7 @@ impl ObliqueTrees {
                 let index = at[lane] as usize;
                 let node = nodes[index];
                 let row = &rows[lane * width..][..width];
-                let terms = if TERMS == 0 {
-                    self.terms(tree.start + index)
-                } else {
-                    &padded[index * TERMS..][..TERMS]
-                };
+                let terms = if TERMS == 0 { self.terms(tree.start + index) } else { &padded[index * TERMS..][..TERMS] };
                 at[lane] = node.left.wrapping_add(u16::from(project(terms, row) >= node.threshold));
             }
         }
@@ -316,8 +312,9 @@ impl TryFrom<SavedOblique> for ObliqueTrees {
         for tree in &saved.trees {
             let nodes = unfold(tree.len(), |i| match &tree[i] {
                 SavedNode::Leaf { rows, path } => Some(Unfolded::Leaf { rows: *rows, path: *path }),
-                SavedNode::Split { threshold, terms } => valid(*threshold, terms)
-                    .then(|| Unfolded::Split { column: 0, split: f64::from(*threshold) }),
+                SavedNode::Split { threshold, terms } => {
+                    valid(*threshold, terms).then(|| Unfolded::Split { column: 0, split: f64::from(*threshold) })
+                }
             })?;
             let mut rebuilt = GrownTree::default();
             for (node, saved) in nodes {
