@@ -44,25 +44,33 @@ impl Scorer<'_> {
     /// Scores of rows that lie one after the other.
     pub(crate) fn scores(&self, table: &[f64], width: usize) -> Vec<f64> {
         let n_trees = self.n_trees() as f64;
-        self.path_sums(table, width).into_iter().map(|sum| self.score(sum / n_trees)).collect()
+        let mut scores = self.path_sums(table, width);
+        for score in &mut scores {
+            *score = self.score(*score / n_trees);
+        }
+        scores
     }
 
     /// Path lengths added up over all trees; NaN for rows without any value.
     pub(crate) fn path_sums(&self, table: &[f64], width: usize) -> Vec<f64> {
-        let blocks: Vec<&[f64]> = table.chunks(BLOCK * width).collect();
-        let engines: Vec<Engine<'_>> = self.trees.iter().map(|trees| trees.engine(table.len() / width)).collect();
-        let sums =
-            parallel::map(blocks, Scratch::default, |scratch, block| self.block_sums(&engines, scratch, block, width));
-        sums.concat()
+        let n = table.len() / width;
+        let engines: Vec<Engine<'_>> = self.trees.iter().map(|trees| trees.engine(n)).collect();
+        let mut sums = vec![f64::NAN; n];
+        parallel::fill(&mut sums, BLOCK, Scratch::default, |scratch, block, sums| {
+            let rows = &table[block * BLOCK * width..][..sums.len() * width];
+            self.block_sums(&engines, scratch, rows, width, sums);
+        });
+        sums
     }
 
-    fn block_sums(&self, engines: &[Engine<'_>], scratch: &mut Scratch, rows: &[f64], width: usize) -> Vec<f64> {
-        let n = rows.len() / width;
+    fn block_sums(&self, engines: &[Engine<'_>], scratch: &mut Scratch, rows: &[f64], width: usize, sums: &mut [f64]) {
         if !rows.iter().any(|v| v.is_nan()) {
-            add_whole(engines, &mut scratch.block, &mut scratch.sums, rows, n);
-            return scratch.sums.iter().map(|&sum| f64::from(sum) / STEPS).collect();
+            add_whole(engines, &mut scratch.block, &mut scratch.sums, rows, sums.len());
+            for (sum, &fixed) in sums.iter_mut().zip(&scratch.sums) {
+                *sum = f64::from(fixed) / STEPS;
+            }
+            return;
         }
-        let mut sums = vec![f64::NAN; n];
         scratch.whole.clear();
         scratch.places.clear();
         for (at, row) in rows.chunks_exact(width).enumerate() {
@@ -74,10 +82,9 @@ impl Scorer<'_> {
             }
         }
         add_whole(engines, &mut scratch.block, &mut scratch.sums, &scratch.whole, scratch.places.len());
-        for (&at, &sum) in scratch.places.iter().zip(&scratch.sums) {
-            sums[at] = f64::from(sum) / STEPS;
+        for (&at, &fixed) in scratch.places.iter().zip(&scratch.sums) {
+            sums[at] = f64::from(fixed) / STEPS;
         }
-        sums
     }
 
     fn sum_of_one(&self, block: &mut Block, row: &[f64]) -> f64 {

@@ -53,7 +53,7 @@ pub(crate) fn replace(groups: &mut Vec<Trees>, saplings: Vec<(usize, Sapling)>) 
                 for (index, tree) in oblique.range(first..first + len) {
                     grown[index - first] = oblique::GrownTree::clone(tree);
                 }
-                *trees = ObliqueTrees::pack(trees.scale().clone(), trees.terms_per_node(), &grown);
+                *trees = ObliqueTrees::pack(trees.scale().clone(), trees.terms_per_split(), &grown);
             }
         }
         first += len;

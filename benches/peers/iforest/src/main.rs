@@ -1,15 +1,17 @@
 //! The Rust half of `run.py` and of `../../accuracy/adbench.py`: scores or times forests on an array
 //! of f64 in a file.
 //!
-//! `score X rows columns config.json seed OUT` writes the scores; `time X rows columns threads
-//! repeats` prints a JSON line per library.
+//! `score X rows columns CONFIG seed OUT` writes the scores; `time X rows columns threads
+//! repeats` prints a JSON line per library; `memory X rows columns` what growing, scoring and saving
+//! take.
 
 use std::{hint::black_box, time::Instant};
 
 use anyhow::{Context, Result, bail};
 use extended_isolation_forest::{Forest, ForestOptions};
-use funnelpulse_iforest::{IsolationForest, IsolationForestConfig, Split};
-use ndarray::{Array2, ArrayView2};
+use funnelpulse_core::{Registry, to_bytes};
+use funnelpulse_iforest::{IsolationForest, IsolationForestConfig, IsolationForestModel, Split};
+use ndarray::{Array2, ArrayView2, Axis};
 use serde_json::json;
 
 fn main() -> Result<()> {
@@ -26,6 +28,7 @@ fn main() -> Result<()> {
             rayon::ThreadPoolBuilder::new().num_threads(threads.parse()?).build_global()?;
             time(read(x, rows, columns)?.view(), threads == "1", repeats.parse()?)
         }
+        ["memory", x, rows, columns] => memory(read(x, rows, columns)?.view()),
         _ => bail!("see the top of src/main.rs"),
     }
 }
@@ -91,37 +94,100 @@ fn report(name: &str, fit: f64, score: f64) {
     println!("{}", json!({ "library": name, "fit_s": fit, "score_s": score }));
 }
 
+/// Batches of fewer rows than the vector kernel is made for are scored by the portable one.
+const PORTABLE_ROWS: usize = 255;
+
 fn time(x: ArrayView2<'_, f64>, one_thread: bool, repeats: usize) -> Result<()> {
+    let extended =
+        IsolationForestConfig { split: Split::Extended, columns_per_split: 2, n_trees: 100, ..Default::default() };
     let ours = [
         ("funnelpulse standard", IsolationForestConfig::standard()),
-        ("funnelpulse extended (2 columns)", IsolationForestConfig {
-            split: Split::Extended,
-            columns_per_split: 2,
-            n_trees: 100,
-            ..Default::default()
-        }),
-        ("funnelpulse default", IsolationForestConfig::default()),
+        ("funnelpulse extended, 2 columns", extended),
+        ("funnelpulse default, 200 trees", IsolationForestConfig::default()),
     ];
     for (name, config) in ours {
-        let forest = IsolationForest::new(config)?;
+        // What others don't keep: rows to update from.
+        let forest = IsolationForest::new(IsolationForestConfig { reservoir: 0, ..config })?;
         let model = forest.fit_values(x)?;
         let fit = quickest(3 * repeats, || forest.fit_values(x));
         report(name, fit, quickest(repeats, || model.score_values(x)));
+        if one_thread && name.ends_with("standard") {
+            let batches = || x.axis_chunks_iter(Axis(0), PORTABLE_ROWS).map(|rows| model.score_values(rows)).count();
+            report("funnelpulse standard, portable kernel", fit, quickest(repeats, batches));
+        }
     }
     if one_thread {
-        for level in [0, 1] {
-            fn go<const D: usize>(x: ArrayView2<'_, f64>, level: usize, repeats: usize) -> Result<()> {
-                let rows = eif_rows::<D>(x);
-                let options = eif_options(rows.len(), level);
-                let grow = || -> Forest<f64, D> { Forest::from_slice(&rows, &options).expect("valid options") };
-                let forest = grow();
-                let fit = quickest(repeats, grow);
-                let score = quickest(1, || rows.iter().map(|row| forest.score(row)).sum::<f64>());
-                report(&format!("extended-isolation-forest, level {level}"), fit, score);
-                Ok(())
-            }
-            eif_dispatch!(x.ncols(), go(x, level, repeats): 8 32)?;
-        }
+        eif_dispatch!(x.ncols(), time_eif(x, repeats): 8 32)?;
+    }
+    time_rustyml(&x, repeats);
+    time_scry(x, repeats);
+    Ok(())
+}
+
+fn time_eif<const D: usize>(x: ArrayView2<'_, f64>, repeats: usize) -> Result<()> {
+    let rows = eif_rows::<D>(x);
+    for level in [0, 1] {
+        let options = eif_options(rows.len(), level);
+        let grow = || -> Forest<f64, D> { Forest::from_slice(&rows, &options).expect("valid options") };
+        let forest = grow();
+        let fit = quickest(repeats, grow);
+        let score = quickest(repeats.min(2), || rows.iter().map(|row| forest.score(row)).sum::<f64>());
+        report(&format!("extended-isolation-forest 0.2.3, level {level}"), fit, score);
+    }
+    Ok(())
+}
+
+fn time_rustyml(x: &ArrayView2<'_, f64>, repeats: usize) {
+    use rustyml::machine_learning::IsolationForest;
+    let grow = || {
+        let mut forest = IsolationForest::new(100, 256).expect("valid options").with_random_state(1);
+        forest.fit(x).expect("finite values");
+        forest
+    };
+    let forest = grow();
+    // Its `fit` scores all rows for a threshold; with more rows that is all there is to see.
+    let fit = quickest(repeats.min(2), grow);
+    report("rustyml 0.17", fit, quickest(repeats.min(2), || forest.score_samples(x)));
+}
+
+fn time_scry(x: ArrayView2<'_, f64>, repeats: usize) {
+    let rows: Vec<Vec<f64>> = x.rows().into_iter().map(|row| row.to_vec()).collect();
+    let grow = || {
+        let mut forest = scry_learn::prelude::IsolationForest::new().n_estimators(100).max_samples(256).seed(1);
+        forest.fit(&rows).expect("finite values");
+        forest
+    };
+    let forest = grow();
+    let fit = quickest(1, grow);
+    report("scry-learn 0.1 (fit scores all rows)", fit, quickest(repeats.min(2), || forest.predict(&rows)));
+}
+
+/// Peak memory of growing and of scoring beyond the array itself, size of the file, time to load.
+fn memory(x: ArrayView2<'_, f64>) -> Result<()> {
+    rayon::ThreadPoolBuilder::new().num_threads(1).build_global()?;
+    let bytes = |field: &str| -> Result<f64> {
+        let status = std::fs::read_to_string("/proc/self/status").context("needs Linux")?;
+        let line = status.lines().find(|line| line.starts_with(field)).context("no such field")?;
+        Ok(1024.0 * line.split_whitespace().nth(1).context("no number")?.parse::<f64>()?)
+    };
+    let registry = Registry::new().with::<IsolationForestModel>();
+    for (name, config) in [("standard", IsolationForestConfig::standard()), ("default", Default::default())] {
+        let before = bytes("VmRSS")?;
+        let model = IsolationForest::new(IsolationForestConfig { reservoir: 0, ..config })?.fit_values(x)?;
+        let grown = bytes("VmRSS")?;
+        let scores = model.score_values(x)?;
+        let scored = bytes("VmHWM")?;
+        let file = to_bytes(&model)?;
+        let load = quickest(20, || registry.load(&file));
+        let report = json!({
+            "forest": name,
+            "fit_mb": (grown - before) / 1e6,
+            "score_mb_beyond_scores": (scored - grown - 8.0 * scores.len() as f64) / 1e6,
+            "file_kb": file.len() as f64 / 1e3,
+            "bytes_per_node": file.len() as f64 / model.n_nodes() as f64,
+            "load_ms": 1e3 * load,
+        });
+        println!("{report}");
     }
     Ok(())
 }

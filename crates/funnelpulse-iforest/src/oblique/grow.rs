@@ -36,9 +36,9 @@ pub(crate) struct Grower {
     right: Vec<u16>,
     columns: Vec<u16>,
     pending: Vec<Pending>,
-    /// The members' projections, in their order; the known ones, sorted.
+    /// The members' projections in their order, and those of them that are known.
     projections: Vec<f32>,
-    sorted: Vec<f32>,
+    known: Vec<f32>,
     /// The direction being tried, and the best so far.
     terms: Vec<Term>,
     best: Vec<Term>,
@@ -100,12 +100,15 @@ impl Grower {
                 break;
             }
             self.project(node, width);
-            if self.sorted.first() >= self.sorted.last() {
+            if rule.split != Split::Extended {
+                self.known.sort_unstable_by(f32::total_cmp);
+            }
+            if self.known.iter().all(|p| *p == self.known[0]) {
                 continue;
             }
-            let place = place(rule.split, &self.sorted, rng);
+            let place = place(rule.split, &self.known, rng);
             // Gains of different directions are compared in units of the node's deviation.
-            let gain = place.gain / deviation(&self.sorted);
+            let gain = if candidates > 1 { place.gain / deviation(&self.known) } else { 0.0 };
             if found.is_none_or(|best| gain > best.gain) {
                 found = Some(Place { gain, ..place });
                 self.best.clone_from(&self.terms);
@@ -159,15 +162,15 @@ impl Grower {
             // The order of additions is that of scoring: the same row gets the same bits.
             terms.iter().fold(0.0, |sum, term| sum + term.coefficient * row[term.column as usize])
         }));
-        self.sorted.clear();
-        self.sorted.extend(self.projections.iter().filter(|p| !p.is_nan()));
-        self.sorted.sort_unstable_by(f32::total_cmp);
+        self.known.clear();
+        self.known.extend(self.projections.iter().filter(|p| !p.is_nan()));
     }
 
     /// Moves the rows that go left to the front and returns their number. Rows without a
     /// projection follow a coin weighted by the others.
     fn partition(&mut self, node: &Pending, threshold: f32, rng: &mut Pcg64) -> usize {
-        let share = self.sorted.partition_point(|&p| p < threshold) as f64 / self.sorted.len() as f64;
+        let below = self.known.iter().filter(|&&p| p < threshold).count();
+        let share = below as f64 / self.known.len() as f64;
         let order = &mut self.order[node.start..node.end];
         let (mut kept, mut moved) = (0, 0);
         for i in 0..order.len() {
@@ -201,6 +204,6 @@ fn spread(values: impl Iterator<Item = f32>) -> f64 {
     if varies { (squares / n - mean * mean).max(f64::MIN_POSITIVE).sqrt() } else { 0.0 }
 }
 
-fn deviation(sorted: &[f32]) -> f64 {
-    spread(sorted.iter().copied())
+fn deviation(projections: &[f32]) -> f64 {
+    spread(projections.iter().copied())
 }

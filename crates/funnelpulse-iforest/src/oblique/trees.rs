@@ -53,7 +53,9 @@ impl GrownTree {
 struct Node {
     threshold: f32,
     left: u16,
-    path: u16,
+    /// The number of a split's direction among those of its tree; the path length that ends in a
+    /// leaf.
+    link: u16,
 }
 
 impl Node {
@@ -66,52 +68,61 @@ impl Node {
 struct Tree {
     start: usize,
     end: usize,
+    /// Its directions among those of all trees.
+    first: usize,
+    last: usize,
     depth: usize,
 }
 
-/// Most terms of a direction that every node gets room for; beyond that nodes have as many as
-/// they need.
-const MAX_PADDED: usize = 4;
+/// Most terms of a direction that get room in every direction; beyond that directions have as many
+/// as they need.
+const MAX_PADDED: usize = 8;
 
 /// Trees that share a scale.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "SavedOblique", into = "SavedOblique")]
 pub(crate) struct ObliqueTrees {
     scale: Scale,
-    terms_per_node: usize,
+    terms_per_split: usize,
     trees: Vec<Tree>,
     nodes: Vec<Node>,
+    /// The directions of all splits, one after the other.
     terms: Vec<Term>,
-    /// The terms of each node; empty where every node has `terms_per_node` of them.
+    /// Where each direction is; empty where all of them have `terms_per_split` terms.
     spans: Vec<Span>,
     /// Training rows that came to each node.
     rows: Vec<u16>,
 }
 
 impl ObliqueTrees {
-    pub(crate) fn pack(scale: Scale, terms_per_node: usize, grown: &[GrownTree]) -> Self {
+    pub(crate) fn pack(scale: Scale, terms_per_split: usize, grown: &[GrownTree]) -> Self {
         let total = grown.iter().map(|tree| tree.nodes.len()).sum();
         let (mut trees, mut nodes, mut rows) = (Vec::new(), Vec::with_capacity(total), Vec::with_capacity(total));
         let (mut terms, mut spans) = (Vec::new(), Vec::new());
+        let mut directions = 0;
         for tree in grown {
-            let start = nodes.len();
-            for (at, (node, &(first, len))) in tree.nodes.iter().zip(&tree.spans).enumerate() {
-                nodes.push(match node.left {
-                    0 => Node { threshold: f32::NEG_INFINITY, left: (at as u16).wrapping_sub(1), path: node.path },
-                    left => Node { threshold: node.split as f32, left, path: node.path },
-                });
+            let (start, first) = (nodes.len(), directions);
+            for (at, (node, &(begin, len))) in tree.nodes.iter().zip(&tree.spans).enumerate() {
                 rows.push(node.rows);
-                if terms_per_node > MAX_PADDED {
+                if node.left == 0 {
+                    let left = (at as u16).wrapping_sub(1);
+                    nodes.push(Node { threshold: f32::NEG_INFINITY, left, link: node.path });
+                    continue;
+                }
+                let link = (directions - first) as u16;
+                nodes.push(Node { threshold: node.split as f32, left: node.left, link });
+                directions += 1;
+                if terms_per_split > MAX_PADDED {
                     spans.push((terms.len() as u32, len));
                 }
-                terms.extend_from_slice(&tree.terms[first as usize..(first + len) as usize]);
-                if terms_per_node <= MAX_PADDED {
-                    terms.resize(nodes.len() * terms_per_node, Term::default());
+                terms.extend_from_slice(&tree.terms[begin as usize..(begin + len) as usize]);
+                if terms_per_split <= MAX_PADDED {
+                    terms.resize(directions * terms_per_split, Term::default());
                 }
             }
-            trees.push(Tree { start, end: nodes.len(), depth: depth_of(&tree.nodes) });
+            trees.push(Tree { start, end: nodes.len(), first, last: directions, depth: depth_of(&tree.nodes) });
         }
-        Self { scale, terms_per_node, trees, nodes, terms, spans, rows }
+        Self { scale, terms_per_split, trees, nodes, terms, spans, rows }
     }
 
     /// The trees as they were grown.
@@ -119,11 +130,12 @@ impl ObliqueTrees {
         let unpack = |tree: &Tree| {
             let mut grown = GrownTree::default();
             for at in tree.start..tree.end {
-                let Node { threshold, left, path } = self.nodes[at];
+                let node = self.nodes[at];
+                let path = if node.is_leaf() { node.link } else { 0 };
                 grown.push(GrownNode { rows: self.rows[at], path, ..GrownNode::default() });
-                if !self.nodes[at].is_leaf() {
-                    grown.split(at - tree.start, threshold, self.terms(at));
-                    grown.nodes[at - tree.start].left = left;
+                if !node.is_leaf() {
+                    grown.split(at - tree.start, node.threshold, self.direction(tree.first + node.link as usize));
+                    grown.nodes[at - tree.start].left = node.left;
                 }
             }
             grown
@@ -131,11 +143,11 @@ impl ObliqueTrees {
         self.trees.iter().map(unpack).collect()
     }
 
-    /// The terms of a node among those of all trees.
-    fn terms(&self, at: usize) -> &[Term] {
-        match self.spans.get(at) {
-            Some(&(first, len)) => &self.terms[first as usize..(first + len) as usize],
-            None => &self.terms[at * self.terms_per_node..][..self.terms_per_node],
+    /// The terms of a direction among those of all trees.
+    fn direction(&self, number: usize) -> &[Term] {
+        match self.spans.get(number) {
+            Some(&(begin, len)) => &self.terms[begin as usize..(begin + len) as usize],
+            None => &self.terms[number * self.terms_per_split..][..self.terms_per_split],
         }
     }
 
@@ -144,8 +156,8 @@ impl ObliqueTrees {
     }
 
     /// Columns of a direction.
-    pub(crate) fn terms_per_node(&self) -> usize {
-        self.terms_per_node
+    pub(crate) fn terms_per_split(&self) -> usize {
+        self.terms_per_split
     }
 
     /// Most training rows of a tree.
@@ -163,11 +175,15 @@ impl ObliqueTrees {
 
     /// Adds the path lengths of whole rows (scaled, one after the other) over all trees.
     pub(crate) fn add_paths(&self, rows: &[f32], sums: &mut [u32]) {
-        match self.terms_per_node {
+        match self.terms_per_split {
             1 => self.add_paths_of::<1>(rows, sums),
             2 => self.add_paths_of::<2>(rows, sums),
             3 => self.add_paths_of::<3>(rows, sums),
             4 => self.add_paths_of::<4>(rows, sums),
+            5 => self.add_paths_of::<5>(rows, sums),
+            6 => self.add_paths_of::<6>(rows, sums),
+            7 => self.add_paths_of::<7>(rows, sums),
+            8 => self.add_paths_of::<8>(rows, sums),
             // 0: a number known at run time only.
             _ => self.add_paths_of::<0>(rows, sums),
         }
@@ -192,26 +208,32 @@ impl ObliqueTrees {
     fn descend<const TERMS: usize, const N: usize>(&self, tree: &Tree, rows: &[f32], sums: &mut [u32]) {
         let width = rows.len() / N;
         let nodes = &self.nodes[tree.start..tree.end];
-        let padded = &self.terms[tree.start * TERMS..];
+        let padded = &self.terms[tree.first * TERMS..tree.last * TERMS];
+        // Where a row rests in a leaf any direction will do: all projections pass its threshold.
+        let last = (tree.last - tree.first).saturating_sub(1);
         let mut at = [0u16; N];
         for _ in 0..tree.depth {
             for lane in 0..N {
-                let index = at[lane] as usize;
-                let node = nodes[index];
+                let node = nodes[at[lane] as usize];
                 let row = &rows[lane * width..][..width];
-                let terms = if TERMS == 0 { self.terms(tree.start + index) } else { &padded[index * TERMS..][..TERMS] };
+                let direction = (node.link as usize).min(last);
+                let terms = if TERMS == 0 {
+                    self.direction(tree.first + direction)
+                } else {
+                    &padded[direction * TERMS..][..TERMS]
+                };
                 at[lane] = node.left.wrapping_add(u16::from(project(terms, row) >= node.threshold));
             }
         }
         for lane in 0..N {
-            sums[lane] += u32::from(nodes[at[lane] as usize].path);
+            sums[lane] += u32::from(nodes[at[lane] as usize].link);
         }
     }
 
     /// One tree as one row sees it.
     pub(crate) fn walk<'a>(&'a self, tree: usize, rows: &'a [f32], row: usize) -> ObliqueWalk<'a> {
         let width = self.scale.width();
-        ObliqueWalk { trees: self, start: self.trees[tree].start, row: &rows[row * width..][..width] }
+        ObliqueWalk { trees: self, tree: &self.trees[tree], row: &rows[row * width..][..width] }
     }
 }
 
@@ -225,29 +247,39 @@ fn project(terms: &[Term], row: &[f32]) -> f32 {
 #[derive(Debug)]
 pub(crate) struct ObliqueWalk<'a> {
     trees: &'a ObliqueTrees,
-    start: usize,
+    tree: &'a Tree,
     row: &'a [f32],
+}
+
+impl ObliqueWalk<'_> {
+    fn node(&self, at: usize) -> Node {
+        self.trees.nodes[self.tree.start + at]
+    }
+
+    fn terms(&self, node: Node) -> &[Term] {
+        self.trees.direction(self.tree.first + node.link as usize)
+    }
 }
 
 impl Walk for ObliqueWalk<'_> {
     fn step(&self, at: usize) -> Step {
-        let node = self.trees.nodes[self.start + at];
+        let node = self.node(at);
         if node.is_leaf() {
-            return Step::Leaf(node.path);
+            return Step::Leaf(node.link);
         }
         let left = node.left as usize;
-        let projection = project(self.trees.terms(self.start + at), self.row);
+        let projection = project(self.terms(node), self.row);
         if projection.is_nan() { Step::Both(left) } else { Step::One(left + usize::from(projection >= node.threshold)) }
     }
 
     fn rows(&self, at: usize) -> u16 {
-        self.trees.rows[self.start + at]
+        self.trees.rows[self.tree.start + at]
     }
 
     /// Shares the amount by what each column added to the projection.
     fn credit(&self, at: usize, amount: f64, credits: &mut [f64]) {
         let part = |term: &Term| f64::from((term.coefficient * self.row[term.column as usize]).abs());
-        let terms = self.trees.terms(self.start + at);
+        let terms = self.terms(self.node(at));
         let total: f64 = terms.iter().map(part).sum();
         for term in terms {
             let share = if total > 0.0 { part(term) / total } else { 1.0 / terms.len() as f64 };
@@ -267,7 +299,7 @@ enum SavedNode {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct SavedOblique {
     scale: Scale,
-    terms_per_node: u16,
+    terms_per_split: u16,
     trees: Vec<Vec<SavedNode>>,
 }
 
@@ -279,10 +311,10 @@ impl From<ObliqueTrees> for SavedOblique {
             while let Some(at) = pending.pop() {
                 let node = trees.nodes[tree.start + at];
                 saved.push(if node.is_leaf() {
-                    SavedNode::Leaf { rows: trees.rows[tree.start + at], path: node.path }
+                    SavedNode::Leaf { rows: trees.rows[tree.start + at], path: node.link }
                 } else {
                     pending.extend([node.left as usize + 1, node.left as usize]);
-                    let terms = trees.terms(tree.start + at).iter();
+                    let terms = trees.direction(tree.first + node.link as usize).iter();
                     let terms = terms.filter(|t| t.coefficient != 0.0).map(|t| (t.column as u16, t.coefficient));
                     SavedNode::Split { threshold: node.threshold, terms: terms.collect() }
                 });
@@ -290,7 +322,7 @@ impl From<ObliqueTrees> for SavedOblique {
             saved
         };
         let saved = trees.trees.iter().map(save).collect();
-        Self { scale: trees.scale.clone(), terms_per_node: trees.terms_per_node as u16, trees: saved }
+        Self { scale: trees.scale.clone(), terms_per_split: trees.terms_per_split as u16, trees: saved }
     }
 }
 
@@ -298,7 +330,7 @@ impl TryFrom<SavedOblique> for ObliqueTrees {
     type Error = &'static str;
 
     fn try_from(saved: SavedOblique) -> Result<Self, Self::Error> {
-        let (width, m) = (saved.scale.width(), saved.terms_per_node as usize);
+        let (width, m) = (saved.scale.width(), saved.terms_per_split as usize);
         if !(1..=width).contains(&m) {
             return Err("a direction has as many terms as columns at most");
         }
