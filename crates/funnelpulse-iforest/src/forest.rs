@@ -114,7 +114,7 @@ impl IsolationForest {
         }
         let nursery = |population: Population| {
             let samples = self.config.max_samples.min(population.len());
-            Nursery { config: &self.config, table, width, population, samples }
+            Nursery::new(&self.config, table, width, population, samples)
         };
         // Most tables need no look at the rows that no tree draws.
         let unseen = (weights.is_none() && values.nrows() >= 2)

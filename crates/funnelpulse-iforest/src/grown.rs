@@ -2,7 +2,7 @@
 
 use crate::{
     config::Scoring,
-    path::{density_path, depth_path},
+    path::{average_path_length, fixed},
 };
 
 /// Deepest a tree may be.
@@ -24,19 +24,29 @@ pub(crate) struct GrownNode {
 }
 
 /// Where trees stop, and what their leaves measure.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Limits {
     pub(crate) depth: usize,
     /// Columns that a tree chooses from.
     pub(crate) features: usize,
-    pub(crate) scoring: Scoring,
+    /// The path that a leaf adds to its depth, by the number of its rows; `None` for scoring by
+    /// density.
+    leaf_paths: Option<Vec<u16>>,
 }
 
 impl Limits {
-    pub(crate) fn leaf(&self, depth: usize, rows: usize, log2_volume: f64) -> GrownNode {
-        let path = match self.scoring {
-            Scoring::Depth => depth_path(depth, rows),
-            Scoring::Density => density_path(rows, log2_volume),
+    pub(crate) fn new(depth: usize, features: usize, scoring: Scoring, samples: usize) -> Self {
+        let by_depth = scoring == Scoring::Depth;
+        let leaf_paths = by_depth.then(|| (0..=samples).map(|rows| fixed(average_path_length(rows))).collect());
+        Self { depth, features, leaf_paths }
+    }
+
+    pub(crate) fn leaf(&self, node: &Pending) -> GrownNode {
+        let rows = node.rows();
+        let path = match &self.leaf_paths {
+            // A whole number of steps more: rounding the sum would give the same.
+            Some(paths) => fixed(node.depth as f64).saturating_add(paths[rows]),
+            None => fixed((rows.max(1) as f64).log2() - node.volume.log2()),
         };
         GrownNode { rows: rows as u16, path, ..GrownNode::default() }
     }
@@ -49,15 +59,15 @@ pub(crate) struct Pending {
     pub(crate) start: usize,
     pub(crate) end: usize,
     pub(crate) depth: usize,
-    /// log2 of the share of the tree's volume.
-    pub(crate) log2_volume: f64,
+    /// Share of the tree's volume.
+    pub(crate) volume: f64,
     /// How many of the tree's columns, from the front, may still vary here.
     pub(crate) columns: usize,
 }
 
 impl Pending {
     pub(crate) fn root(rows: usize, columns: usize) -> Self {
-        Self { at: 0, start: 0, end: rows, depth: 0, log2_volume: 0.0, columns }
+        Self { at: 0, start: 0, end: rows, depth: 0, volume: 1.0, columns }
     }
 
     pub(crate) fn rows(&self) -> usize {
@@ -68,9 +78,13 @@ impl Pending {
     pub(crate) fn children(&self, left: usize, kept: usize, share: f64, columns: usize) -> [Self; 2] {
         let share = if share.is_finite() { share.clamp(1e-9, 1.0 - 1e-9) } else { 0.5 };
         let middle = self.start + kept;
-        let child = |at, start, end, share: f64| {
-            let log2_volume = self.log2_volume + share.log2();
-            Self { at, start, end, depth: self.depth + 1, log2_volume, columns }
+        let child = |at, start, end, share: f64| Self {
+            at,
+            start,
+            end,
+            depth: self.depth + 1,
+            volume: self.volume * share,
+            columns,
         };
         [child(left, self.start, middle, share), child(left + 1, middle, self.end, 1.0 - share)]
     }

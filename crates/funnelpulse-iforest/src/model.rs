@@ -218,7 +218,7 @@ impl FittedDetector for IsolationForestModel {
         if population.len() <= self.samples {
             return Ok(None);
         }
-        let nursery = Nursery { config: &self.config, table, width, population, samples: self.samples };
+        let nursery = Nursery::new(&self.config, table, width, population, self.samples);
         let mut scores = out_of_bag::scores(&nursery, &self.trees).into_iter();
         Ok(Some(histories.iter().map(|h| scores.by_ref().take(h.nrows()).collect()).collect()))
     }

@@ -18,19 +18,10 @@ pub(crate) fn average_path_length(n: usize) -> f64 {
     if n < 2 { 0.0 } else { 2.0 * harmonic(n - 1) - 2.0 * (n - 1) as f64 / n as f64 }
 }
 
-/// Path length that ends in a leaf of `rows` rows at `depth`, in fixed point.
-pub(crate) fn depth_path(depth: usize, rows: usize) -> u16 {
-    fixed(depth as f64 + average_path_length(rows))
-}
-
-/// Rows per share of the volume, in doublings and in fixed point: what stands for the path
-/// length when a forest scores by density.
-pub(crate) fn density_path(rows: usize, log2_volume: f64) -> u16 {
-    fixed((rows.max(1) as f64).log2() - log2_volume)
-}
-
-fn fixed(path: f64) -> u16 {
-    // `as` saturates: 64 doublings or splits are as deep as it gets.
+/// A path length in fixed point. As many splits, or as many doublings of the density, as there are
+/// steps for are as deep as it gets.
+pub(crate) fn fixed(path: f64) -> u16 {
+    // `as` saturates.
     (path * STEPS).round() as u16
 }
 
@@ -49,7 +40,8 @@ mod tests {
 
     #[test]
     fn fixed_point_saturates() {
-        assert_eq!(depth_path(3, 1), 3 * 1024);
-        assert_eq!(density_path(1, -1e9), u16::MAX);
+        assert_eq!(fixed(3.0), 3 * 1024);
+        assert_eq!(fixed(1e9), u16::MAX);
+        assert_eq!(fixed(-1.0), 0);
     }
 }

@@ -178,9 +178,22 @@ pub(crate) struct Nursery<'a> {
     pub(crate) population: Population,
     /// Rows per tree.
     pub(crate) samples: usize,
+    limits: Limits,
 }
 
-impl Nursery<'_> {
+impl<'a> Nursery<'a> {
+    pub(crate) fn new(
+        config: &'a IsolationForestConfig,
+        table: &'a [f64],
+        width: usize,
+        population: Population,
+        samples: usize,
+    ) -> Self {
+        let features = ((config.max_features * width as f64).round() as usize).clamp(1, width);
+        let limits = Limits::new(config.depth_limit(samples), features, config.scoring, samples);
+        Self { config, table, width, population, samples, limits }
+    }
+
     /// Grows the trees with the given numbers; a number is the stream of random choices.
     /// `None` when a row that was drawn has no value or an infinite one.
     pub(crate) fn grow(&self, numbers: std::ops::Range<u64>) -> Option<Vec<Trees>> {
@@ -209,12 +222,6 @@ impl Nursery<'_> {
         })
     }
 
-    fn limits(&self) -> Limits {
-        let share = (self.config.max_features * self.width as f64).round() as usize;
-        let depth = self.config.depth_limit(self.samples);
-        Limits { depth, features: share.clamp(1, self.width), scoring: self.config.scoring }
-    }
-
     /// Columns of a direction.
     fn terms(&self) -> usize {
         self.config.columns_per_split.min(self.width)
@@ -231,7 +238,7 @@ impl Nursery<'_> {
     fn grow_axis(&self, (grower, rows): &mut (axis::Grower, Vec<u32>), number: u64) -> Option<Vec<GrownNode>> {
         let mut rng = tree_rng(self.config.seed, number);
         self.population.draw(self.samples, &mut rng, rows);
-        self.usable(rows).then(|| grower.grow(self.table, self.width, rows, &self.limits(), &mut rng))
+        self.usable(rows).then(|| grower.grow(self.table, self.width, rows, &self.limits, &mut rng))
     }
 
     /// Whether these rows can be trained on.
@@ -253,6 +260,6 @@ impl Nursery<'_> {
         let rule = oblique::Rule { split: config.split, terms: self.terms(), candidates: config.candidates };
         let mut rng = tree_rng(config.seed, number);
         self.population.draw(self.samples, &mut rng, rows);
-        self.usable(rows).then(|| grower.grow(table, scale, rows, rule, &self.limits(), &mut rng))
+        self.usable(rows).then(|| grower.grow(table, scale, rows, rule, &self.limits, &mut rng))
     }
 }

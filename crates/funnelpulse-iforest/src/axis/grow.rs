@@ -35,10 +35,11 @@ impl Grower {
         let missing = self.gather(table, width, rows);
         choose_columns(width, limits.features, rng, &mut self.columns);
         let mut nodes = Vec::with_capacity(n);
-        nodes.push(limits.leaf(0, n, 0.0));
         let mut columns = self.columns.len();
         self.pending.clear();
-        self.pending.push(Pending::root(n, columns));
+        let root = Pending::root(n, columns);
+        nodes.push(limits.leaf(&root));
+        self.pending.push(root);
         while let Some(node) = self.pending.pop() {
             if node.depth >= limits.depth || node.rows() < 2 {
                 continue;
@@ -52,7 +53,7 @@ impl Grower {
             let left = nodes.len();
             nodes[node.at] = GrownNode { split, column, left: left as u16, ..nodes[node.at] };
             for child in node.children(left, kept, (split - low) / (high - low), columns) {
-                nodes.push(limits.leaf(child.depth, child.rows(), child.log2_volume));
+                nodes.push(limits.leaf(&child));
                 self.pending.push(child);
             }
         }

@@ -64,9 +64,10 @@ impl Grower {
         self.right.resize(n, 0);
         choose_columns(width, limits.features, rng, &mut self.columns);
         let mut tree = GrownTree::default();
-        tree.push(limits.leaf(0, n, 0.0));
         self.pending.clear();
-        self.pending.push(Pending::root(n, self.columns.len()));
+        let root = Pending::root(n, self.columns.len());
+        tree.push(limits.leaf(&root));
+        self.pending.push(root);
         while let Some(node) = self.pending.pop() {
             if node.depth >= limits.depth || node.rows() < 2 {
                 continue;
@@ -76,7 +77,7 @@ impl Grower {
             let kept = self.partition(&node, place.threshold, rng);
             let left = tree.split(node.at, place.threshold, &self.best);
             for child in node.children(left, kept, place.share, columns) {
-                tree.push(limits.leaf(child.depth, child.rows(), child.log2_volume));
+                tree.push(limits.leaf(&child));
                 self.pending.push(child);
             }
         }
