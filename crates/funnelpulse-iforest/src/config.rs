@@ -104,7 +104,7 @@ impl Default for IsolationForestConfig {
 impl IsolationForestConfig {
     /// The forest of Liu, Ting & Zhou (2008): one column per split, uniform thresholds, 100 trees.
     pub fn standard() -> Self {
-        Self { split: Split::Standard, columns_per_split: 1, n_trees: 100, ..Self::default() }
+        Self { split: Split::Standard, n_trees: 100, ..Self::default() }
     }
 
     /// Checks every field.
