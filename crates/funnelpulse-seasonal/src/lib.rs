@@ -1,0 +1,28 @@
+#![doc = include_str!("../README.md")]
+
+mod config;
+mod covariates;
+mod design;
+
+mod error;
+mod fit;
+mod fitting;
+mod forecast;
+mod history;
+mod likelihood;
+mod model;
+mod uncertainty;
+
+pub use config::{
+    Combine, CustomSeasonality, FourierOrder, Growth, Holiday, Likelihood, Metric, Mode, Regressor, Scaling,
+    SeasonalConfig, Standardize,
+};
+pub use covariates::Covariates;
+
+pub use error::SeasonalError;
+pub use fitting::Seasonal;
+pub use forecast::{Component, Forecast};
+pub use model::SeasonalModel;
+
+/// The tag of the detector in tables and files.
+const KIND: &str = "seasonal";
