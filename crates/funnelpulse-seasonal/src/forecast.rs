@@ -7,6 +7,7 @@ use crate::{
     Covariates, Growth, Mode, SeasonalError, SeasonalModel,
     fit::TrendWalk,
     history::{capacity, check_times},
+    model::Scale,
     uncertainty::{Simulation, Spread},
 };
 
@@ -87,7 +88,7 @@ impl SeasonalModel {
         let (lower, upper) = if self.settings.uncertainty_samples > 0 {
             self.simulated_interval(&rows)
         } else {
-            let half = |row: &Expectation| self.spread(row).half_width(self.settings.interval_width);
+            let half = |row: &Expectation| self.spread(row).predictive().half_width(self.settings.interval_width);
             rows.iter().map(|row| (row.mean() - half(row), row.mean() + half(row))).unzip()
         };
         let place = |values: Vec<f64>| values.into_iter().zip(&rows).map(|(v, row)| up(v, row)).collect();
@@ -120,6 +121,7 @@ impl SeasonalModel {
         let logistic = self.settings.growth == Growth::Logistic;
         let mut walk = TrendWalk::new(&theta, self.design.clock.changepoints(), logistic);
         let mut rows = Vec::with_capacity(time.len());
+        let end = self.design.clock.scale(self.last);
         for (i, at) in time.iter().enumerate() {
             let t = self.design.clock.scale(*at);
             let floor = floor.as_ref().map_or(0.0, |f| f[i]);
@@ -133,7 +135,7 @@ impl SeasonalModel {
                 trend,
                 factor,
                 additive: sum(z, d),
-                ahead: if self.settings.growth == Growth::Flat { 0.0 } else { (t - 1.0).max(0.0) },
+                ahead: if self.settings.growth == Growth::Flat { 0.0 } else { (t - end).max(0.0) },
                 leverage: rate * factor,
                 floor,
             });
@@ -188,8 +190,6 @@ impl SeasonalModel {
         draws.chunks_exact_mut(samples).map(ends).unzip()
     }
 }
-
-use crate::model::Scale;
 
 /// A quantile of ascending values, interpolated.
 fn quantile(ascending: &[f64], p: f64) -> f64 {

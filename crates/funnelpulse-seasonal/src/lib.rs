@@ -3,12 +3,13 @@
 mod config;
 mod covariates;
 mod design;
-
+mod detector;
 mod error;
 mod fit;
 mod fitting;
 mod forecast;
 mod history;
+mod judge;
 mod likelihood;
 mod model;
 mod uncertainty;
@@ -18,7 +19,7 @@ pub use config::{
     SeasonalConfig, Standardize,
 };
 pub use covariates::Covariates;
-
+pub use detector::SeasonalDetectorModel;
 pub use error::SeasonalError;
 pub use fitting::Seasonal;
 pub use forecast::{Component, Forecast};

@@ -38,59 +38,67 @@ impl Spread {
         self.sigma * self.sigma + self.bends * self.unit * self.unit * 2.0 / 3.0
     }
 
+    /// The distribution, ready to be asked.
+    pub(crate) fn predictive(&self) -> Predictive {
+        Predictive { spread: *self, series: (!self.is_normal()).then(|| Series::new(self)) }
+    }
+}
+
+/// A [`Spread`] with the cosine series of its distribution function, where it needs one.
+pub(crate) struct Predictive {
+    spread: Spread,
+    series: Option<Series>,
+}
+
+impl Predictive {
     /// Half the width of the central interval that holds a share `level`.
-    ///
-    /// Without a shift that is a normal quantile. With one, the distribution function is the
-    /// cosine series of the characteristic function (Fang & Oosterlee, SIAM J. Sci. Comput. 2008).
     pub(crate) fn half_width(&self, level: f64) -> f64 {
         let z = std::f64::consts::SQRT_2 * erf_inv(level);
-        if self.is_normal() {
-            return z * self.sigma;
-        }
-        // In units of the total standard deviation.
-        let total = self.variance().sqrt();
-        let (sigma, unit) = (self.sigma / total, self.unit / total);
-        let fourth = self.bends * 24.0 * unit.powi(4) / 5.0;
-        let reach = 10.0 * (1.0 + fourth.sqrt()).sqrt();
-        let mut series = [0.0; TERMS];
-        let mut used = 0;
-        for (i, term) in series.iter_mut().enumerate() {
-            let w = PI * (i + 1) as f64 / reach;
-            let v = w * unit;
-            let characteristic = (self.bends * (v.atan() / v - 1.0) - 0.5 * (w * sigma).powi(2)).exp();
-            if characteristic < 1e-10 {
-                break;
-            }
-            *term = characteristic;
-            used = i + 1;
-        }
-        let series = &series[..used];
-        let (mut low, mut high) = (0.0, reach);
-        let mut x = z;
+        let Some(series) = &self.series else { return z * self.spread.sigma };
+        let (mut low, mut high) = (0.0, series.reach);
+        let mut x = z.min(0.5 * high);
         for _ in 0..60 {
-            let (share, density) = central_share(series, reach, x);
+            let (share, density) = series.central_share(x);
             let excess = share - level;
             if excess > 0.0 { high = x } else { low = x }
             let newton = x - excess / (2.0 * density);
             let next = if newton > low && newton < high { newton } else { f64::midpoint(low, high) };
-            if (next - x).abs() < 1e-9 {
-                x = next;
+            let done = (next - x).abs() < 1e-9;
+            x = next;
+            if done {
                 break;
             }
-            x = next;
         }
-        x * total
+        x * series.unit
     }
 
     /// Natural logarithm of the two-sided tail probability of a deviation.
     ///
-    /// With a shift, by the saddlepoint formula of Lugannani & Rice (Adv. Appl. Probab. 1980),
-    /// whose relative error stays small however far out the deviation is.
+    /// With a shift, down to one in a thousand from the series, from one in a hundred thousand on
+    /// by the saddlepoint formula of Lugannani & Rice (Adv. Appl. Probab. 1980), whose relative
+    /// error stays small however far out the deviation is, and by both in between.
     pub(crate) fn ln_tail(&self, deviation: f64) -> f64 {
-        let x = deviation.abs() / self.sigma;
-        if self.is_normal() {
-            return LN_2 + ln_upper_tail(x);
+        // Further out the square of a deviation overflows; they all count as equally impossible.
+        let x = (deviation.abs() / self.spread.sigma).min(1e150);
+        let Some(series) = &self.series else { return LN_2 + ln_upper_tail(x) };
+        let far = self.spread.ln_tail_saddlepoint(x);
+        let trust = ((NEAR - far) / (NEAR - FAR)).clamp(0.0, 1.0);
+        if trust >= 1.0 {
+            return far;
         }
+        let (share, _) = series.central_share((x * self.spread.sigma / series.unit).min(series.reach));
+        let near = (1.0 - share).clamp(1e-9, 1.0).ln();
+        trust * far + (1.0 - trust) * near
+    }
+}
+
+/// Logarithms of the tail probabilities where the saddlepoint formula begins to count and where it
+/// alone counts: 1e-3 and 1e-5.
+const NEAR: f64 = -3.0 * std::f64::consts::LN_10;
+const FAR: f64 = -5.0 * std::f64::consts::LN_10;
+
+impl Spread {
+    fn ln_tail_saddlepoint(&self, x: f64) -> f64 {
         let rho = self.unit / self.sigma;
         let Some(s) = saddlepoint(x, self.bends, rho) else { return LN_2 + ln_upper_tail(x) };
         let (a, _, curvature) = compound(s * rho);
@@ -105,17 +113,47 @@ impl Spread {
     }
 }
 
-/// Share of the distribution within `x` of its centre, and its density at `x`.
-fn central_share(series: &[f64], reach: f64, x: f64) -> (f64, f64) {
-    let (sin, cos) = (PI * x / reach).sin_cos();
-    let (mut s, mut c) = (sin, cos);
-    let (mut share, mut density) = (0.5 * x / reach, 0.5 / reach);
-    for (i, term) in series.iter().enumerate() {
-        share += term * s / (PI * (i + 1) as f64);
-        density += term * c / reach;
-        (s, c) = (s * cos + c * sin, c * cos - s * sin);
+/// The distribution function as the cosine series of the characteristic function (Fang &
+/// Oosterlee, SIAM J. Sci. Comput. 2008), in units of the total standard deviation.
+struct Series {
+    unit: f64,
+    reach: f64,
+    terms: [f64; TERMS],
+    used: usize,
+}
+
+impl Series {
+    fn new(spread: &Spread) -> Self {
+        let total = spread.variance().sqrt();
+        let (sigma, unit) = (spread.sigma / total, spread.unit / total);
+        let fourth = spread.bends * 24.0 * unit.powi(4) / 5.0;
+        let reach = 10.0 * (1.0 + fourth.sqrt()).sqrt();
+        let mut series = Self { unit: total, reach, terms: [0.0; TERMS], used: 0 };
+        for i in 0..TERMS {
+            let w = PI * (i + 1) as f64 / reach;
+            let v = w * unit;
+            let characteristic = (spread.bends * (v.atan() / v - 1.0) - 0.5 * (w * sigma).powi(2)).exp();
+            if characteristic < 1e-10 {
+                break;
+            }
+            series.terms[i] = characteristic;
+            series.used = i + 1;
+        }
+        series
     }
-    (2.0 * share, density.max(1e-12))
+
+    /// Share of the distribution within `x` of its centre, and its density at `x`.
+    fn central_share(&self, x: f64) -> (f64, f64) {
+        let (sin, cos) = (PI * x / self.reach).sin_cos();
+        let (mut s, mut c) = (sin, cos);
+        let (mut share, mut density) = (0.5 * x / self.reach, 0.5 / self.reach);
+        for (i, term) in self.terms[..self.used].iter().enumerate() {
+            share += term * s / (PI * (i + 1) as f64);
+            density += term * c / self.reach;
+            (s, c) = (s * cos + c * sin, c * cos - s * sin);
+        }
+        (2.0 * share, density.max(1e-12))
+    }
 }
 
 /// `atanh(v) / v - 1` and its first two derivatives.
@@ -228,11 +266,20 @@ mod tests {
             draws.sort_unstable_by(f64::total_cmp);
             for level in [0.5, 0.8, 0.95, 0.99] {
                 let simulated = draws[(level * draws.len() as f64) as usize];
-                let width = spread.half_width(level);
+                let predictive = spread.predictive();
+                let width = predictive.half_width(level);
                 let total = spread.variance().sqrt();
                 assert!((width - simulated).abs() < 0.03 * total, "{bends} {unit} {level}: {width} {simulated}");
-                let tail = spread.ln_tail(width).exp();
-                assert!((tail / (1.0 - level) - 1.0).abs() < 0.08, "{bends} {unit} {level}: tail {tail}");
+                assert!((predictive.ln_tail(width).exp() / (1.0 - level) - 1.0).abs() < 1e-6);
+            }
+            // The formula for the far tail, where 40 draws are left.
+            let simulated = draws[draws.len() - 40];
+            let tail = (spread.ln_tail_saddlepoint(simulated)).exp();
+            assert!((tail / 1e-4).ln().abs() < 0.4, "{bends} {unit}: tail {tail}");
+            for level in [0.99] {
+                let width = spread.predictive().half_width(level);
+                let tail = spread.ln_tail_saddlepoint(width).exp();
+                assert!((tail / (1.0 - level)).ln().abs() < 0.2, "{bends} {unit} {level}: tail {tail}");
             }
         }
     }
@@ -240,7 +287,8 @@ mod tests {
     #[test]
     fn tails_fall_monotonically() {
         let spread = Spread { sigma: 1.0, bends: 3.0, unit: 0.7 };
-        let tails: Vec<f64> = (0..4000).map(|i| spread.ln_tail(f64::from(i) * 0.05)).collect();
+        let predictive = spread.predictive();
+        let tails: Vec<f64> = (0..4000).map(|i| predictive.ln_tail(f64::from(i) * 0.05)).collect();
         assert!(tails.windows(2).all(|pair| pair[1] < pair[0]), "{tails:?}");
     }
 }

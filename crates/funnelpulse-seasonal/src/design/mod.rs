@@ -8,7 +8,7 @@ use funnelpulse_core::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use clock::Clock;
-pub(crate) use terms::{Kind, Term, terms_of};
+pub(crate) use terms::{Term, terms_of};
 
 use crate::{Covariates, Mode, SeasonalError};
 

@@ -34,6 +34,15 @@ impl Term {
         }
     }
 
+    /// The covariate that it needs.
+    pub(crate) fn covariate(&self) -> Option<&str> {
+        match &self.kind {
+            Kind::Season { condition, .. } => condition.as_deref(),
+            Kind::Holiday(_) => None,
+            Kind::Regressor { .. } => Some(&self.name),
+        }
+    }
+
     pub(crate) fn is_valid(&self) -> bool {
         let kind = match &self.kind {
             Kind::Season { fourier, .. } => fourier.is_valid(),

@@ -55,7 +55,7 @@ impl Stats {
     /// Adds the rows of `data`.
     pub(crate) fn add(&mut self, data: &Data<'_>) {
         let (p, q) = (self.p, self.q);
-        self.rows += data.y.len() as f64;
+        self.rows += data.weight.map_or(data.y.len(), |w| w.iter().filter(|w| **w > 0.0).count()) as f64;
         let (mut left, mut right) = (vec![0.0; BLOCK * p], vec![0.0; BLOCK * q]);
         let mut start = 0;
         for (segment, &end) in data.segment_ends.iter().enumerate() {

@@ -6,7 +6,7 @@ use funnelpulse_core::{Timestamp, parse_timestamp};
 use funnelpulse_seasonal::{Covariates, FourierOrder, Mode, Seasonal, SeasonalConfig, SeasonalModel};
 
 /// The series, and the log posterior that a longer search than Stan's reaches.
-pub const SERIES: [(&str, f64); 5] = [
+pub(crate) const SERIES: [(&str, f64); 5] = [
     ("synth720", 1918.983),
     ("synth3600", 9860.249),
     ("synth8760", 25403.957),
@@ -15,19 +15,19 @@ pub const SERIES: [(&str, f64); 5] = [
 ];
 
 /// One series with what Prophet made of it.
-pub struct Reference {
-    pub time: Vec<Timestamp>,
-    pub y: Vec<f64>,
-    pub lp: f64,
-    pub seconds: [f64; 3],
-    pub history: BTreeMap<String, Vec<f64>>,
-    pub future_time: Vec<Timestamp>,
-    pub future: BTreeMap<String, Vec<f64>>,
+pub(crate) struct Reference {
+    pub(crate) time: Vec<Timestamp>,
+    pub(crate) y: Vec<f64>,
+    pub(crate) lp: f64,
+    pub(crate) seconds: [f64; 3],
+    pub(crate) history: BTreeMap<String, Vec<f64>>,
+    pub(crate) future_time: Vec<Timestamp>,
+    pub(crate) future: BTreeMap<String, Vec<f64>>,
 }
 
 impl Reference {
     /// Reads a series from the folder of the references; `None` when it is not there.
-    pub fn load(name: &str) -> Option<Self> {
+    pub(crate) fn load(name: &str) -> Option<Self> {
         let file = |suffix: &str| funnelpulse_testing::shared_file(&format!("reference/seasonal/{name}_{suffix}"));
         let (time, mut input) = columns(&file("input.csv.gz")?);
         let (_, history) = columns(&file("prophet_hist.csv.gz")?);
@@ -47,7 +47,7 @@ impl Reference {
     }
 
     /// The settings of the reference.
-    pub fn config(name: &str) -> SeasonalConfig {
+    pub(crate) fn config(name: &str) -> SeasonalConfig {
         if name == "peyton" {
             return SeasonalConfig::default();
         }
@@ -62,13 +62,13 @@ impl Reference {
     }
 
     /// Our fit of the series.
-    pub fn fit(&self, name: &str) -> SeasonalModel {
+    pub(crate) fn fit(&self, name: &str) -> SeasonalModel {
         let seasonal = Seasonal::new(Self::config(name)).unwrap();
         seasonal.fit_series(&self.time, &self.y, &Covariates::new()).unwrap()
     }
 
     /// Largest difference of a column, in percent of the range of `y`.
-    pub fn deviation(&self, ours: &[f64], theirs: &[f64]) -> f64 {
+    pub(crate) fn deviation(&self, ours: &[f64], theirs: &[f64]) -> f64 {
         let largest = ours.iter().zip(theirs).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
         let range = |f: fn(f64, f64) -> f64, start| self.y.iter().copied().fold(start, f);
         100.0 * largest / (range(f64::max, f64::NEG_INFINITY) - range(f64::min, f64::INFINITY))
