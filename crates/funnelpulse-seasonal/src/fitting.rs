@@ -5,10 +5,11 @@ use funnelpulse_core::Timestamp;
 use crate::{
     Covariates, Growth, Likelihood, SeasonalConfig, SeasonalError, SeasonalModel,
     design::{Clock, Design, terms_of},
-    fit::{Data, LEAST_SIGMA, Optimum, Priors, Problem, Stats, Theta, optimize, segment_ends},
+    fit::{LEAST_SIGMA, Optimum, Priors, Problem, Stats, Theta, optimize},
     history::History,
-    likelihood::Family,
+    likelihood::{Counts, Family},
     model::{Scale, Settings},
+    rows::Rows,
 };
 
 /// Standard deviation of the normal priors of the trend's rate and offset.
@@ -96,13 +97,17 @@ impl Seasonal {
         let clock = Clock::new(config, &history.time)?;
         let (terms, dropped) = terms_of(config, likelihood, &history.time, &own)?;
         let design = Design::new(clock, terms);
-        let rows = Rows::new(&history, &design, history.scale(config))?;
+        let gaussian = likelihood == Likelihood::Gaussian;
+        let scale = if gaussian { history.scale(config) } else { Scale { offset: 0.0, divisor: 1.0 } };
+        let mut rows = Rows::new(&history, &design, scale)?;
+        let start = rows.start(config.growth, gaussian, design.width() + 2, design.clock.changepoints().len());
+        let start = earlier.and_then(|e| e.as_start(&design)).unwrap_or(start);
         let mut model = SeasonalModel {
             settings: Settings::new(config, exposure),
-            scale: rows.scale,
-            family: Family::Gaussian,
-            free: vec![0.0; design.width() + 2],
-            bends: vec![0.0; design.clock.changepoints().len()],
+            scale,
+            family: Family::new(likelihood, &history.y, history.exposure.as_deref()),
+            free: start.free,
+            bends: start.bends,
             sigma: LEAST_SIGMA,
             log_posterior: 0.0,
             iterations: 0,
@@ -113,18 +118,60 @@ impl Seasonal {
             stats: None,
             design,
         };
-        self.fit_gaussian(&mut model, &rows, earlier);
+        self.fit_rows(&mut model, &rows);
+        if config.robust {
+            self.fit_without_outliers(&mut model, &mut rows);
+        }
         Ok(model)
     }
 
-    fn fit_gaussian(&self, model: &mut SeasonalModel, rows: &Rows<'_>, earlier: Option<&SeasonalModel>) {
+    /// From the model's coefficients to the best ones.
+    pub(crate) fn fit_rows(&self, model: &mut SeasonalModel, rows: &Rows<'_>) {
+        if matches!(model.family, Family::Gaussian) {
+            self.fit_gaussian(model, rows);
+        } else {
+            self.fit_counts(model, rows);
+        }
+    }
+
+    /// Alternates between the coefficients and the dispersion.
+    fn fit_counts(&self, model: &mut SeasonalModel, rows: &Rows<'_>) {
+        let priors = priors(&model.design, self.config.changepoint_prior_scale);
+        let changepoints = model.design.clock.changepoints().to_vec();
+        let data = rows.data(&changepoints);
+        let flat = self.config.growth == Growth::Flat;
+        let multiplicative = model.design.multiplicative();
+        // An anomaly would be taken for dispersion, and then for normal.
+        let wary = self.config.robust && !rows.is_masked();
+        let undispersed = model.family;
+        for _ in 0..8 {
+            let family = model.family;
+            let problem =
+                Problem::Rows { data: &data, family: &family, changepoints: &changepoints, multiplicative, flat };
+            let optimum = optimize(&problem, &priors, model.theta());
+            model.set_optimum(optimum);
+            if !family.is_dispersed() {
+                break;
+            }
+            let eta = rows.predictors(model);
+            let weight = wary.then(|| rows.calm(&undispersed, &eta));
+            let weight = weight.as_deref().or(data.weight);
+            let counts = Counts { eta: &eta, y: data.y, exposure: data.exposure, weight };
+            model.family = family.with_dispersion(&counts);
+            let change = (model.family.dispersion() / family.dispersion()).ln().abs();
+            if change < 5e-3 {
+                break;
+            }
+        }
+    }
+
+    fn fit_gaussian(&self, model: &mut SeasonalModel, rows: &Rows<'_>) {
         let config = &self.config;
         let priors = priors(&model.design, config.changepoint_prior_scale);
         let changepoints = model.design.clock.changepoints();
         let multiplicative = model.design.multiplicative();
         let data = rows.data(changepoints);
-        let start = rows.start(config.growth, model.free.len(), model.bends.len());
-        let start = earlier.and_then(|e| e.as_start(&model.design)).unwrap_or(start);
+        let start = model.theta();
         let flat = config.growth == Growth::Flat;
         let optimum = if config.growth == Growth::Logistic {
             let family = &Family::Gaussian;
@@ -132,12 +179,12 @@ impl Seasonal {
         } else {
             let mut stats = Stats::new(changepoints.len() + 1, multiplicative, model.design.width());
             stats.add(&data);
-            let constant = rows.y.iter().all(|y| *y == rows.y[0]);
+            let constant = rows.y().iter().all(|y| *y == rows.y()[0]);
             let optimum = if constant {
                 let mut theta = start;
                 theta.free.fill(0.0);
                 theta.bends.fill(0.0);
-                theta.free[0] = rows.y[0];
+                theta.free[0] = rows.y()[0];
                 Optimum { theta, sigma: LEAST_SIGMA, log_posterior: f64::INFINITY, iterations: 0 }
             } else {
                 optimize(&Problem::Sums { stats: &stats, changepoints, flat }, &priors, start)
@@ -154,68 +201,6 @@ impl TryFrom<SeasonalConfig> for Seasonal {
 
     fn try_from(config: SeasonalConfig) -> Result<Self, SeasonalError> {
         Self::new(config)
-    }
-}
-
-/// The rows of a history in scaled units, with their features.
-#[derive(Debug)]
-pub(crate) struct Rows<'a> {
-    history: &'a History,
-    pub(crate) scale: Scale,
-    t: Vec<f64>,
-    pub(crate) y: Vec<f64>,
-    cap: Option<Vec<f64>>,
-    features: crate::design::Features,
-}
-
-impl<'a> Rows<'a> {
-    pub(crate) fn new(history: &'a History, design: &Design, scale: Scale) -> Result<Self, SeasonalError> {
-        let floor = |row: usize| history.floor.as_ref().map_or(0.0, |f| f[row]);
-        let scaled = |values: &[f64]| -> Vec<f64> {
-            let place = |(row, value): (usize, &f64)| (value - scale.offset - floor(row)) / scale.divisor;
-            values.iter().enumerate().map(place).collect()
-        };
-        Ok(Self {
-            scale,
-            t: history.time.iter().map(|t| design.clock.scale(*t)).collect(),
-            y: scaled(&history.y),
-            cap: history.cap.as_deref().map(scaled),
-            features: design.features(&history.time, &history.view())?,
-            history,
-        })
-    }
-
-    pub(crate) fn data(&self, changepoints: &[f64]) -> Data<'_> {
-        Data {
-            t: &self.t,
-            segment_ends: segment_ends(&self.t, changepoints),
-            features: &self.features,
-            y: &self.y,
-            weight: self.history.weight.as_deref(),
-            cap: self.cap.as_deref(),
-            exposure: self.history.exposure.as_deref(),
-        }
-    }
-
-    /// Prophet's start: a trend through the first and the last value, nothing else.
-    fn start(&self, growth: Growth, free: usize, bends: usize) -> Theta {
-        let (first, last) = (self.y[0], self.y[self.y.len() - 1]);
-        let mut theta = Theta { free: vec![0.0; free], bends: vec![0.0; bends] };
-        (theta.free[0], theta.free[1]) = match (growth, &self.cap) {
-            (Growth::Logistic, Some(cap)) => {
-                let odds = |y: f64, cap: f64| {
-                    let y = y.clamp(0.01 * cap, 0.99 * cap);
-                    (y / (cap - y)).ln()
-                };
-                let (from, to) = (odds(first, cap[0]), odds(last, cap[cap.len() - 1]));
-                // Equal ends give no rate, and without a rate the offset has no meaning.
-                let rate = if (to - from).abs() > 0.05 { to - from } else { 0.05 };
-                (-from / rate, rate)
-            }
-            (Growth::Flat, _) => (self.y.iter().sum::<f64>() / self.y.len() as f64, 0.0),
-            _ => (first, last - first),
-        };
-        theta
     }
 }
 

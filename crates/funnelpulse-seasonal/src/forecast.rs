@@ -7,8 +7,8 @@ use crate::{
     Covariates, Growth, Mode, SeasonalError, SeasonalModel,
     fit::TrendWalk,
     history::{capacity, check_times},
-    model::Scale,
-    uncertainty::{Simulation, Spread},
+    likelihood::{Family, Mixture},
+    uncertainty::{Predictive, Simulation, Spread},
 };
 
 /// One component of a forecast.
@@ -23,6 +23,9 @@ pub struct Component {
 }
 
 /// What a model expects: `yhat = trend (1 + multiplicative terms) + additive terms`.
+///
+/// For counts, `yhat`, its interval and `trend` (what the trend alone would give) are counts for the
+/// exposure of each row, and components add up on the scale of the link.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Forecast {
     /// The times.
@@ -65,6 +68,8 @@ pub(crate) struct Expectation {
     pub(crate) leverage: f64,
     /// Where the scale begins.
     pub(crate) floor: f64,
+    /// Trials, or what a rate is multiplied by.
+    pub(crate) exposure: f64,
 }
 
 impl Expectation {
@@ -82,28 +87,76 @@ impl SeasonalModel {
     pub fn predict(&self, time: &[Timestamp], covariates: &Covariates<'_>) -> Result<Forecast, SeasonalError> {
         check_times(time)?;
         let (rows, contributions) = self.expectations(time, covariates, true)?;
-        let Scale { offset, divisor } = self.scale;
-        let up = |value: f64, row: &Expectation| value * divisor + offset + row.floor;
-        let yhat: Array1<f64> = rows.iter().map(|row| up(row.mean(), row)).collect();
-        let (lower, upper) = if self.settings.uncertainty_samples > 0 {
-            self.simulated_interval(&rows)
-        } else {
-            let half = |row: &Expectation| self.spread(row).predictive().half_width(self.settings.interval_width);
-            rows.iter().map(|row| (row.mean() - half(row), row.mean() + half(row))).unzip()
-        };
-        let place = |values: Vec<f64>| values.into_iter().zip(&rows).map(|(v, row)| up(v, row)).collect();
+        let divisor = self.scale.divisor;
+        let gaussian = matches!(self.family, Family::Gaussian);
+        let mut read: Vec<Reading> = rows.iter().map(|row| self.read(row)).collect();
+        if gaussian && self.settings.uncertainty_samples > 0 {
+            self.simulate(&rows, &mut read);
+        }
         let named = self.design.terms.iter().zip(contributions).map(|(term, values)| {
             let unit = if term.mode == Mode::Additive { divisor } else { 1.0 };
             Component { name: term.name.clone(), mode: term.mode, values: Array1::from(values) * unit }
         });
+        let trend = |row: &Expectation| match self.family.discrete(row.trend, row.exposure) {
+            None => self.unscale(row.trend, row),
+            Some(distribution) => distribution.mean(),
+        };
         Ok(Forecast {
             time: time.to_vec(),
-            yhat,
-            yhat_lower: place(lower),
-            yhat_upper: place(upper),
-            trend: rows.iter().map(|row| up(row.trend, row)).collect(),
+            yhat: read.iter().map(|r| r.expected).collect(),
+            yhat_lower: read.iter().map(|r| r.lower).collect(),
+            yhat_upper: read.iter().map(|r| r.upper).collect(),
+            trend: rows.iter().map(trend).collect(),
             components: named.collect(),
         })
+    }
+
+    /// From scaled units to those of `y`.
+    pub(crate) fn unscale(&self, value: f64, row: &Expectation) -> f64 {
+        value * self.scale.divisor + self.scale.offset + row.floor
+    }
+
+    /// Expected value and interval of a row.
+    fn read(&self, row: &Expectation) -> Reading {
+        match self.mixture(row) {
+            None => self.read_normal(row, &self.spread(row).predictive()),
+            Some(mixture) => self.read_counts(row, &mixture),
+        }
+    }
+
+    pub(crate) fn read_normal(&self, row: &Expectation, predictive: &Predictive) -> Reading {
+        let half = predictive.half_width(self.settings.interval_width);
+        let [expected, lower, upper] = [0.0, -half, half].map(|d| self.unscale(row.mean() + d, row));
+        Reading { expected, lower, upper }
+    }
+
+    pub(crate) fn read_counts(&self, row: &Expectation, mixture: &Mixture) -> Reading {
+        let unknown = row.exposure.is_nan() || row.exposure <= 0.0;
+        if unknown {
+            return Reading { expected: f64::NAN, lower: f64::NAN, upper: f64::NAN };
+        }
+        let tail = 0.5 * (1.0 - self.settings.interval_width);
+        let center = self.family.discrete(row.mean(), row.exposure);
+        Reading {
+            expected: center.map_or(f64::NAN, |d| d.mean()),
+            lower: mixture.quantile(tail),
+            upper: mixture.quantile(1.0 - tail),
+        }
+    }
+
+    /// The distribution of a count. Beyond the history it is a mixture over the trend's shift on
+    /// the scale of the link, for which a normal with its variance stands in (Gauss-Hermite
+    /// quadrature with seven nodes).
+    pub(crate) fn mixture(&self, row: &Expectation) -> Option<Mixture> {
+        let at = |shift: f64| self.family.discrete(row.mean() + shift, row.exposure);
+        let center = at(0.0)?;
+        let spread = Spread { sigma: 0.0, ..self.spread(row) }.variance().sqrt();
+        if spread < 1e-4 {
+            return Some(Mixture(vec![(1.0, center)]));
+        }
+        let node = |(z, weight): (f64, f64)| at(z * spread).map(|d| (weight, d));
+        let sides = HERMITE.iter().flat_map(|&(z, w)| [(z, w), (-z, w)]);
+        Some(Mixture([(0.0, 16.0 / 35.0)].into_iter().chain(sides).filter_map(node).collect()))
     }
 
     /// What is expected of each row, and if asked for the contribution of each term.
@@ -116,6 +169,8 @@ impl SeasonalModel {
         let features = self.design.features(time, covariates)?;
         let (cap, floor) =
             capacity(self.settings.growth, self.settings.cap, self.settings.floor, covariates, time.len())?;
+        let exposure = self.settings.exposure.as_deref().map(|name| covariates.require(name, time.len()));
+        let exposure = exposure.transpose()?;
         let theta = self.theta();
         let (b, d) = self.free[2..].split_at(self.design.multiplicative());
         let logistic = self.settings.growth == Growth::Logistic;
@@ -138,6 +193,7 @@ impl SeasonalModel {
                 ahead: if self.settings.growth == Growth::Flat { 0.0 } else { (t - end).max(0.0) },
                 leverage: rate * factor,
                 floor,
+                exposure: exposure.map_or(1.0, |e| e[i]),
             });
         }
         if !explain {
@@ -170,7 +226,8 @@ impl SeasonalModel {
         }
     }
 
-    fn simulated_interval(&self, rows: &[Expectation]) -> (Vec<f64>, Vec<f64>) {
+    /// Replaces the intervals by quantiles of simulated observations.
+    fn simulate(&self, rows: &[Expectation], read: &mut [Reading]) {
         let samples = self.settings.uncertainty_samples;
         let mut simulation = Simulation::new(self.settings.seed);
         let ahead: Vec<f64> = rows.iter().map(|row| row.ahead).collect();
@@ -183,13 +240,28 @@ impl SeasonalModel {
             }
         }
         let tail = 0.5 * (1.0 - self.settings.interval_width);
-        let ends = |draws: &mut [f64]| {
+        for ((draws, row), read) in draws.chunks_exact_mut(samples).zip(rows).zip(read) {
             draws.sort_unstable_by(f64::total_cmp);
-            (quantile(draws, tail), quantile(draws, 1.0 - tail))
-        };
-        draws.chunks_exact_mut(samples).map(ends).unzip()
+            read.lower = self.unscale(quantile(draws, tail), row);
+            read.upper = self.unscale(quantile(draws, 1.0 - tail), row);
+        }
     }
 }
+
+/// Expected value and interval in the unit of `y`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reading {
+    pub(crate) expected: f64,
+    pub(crate) lower: f64,
+    pub(crate) upper: f64,
+}
+
+/// Positive nodes and weights of Gauss-Hermite quadrature for the standard normal.
+const HERMITE: [(f64, f64); 3] = [
+    (1.154_405_394_739_968, 0.240_123_178_605_012_7),
+    (2.366_759_410_734_541, 0.030_757_123_967_586_5),
+    (3.750_439_717_725_742, 0.000_548_268_855_972_217),
+];
 
 /// A quantile of ascending values, interpolated.
 fn quantile(ascending: &[f64], p: f64) -> f64 {

@@ -71,10 +71,8 @@ impl History {
             cap: None,
             covariates: own,
         };
-        (history.cap, history.floor) = {
-            let (cap, floor) = capacity(config.growth, config.cap, config.floor, &history.view(), history.time.len())?;
-            (cap, floor)
-        };
+        let rows = history.time.len();
+        (history.cap, history.floor) = capacity(config.growth, config.cap, config.floor, &history.view(), rows)?;
         Ok(history)
     }
 
@@ -102,6 +100,9 @@ impl History {
     }
 }
 
+/// Cap and floor, where there are.
+pub(crate) type Capacity = (Option<Vec<f64>>, Option<Vec<f64>>);
+
 /// Cap and floor of logistic growth, by covariate or by configuration.
 pub(crate) fn capacity(
     growth: Growth,
@@ -109,7 +110,7 @@ pub(crate) fn capacity(
     floor: Option<f64>,
     covariates: &Covariates<'_>,
     rows: usize,
-) -> Result<(Option<Vec<f64>>, Option<Vec<f64>>), SeasonalError> {
+) -> Result<Capacity, SeasonalError> {
     if growth != Growth::Logistic {
         return Ok((None, None));
     }

@@ -8,16 +8,15 @@ use crate::{
     Covariates, SeasonalError, SeasonalModel,
     fit::{Data, Problem, optimize, segment_ends},
     fitting::priors,
-    forecast::Expectation,
+    forecast::{Expectation, Reading},
     history::check_times,
+    likelihood::Mixture,
 };
 
 /// What a model says of one observation.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Verdict {
-    pub(crate) expected: f64,
-    pub(crate) lower: f64,
-    pub(crate) upper: f64,
+    pub(crate) reading: Reading,
     /// `-log10` of the two-sided tail probability; NaN where there is no observation.
     pub(crate) surprise: f64,
 }
@@ -39,20 +38,37 @@ impl SeasonalModel {
         covariates: &Covariates<'_>,
     ) -> Result<Vec<Verdict>, SeasonalError> {
         let (rows, _) = self.expectations(time, covariates, false)?;
-        Ok(rows.iter().zip(observed).map(|(row, y)| self.judge_gaussian(row, *y)).collect())
+        Ok(rows.iter().zip(observed).map(|(row, y)| self.judge_row(row, *y)).collect())
     }
 
-    fn judge_gaussian(&self, row: &Expectation, observed: f64) -> Verdict {
-        let predictive = self.spread(row).predictive();
-        let half = predictive.half_width(self.settings.interval_width);
-        let up = |value: f64| value * self.scale.divisor + self.scale.offset + row.floor;
-        let deviation = (observed - self.scale.offset - row.floor) / self.scale.divisor - row.mean();
-        Verdict {
-            expected: up(row.mean()),
-            lower: up(row.mean() - half),
-            upper: up(row.mean() + half),
-            surprise: if observed.is_nan() { f64::NAN } else { surprise(predictive.ln_tail(deviation)) },
+    fn judge_row(&self, row: &Expectation, observed: f64) -> Verdict {
+        if let Some(mixture) = self.mixture(row) {
+            return self.judge_count(row, &mixture, observed);
         }
+        let predictive = self.spread(row).predictive();
+        let deviation = (observed - self.scale.offset - row.floor) / self.scale.divisor - row.mean();
+        let ln_p = if observed.is_nan() { f64::NAN } else { predictive.ln_tail(deviation) };
+        Verdict { reading: self.read_normal(row, &predictive), surprise: surprise(ln_p) }
+    }
+
+    /// What is not a count is as surprising as the count below it; a negative one as none. More
+    /// successes than trials count as if there had been that many trials: less can't be true.
+    fn judge_count(&self, row: &Expectation, mixture: &Mixture, observed: f64) -> Verdict {
+        let reading = self.read_counts(row, mixture);
+        let y = observed.max(0.0).floor();
+        if observed.is_nan() || row.exposure.is_nan() {
+            return Verdict { reading, surprise: f64::NAN };
+        }
+        let short = self.family.has_trials() && y > row.exposure;
+        let ln_p = if short {
+            let most = Expectation { exposure: y, ..*row };
+            self.mixture(&most).map_or(f64::NAN, |m| m.ln_two_sided(y))
+        } else if row.exposure <= 0.0 {
+            f64::NAN
+        } else {
+            mixture.ln_two_sided(y)
+        };
+        Verdict { reading, surprise: surprise(ln_p) }
     }
 
     /// Whether [`Self::update`] can be used: the model was fitted with `online` set.

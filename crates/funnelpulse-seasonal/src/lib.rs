@@ -12,6 +12,8 @@ mod history;
 mod judge;
 mod likelihood;
 mod model;
+mod robust;
+mod rows;
 mod uncertainty;
 
 pub use config::{

@@ -105,12 +105,18 @@ impl Spread {
         let cumulant = 0.5 * s * s + self.bends * a;
         let w = (2.0 * (s * x - cumulant)).max(0.0).sqrt();
         let u = s * (1.0 + self.bends * rho * rho * curvature).sqrt();
-        if w < 1e-4 || u.is_infinite() {
-            return LN_2 + ln_upper_tail(w);
-        }
-        let ratio = mills(w) + (1.0 / u - 1.0 / w);
-        (LN_2 - 0.5 * (w * w + TAU.ln()) + ratio.max(f64::MIN_POSITIVE).ln()).min(0.0)
+        (LN_2 + ln_saddlepoint_tail(w, u)).min(0.0)
     }
+}
+
+/// Logarithm of a tail probability by Lugannani & Rice: `w` is the signed root of twice the
+/// exponent, `u` the saddlepoint in units of its curvature.
+pub(crate) fn ln_saddlepoint_tail(w: f64, u: f64) -> f64 {
+    if w < 1e-4 || u.is_infinite() {
+        return ln_upper_tail(w);
+    }
+    let ratio = mills(w) + (1.0 / u - 1.0 / w);
+    -0.5 * (w * w + TAU.ln()) + ratio.max(f64::MIN_POSITIVE).ln()
 }
 
 /// The distribution function as the cosine series of the characteristic function (Fang &

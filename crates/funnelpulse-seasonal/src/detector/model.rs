@@ -117,7 +117,8 @@ impl FittedDetector for SeasonalDetectorModel {
             let verdicts = verdicts.map_err(|e| Error::detector(KIND, e))?;
             for (row, verdict) in verdicts.into_iter().enumerate() {
                 let at = [row, *column];
-                (expected[at], lower[at], upper[at]) = (verdict.expected, verdict.lower, verdict.upper);
+                let reading = verdict.reading;
+                (expected[at], lower[at], upper[at]) = (reading.expected, reading.lower, reading.upper);
                 surprise[at] = verdict.surprise;
             }
         }

@@ -9,14 +9,14 @@ pub(super) fn factorize(a: &mut [f64], n: usize) -> Result<(), NotPositiveDefini
     for i in 0..n {
         let (above, row) = a.split_at_mut(i * n);
         for j in 0..i {
-            let other = &above[j * n..j * n + j + 1];
+            let other = &above[j * n..=j * n + j];
             let sum: f64 = dot(&row[..j], &other[..j]);
             row[j] = (row[j] - sum) / other[j];
         }
         let square = dot(&row[..i], &row[..i]);
         let pivot = row[i] - square;
         // Below rounding of the diagonal the pivot is noise.
-        if !(pivot > row[i].abs() * 1e-14) {
+        if pivot.is_nan() || pivot <= row[i].abs() * 1e-14 {
             return Err(NotPositiveDefinite);
         }
         row[i] = pivot.sqrt();
@@ -27,7 +27,7 @@ pub(super) fn factorize(a: &mut [f64], n: usize) -> Result<(), NotPositiveDefini
 /// Solves `L x = b` in place.
 pub(super) fn forward(l: &[f64], n: usize, b: &mut [f64]) {
     for i in 0..n {
-        let row = &l[i * n..i * n + i + 1];
+        let row = &l[i * n..=i * n + i];
         b[i] = (b[i] - dot(&row[..i], &b[..i])) / row[i];
     }
 }

@@ -64,7 +64,7 @@ pub(crate) fn step(
     let (u, s) = (theta.free.len(), theta.bends.len());
     let mut system = System::assemble(normal, changepoints, u, s);
     if logistic {
-        system.to_rate_and_offset(theta.free[0], theta.free[1]);
+        system.change_to_rate_and_offset(theta.free[0], theta.free[1]);
     }
     // Around theta: A x = H theta + g, with the priors' curvature added to A only.
     let mut target = vec![0.0; u];
@@ -78,7 +78,9 @@ pub(crate) fn step(
         *target = precision * (cross + dot(&system.dd[j * s..(j + 1) * s], &theta.bends) + system.gd[j]);
     }
     for values in [&mut system.uu, &mut system.ud, &mut system.dd] {
-        values.iter_mut().for_each(|v| *v *= precision);
+        for value in values.iter_mut() {
+            *value *= precision;
+        }
     }
     for (i, prior) in priors.precision.iter().enumerate() {
         system.uu[i * u + i] += prior;
@@ -179,7 +181,7 @@ impl System {
     }
 
     /// From intercept and slope of `b + c t` to `m` and `k` of `k (t - m)`: `dm = -k db`, `dk = dc - m db`.
-    fn to_rate_and_offset(&mut self, m: f64, k: f64) {
+    fn change_to_rate_and_offset(&mut self, m: f64, k: f64) {
         let u = self.gu.len();
         let s = self.gd.len();
         let change = |intercept: f64, slope: f64| (-k * intercept, slope - m * intercept);

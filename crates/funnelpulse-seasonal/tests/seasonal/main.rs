@@ -1,5 +1,6 @@
 //! Tests of the crate through its public interface.
 
 mod conformance;
+mod coverage;
 mod parity;
 mod reference;
