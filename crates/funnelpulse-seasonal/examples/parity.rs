@@ -1,6 +1,7 @@
 //! Prints the parity table of the README: our optimum and forecasts beside those of Prophet.
 //! Needs the folder with the reference outputs, see `FUNNELPULSE_SHARED`.
 
+#[allow(clippy::unwrap_used, reason = "shared with the tests")]
 #[path = "../tests/seasonal/reference.rs"]
 mod reference;
 

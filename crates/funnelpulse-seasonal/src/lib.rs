@@ -2,6 +2,7 @@
 
 mod config;
 mod covariates;
+mod cross_validation;
 mod design;
 mod detector;
 mod error;
@@ -21,6 +22,7 @@ pub use config::{
     SeasonalConfig, Standardize,
 };
 pub use covariates::Covariates;
+pub use cross_validation::{CrossValidation, Cutoffs, HeldOut, HorizonMetrics};
 pub use detector::SeasonalDetectorModel;
 pub use error::SeasonalError;
 pub use fitting::Seasonal;

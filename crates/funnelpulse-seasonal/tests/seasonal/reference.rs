@@ -19,7 +19,6 @@ pub(crate) struct Reference {
     pub(crate) time: Vec<Timestamp>,
     pub(crate) y: Vec<f64>,
     pub(crate) lp: f64,
-    pub(crate) seconds: [f64; 3],
     pub(crate) history: BTreeMap<String, Vec<f64>>,
     pub(crate) future_time: Vec<Timestamp>,
     pub(crate) future: BTreeMap<String, Vec<f64>>,
@@ -34,12 +33,10 @@ impl Reference {
         let (future_time, future) = columns(&file("prophet_future.csv.gz")?);
         let text = std::fs::read_to_string(file("prophet_params.json")?).unwrap();
         let parameters: serde_json::Value = serde_json::from_str(&text).unwrap();
-        let timing = |key: &str| parameters["timing"][key].as_f64().unwrap();
         Some(Self {
             time,
             y: input.remove("y").unwrap(),
             lp: parameters["lp__"][0].as_f64().unwrap(),
-            seconds: ["fit_cpu", "fit_cpu_stan", "pred_hist_cpu"].map(timing),
             history,
             future_time,
             future,
