@@ -16,6 +16,7 @@ mod model;
 mod robust;
 mod rows;
 mod uncertainty;
+mod validate;
 
 pub use config::{
     Combine, CustomSeasonality, FourierOrder, Growth, Holiday, Likelihood, Metric, Mode, Regressor, Scaling,

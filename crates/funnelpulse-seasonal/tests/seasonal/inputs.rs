@@ -212,3 +212,17 @@ fn weights_count_rows_and_fits_ignore_where_they_started() {
     );
     assert!((cold.log_posterior() - warm.log_posterior()).abs() < 1e-5);
 }
+
+#[test]
+fn multiplicative_terms_leave_the_minimum_alone() {
+    let days: Vec<_> = (0..200).map(|d| Timestamp::from_micros(d * Timestamp::DAY)).collect();
+    let y: Vec<f64> = (0..200).map(|d| 1000.0 + f64::from(d) * if d % 7 == 0 { 1.5 } else { 1.0 }).collect();
+    let config = SeasonalConfig {
+        scaling: funnelpulse_seasonal::Scaling::Minmax,
+        seasonality_mode: Mode::Multiplicative,
+        ..Default::default()
+    };
+    let model = fit(config, &days, &y).unwrap();
+    let yhat = model.predict(&days, &Covariates::new()).unwrap().yhat;
+    assert!(yhat.iter().zip(&y).all(|(a, b)| (a - b).abs() < 5.0), "{yhat}");
+}

@@ -4,6 +4,7 @@
 
 mod conformance;
 mod coverage;
+mod golden;
 mod inputs;
 mod parity;
 mod properties;
