@@ -52,7 +52,9 @@ impl History {
         }
         let kept: Vec<usize> = (0..rows).filter(|row| usable(*row)).collect();
         if kept.len() < 2 {
-            return Err(funnelpulse_core::Error::TooFewRows { detector: crate::KIND, rows: kept.len(), needed: 2 }.into());
+            return Err(
+                funnelpulse_core::Error::TooFewRows { detector: crate::KIND, rows: kept.len(), needed: 2 }.into()
+            );
         }
         let take = |column: &[f64]| kept.iter().map(|row| column[*row]).collect::<Vec<_>>();
         let mut own = Vec::new();
@@ -125,7 +127,12 @@ pub(crate) fn capacity(
     let least = |row: usize| floor.as_ref().map_or(0.0, |f| f[row]);
     if let Some(row) = (0..rows).find(|row| cap[*row] <= least(*row)) {
         let name = "cap".to_owned();
-        return Err(SeasonalError::Value { row, name, value: cap[row], allowed: "above the floor, which is 0 by default" });
+        return Err(SeasonalError::Value {
+            row,
+            name,
+            value: cap[row],
+            allowed: "above the floor, which is 0 by default",
+        });
     }
     Ok((Some(cap), floor))
 }

@@ -127,9 +127,10 @@ impl TryFrom<Unchecked> for SeasonalModel {
         }
         let segments = u.bends.len() + 1;
         let prior = positive(u.settings.changepoint_prior_scale);
-        if u.stats.as_ref().is_some_and(|s| {
-            !prior || !s.is_valid(segments, u.design.multiplicative(), u.design.width())
-        }) {
+        if u.stats
+            .as_ref()
+            .is_some_and(|s| !prior || !s.is_valid(segments, u.design.multiplicative(), u.design.width()))
+        {
             return Err("sums for updates have the shape of the design");
         }
         Ok(Self {

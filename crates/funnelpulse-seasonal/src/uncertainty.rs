@@ -60,7 +60,11 @@ impl Predictive {
         for _ in 0..60 {
             let (share, density) = series.central_share(x);
             let excess = share - level;
-            if excess > 0.0 { high = x } else { low = x }
+            if excess > 0.0 {
+                high = x
+            } else {
+                low = x
+            }
             let newton = x - excess / (2.0 * density);
             let next = if newton > low && newton < high { newton } else { f64::midpoint(low, high) };
             let done = (next - x).abs() < 1e-9;
@@ -184,7 +188,11 @@ fn saddlepoint(x: f64, bends: f64, rho: f64) -> Option<f64> {
     for _ in 0..200 {
         let (_, slope, curvature) = compound((s * rho).min(1.0 - f64::EPSILON));
         let excess = s + bends * rho * slope - x;
-        if excess > 0.0 { high = s } else { low = s }
+        if excess > 0.0 {
+            high = s
+        } else {
+            low = s
+        }
         let newton = s - excess / (1.0 + bends * rho * rho * curvature);
         let next = if newton > low && newton < high { newton } else { f64::midpoint(low, high) };
         if (next - s).abs() <= 1e-12 * s {

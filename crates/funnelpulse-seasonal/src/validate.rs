@@ -57,7 +57,11 @@ impl SeasonalConfig {
             range("lower_window", f64::from(lower), (-366..=0).contains(&lower), "-366 to 0")?;
             range("upper_window", f64::from(upper), (0..=366).contains(&upper), "0 to 366")?;
             positive("prior_scale", holiday.prior_scale.unwrap_or(1.0))?;
-            holiday.ds.iter().try_for_each(|date| parse_timestamp(date).map(drop)).map_err(funnelpulse_core::Error::from)?;
+            holiday
+                .ds
+                .iter()
+                .try_for_each(|date| parse_timestamp(date).map(drop))
+                .map_err(funnelpulse_core::Error::from)?;
         }
         for regressor in &self.regressors {
             positive("prior_scale", regressor.prior_scale.unwrap_or(1.0))?;

@@ -69,7 +69,10 @@ mod tests {
         assert!((fisher + (1e-4 * (1.0 + 1e4_f64.ln())).log10()).abs() < 1e-9);
         // Equal p-values combine to themselves under Cauchy.
         assert!((Combine::Cauchy.apply([2.0, 2.0].into_iter()) - 2.0).abs() < 1e-9);
-        let (below, above) = (Combine::Cauchy.apply([11.999_999, 3.0].into_iter()), Combine::Cauchy.apply([12.000_001, 3.0].into_iter()));
+        let (below, above) = (
+            Combine::Cauchy.apply([11.999_999, 3.0].into_iter()),
+            Combine::Cauchy.apply([12.000_001, 3.0].into_iter()),
+        );
         assert!((below - above).abs() < 1e-4);
         assert_eq!(Combine::Max.apply([1.0, 3.0].into_iter()), 3.0);
     }

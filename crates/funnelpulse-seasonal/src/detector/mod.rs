@@ -6,8 +6,8 @@ mod model;
 use funnelpulse_core::{Columns, Detector, Error, FrameView};
 use ndarray::ArrayView1;
 
-pub use model::SeasonalDetectorModel;
 use model::FittedMetric;
+pub use model::SeasonalDetectorModel;
 
 use crate::{Covariates, KIND, Metric, Seasonal, SeasonalConfig, SeasonalError};
 

@@ -122,7 +122,8 @@ impl FittedDetector for SeasonalDetectorModel {
                 surprise[at] = verdict.surprise;
             }
         }
-        let score: Array1<f64> = surprise.rows().into_iter().map(|row| self.combine.apply(row.iter().copied())).collect();
+        let score: Array1<f64> =
+            surprise.rows().into_iter().map(|row| self.combine.apply(row.iter().copied())).collect();
         Ok(Detection::new(score)
             .with_expected(expected)
             .with_interval(lower, upper)

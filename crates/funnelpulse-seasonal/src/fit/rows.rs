@@ -1,10 +1,19 @@
 //! Normal equations from the rows themselves: any likelihood, logistic growth.
 
-use super::{Data, normal::{Normal, Theta}};
+use super::{
+    Data,
+    normal::{Normal, Theta},
+};
 use crate::likelihood::Family;
 
 /// Normal equations at `theta`, one pass over the rows.
-pub(crate) fn normal(data: &Data<'_>, family: &Family, changepoints: &[f64], multiplicative: usize, theta: &Theta) -> Normal {
+pub(crate) fn normal(
+    data: &Data<'_>,
+    family: &Family,
+    changepoints: &[f64],
+    multiplicative: usize,
+    theta: &Theta,
+) -> Normal {
     let width = data.features.width;
     let (b, d) = theta.free[2..].split_at(multiplicative);
     let mut normal = Normal::zeros(changepoints.len() + 1, width);
@@ -32,7 +41,9 @@ pub(crate) fn normal(data: &Data<'_>, family: &Family, changepoints: &[f64], mul
             // A row's derivatives: `along` and `along t` for its segment, `jacobian` for the features.
             let along = rate * factor;
             let squared = curvature * along * along;
-            for (sum, value) in sums.iter_mut().zip([squared, squared * t, squared * t * t, slope * along, slope * along * t]) {
+            for (sum, value) in
+                sums.iter_mut().zip([squared, squared * t, squared * t * t, slope * along, slope * along * t])
+            {
                 *sum += value;
             }
             for (out, x) in jacobian.iter_mut().zip(x) {

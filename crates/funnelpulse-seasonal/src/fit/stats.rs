@@ -6,7 +6,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Data, cholesky::dot, normal::{Normal, Theta}};
+use super::{
+    Data,
+    cholesky::dot,
+    normal::{Normal, Theta},
+};
 
 /// Sums per segment, with `p = 1 + multiplicative columns` and `q = additive columns + 1` (`y` last).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -124,13 +128,8 @@ impl Stats {
                 }
                 slopes[r] = target - dot(&out[p - 1..], d);
             }
-            normal.segments[segment] = [
-                h0,
-                h1,
-                h2,
-                slopes[0] - intercept * h0 - slope * h1,
-                slopes[1] - intercept * h1 - slope * h2,
-            ];
+            normal.segments[segment] =
+                [h0, h1, h2, slopes[0] - intercept * h0 - slope * h1, slopes[1] - intercept * h1 - slope * h2];
             let weights = [intercept * intercept, 2.0 * intercept * slope, slope * slope];
             combine(&mut squares, sums, &weights);
             combine(&mut products, cross, &[intercept, slope]);

@@ -7,11 +7,23 @@ use crate::uncertainty::ln_saddlepoint_tail;
 /// A distribution over 0, 1, 2, ...
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Discrete {
-    Poisson { mean: f64 },
+    Poisson {
+        mean: f64,
+    },
     /// `size = 1 / alpha`.
-    NegativeBinomial { mean: f64, size: f64 },
-    Binomial { trials: f64, share: f64 },
-    BetaBinomial { trials: f64, a: f64, b: f64 },
+    NegativeBinomial {
+        mean: f64,
+        size: f64,
+    },
+    Binomial {
+        trials: f64,
+        share: f64,
+    },
+    BetaBinomial {
+        trials: f64,
+        a: f64,
+        b: f64,
+    },
 }
 
 /// Above this standard deviation and count tails come from the saddlepoint formula, which is right to four
@@ -230,7 +242,11 @@ impl Mixture {
         }
         while high.is_nan() {
             let next = (low + step).min(most.floor());
-            if next >= most.floor() || next > 1e15 || covered(next) { high = next } else { low = next }
+            if next >= most.floor() || next > 1e15 || covered(next) {
+                high = next
+            } else {
+                low = next
+            }
             step *= 2.0;
         }
         while high - low > 1.0 {

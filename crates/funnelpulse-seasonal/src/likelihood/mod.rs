@@ -99,11 +99,7 @@ impl Family {
             Self::BetaBinomial { base, rho } => {
                 let weight = 1.0 / (1.0 + (exposure - 1.0).max(0.0) * rho);
                 let piece = binomial(base + eta, y, exposure);
-                Piece {
-                    loss: weight * piece.loss,
-                    slope: weight * piece.slope,
-                    curvature: weight * piece.curvature,
-                }
+                Piece { loss: weight * piece.loss, slope: weight * piece.slope, curvature: weight * piece.curvature }
             }
         }
     }
@@ -133,8 +129,7 @@ impl Family {
                 Self::NegativeBinomial { base, alpha }
             }
             Self::BetaBinomial { base, .. } => {
-                let rho =
-                    dispersion::maximize(1e-9, 0.9, |rho| rows.log_likelihood(&Self::BetaBinomial { base, rho }));
+                let rho = dispersion::maximize(1e-9, 0.9, |rho| rows.log_likelihood(&Self::BetaBinomial { base, rho }));
                 Self::BetaBinomial { base, rho }
             }
             other => other,

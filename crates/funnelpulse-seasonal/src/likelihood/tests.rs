@@ -40,11 +40,7 @@ fn tails_are_sums_of_probabilities() {
 
 #[test]
 fn the_formula_for_large_counts_agrees_with_the_sums() {
-    let large = [
-        Discrete::poisson(1500.0),
-        Discrete::negative_binomial(300.0, 0.3),
-        Discrete::binomial(20_000.0, 0.1),
-    ];
+    let large = [Discrete::poisson(1500.0), Discrete::negative_binomial(300.0, 0.3), Discrete::binomial(20_000.0, 0.1)];
     for d in large {
         for z in [-3.5, -1.0, -0.2, 0.3, 1.5, 4.0] {
             let y = (d.mean() + z * d.variance().sqrt()).round();

@@ -33,8 +33,13 @@ fn agrees_with_prophet_on_its_other_features() {
             ours.iter().zip(theirs).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max) / range
         };
         let (yhat, trend) = (largest(&forecast.yhat, &case.yhat), largest(&forecast.trend, &case.trend));
-        println!("{name}: log posterior {:.4}, Stan's {:.4}; yhat {yhat:.5}, trend {trend:.5}", model.log_posterior(), case.lp);
-        assert!(model.log_posterior() >= case.lp - 1e-6, "{name}: {} {}", model.log_posterior(), case.lp);
+        println!(
+            "{name}: log posterior {:.4}, Stan's {:.4}; yhat {yhat:.5}, trend {trend:.5}",
+            model.log_posterior(),
+            case.lp
+        );
+        // Stan prints eight digits.
+        assert!(model.log_posterior() >= case.lp - 6e-5, "{name}: {} {}", model.log_posterior(), case.lp);
         assert!(yhat < 0.02 && trend < 0.02, "{name}: yhat {yhat}, trend {trend} of the range");
         assert_eq!(model.component_names().count(), case.components.len());
         for (part, theirs) in &case.components {

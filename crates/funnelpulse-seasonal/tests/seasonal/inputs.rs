@@ -205,7 +205,8 @@ fn weights_count_rows_and_fits_ignore_where_they_started() {
     assert_eq!(model.effects(), plain.effects());
 
     let seasonal = Seasonal::new(SeasonalConfig::default()).unwrap();
-    let start = seasonal.fit_series(&time, &wave(300).into_iter().rev().collect::<Vec<_>>(), &Covariates::new()).unwrap();
+    let start =
+        seasonal.fit_series(&time, &wave(300).into_iter().rev().collect::<Vec<_>>(), &Covariates::new()).unwrap();
     let (cold, warm) = (
         seasonal.fit_series(&time, &y, &Covariates::new()).unwrap(),
         seasonal.fit_warm(&start, &time, &y, &Covariates::new()).unwrap(),
