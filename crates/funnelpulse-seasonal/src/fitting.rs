@@ -159,7 +159,7 @@ impl Seasonal {
             let counts = Counts { eta: &eta, y: data.y, exposure: data.exposure, weight };
             model.family = family.with_dispersion(&counts);
             let change = (model.family.dispersion() / family.dispersion()).ln().abs();
-            if change < 5e-3 {
+            if change < 1e-2 {
                 break;
             }
         }

@@ -30,6 +30,10 @@ pub(crate) enum Discrete {
 /// digits there; below, from sums of probabilities.
 const LARGE: f64 = 30.0;
 
+/// Terms of a sum at most, and the standard deviation from which on it takes strides.
+const MOST_TERMS: u32 = 50_000;
+const STRIDES: f64 = 1000.0;
+
 impl Discrete {
     pub(super) fn poisson(mean: f64) -> Self {
         Self::Poisson { mean: mean.max(f64::MIN_POSITIVE) }
@@ -85,8 +89,7 @@ impl Discrete {
         match *self {
             Self::Poisson { mean } => y * mean.ln() - mean - ln_gamma(y + 1.0),
             Self::NegativeBinomial { mean, size } => {
-                ln_gamma(y + size) - ln_gamma(size) - ln_gamma(y + 1.0) - size * (mean / size).ln_1p()
-                    + y * (mean / (mean + size)).ln()
+                ln_rising(size, y) - ln_gamma(y + 1.0) - size * (mean / size).ln_1p() + y * (mean / (mean + size)).ln()
             }
             Self::Binomial { trials, share } => {
                 let rest = if y < trials { (trials - y) * (-share).ln_1p() } else { 0.0 };
@@ -94,9 +97,7 @@ impl Discrete {
                 ln_choose(trials, y) + own + rest
             }
             Self::BetaBinomial { trials, a, b } => {
-                ln_choose(trials, y) + ln_gamma(y + a) - ln_gamma(a) + ln_gamma(trials - y + b) - ln_gamma(b)
-                    + ln_gamma(a + b)
-                    - ln_gamma(trials + a + b)
+                ln_choose(trials, y) + ln_rising(a, y) + ln_rising(b, trials - y) - ln_rising(a + b, trials)
             }
         }
     }
@@ -114,7 +115,11 @@ impl Discrete {
     /// Logarithms of the probabilities of less than `y` and of more, each with half that of `y` itself.
     pub(crate) fn ln_mid_tails(&self, y: f64) -> (f64, f64) {
         let above = y > self.mean();
-        let ln_far = self.large_tail(y).unwrap_or_else(|| self.summed_tail(y, above));
+        let ln_far = self.large_tail(y).unwrap_or_else(|| {
+            let terms = if above { self.most() - y } else { y };
+            let many = terms > f64::from(MOST_TERMS) && self.variance() > STRIDES * STRIDES;
+            if many { self.strided_tail(y, above) } else { self.summed_tail(y, above) }
+        });
         // The larger of the two tails follows from the smaller one.
         let ln_near = ln_far.exp().min(1.0);
         let ln_near = (1.0 - ln_near).max(f64::MIN_POSITIVE).ln();
@@ -124,7 +129,7 @@ impl Discrete {
     /// The tail on `y`'s side of the mean, term by term away from the mean.
     fn summed_tail(&self, y: f64, above: bool) -> f64 {
         let (mut term, mut sum, mut k) = (1.0, 0.5, y);
-        loop {
+        for _ in 0..MOST_TERMS {
             if above {
                 if k >= self.most() {
                     break;
@@ -144,6 +149,27 @@ impl Discrete {
             }
         }
         self.ln_pmf(y) + sum.ln()
+    }
+
+    /// The same where there are too many terms: the trapezoid rule over every so many of them. Half
+    /// of the first is what the rule asks for as well.
+    fn strided_tail(&self, y: f64, above: bool) -> f64 {
+        let stride = (self.variance().sqrt() / 50.0).floor();
+        let stride = if above { stride } else { -stride };
+        let own = self.ln_pmf(y);
+        let mut sum = 0.5;
+        for j in 1..MOST_TERMS {
+            let k = y + f64::from(j) * stride;
+            if k < 0.0 || k > self.most() {
+                break;
+            }
+            let term = (self.ln_pmf(k) - own).exp();
+            sum += term;
+            if term <= sum * 1e-16 || !f64::is_finite(sum) {
+                break;
+            }
+        }
+        own + (sum * stride.abs()).ln()
     }
 
     /// The tail on `y`'s side of the mean by the formula of Lugannani & Rice for lattices, where
@@ -176,6 +202,15 @@ impl Discrete {
 
 fn ln_choose(n: f64, k: f64) -> f64 {
     ln_gamma(n + 1.0) - ln_gamma(k + 1.0) - ln_gamma(n - k + 1.0)
+}
+
+/// `ln (x (x + 1) ... (x + k - 1))`.
+fn ln_rising(x: f64, k: f64) -> f64 {
+    // 16 factors of a billion still fit; the difference below loses digits for large `x`.
+    if k <= 16.0 && x < 1e12 {
+        return (0..k as u32).fold(1.0, |product, i| product * (x + f64::from(i))).ln();
+    }
+    ln_gamma(x + k) - ln_gamma(x)
 }
 
 /// A mixture over what the trend may do, with weights that sum to one.
@@ -223,9 +258,12 @@ impl Mixture {
         };
         let mean = self.mean();
         let second: f64 = self.0.iter().map(|(w, d)| w * (d.variance() + (d.mean() - mean).powi(2))).sum();
+        if !second.is_finite() {
+            return mean;
+        }
         let most = self.0.iter().map(|(_, d)| d.most()).fold(0.0, f64::max);
         let z = std::f64::consts::SQRT_2 * statrs::function::erf::erf_inv(2.0 * p - 1.0);
-        let guess = (mean + z * second.sqrt()).round().clamp(0.0, most.floor().min(1e15));
+        let guess = (mean + z * second.sqrt()).round().clamp(0.0, most.floor().min(f64::MAX));
         // Gallop to a bracket, then halve it.
         let mut step = (0.05 * second.sqrt()).ceil().max(1.0);
         let (mut low, mut high) = if covered(guess) { (f64::NAN, guess) } else { (guess, f64::NAN) };
@@ -241,15 +279,16 @@ impl Mixture {
             step *= 2.0;
         }
         while high.is_nan() {
-            let next = (low + step).min(most.floor());
-            if next >= most.floor() || next > 1e15 || covered(next) {
-                high = next
+            let next = (low + step).min(most.floor()).min(f64::MAX);
+            if next >= most.floor() || next >= f64::MAX || covered(next) {
+                high = next;
             } else {
-                low = next
+                low = next;
             }
             step *= 2.0;
         }
-        while high - low > 1.0 {
+        // Beyond 2^53 neighbouring counts are the same number.
+        while high - low > (high * 1e-12).max(1.0) {
             let middle = f64::midpoint(low, high).floor();
             if covered(middle) { high = middle } else { low = middle }
         }

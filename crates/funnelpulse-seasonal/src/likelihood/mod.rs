@@ -62,7 +62,7 @@ impl Family {
         match *self {
             Self::Gaussian => true,
             Self::Poisson { base } | Self::Binomial { base } => base.is_finite(),
-            Self::NegativeBinomial { base, alpha } => base.is_finite() && (1e-12..=1e6).contains(&alpha),
+            Self::NegativeBinomial { base, alpha } => base.is_finite() && (1e-12..=1e3).contains(&alpha),
             Self::BetaBinomial { base, rho } => base.is_finite() && (1e-12..=0.999).contains(&rho),
         }
     }
@@ -119,21 +119,23 @@ impl Family {
         }
     }
 
-    /// The family with the dispersion that suits the rows best, given their linear predictors.
+    /// The family with the dispersion that suits the rows best, given their linear predictors:
+    /// near the present one if there has been an estimate.
     pub(crate) fn with_dispersion(self, rows: &Counts<'_>) -> Self {
-        match self {
-            Self::NegativeBinomial { base, .. } => {
-                let alpha = dispersion::maximize(1e-9, 1e3, |alpha| {
-                    rows.log_likelihood(&Self::NegativeBinomial { base, alpha })
-                });
-                Self::NegativeBinomial { base, alpha }
-            }
-            Self::BetaBinomial { base, .. } => {
-                let rho = dispersion::maximize(1e-9, 0.9, |rho| rows.log_likelihood(&Self::BetaBinomial { base, rho }));
-                Self::BetaBinomial { base, rho }
-            }
+        let with = |dispersion: f64| match self {
+            Self::NegativeBinomial { base, .. } => Self::NegativeBinomial { base, alpha: dispersion },
+            Self::BetaBinomial { base, .. } => Self::BetaBinomial { base, rho: dispersion },
             other => other,
-        }
+        };
+        let most = if self.has_trials() { 0.9 } else { 1e3 };
+        let fits = |dispersion: f64| rows.log_likelihood(&with(dispersion));
+        let present = self.dispersion();
+        let estimate = if present > 10.0 * LEAST_DISPERSION {
+            dispersion::near(present, most, fits)
+        } else {
+            dispersion::maximize(LEAST_DISPERSION, most, fits)
+        };
+        with(estimate)
     }
 
     /// Its dispersion, 0 where it has none.

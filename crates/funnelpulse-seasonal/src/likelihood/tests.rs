@@ -54,6 +54,26 @@ fn the_formula_for_large_counts_agrees_with_the_sums() {
 }
 
 #[test]
+fn strides_agree_with_the_sums() {
+    let wide = [Discrete::negative_binomial(900.0, 1.5), Discrete::beta_binomial(30_000.0, 0.3, 0.02)];
+    for d in wide {
+        // Not down to the pole at zero: that far down every term is added up.
+        for z in [0.4, 2.0, 5.0] {
+            let y = (d.mean() + z * d.variance().sqrt()).round();
+            let (strides, sum) = (d.strided_tail(y, true), d.summed_tail(y, true));
+            assert!((strides - sum).abs() < 5e-3, "{d:?} at {y}: {strides} {sum}");
+        }
+    }
+    // However large, an answer, and soon.
+    for d in
+        [Discrete::negative_binomial(1e12, 900.0), Discrete::beta_binomial(1e12, 1e-3, 0.5), Discrete::poisson(1e200)]
+    {
+        let mixture = Mixture(vec![(1.0, d)]);
+        assert!(mixture.ln_two_sided(1e11) <= 0.0 && mixture.quantile(0.975) >= mixture.quantile(0.025), "{d:?}");
+    }
+}
+
+#[test]
 fn quantiles_are_the_least_counts_that_cover() {
     for d in samples() {
         let mixture = Mixture(vec![(1.0, d)]);

@@ -1,7 +1,7 @@
 //! The contract of all detectors.
 
 use funnelpulse_core::Registry;
-use funnelpulse_seasonal::{Combine, FourierOrder, Mode, Seasonal, SeasonalConfig, SeasonalDetectorModel};
+use funnelpulse_seasonal::{Combine, FourierOrder, Growth, Mode, Seasonal, SeasonalConfig, SeasonalDetectorModel};
 use funnelpulse_testing::Conformance;
 
 fn run(config: SeasonalConfig) {
@@ -23,4 +23,9 @@ fn multiplicative_online() {
         online: true,
         ..Default::default()
     });
+}
+
+#[test]
+fn robust_flat_fisher() {
+    run(SeasonalConfig { growth: Growth::Flat, robust: true, combine: Combine::Fisher, ..Default::default() });
 }
