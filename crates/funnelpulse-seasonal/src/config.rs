@@ -267,7 +267,8 @@ pub struct SeasonalConfig {
     pub likelihood: Likelihood,
     /// Covariate with the exposure, for likelihoods that have one.
     pub exposure: Option<String>,
-    /// Covariate with observation weights: a row of weight 4 counts like four rows of weight 1.
+    /// Covariate with observation weights: under the Gaussian a row of weight 4 has a quarter of the
+    /// noise's variance, in the fit as in scores; a count counts as four. Rows of weight 0 are left out.
     pub weights: Option<String>,
     /// Fits again without the rows that the fit itself finds almost impossible (two-sided tail
     /// probability below 5e-4), until they stay the same, so that anomalies don't widen the band.

@@ -205,3 +205,29 @@ impl Seasonal {
         Ok(CrossValidation { forecasts })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metrics_of_two_forecasts() {
+        let held_out = |hours: i64, y: f64, yhat: f64| HeldOut {
+            cutoff: Timestamp::from_seconds(0),
+            time: Timestamp::from_seconds(3600 * hours),
+            y,
+            yhat,
+            yhat_lower: yhat - 1.5,
+            yhat_upper: yhat + 1.5,
+        };
+        let all = CrossValidation { forecasts: vec![held_out(2, 10.0, 12.0), held_out(1, 4.0, 3.0)] };
+        let [near, far] = all.by_horizon()[..] else { panic!("two distances") };
+        assert_eq!((near.horizon, near.mae, near.coverage), (Timestamp::HOUR, 1.0, 1.0));
+        assert_eq!((far.mse, far.mape, far.coverage), (4.0, 0.2, 0.0));
+        let both = all.summary().unwrap();
+        assert_eq!((both.rows, both.mse, both.mae, both.coverage), (2, 2.5, 1.5, 0.5));
+        assert!((both.mdape - 0.225).abs() < 1e-12 && (both.smape - (4.0 / 22.0 + 2.0 / 7.0) / 2.0).abs() < 1e-12);
+        assert!((both.rmse - 2.5f64.sqrt()).abs() < 1e-12);
+        assert!(CrossValidation { forecasts: Vec::new() }.summary().is_none());
+    }
+}

@@ -70,6 +70,8 @@ pub(crate) struct Expectation {
     pub(crate) floor: f64,
     /// Trials, or what a rate is multiplied by.
     pub(crate) exposure: f64,
+    /// What the standard deviation of the noise is multiplied by, NaN for a row without weight.
+    pub(crate) noise: f64,
 }
 
 impl Expectation {
@@ -82,8 +84,8 @@ impl Expectation {
 impl SeasonalModel {
     /// Forecasts for strictly increasing times, in the history or beyond.
     ///
-    /// `covariates` have a value per time, for every covariate that the model was fitted with
-    /// (weights excepted).
+    /// `covariates` have a value per time, for every covariate that the model was fitted with.
+    /// Without weights the interval is that of a row of weight one.
     pub fn predict(&self, time: &[Timestamp], covariates: &Covariates<'_>) -> Result<Forecast, SeasonalError> {
         check_times(time)?;
         let (rows, contributions) = self.expectations(time, covariates, true)?;
@@ -125,7 +127,7 @@ impl SeasonalModel {
     }
 
     pub(crate) fn read_normal(&self, row: &Expectation, predictive: &Predictive) -> Reading {
-        let half = predictive.half_width(self.settings.interval_width);
+        let half = if row.noise.is_nan() { f64::NAN } else { predictive.half_width(self.settings.interval_width) };
         let [expected, lower, upper] = [0.0, -half, half].map(|d| self.unscale(row.mean() + d, row));
         Reading { expected, lower, upper }
     }
@@ -171,6 +173,8 @@ impl SeasonalModel {
             capacity(self.settings.growth, self.settings.cap, self.settings.floor, covariates, time.len())?;
         let exposure = self.settings.exposure.as_deref().map(|name| covariates.require(name, time.len()));
         let exposure = exposure.transpose()?;
+        let weights = self.settings.weights.as_deref().filter(|name| covariates.get(name).is_some());
+        let weights = weights.map(|name| covariates.require(name, time.len())).transpose()?;
         let theta = self.theta();
         let (b, d) = self.free[2..].split_at(self.design.multiplicative());
         let logistic = self.settings.growth == Growth::Logistic;
@@ -194,6 +198,7 @@ impl SeasonalModel {
                 leverage: rate * factor,
                 floor,
                 exposure: exposure.map_or(1.0, |e| e[i]),
+                noise: weights.map_or(1.0, |w| if w[i] > 0.0 { 1.0 / w[i].sqrt() } else { f64::NAN }),
             });
         }
         if !explain {
@@ -220,7 +225,7 @@ impl SeasonalModel {
     /// How an observation of the row spreads around its mean.
     pub(crate) fn spread(&self, row: &Expectation) -> Spread {
         Spread {
-            sigma: self.sigma,
+            sigma: self.sigma * row.noise,
             bends: self.bends.len() as f64 * row.ahead,
             unit: self.bend_scale() * row.ahead * row.leverage.abs(),
         }
@@ -236,7 +241,8 @@ impl SeasonalModel {
         for sample in 0..samples {
             simulation.path(&ahead, self.bends.len() as f64, self.bend_scale(), &mut shift);
             for (i, (row, shift)) in rows.iter().zip(&shift).enumerate() {
-                draws[i * samples + sample] = row.mean() + row.leverage * shift + self.sigma * simulation.noise();
+                draws[i * samples + sample] =
+                    row.mean() + row.leverage * shift + self.sigma * row.noise * simulation.noise();
             }
         }
         let tail = 0.5 * (1.0 - self.settings.interval_width);

@@ -47,7 +47,7 @@ impl SeasonalModel {
         }
         let predictive = self.spread(row).predictive();
         let deviation = (observed - self.scale.offset - row.floor) / self.scale.divisor - row.mean();
-        let ln_p = if observed.is_nan() { f64::NAN } else { predictive.ln_tail(deviation) };
+        let ln_p = if observed.is_nan() || row.noise.is_nan() { f64::NAN } else { predictive.ln_tail(deviation) };
         Verdict { reading: self.read_normal(row, &predictive), surprise: surprise(ln_p) }
     }
 

@@ -61,9 +61,9 @@ impl Predictive {
             let (share, density) = series.central_share(x);
             let excess = share - level;
             if excess > 0.0 {
-                high = x
+                high = x;
             } else {
-                low = x
+                low = x;
             }
             let newton = x - excess / (2.0 * density);
             let next = if newton > low && newton < high { newton } else { f64::midpoint(low, high) };
@@ -189,9 +189,9 @@ fn saddlepoint(x: f64, bends: f64, rho: f64) -> Option<f64> {
         let (_, slope, curvature) = compound((s * rho).min(1.0 - f64::EPSILON));
         let excess = s + bends * rho * slope - x;
         if excess > 0.0 {
-            high = s
+            high = s;
         } else {
-            low = s
+            low = s;
         }
         let newton = s - excess / (1.0 + bends * rho * rho * curvature);
         let next = if newton > low && newton < high { newton } else { f64::midpoint(low, high) };

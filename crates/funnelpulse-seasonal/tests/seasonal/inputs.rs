@@ -203,6 +203,14 @@ fn weights_count_rows_and_fits_ignore_where_they_started() {
     let values: Vec<_> = kept.iter().map(|h| y[*h]).collect();
     let plain = fit(SeasonalConfig::default(), &times, &values).unwrap();
     assert_eq!(model.effects(), plain.effects());
+    // A weight of four halves the interval; without weights it is that of one.
+    let later = model.make_future(2, None);
+    let width = |covariates: &Covariates<'_>| {
+        let forecast = model.predict(&later, covariates).unwrap();
+        forecast.yhat_upper[0] - forecast.yhat_lower[0]
+    };
+    let ratio = width(&Covariates::new().with("w", &[4.0, 4.0])) / width(&Covariates::new());
+    assert!((ratio - 0.5).abs() < 1e-3, "{ratio}");
 
     let seasonal = Seasonal::new(SeasonalConfig::default()).unwrap();
     let start =
