@@ -56,7 +56,8 @@ impl Predictive {
         let z = std::f64::consts::SQRT_2 * erf_inv(level);
         let Some(series) = &self.series else { return z * self.spread.sigma };
         let (mut low, mut high) = (0.0, series.reach);
-        let mut x = z.min(0.5 * high);
+        // Cornish and Fisher's first correction for the excess kurtosis.
+        let mut x = (z + (z.powi(3) - 3.0 * z) * series.kurtosis / 24.0).clamp(0.5 * z, (2.0 * z).min(0.5 * high));
         for _ in 0..60 {
             let (share, density) = series.central_share(x);
             let excess = share - level;
@@ -67,7 +68,8 @@ impl Predictive {
             }
             let newton = x - excess / (2.0 * density);
             let next = if newton > low && newton < high { newton } else { f64::midpoint(low, high) };
-            let done = (next - x).abs() < 1e-9;
+            // Newton's error after this step is of the order of the step's square.
+            let done = (next - x).abs() < 1e-6;
             x = next;
             if done {
                 break;
@@ -128,6 +130,7 @@ pub(crate) fn ln_saddlepoint_tail(w: f64, u: f64) -> f64 {
 struct Series {
     unit: f64,
     reach: f64,
+    kurtosis: f64,
     terms: [f64; TERMS],
     used: usize,
 }
@@ -138,12 +141,12 @@ impl Series {
         let (sigma, unit) = (spread.sigma / total, spread.unit / total);
         let fourth = spread.bends * 24.0 * unit.powi(4) / 5.0;
         let reach = 10.0 * (1.0 + fourth.sqrt()).sqrt();
-        let mut series = Self { unit: total, reach, terms: [0.0; TERMS], used: 0 };
+        let mut series = Self { unit: total, reach, kurtosis: fourth, terms: [0.0; TERMS], used: 0 };
         for i in 0..TERMS {
             let w = PI * (i + 1) as f64 / reach;
             let v = w * unit;
             let characteristic = (spread.bends * (v.atan() / v - 1.0) - 0.5 * (w * sigma).powi(2)).exp();
-            if characteristic < 1e-10 {
+            if characteristic < 1e-9 {
                 break;
             }
             series.terms[i] = characteristic;

@@ -135,6 +135,7 @@ pub(crate) fn optimize(problem: &Problem<'_>, priors: &Priors, start: Theta) -> 
     let (mut value, mut sigma) = problem.objective(normal.loss);
     value += priors.penalty(&theta);
     let mut iterations = 0;
+    let mut last_gain = f64::INFINITY;
     while iterations < 200 {
         iterations += 1;
         let precision = if problem.gaussian_rows().is_some() { 1.0 / (sigma * sigma) } else { 1.0 };
@@ -156,7 +157,10 @@ pub(crate) fn optimize(problem: &Problem<'_>, priors: &Priors, start: Theta) -> 
         let Some((next, next_normal, next_value, next_sigma)) = accepted else { break };
         let gain = value - next_value;
         (theta, normal, value, sigma) = (next, next_normal, next_value, next_sigma);
-        if gain <= 1e-8 * value.abs().clamp(1.0, 10.0) {
+        // Gains fall geometrically: what is left is their sum to come.
+        let rate = if last_gain.is_finite() { (gain / last_gain).min(0.99) } else { 0.5 };
+        last_gain = gain;
+        if gain * rate <= 1e-7 * (1.0 - rate) {
             break;
         }
     }

@@ -88,31 +88,43 @@ pub(crate) fn step(
     // Eliminate what has no kink, search among the bends alone.
     factorize(&mut system.uu, u)?;
     forward(&system.uu, u, &mut target);
-    let mut reduced = vec![0.0; s * u];
-    for j in 0..s {
-        let column = &mut reduced[j * u..(j + 1) * u];
-        for (i, value) in column.iter_mut().enumerate() {
-            *value = system.ud[i * s + j];
+    // Row by row, so that all bends are treated at once: W = L^-1 ud, then dd - W'W.
+    for i in 0..u {
+        let (done, rest) = system.ud.split_at_mut(i * s);
+        let row = &mut rest[..s];
+        for (j, factor) in system.uu[i * u..i * u + i].iter().enumerate() {
+            subtract(row, *factor, &done[j * s..(j + 1) * s]);
         }
-        forward(&system.uu, u, column);
-        bend_target[j] -= dot(column, &target);
+        let scale = 1.0 / system.uu[i * u + i];
+        for value in row.iter_mut() {
+            *value *= scale;
+        }
+        subtract(&mut bend_target, target[i], row);
+        for (j, factor) in row.iter().enumerate() {
+            subtract(&mut system.dd[j * s..=j * s + j], *factor, row);
+        }
     }
     for i in 0..s {
-        for j in 0..=i {
-            let value = system.dd[i * s + j] - dot(&reduced[i * u..(i + 1) * u], &reduced[j * u..(j + 1) * u]);
-            system.dd[i * s + j] = value;
-            system.dd[j * s + i] = value;
+        for j in 0..i {
+            system.dd[j * s + i] = system.dd[i * s + j];
         }
     }
     let mut bends = theta.bends.clone();
     lasso::minimize(&system.dd, &bend_target, priors.lambda, &mut bends);
-    for (j, bend) in bends.iter().enumerate().filter(|(_, b)| **b != 0.0) {
-        for (target, reduced) in target.iter_mut().zip(&reduced[j * u..(j + 1) * u]) {
-            *target -= reduced * bend;
+    if s > 0 {
+        for (target, row) in target.iter_mut().zip(system.ud.chunks_exact(s)) {
+            *target -= dot(row, &bends);
         }
     }
     backward(&system.uu, u, &mut target);
     Ok(Theta { free: target, bends })
+}
+
+/// `out -= factor * values`, as far as `out` reaches.
+fn subtract(out: &mut [f64], factor: f64, values: &[f64]) {
+    for (out, value) in out.iter_mut().zip(values) {
+        *out -= factor * value;
+    }
 }
 
 /// The normal equations of the coefficients themselves.
