@@ -86,18 +86,27 @@ impl Discrete {
     }
 
     pub(crate) fn ln_pmf(&self, y: f64) -> f64 {
+        let arrangements = match *self {
+            Self::Poisson { .. } | Self::NegativeBinomial { .. } => -ln_gamma(y + 1.0),
+            Self::Binomial { trials, .. } | Self::BetaBinomial { trials, .. } => ln_choose(trials, y),
+        };
+        arrangements + self.ln_kernel(y)
+    }
+
+    /// [`Self::ln_pmf`] without what depends on the count and its trials only.
+    pub(super) fn ln_kernel(&self, y: f64) -> f64 {
         match *self {
-            Self::Poisson { mean } => y * mean.ln() - mean - ln_gamma(y + 1.0),
+            Self::Poisson { mean } => y * mean.ln() - mean,
             Self::NegativeBinomial { mean, size } => {
-                ln_rising(size, y) - ln_gamma(y + 1.0) - size * (mean / size).ln_1p() + y * (mean / (mean + size)).ln()
+                ln_rising(size, y) - size * (mean / size).ln_1p() + y * (mean / (mean + size)).ln()
             }
             Self::Binomial { trials, share } => {
                 let rest = if y < trials { (trials - y) * (-share).ln_1p() } else { 0.0 };
                 let own = if y > 0.0 { y * share.ln() } else { 0.0 };
-                ln_choose(trials, y) + own + rest
+                own + rest
             }
             Self::BetaBinomial { trials, a, b } => {
-                ln_choose(trials, y) + ln_rising(a, y) + ln_rising(b, trials - y) - ln_rising(a + b, trials)
+                ln_rising(a, y) + ln_rising(b, trials - y) - ln_rising(a + b, trials)
             }
         }
     }

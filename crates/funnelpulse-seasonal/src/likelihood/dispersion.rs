@@ -11,6 +11,7 @@ pub(crate) struct Counts<'a> {
 }
 
 impl Counts<'_> {
+    /// The part of the log-likelihood that depends on the family.
     pub(super) fn log_likelihood(&self, family: &Family) -> f64 {
         let share = |i: usize| {
             let weight = self.weight.map_or(1.0, |w| w[i]);
@@ -18,7 +19,7 @@ impl Counts<'_> {
                 return 0.0;
             }
             let row = family.discrete(self.eta[i], self.exposure.map_or(1.0, |e| e[i]));
-            weight * row.expect("only counts have a dispersion").ln_pmf(self.y[i])
+            weight * row.expect("only counts have a dispersion").ln_kernel(self.y[i])
         };
         (0..self.y.len()).map(share).sum()
     }
@@ -28,7 +29,7 @@ impl Counts<'_> {
 pub(super) fn maximize(low: f64, high: f64, f: impl Fn(f64) -> f64) -> f64 {
     // A grid first: far from its maximum the likelihood is flat.
     let (from, to) = (low.ln(), high.ln());
-    let steps = 12;
+    let steps = 8;
     let grid: Vec<f64> = (0..=steps).map(|i| from + (to - from) * f64::from(i) / f64::from(steps)).collect();
     let values: Vec<f64> = grid.iter().map(|x| f(x.exp())).collect();
     let best = values.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).map_or(0, |(i, _)| i);

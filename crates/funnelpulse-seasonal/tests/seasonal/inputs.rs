@@ -235,3 +235,30 @@ fn multiplicative_terms_leave_the_minimum_alone() {
     let yhat = model.predict(&days, &Covariates::new()).unwrap().yhat;
     assert!(yhat.iter().zip(&y).all(|(a, b)| (a - b).abs() < 5.0), "{yhat}");
 }
+
+#[test]
+fn counts_at_the_edges_give_finite_models() {
+    let time = hours(200);
+    let views = [50.0; 200];
+    let ordinary: Vec<f64> = (0..200).map(|h| f64::from(h * 31 % 7)).collect();
+    let mut burst = ordinary.clone();
+    burst[77] = 1e9;
+    let series = [("none", vec![0.0; 200]), ("all", vec![50.0; 200]), ("ordinary", ordinary), ("burst", burst)];
+    for likelihood in
+        [Likelihood::Poisson, Likelihood::NegativeBinomial, Likelihood::Binomial, Likelihood::BetaBinomial]
+    {
+        for (what, y) in &series {
+            for robust in [false, true] {
+                let config =
+                    SeasonalConfig { likelihood, exposure: Some("views".into()), robust, ..Default::default() };
+                let covariates = Covariates::new().with("views", &views);
+                let model = Seasonal::new(config).unwrap().fit_series(&time, y, &covariates).unwrap();
+                let forecast = model.predict(&time, &covariates).unwrap();
+                let columns = [&forecast.yhat, &forecast.yhat_lower, &forecast.yhat_upper, &forecast.trend];
+                assert!(columns.iter().all(|c| c.iter().all(|v| v.is_finite())), "{likelihood:?}, {what}");
+                let order = |i: &usize| forecast.yhat_lower[*i] <= forecast.yhat_upper[*i];
+                assert!((0..200).all(|i| order(&i)), "{likelihood:?}, {what}");
+            }
+        }
+    }
+}
