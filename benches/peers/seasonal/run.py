@@ -103,7 +103,7 @@ def main():
     print("|" + "---|" * 13)
     for name in options.series:
         ms = lambda key: f"{1e3 * middle(name, 'ours', key):.2f}"
-        print(f"| {name} | {SERIES[name]:,} | {ms('fit')} | {ratio(name, 'prophet', 'fit')} | "
+        print(f"| `{name}` | {SERIES[name]:,} | {ms('fit')} | {ratio(name, 'prophet', 'fit')} | "
               f"{ratio(name, 'prophet', 'stan', 'fit')} | {ratio(name, 'augurs', 'fit')} | {ratio(name, 'mstl', 'fit')} | "
               f"{ms('history')} | {ratio(name, 'prophet', 'history')} | {ratio(name, 'augurs', 'history')} | "
               f"{ms('future')} | {ratio(name, 'prophet', 'future')} | {ratio(name, 'augurs', 'future')} |")

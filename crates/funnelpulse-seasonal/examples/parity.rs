@@ -14,7 +14,7 @@ use reference::{Reference, SERIES};
 fn main() {
     println!(
         "| series | rows | log posterior, Stan | ours | zero bends | yhat history, % of range | yhat future | \
-         interval half-width history, ours / theirs | future | fit, ms |"
+         width of the interval, history | future | fit, ms |"
     );
     println!("|---|---|---|---|---|---|---|---|---|---|");
     for (name, _) in SERIES {
@@ -34,7 +34,7 @@ fn main() {
             mean(lower, upper) / mean(&table["yhat_lower"], &table["yhat_upper"])
         };
         println!(
-            "| {name} | {} | {:.3} | {:.3} | {} of {} | {:.2} | {:.2} | {:.3} | {:.3} | {:.2} |",
+            "| `{name}` | {} | {:.3} | {:.3} | {} of {} | {:.2} | {:.2} | {:.3} | {:.3} | {:.2} |",
             theirs.y.len(),
             theirs.lp,
             model.log_posterior(),

@@ -226,7 +226,9 @@ mod tests {
         assert_eq!((far.mse, far.mape, far.coverage), (4.0, 0.2, 0.0));
         let both = all.summary().unwrap();
         assert_eq!((both.rows, both.mse, both.mae, both.coverage), (2, 2.5, 1.5, 0.5));
-        assert!((both.mdape - 0.225).abs() < 1e-12 && (both.smape - (4.0 / 22.0 + 2.0 / 7.0) / 2.0).abs() < 1e-12);
+        assert!(
+            (both.mdape - 0.225).abs() < 1e-12 && (both.smape - f64::midpoint(4.0 / 22.0, 2.0 / 7.0)).abs() < 1e-12
+        );
         assert!((both.rmse - 2.5f64.sqrt()).abs() < 1e-12);
         assert!(CrossValidation { forecasts: Vec::new() }.summary().is_none());
     }

@@ -89,7 +89,7 @@ pub(crate) fn step(
     factorize(&mut system.uu, u)?;
     forward(&system.uu, u, &mut target);
     // Row by row, so that all bends are treated at once: W = L^-1 ud, then dd - W'W.
-    for i in 0..u {
+    for (i, target) in target.iter().enumerate() {
         let (done, rest) = system.ud.split_at_mut(i * s);
         let row = &mut rest[..s];
         for (j, factor) in system.uu[i * u..i * u + i].iter().enumerate() {
@@ -99,7 +99,7 @@ pub(crate) fn step(
         for value in row.iter_mut() {
             *value *= scale;
         }
-        subtract(&mut bend_target, target[i], row);
+        subtract(&mut bend_target, *target, row);
         for (j, factor) in row.iter().enumerate() {
             subtract(&mut system.dd[j * s..=j * s + j], *factor, row);
         }
