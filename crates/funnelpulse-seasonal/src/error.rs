@@ -1,0 +1,76 @@
+//! What can be wrong with a configuration or with data.
+
+/// Why a model could not be configured, fitted or applied. Rows count from zero.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SeasonalError {
+    /// A hyper-parameter is out of range.
+    #[error("{name} = {value} is out of range ({allowed})")]
+    Config {
+        /// The field.
+        name: &'static str,
+        /// Its value.
+        value: String,
+        /// What is allowed.
+        allowed: &'static str,
+    },
+    /// A name can't be given to a component.
+    #[error("component name `{name}`: {reason}")]
+    Name {
+        /// The name.
+        name: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// Two settings exclude one another.
+    #[error("{what} is not supported")]
+    Combination {
+        /// The settings.
+        what: &'static str,
+    },
+    /// Arrays that belong together differ in length.
+    #[error("{name} has {found} values for {expected} times")]
+    Length {
+        /// The array.
+        name: String,
+        /// Its length.
+        found: usize,
+        /// Number of times.
+        expected: usize,
+    },
+    /// A covariate that the model needs was not given.
+    #[error("covariate `{name}` is missing")]
+    MissingCovariate {
+        /// The covariate.
+        name: String,
+    },
+    /// A value can't be used.
+    #[error("row {row}, `{name}`: {value} is not allowed ({allowed})")]
+    Value {
+        /// The row.
+        row: usize,
+        /// The array.
+        name: String,
+        /// The value.
+        value: f64,
+        /// What is allowed.
+        allowed: &'static str,
+    },
+    /// Times are not strictly increasing.
+    #[error("row {row}: time {time} does not come after the row above")]
+    Time {
+        /// The row.
+        row: usize,
+        /// Its time.
+        time: funnelpulse_core::Timestamp,
+    },
+    /// A changepoint lies outside the history.
+    #[error("changepoint {time} lies outside the history")]
+    Changepoint {
+        /// The changepoint.
+        time: funnelpulse_core::Timestamp,
+    },
+    /// The data don't fit, or there are too few rows.
+    #[error(transparent)]
+    Core(#[from] funnelpulse_core::Error),
+}

@@ -1,0 +1,168 @@
+//! The most probable coefficients: a proximal Gauss-Newton method.
+//!
+//! Each iteration minimises a quadratic model of the log-likelihood plus the exact penalties, so
+//! that bends of the trend come out as exact zeros (Lee, Sun & Saunders, SIAM J. Optim. 2014);
+//! the noise of the Gaussian model has a closed form for given residuals.
+
+mod cholesky;
+mod lasso;
+mod normal;
+mod rows;
+mod stats;
+
+pub(crate) use normal::Theta;
+pub(crate) use rows::TrendWalk;
+pub(crate) use stats::Stats;
+
+use crate::{design::Features, likelihood::Family};
+
+/// Least standard deviation of the noise, in scaled units.
+pub(crate) const LEAST_SIGMA: f64 = 1e-9;
+
+/// The rows of a history, in scaled units.
+#[derive(Debug)]
+pub(crate) struct Data<'a> {
+    pub(crate) t: &'a [f64],
+    /// For each trend segment the row after its last.
+    pub(crate) segment_ends: Vec<usize>,
+    pub(crate) features: &'a Features,
+    pub(crate) y: &'a [f64],
+    pub(crate) weight: Option<&'a [f64]>,
+    /// The cap of logistic growth.
+    pub(crate) cap: Option<&'a [f64]>,
+    pub(crate) exposure: Option<&'a [f64]>,
+}
+
+/// For each segment the row after its last, for ascending times.
+pub(crate) fn segment_ends(t: &[f64], changepoints: &[f64]) -> Vec<usize> {
+    let inner = changepoints.iter().map(|s| t.partition_point(|t| t < s));
+    inner.chain([t.len()]).collect()
+}
+
+/// Penalties of the coefficients.
+#[derive(Clone, Debug)]
+pub(crate) struct Priors {
+    /// One over the variance, in the order of [`Theta::free`].
+    pub(crate) precision: Vec<f64>,
+    /// One over the scale of the Laplace prior of the bends.
+    pub(crate) lambda: f64,
+}
+
+impl Priors {
+    pub(crate) fn penalty(&self, theta: &Theta) -> f64 {
+        let square: f64 = theta.free.iter().zip(&self.precision).map(|(x, p)| 0.5 * p * x * x).sum();
+        square + self.lambda * theta.bends.iter().map(|b| b.abs()).sum::<f64>()
+    }
+}
+
+/// Where an optimisation ended.
+#[derive(Clone, Debug)]
+pub(crate) struct Optimum {
+    pub(crate) theta: Theta,
+    /// Standard deviation of the Gaussian noise, scaled; 1 for other likelihoods.
+    pub(crate) sigma: f64,
+    /// Log posterior up to a constant.
+    pub(crate) log_posterior: f64,
+    /// Quadratic models solved.
+    pub(crate) iterations: usize,
+}
+
+/// What is being maximised.
+pub(crate) enum Problem<'a> {
+    /// The Gaussian model with a piecewise linear trend, from its sufficient statistics.
+    Sums { stats: &'a Stats, changepoints: &'a [f64], flat: bool },
+    /// Anything else, from the rows.
+    Rows { data: &'a Data<'a>, family: &'a Family, changepoints: &'a [f64], multiplicative: usize, flat: bool },
+}
+
+impl Problem<'_> {
+    fn normal(&self, theta: &Theta) -> normal::Normal {
+        match *self {
+            Self::Sums { stats, changepoints, .. } => stats.normal(changepoints, theta),
+            Self::Rows { data, family, changepoints, multiplicative, .. } => {
+                rows::normal(data, family, changepoints, multiplicative, theta)
+            }
+        }
+    }
+
+    fn changepoints(&self) -> &[f64] {
+        match self {
+            Self::Sums { changepoints, .. } | Self::Rows { changepoints, .. } => changepoints,
+        }
+    }
+
+    fn is_flat(&self) -> bool {
+        match *self {
+            Self::Sums { flat, .. } | Self::Rows { flat, .. } => flat,
+        }
+    }
+
+    fn is_logistic(&self) -> bool {
+        matches!(self, Self::Rows { data, .. } if data.cap.is_some())
+    }
+
+    /// Rows whose noise is to be estimated.
+    fn gaussian_rows(&self) -> Option<f64> {
+        match *self {
+            Self::Sums { stats, .. } => Some(stats.rows),
+            Self::Rows { data, family: Family::Gaussian, .. } => {
+                Some(data.weight.map_or(data.y.len(), |w| w.iter().filter(|w| **w > 0.0).count()) as f64)
+            }
+            Self::Rows { .. } => None,
+        }
+    }
+
+    /// Minus the log-likelihood with its best noise, and that noise.
+    fn objective(&self, loss: f64) -> (f64, f64) {
+        let Some(n) = self.gaussian_rows() else { return (loss, 1.0) };
+        let rss = 2.0 * loss;
+        // Root of 4 s^4 + n s^2 - rss = 0: the half-normal prior of sigma has scale 1/2.
+        let variance = 2.0 * rss / (n + (n * n + 16.0 * rss).sqrt());
+        let sigma = variance.sqrt().max(LEAST_SIGMA);
+        (n * sigma.ln() + rss / (2.0 * sigma * sigma) + 2.0 * sigma * sigma, sigma)
+    }
+}
+
+/// Climbs from `start` to an optimum.
+pub(crate) fn optimize(problem: &Problem<'_>, priors: &Priors, start: Theta) -> Optimum {
+    let mut priors = priors.clone();
+    if problem.is_flat() {
+        // No slope: a prior that leaves it where it is.
+        priors.precision[1] = 1e30;
+    }
+    let mut theta = start;
+    let mut normal = problem.normal(&theta);
+    let (mut value, mut sigma) = problem.objective(normal.loss);
+    value += priors.penalty(&theta);
+    let mut iterations = 0;
+    let mut last_gain = f64::INFINITY;
+    while iterations < 200 {
+        iterations += 1;
+        let precision = if problem.gaussian_rows().is_some() { 1.0 / (sigma * sigma) } else { 1.0 };
+        let solved = normal::step(&normal, precision, problem.changepoints(), &priors, &theta, problem.is_logistic());
+        let Ok(goal) = solved else { break };
+        let mut length = 1.0;
+        let mut accepted = None;
+        for _ in 0..40 {
+            let next = if length == 1.0 { goal.clone() } else { theta.towards(&goal, length) };
+            let next_normal = problem.normal(&next);
+            let (likelihood, next_sigma) = problem.objective(next_normal.loss);
+            let next_value = likelihood + priors.penalty(&next);
+            if next_value <= value {
+                accepted = Some((next, next_normal, next_value, next_sigma));
+                break;
+            }
+            length *= 0.5;
+        }
+        let Some((next, next_normal, next_value, next_sigma)) = accepted else { break };
+        let gain = value - next_value;
+        (theta, normal, value, sigma) = (next, next_normal, next_value, next_sigma);
+        // Gains fall geometrically: what is left is their sum to come.
+        let rate = if last_gain.is_finite() { (gain / last_gain).min(0.99) } else { 0.5 };
+        last_gain = gain;
+        if gain * rate <= 1e-7 * (1.0 - rate) {
+            break;
+        }
+    }
+    Optimum { theta, sigma, log_posterior: -value, iterations }
+}

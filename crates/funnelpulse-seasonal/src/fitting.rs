@@ -1,0 +1,235 @@
+//! From a history to a model.
+
+use funnelpulse_core::Timestamp;
+
+use crate::{
+    Covariates, Growth, Likelihood, SeasonalConfig, SeasonalError, SeasonalModel,
+    design::{Clock, Design, terms_of},
+    fit::{LEAST_SIGMA, Optimum, Priors, Problem, Stats, Theta, optimize},
+    history::History,
+    likelihood::{Counts, Family},
+    model::{Scale, Settings},
+    rows::Rows,
+};
+
+/// Standard deviation of the normal priors of the trend's rate and offset.
+const TREND_PRIOR: f64 = 5.0;
+
+/// Prophet's additive model, unfitted: trend with changepoints, seasonalities, holidays, regressors.
+///
+/// Fit one series by [`Self::fit_series`], or the metrics of a frame as a
+/// [`Detector`](funnelpulse_core::Detector).
+///
+/// Taylor & Letham, "Forecasting at scale", The American Statistician 72 (2018).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Seasonal {
+    pub(crate) config: SeasonalConfig,
+}
+
+impl Seasonal {
+    /// Checks the hyper-parameters.
+    pub fn new(config: SeasonalConfig) -> Result<Self, SeasonalError> {
+        config.validate()?;
+        Ok(Self { config })
+    }
+
+    /// The hyper-parameters.
+    pub fn config(&self) -> &SeasonalConfig {
+        &self.config
+    }
+
+    /// Fits a series: `values` at strictly increasing `time`, NaN where missing.
+    ///
+    /// `covariates` have a value per time: those that the configuration names, and `cap` and
+    /// `floor` for logistic growth. At least two rows with a value are needed; a constant series
+    /// gives a constant model.
+    ///
+    /// ```
+    /// use funnelpulse_core::Timestamp;
+    /// use funnelpulse_seasonal::{Covariates, Regressor, Seasonal, SeasonalConfig};
+    ///
+    /// let time: Vec<Timestamp> = (0..60).map(|d| Timestamp::from_micros(d * Timestamp::DAY)).collect();
+    /// let price: Vec<f64> = (0..60).map(|d| f64::from(d * 7 % 10)).collect();
+    /// let sales: Vec<f64> = price.iter().map(|p| 100.0 - 3.0 * p).collect();
+    ///
+    /// let regressors = vec![Regressor { name: "price".into(), ..Default::default() }];
+    /// let seasonal = Seasonal::new(SeasonalConfig { regressors, ..Default::default() })?;
+    /// let model = seasonal.fit_series(&time, &sales, &Covariates::new().with("price", &price))?;
+    ///
+    /// let forecast = model.predict(&model.make_future(1, None), &Covariates::new().with("price", &[20.0]))?;
+    /// assert!((forecast.yhat[0] - 40.0).abs() < 1.0);
+    /// # Ok::<(), funnelpulse_seasonal::SeasonalError>(())
+    /// ```
+    pub fn fit_series(
+        &self,
+        time: &[Timestamp],
+        values: &[f64],
+        covariates: &Covariates<'_>,
+    ) -> Result<SeasonalModel, SeasonalError> {
+        self.fit_metric(self.config.likelihood, self.config.exposure.as_deref(), time, values, covariates, None)
+    }
+
+    /// The same, starting from the coefficients of an earlier model of this series: faster where
+    /// little has changed, the same optimum.
+    pub fn fit_warm(
+        &self,
+        earlier: &SeasonalModel,
+        time: &[Timestamp],
+        values: &[f64],
+        covariates: &Covariates<'_>,
+    ) -> Result<SeasonalModel, SeasonalError> {
+        let exposure = self.config.exposure.as_deref();
+        self.fit_metric(self.config.likelihood, exposure, time, values, covariates, Some(earlier))
+    }
+
+    pub(crate) fn fit_metric(
+        &self,
+        likelihood: Likelihood,
+        exposure: Option<&str>,
+        time: &[Timestamp],
+        values: &[f64],
+        covariates: &Covariates<'_>,
+        earlier: Option<&SeasonalModel>,
+    ) -> Result<SeasonalModel, SeasonalError> {
+        let config = &self.config;
+        let history = History::new(config, likelihood, exposure, time, values, covariates)?;
+        let own = history.view();
+        let clock = Clock::new(config, &history.time)?;
+        let (terms, dropped) = terms_of(config, likelihood, &history.time, &own)?;
+        let design = Design::new(clock, terms);
+        let gaussian = likelihood == Likelihood::Gaussian;
+        let scale = if gaussian { history.scale(config) } else { Scale { offset: 0.0, divisor: 1.0 } };
+        let mut rows = Rows::new(&history, &design, scale)?;
+        let start = rows.start(config.growth, gaussian, design.width() + 2, design.clock.changepoints().len());
+        let start = earlier.and_then(|e| e.as_start(&design)).unwrap_or(start);
+        let mut model = SeasonalModel {
+            settings: Settings::new(config, exposure),
+            scale,
+            family: Family::new(likelihood, &history.y, history.exposure.as_deref()),
+            free: start.free,
+            bends: start.bends,
+            sigma: LEAST_SIGMA,
+            log_posterior: 0.0,
+            iterations: 0,
+            rows: history.y.len(),
+            last: history.time[history.time.len() - 1],
+            step: usual_step(&history.time),
+            dropped,
+            stats: None,
+            design,
+        };
+        self.fit_rows(&mut model, &rows);
+        if config.robust {
+            self.fit_without_outliers(&mut model, &mut rows);
+        }
+        Ok(model)
+    }
+
+    /// From the model's coefficients to the best ones.
+    pub(crate) fn fit_rows(&self, model: &mut SeasonalModel, rows: &Rows<'_>) {
+        if matches!(model.family, Family::Gaussian) {
+            self.fit_gaussian(model, rows);
+        } else {
+            self.fit_counts(model, rows);
+        }
+    }
+
+    /// Alternates between the coefficients and the dispersion.
+    fn fit_counts(&self, model: &mut SeasonalModel, rows: &Rows<'_>) {
+        let priors = priors(&model.design, self.config.changepoint_prior_scale);
+        let changepoints = model.design.clock.changepoints().to_vec();
+        let data = rows.data(&changepoints);
+        let flat = self.config.growth == Growth::Flat;
+        let multiplicative = model.design.multiplicative();
+        // An anomaly would be taken for dispersion, and then for normal.
+        let wary = self.config.robust && !rows.is_masked();
+        let undispersed = model.family;
+        for _ in 0..8 {
+            let family = model.family;
+            let problem =
+                Problem::Rows { data: &data, family: &family, changepoints: &changepoints, multiplicative, flat };
+            let optimum = optimize(&problem, &priors, model.theta());
+            model.set_optimum(optimum);
+            if !family.is_dispersed() {
+                break;
+            }
+            let eta = rows.predictors(model);
+            let weight = wary.then(|| rows.calm(&undispersed, &eta));
+            let weight = weight.as_deref().or(data.weight);
+            let counts = Counts { eta: &eta, y: data.y, exposure: data.exposure, weight };
+            model.family = family.with_dispersion(&counts);
+            let change = (model.family.dispersion() / family.dispersion()).ln().abs();
+            if change < 1e-2 {
+                break;
+            }
+        }
+    }
+
+    fn fit_gaussian(&self, model: &mut SeasonalModel, rows: &Rows<'_>) {
+        let config = &self.config;
+        let priors = priors(&model.design, config.changepoint_prior_scale);
+        let changepoints = model.design.clock.changepoints();
+        let multiplicative = model.design.multiplicative();
+        let data = rows.data(changepoints);
+        let start = model.theta();
+        let flat = config.growth == Growth::Flat;
+        let optimum = if config.growth == Growth::Logistic {
+            let family = &Family::Gaussian;
+            optimize(&Problem::Rows { data: &data, family, changepoints, multiplicative, flat }, &priors, start)
+        } else {
+            let mut stats = Stats::new(changepoints.len() + 1, multiplicative, model.design.width());
+            stats.add(&data);
+            let constant = rows.y().iter().all(|y| *y == rows.y()[0]);
+            let optimum = if constant {
+                let mut theta = start;
+                theta.free.fill(0.0);
+                theta.bends.fill(0.0);
+                theta.free[0] = rows.y()[0];
+                Optimum { theta, sigma: LEAST_SIGMA, log_posterior: f64::INFINITY, iterations: 0 }
+            } else {
+                optimize(&Problem::Sums { stats: &stats, changepoints, flat }, &priors, start)
+            };
+            model.stats = config.online.then_some(stats);
+            optimum
+        };
+        model.set_optimum(optimum);
+    }
+}
+
+impl TryFrom<SeasonalConfig> for Seasonal {
+    type Error = SeasonalError;
+
+    fn try_from(config: SeasonalConfig) -> Result<Self, SeasonalError> {
+        Self::new(config)
+    }
+}
+
+impl SeasonalModel {
+    /// The coefficients as a start for a model of `design`, where the two have the same shape.
+    fn as_start(&self, design: &Design) -> Option<Theta> {
+        let same = self.free.len() == design.width() + 2
+            && self.bends.len() == design.clock.changepoints().len()
+            && self.design.terms.iter().map(|t| &t.name).eq(design.terms.iter().map(|t| &t.name));
+        same.then(|| self.theta())
+    }
+}
+
+pub(crate) fn priors(design: &Design, changepoint_prior_scale: f64) -> Priors {
+    let mut precision = vec![1.0 / (TREND_PRIOR * TREND_PRIOR); 2];
+    precision.extend(design.prior_scales().into_iter().map(|s| 1.0 / (s * s)));
+    Priors { precision, lambda: 1.0 / changepoint_prior_scale }
+}
+
+/// The most frequent distance of neighbouring rows; of several, the smallest.
+fn usual_step(time: &[Timestamp]) -> i64 {
+    let gap = |pair: &[Timestamp]| pair[1].as_micros().saturating_sub(pair[0].as_micros());
+    let mut gaps: Vec<i64> = time.windows(2).map(gap).collect();
+    gaps.sort_unstable();
+    let mut best = (0, 1);
+    for run in gaps.chunk_by(|a, b| a == b) {
+        if run.len() > best.0 {
+            best = (run.len(), run[0]);
+        }
+    }
+    best.1
+}

@@ -1,0 +1,162 @@
+//! How surprising observations are, and learning from them as they arrive.
+
+use std::f64::consts::LN_10;
+
+use funnelpulse_core::Timestamp;
+
+use crate::{
+    Covariates, SeasonalError, SeasonalModel,
+    fit::{Data, Problem, optimize, segment_ends},
+    fitting::priors,
+    forecast::{Expectation, Reading},
+    history::check_times,
+    likelihood::Mixture,
+};
+
+/// What a model says of one observation.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Verdict {
+    pub(crate) reading: Reading,
+    /// `-log10` of the two-sided tail probability; NaN where there is no observation.
+    pub(crate) surprise: f64,
+}
+
+impl SeasonalModel {
+    /// The covariates that predictions need.
+    pub(crate) fn covariate_names(&self) -> impl Iterator<Item = &str> {
+        let terms = self.design.terms.iter().filter_map(crate::design::Term::covariate);
+        let logistic = self.settings.growth == crate::Growth::Logistic;
+        let capacity = ["cap", "floor"].into_iter().filter(move |_| logistic);
+        terms.chain(self.settings.exposure.as_deref()).chain(self.settings.weights.as_deref()).chain(capacity)
+    }
+
+    /// Verdicts on `observed` values, NaN where missing.
+    pub(crate) fn judge(
+        &self,
+        time: &[Timestamp],
+        observed: &[f64],
+        covariates: &Covariates<'_>,
+    ) -> Result<Vec<Verdict>, SeasonalError> {
+        let (rows, _) = self.expectations(time, covariates, false)?;
+        Ok(rows.iter().zip(observed).map(|(row, y)| self.judge_row(row, *y)).collect())
+    }
+
+    fn judge_row(&self, row: &Expectation, observed: f64) -> Verdict {
+        if let Some(mixture) = self.mixture(row) {
+            return self.judge_count(row, &mixture, observed);
+        }
+        let predictive = self.spread(row).predictive();
+        let deviation = (observed - self.scale.offset - row.floor) / self.scale.divisor - row.mean();
+        let ln_p = if observed.is_nan() || row.noise.is_nan() { f64::NAN } else { predictive.ln_tail(deviation) };
+        Verdict { reading: self.read_normal(row, &predictive), surprise: surprise(ln_p) }
+    }
+
+    /// What is not a count is as surprising as the count below it; a negative one as none. More
+    /// successes than trials count as if there had been that many trials: less can't be true.
+    fn judge_count(&self, row: &Expectation, mixture: &Mixture, observed: f64) -> Verdict {
+        let reading = self.read_counts(row, mixture);
+        let y = observed.max(0.0).floor();
+        if observed.is_nan() || row.exposure.is_nan() {
+            return Verdict { reading, surprise: f64::NAN };
+        }
+        let short = self.family.has_trials() && y > row.exposure;
+        let ln_p = if short {
+            let most = Expectation { exposure: y, ..*row };
+            self.mixture(&most).map_or(f64::NAN, |m| m.ln_two_sided(y))
+        } else if row.exposure <= 0.0 {
+            f64::NAN
+        } else {
+            mixture.ln_two_sided(y)
+        };
+        Verdict { reading, surprise: surprise(ln_p) }
+    }
+
+    /// Whether [`Self::update`] can be used: the model was fitted with `online` set.
+    pub fn is_online(&self) -> bool {
+        self.stats.is_some()
+    }
+
+    /// Learns from rows that follow the history, in time that does not depend on its length.
+    ///
+    /// Scales, changepoints and seasonalities stay as they are; the coefficients become the most
+    /// probable ones for all rows, starting from the present ones. The forecast's future begins
+    /// after the new rows. An error where the model was not fitted with `online` set.
+    ///
+    /// ```
+    /// use funnelpulse_core::Timestamp;
+    /// use funnelpulse_seasonal::{Covariates, Seasonal, SeasonalConfig};
+    ///
+    /// let time: Vec<Timestamp> = (0..200).map(|h| Timestamp::from_seconds(3600 * h)).collect();
+    /// let y: Vec<f64> = (0..200).map(|h| 10.0 + f64::from(h * 7 % 5)).collect();
+    /// let seasonal = Seasonal::new(SeasonalConfig { online: true, ..Default::default() })?;
+    ///
+    /// let mut model = seasonal.fit_series(&time[..150], &y[..150], &Covariates::new())?;
+    /// model.update(&time[150..], &y[150..], &Covariates::new())?;
+    /// assert_eq!(model.rows(), 200);
+    /// assert_eq!(model.make_future(1, None)[0], Timestamp::from_seconds(3600 * 200));
+    /// # Ok::<(), funnelpulse_seasonal::SeasonalError>(())
+    /// ```
+    pub fn update(
+        &mut self,
+        time: &[Timestamp],
+        values: &[f64],
+        covariates: &Covariates<'_>,
+    ) -> Result<(), SeasonalError> {
+        check_times(time)?;
+        if values.len() != time.len() {
+            return Err(SeasonalError::Length { name: "values".to_owned(), found: values.len(), expected: time.len() });
+        }
+        if let Some(first) = time.first().filter(|first| **first <= self.last) {
+            return Err(SeasonalError::Time { row: 0, time: *first });
+        }
+        let Some(mut stats) = self.stats.take() else {
+            return Err(SeasonalError::Combination { what: "updating a model that was not fitted with `online`" });
+        };
+        let done = self.learn(&mut stats, time, values, covariates);
+        self.stats = Some(stats);
+        done
+    }
+
+    fn learn(
+        &mut self,
+        stats: &mut crate::fit::Stats,
+        time: &[Timestamp],
+        values: &[f64],
+        covariates: &Covariates<'_>,
+    ) -> Result<(), SeasonalError> {
+        let features = self.design.features(time, covariates)?;
+        let weights = self.settings.weights.as_deref().map(|name| covariates.require_finite(name, time.len()));
+        let weights = weights.transpose()?;
+        // A missing value is a row without weight.
+        let mut y = vec![0.0; time.len()];
+        let mut weight = vec![0.0; time.len()];
+        for (i, value) in values.iter().enumerate().filter(|(_, v)| v.is_finite()) {
+            y[i] = (value - self.scale.offset) / self.scale.divisor;
+            weight[i] = weights.map_or(1.0, |w| w[i].max(0.0));
+        }
+        let t: Vec<f64> = time.iter().map(|t| self.design.clock.scale(*t)).collect();
+        let changepoints = self.design.clock.changepoints();
+        let data = Data {
+            t: &t,
+            segment_ends: segment_ends(&t, changepoints),
+            features: &features,
+            y: &y,
+            weight: Some(&weight),
+            cap: None,
+            exposure: None,
+        };
+        stats.add(&data);
+        let flat = self.settings.growth == crate::Growth::Flat;
+        let priors = priors(&self.design, self.settings.changepoint_prior_scale);
+        let optimum = optimize(&Problem::Sums { stats, changepoints, flat }, &priors, self.theta());
+        self.set_optimum(optimum);
+        self.rows = stats.rows as usize;
+        self.last = time.last().copied().unwrap_or(self.last);
+        Ok(())
+    }
+}
+
+/// `-log10 p` from `ln p`: finite, not negative.
+pub(crate) fn surprise(ln_p: f64) -> f64 {
+    (-ln_p / LN_10).clamp(0.0, f64::MAX)
+}

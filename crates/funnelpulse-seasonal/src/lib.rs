@@ -1,0 +1,34 @@
+#![doc = include_str!("../README.md")]
+
+mod config;
+mod covariates;
+mod cross_validation;
+mod design;
+mod detector;
+mod error;
+mod fit;
+mod fitting;
+mod forecast;
+mod history;
+mod judge;
+mod likelihood;
+mod model;
+mod robust;
+mod rows;
+mod uncertainty;
+mod validate;
+
+pub use config::{
+    Combine, CustomSeasonality, FourierOrder, Growth, Holiday, Likelihood, Metric, Mode, Regressor, Scaling,
+    SeasonalConfig, Standardize,
+};
+pub use covariates::Covariates;
+pub use cross_validation::{CrossValidation, Cutoffs, HeldOut, HorizonMetrics};
+pub use detector::SeasonalDetectorModel;
+pub use error::SeasonalError;
+pub use fitting::Seasonal;
+pub use forecast::{Component, Forecast};
+pub use model::SeasonalModel;
+
+/// The tag of the detector in tables and files.
+const KIND: &str = "seasonal";

@@ -1,0 +1,11 @@
+//! Tests of the crate through its public interface.
+
+#![allow(clippy::unwrap_used, reason = "a helper of a test may panic")]
+
+mod conformance;
+mod coverage;
+mod golden;
+mod inputs;
+mod parity;
+mod properties;
+mod reference;
