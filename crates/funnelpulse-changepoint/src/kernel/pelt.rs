@@ -1,0 +1,198 @@
+//! Exact penalised search with the Gaussian kernel in `O(n)` memory.
+
+use ndarray::ArrayView2;
+
+use super::{exp::kernel, gamma_of};
+use crate::{
+    ChangepointError,
+    cost::Signal,
+    error::check_penalty,
+    search::{Grid, Partition, backtrack},
+};
+
+/// PELT (Killick, Fearnhead & Eckley 2012) for [`CostRbf`](crate::cost::CostRbf): the
+/// segmentation of `values` (a row per time) with the lowest sum of costs plus `penalty` per
+/// segment, segments of at least `min_size` rows, breaks at multiples of `jump`. `gamma` of `None`
+/// is the [median heuristic](super::median_heuristic).
+///
+/// The same as `Pelt::new(min_size, jump)?.search(&CostRbf::new(values, gamma)?, penalty)` up to
+/// rounding, many times faster: kernel values are computed in vector registers for up to eight
+/// ends at a time, summed and forgotten. Memory is `O(n)`, time `O(n)` per row at worst.
+///
+/// ```
+/// use funnelpulse_changepoint::kernel::rbf_pelt;
+/// use ndarray::Array2;
+///
+/// let values = Array2::from_shape_fn((200, 1), |(i, _)| (i % 5) as f64 + if i < 120 { 0.0 } else { 9.0 });
+/// assert_eq!(rbf_pelt(values.view(), None, 24, 1, 10.0)?.breaks, [120]);
+/// # Ok::<(), funnelpulse_changepoint::ChangepointError>(())
+/// ```
+pub fn rbf_pelt(
+    values: ArrayView2<'_, f64>,
+    gamma: Option<f64>,
+    min_size: usize,
+    jump: usize,
+    penalty: f64,
+) -> Result<Partition, ChangepointError> {
+    check_penalty(penalty)?;
+    let signal = Signal::new(values)?;
+    let grid = Grid::new(signal.n, min_size, jump)?;
+    let gamma = gamma_of(&signal, gamma)?;
+    let search = Search::new(&signal, gamma, grid, penalty);
+    // A block must not need the optimum of an end within it.
+    Ok(match min_size {
+        0..4 => search.run::<1>(),
+        4..8 => search.run::<4>(),
+        _ => search.run::<8>(),
+    })
+}
+
+/// A row at which a segment may start.
+#[derive(Clone, Copy, Debug)]
+struct Start {
+    at: usize,
+    /// The end from which on it can't be part of an optimum.
+    dead_from: usize,
+    /// Kernel summed over all pairs (both orders, and the diagonal) from it to the end so far.
+    sum: f64,
+}
+
+struct Search<'a> {
+    signal: &'a Signal,
+    gamma: f64,
+    grid: Grid,
+    penalty: f64,
+    /// Lowest objective of the rows before each end.
+    best: Vec<f64>,
+    last_start: Vec<usize>,
+    starts: Vec<Start>,
+    /// `1 / length`.
+    inverse: Vec<f64>,
+}
+
+impl<'a> Search<'a> {
+    fn new(signal: &'a Signal, gamma: f64, grid: Grid, penalty: f64) -> Self {
+        let n = signal.n;
+        let mut best = vec![f64::INFINITY; n + 1];
+        best[0] = 0.0;
+        let inverse = (0..=n + 8).map(|length| 1.0 / length as f64).collect();
+        let starts = vec![Start { at: 0, dead_from: usize::MAX, sum: 0.0 }];
+        Self { signal, gamma, grid, penalty, best, last_start: vec![0; n + 1], starts, inverse }
+    }
+
+    fn run<const B: usize>(mut self) -> Partition {
+        let n = self.signal.n;
+        let mut values = Vec::new();
+        for first in (0..n).step_by(B) {
+            values.clear();
+            values.resize(self.starts.len(), [0.0; B]);
+            pulp::Arch::new().dispatch(
+                #[inline(always)]
+                || self.add_rows::<B>(first, &mut values),
+            );
+            self.choose(first, &values);
+            self.open::<B>(first);
+        }
+        let cost = self.best[n];
+        let breaks = backtrack(&self.last_start, n);
+        let cost = cost - self.penalty * (breaks.len() + 1) as f64;
+        Partition { breaks, cost }
+    }
+
+    /// Adds rows `first..first + B` to every start, and notes the costs of the segments that end
+    /// after each of them. Past the last row there are copies of it, whose costs nobody reads.
+    #[inline(always)]
+    fn add_rows<const B: usize>(&mut self, first: usize, costs: &mut [[f64; B]]) {
+        let (n, d) = (self.signal.n, self.signal.d);
+        let values = &self.signal.values;
+        let row = |l: usize, c: usize| values[(first + l).min(n - 1) * d + c];
+        // Kernel of each new row with the new rows before it.
+        let mut sums = [0.0; B];
+        for l in 1..B {
+            for m in 0..l {
+                let square: f64 = (0..d).map(|c| (row(l, c) - row(m, c)).powi(2)).sum();
+                sums[l] += kernel(self.gamma, square);
+            }
+        }
+        let mut own = [0.0; B];
+        for (l, own) in own.iter_mut().enumerate() {
+            *own = row(l, 0);
+        }
+        let mut from = first;
+        for (start, costs) in self.starts.iter_mut().zip(costs).rev() {
+            if d == 1 {
+                for &value in &values[start.at..from] {
+                    for l in 0..B {
+                        let difference = value - own[l];
+                        sums[l] += kernel(self.gamma, difference * difference);
+                    }
+                }
+            } else {
+                for i in start.at..from {
+                    let mut squares = [0.0; B];
+                    for c in 0..d {
+                        for (l, square) in squares.iter_mut().enumerate() {
+                            let difference = values[i * d + c] - row(l, c);
+                            *square += difference * difference;
+                        }
+                    }
+                    for l in 0..B {
+                        sums[l] += kernel(self.gamma, squares[l]);
+                    }
+                }
+            }
+            from = start.at;
+            let mut sum = start.sum;
+            let length = first - start.at;
+            let inverse = &self.inverse[length + 1..length + 1 + B];
+            for l in 0..B {
+                sum += 2.0 * sums[l] + 1.0;
+                costs[l] = (length + l + 1) as f64 - sum * inverse[l];
+            }
+            start.sum = sum;
+        }
+    }
+
+    /// Finds the best last segment for the ends after each row of the block, and starts that are
+    /// beaten for good.
+    fn choose<const B: usize>(&mut self, first: usize, costs: &[[f64; B]]) {
+        let n = self.signal.n;
+        for l in 0..B.min(n - first) {
+            let end = first + l + 1;
+            if !self.grid.is_end(end) {
+                continue;
+            }
+            let (mut least, mut from) = (f64::INFINITY, 0);
+            for (start, costs) in self.starts.iter().zip(costs) {
+                let objective = self.best[start.at] + costs[l];
+                if objective < least && start.at + self.grid.min_size <= end && start.dead_from > end {
+                    (least, from) = (objective, start.at);
+                }
+            }
+            least += self.penalty;
+            (self.best[end], self.last_start[end]) = (least, from);
+            for (start, costs) in self.starts.iter_mut().zip(costs) {
+                let beaten = self.best[start.at] + costs[l] > least;
+                if beaten && start.dead_from == usize::MAX && start.at + self.grid.min_size <= end {
+                    start.dead_from = end + self.grid.min_size;
+                }
+            }
+        }
+    }
+
+    /// Drops the starts that are beaten for all later ends, and opens those at the new ends.
+    fn open<const B: usize>(&mut self, first: usize) {
+        let next = (first + B).min(self.signal.n);
+        self.starts.retain(|start| start.dead_from > next + 1);
+        let fresh = first + 1..=next;
+        for at in fresh.filter(|&at| self.grid.is_start(at)) {
+            let mut sum = (next - at) as f64;
+            for i in at + 1..next {
+                let mut row = [0.0; 8];
+                super::kernel_row(&self.signal.values, self.signal.d, self.gamma, i, at, &mut row[..i - at]);
+                sum += 2.0 * row[..i - at].iter().sum::<f64>();
+            }
+            self.starts.push(Start { at, dead_from: usize::MAX, sum });
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! Objectives against those of ruptures 1.1.10 on the shared reference series.
+
+use std::path::Path;
+
+use funnelpulse_changepoint::{
+    cost::{Cost, CostL2, CostNormal, CostRbf},
+    kernel::{InducingKernel, median_heuristic, rbf_pelt},
+    search::{Fpop, Partition, Pelt},
+};
+use funnelpulse_testing::shared_file;
+use ndarray::Array2;
+
+fn series(folder: &Path, name: &str) -> Array2<f64> {
+    let bytes = std::fs::read(folder.join(format!("cp_{name}.f64"))).unwrap();
+    let values: Vec<f64> = bytes.chunks_exact(8).map(|b| f64::from_le_bytes(b.try_into().unwrap())).collect();
+    Array2::from_shape_vec((values.len(), 1), values).unwrap()
+}
+
+struct Reference {
+    name: String,
+    breaks: Vec<usize>,
+    penalty: f64,
+    gamma: Option<f64>,
+    cost: Option<f64>,
+    values: Array2<f64>,
+}
+
+/// The references of one algorithm with at most `longest` rows.
+fn references(algorithm: &str, longest: usize) -> Vec<Reference> {
+    let Some(file) = shared_file("reference/changepoint/tcpd_available.json") else { return Vec::new() };
+    let folder = file.parent().unwrap();
+    let mut found = Vec::new();
+    for kind in ["synth", "pwc"] {
+        for n in [720, 3600, 8760] {
+            let name = format!("{kind}{n}");
+            let Ok(text) = std::fs::read_to_string(folder.join(format!("cp_{algorithm}_{name}.json"))) else { continue };
+            if n > longest {
+                continue;
+            }
+            let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+            let mut breaks: Vec<usize> =
+                json["bkps"].as_array().unwrap().iter().map(|b| b.as_u64().unwrap() as usize).collect();
+            breaks.pop();
+            found.push(Reference {
+                values: series(folder, &name),
+                name: format!("{algorithm} {name}"),
+                breaks,
+                penalty: json["pen"].as_f64().unwrap(),
+                gamma: json["gamma"].as_f64(),
+                cost: json["cost"].as_f64(),
+            });
+        }
+    }
+    assert!(!found.is_empty(), "no reference of {algorithm}");
+    found
+}
+
+/// Ours is no worse than theirs by our cost, and our cost of their breaks is what they say.
+#[expect(clippy::print_stdout, reason = "the parity table of the README")]
+fn compare<C: Cost>(reference: &Reference, cost: &C, ours: &Partition, their_cost: Option<f64>) {
+    let theirs = Partition::at(cost, reference.breaks.clone());
+    let (a, b) = (ours.objective(reference.penalty), theirs.objective(reference.penalty));
+    println!("| {} | {} | {b:.9} | {} | {a:.9} |", reference.name, theirs.breaks.len(), ours.breaks.len());
+    assert!(a <= b + 1e-9 * b.abs(), "{}: {a} is worse than {b}", reference.name);
+    assert!((ours.cost - Partition::at(cost, ours.breaks.clone()).cost).abs() < 1e-8 * (1.0 + ours.cost.abs()));
+    assert!(ours.segments(cost.len()).all(|s| s.len() >= 24));
+    if let Some(their_cost) = their_cost {
+        let relative = (theirs.cost - their_cost).abs() / (1.0 + their_cost.abs());
+        assert!(relative < 1e-6, "{}: our cost of their breaks is {}, theirs {their_cost}", reference.name, theirs.cost);
+    }
+    if (a - b).abs() <= 1e-9 * b.abs() {
+        assert_eq!(ours.breaks, theirs.breaks, "{}", reference.name);
+    }
+}
+
+#[test]
+fn l2_is_at_least_as_good() {
+    for algorithm in ["pelt_l2", "kcpd_linear"] {
+        for reference in references(algorithm, 8760) {
+            let cost = CostL2::new(reference.values.view()).unwrap();
+            let fpop = Fpop::new(24, 1).unwrap().l2(reference.values.column(0), reference.penalty).unwrap();
+            compare(&reference, &cost, &fpop, reference.cost);
+            let pelt = Pelt::new(24, 1).unwrap().search(&cost, reference.penalty).unwrap();
+            compare(&reference, &cost, &pelt, reference.cost);
+        }
+    }
+}
+
+#[test]
+fn normal_is_at_least_as_good() {
+    for reference in references("pelt_normal", 8760) {
+        let cost = CostNormal::new(reference.values.view()).unwrap();
+        let ours = Pelt::new(24, 1).unwrap().search(&cost, reference.penalty).unwrap();
+        compare(&reference, &cost, &ours, reference.cost);
+    }
+}
+
+#[test]
+fn rbf_is_at_least_as_good() {
+    for algorithm in ["pelt_rbf", "kcpd_rbf", "kcpd_rbf_gamma"] {
+        for reference in references(algorithm, 3600) {
+            let gamma = median_heuristic(reference.values.view()).unwrap();
+            assert!((gamma / reference.gamma.unwrap() - 1.0).abs() < 1e-12, "{}: gamma {gamma}", reference.name);
+            let cost = CostRbf::new(reference.values.view(), None).unwrap();
+            let ours = rbf_pelt(reference.values.view(), None, 24, 1, reference.penalty).unwrap();
+            // The C implementation puts exp(-0.01) on the diagonal of its kernel too.
+            let (n, segments) = (reference.values.nrows() as f64, (reference.breaks.len() + 1) as f64);
+            let diagonal = if algorithm == "pelt_rbf" { 0.0 } else { (1.0 - (-0.01f64).exp()) * (n - segments) };
+            // It also works in single precision.
+            let theirs = reference.cost.map(|c| c + diagonal);
+            compare(&reference, &cost, &ours, theirs);
+        }
+    }
+}
+
+#[test]
+fn inducing_points_find_the_exact_breaks() {
+    for reference in references("kcpd_rbf", 3600) {
+        let exact = CostRbf::new(reference.values.view(), reference.gamma).unwrap();
+        let cost = InducingKernel::new(reference.values.view(), reference.gamma, 1e-6).unwrap();
+        let found = Pelt::new(24, 1).unwrap().search(&cost, reference.penalty).unwrap();
+        let ours = rbf_pelt(reference.values.view(), reference.gamma, 24, 1, reference.penalty).unwrap();
+        let objective = Partition::at(&exact, found.breaks).objective(reference.penalty);
+        let loss = objective - ours.objective(reference.penalty);
+        assert!(loss < 0.01 * reference.penalty, "{}: loses {loss}", reference.name);
+    }
+}
