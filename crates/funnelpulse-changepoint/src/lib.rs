@@ -5,7 +5,12 @@ mod detector;
 mod error;
 pub mod kernel;
 mod linalg;
+pub mod noise;
+mod penalty;
 pub mod search;
+mod segment;
 
 pub use detector::{Changepoint, ChangepointConfig, ChangepointModel, Scale, Season};
 pub use error::ChangepointError;
+pub use penalty::{Penalty, PenaltyRule};
+pub use segment::{Break, Direction, Level, Segmentation, SegmentationConfig, Segmenter};

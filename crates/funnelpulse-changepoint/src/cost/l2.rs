@@ -38,7 +38,9 @@ impl CostL2 {
         for row in signal.values.chunks_exact_mut(signal.d) {
             let length = row.iter().fold(0.0_f64, |sum, v| sum.hypot(*v));
             if length > 0.0 {
-                row.iter_mut().for_each(|v| *v /= length);
+                for v in row.iter_mut() {
+                    *v /= length;
+                }
             }
         }
         Ok(Self::of(&signal.center()))

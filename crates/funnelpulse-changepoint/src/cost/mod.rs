@@ -19,11 +19,11 @@ use ndarray::ArrayView2;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use self::{poisson::running_exposure, signal::Signal};
 pub use self::{
     autoregressive::CostAutoregressive, binomial::CostBinomial, kernel::CostRbf, l1::CostL1, l2::CostL2,
     normal::CostNormal, poisson::CostPoisson, rank::CostRank, trend::CostLinearTrend,
 };
+pub(crate) use self::{poisson::running_exposure, signal::Signal};
 use crate::ChangepointError;
 
 /// The cost of every segment `start..end` of one signal.

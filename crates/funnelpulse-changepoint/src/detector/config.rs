@@ -6,6 +6,10 @@ use serde::{Deserialize, Serialize};
 use super::Season;
 use crate::ChangepointError;
 
+/// How many rows longer than the horizon ago a break is looked for, to tell that the present one is
+/// an old one.
+pub(super) const OLDER: [usize; 10] = [1, 2, 3, 4, 6, 9, 12, 18, 30, 48];
+
 /// How a change acts on a column.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -31,10 +35,8 @@ pub struct ChangepointConfig {
     /// Most rows after a break that its evidence is gathered from, 1 to 48: the longer, the smaller
     /// the changes that are found and the longer a change is seen.
     pub horizon: usize,
-    /// Numbers of rows before a break that the new level is compared with, each 2 to 720, at most
-    /// eight. The comparison that speaks least for a break counts, so that one which is over isn't
-    /// found again and a single odd row before does not make one.
-    pub lookbacks: Vec<usize>,
+    /// Number of rows before a break that the new level is compared with, 8 to 720.
+    pub lookback: usize,
     /// Relative change of level from which on evidence counts in full (0.15 = 15 %), 0 to 10;
     /// below it counts in proportion. Absolute columns have no such limit.
     pub min_magnitude: f64,
@@ -42,13 +44,7 @@ pub struct ChangepointConfig {
 
 impl Default for ChangepointConfig {
     fn default() -> Self {
-        Self {
-            season: Season::Auto,
-            scale: Scale::Auto,
-            horizon: 6,
-            lookbacks: vec![8, 24, 72],
-            min_magnitude: 0.15,
-        }
+        Self { season: Season::Auto, scale: Scale::Auto, horizon: 6, lookback: 72, min_magnitude: 0.15 }
     }
 }
 
@@ -65,10 +61,8 @@ impl ChangepointConfig {
         if !(1..=48).contains(&self.horizon) {
             return Err(ChangepointError::config("horizon", self.horizon, "1 to 48"));
         }
-        let right = (1..=8).contains(&self.lookbacks.len()) && self.lookbacks.iter().all(|b| (2..=720).contains(b));
-        if !right {
-            let value = format!("{:?}", self.lookbacks);
-            return Err(ChangepointError::config("lookbacks", value, "one to eight numbers from 2 to 720"));
+        if !(8..=720).contains(&self.lookback) {
+            return Err(ChangepointError::config("lookback", self.lookback, "8 to 720"));
         }
         if !(0.0..=10.0).contains(&self.min_magnitude) {
             return Err(ChangepointError::config("min_magnitude", self.min_magnitude, "0 to 10"));
@@ -78,6 +72,6 @@ impl ChangepointConfig {
 
     /// Rows before a row that its score depends on.
     pub fn context(&self) -> usize {
-        self.horizon - 1 + self.lookbacks.iter().copied().max().unwrap_or(0)
+        self.horizon + OLDER[OLDER.len() - 1] + self.lookback - 1
     }
 }

@@ -1,6 +1,9 @@
 //! How much the last rows of a column speak for a break.
 
-use super::profile::Profile;
+use super::{ChangepointConfig, config::OLDER, profile::Profile};
+
+/// Rows as expected that a frame is taken to begin with.
+const ASSUMED: usize = 8;
 
 /// Sums over a run of rows: what was seen and what was expected, as [`Profile::terms`] has them.
 #[derive(Clone, Copy, Debug, Default)]
@@ -29,7 +32,9 @@ impl Sums {
 #[derive(Debug)]
 pub(super) struct Window<'a> {
     profile: &'a Profile,
-    lookbacks: &'a [usize],
+    lookback: usize,
+    horizon: usize,
+    row: usize,
     /// Sums of the last `k` rows.
     last: Vec<Sums>,
     /// What the rows before the first one are taken to be.
@@ -46,13 +51,14 @@ pub(super) struct Break {
 }
 
 impl<'a> Window<'a> {
-    pub(super) fn new(profile: &'a Profile, lookbacks: &'a [usize], horizon: usize) -> Self {
-        let most = horizon + lookbacks.iter().copied().max().unwrap_or(0);
+    pub(super) fn new(profile: &'a Profile, config: &ChangepointConfig) -> Self {
+        let most = config.context() + 2;
         // An average row that is as expected.
         let bins = profile.level.len() as f64;
         let expected = (0..profile.level.len()).map(|bin| profile.terms(bin, profile.level[bin]).1 / bins).sum();
         let seen = if profile.multiplicative { expected } else { 0.0 };
-        Self { profile, lookbacks, last: vec![Sums::default(); most], before_all: (seen, expected) }
+        let last = vec![Sums::default(); most];
+        Self { profile, lookback: config.lookback, horizon: config.horizon, row: 0, last, before_all: (seen, expected) }
     }
 
     /// Moves to row `at` of `terms`, `None` where the value is missing.
@@ -60,7 +66,7 @@ impl<'a> Window<'a> {
         // Summed anew for every row, from it backwards: so a score does not depend on where the
         // frame starts.
         let mut sums = Sums::default();
-        let shortest = self.lookbacks.iter().copied().min().unwrap_or(0);
+        self.row = at;
         for (k, last) in self.last.iter_mut().enumerate() {
             *last = sums;
             match at.checked_sub(k) {
@@ -69,31 +75,30 @@ impl<'a> Window<'a> {
                         sums.add(terms);
                     }
                 }
-                None if k < at + 1 + shortest => sums.add(self.before_all),
+                None if k < at + 1 + ASSUMED => sums.add(self.before_all),
                 None => {}
             }
         }
     }
 
-    /// The comparison of the last `m` rows with those before that speaks least for a break.
+    /// The last `m` rows compared with those before.
     pub(super) fn compare(&self, m: usize) -> Break {
         let after = self.last[m];
-        let mut weakest = Break { z: f64::INFINITY, magnitude: 0.0 };
-        for &lookback in self.lookbacks {
-            let before = self.upto(m + lookback).minus(after);
-            let found = self.ratio(before, after);
-            if found.z.abs() < weakest.z.abs() {
-                weakest = found;
-            } else if found.z * weakest.z < 0.0 {
-                // One past says up, another down: no change of level.
-                return Break::default();
-            }
-        }
-        weakest
+        self.ratio(self.last[m + self.lookback].minus(after), after)
     }
 
-    fn upto(&self, rows: usize) -> Sums {
-        self.last[rows.min(self.last.len() - 1)]
+    /// The number of rows since a break longer ago than the horizon, if there is one that explains
+    /// the last rows better than those of `evidence`, the highest within the horizon.
+    pub(super) fn older(&self, evidence: f64) -> Option<usize> {
+        let known = OLDER.iter().map(|older| self.horizon + older).filter(|m| *m <= self.row + 1);
+        let all = known.map(|m| (m, self.compare(m).z.abs())).filter(|(_, z)| *z > evidence);
+        all.max_by(|a, b| a.1.total_cmp(&b.1)).map(|(m, _)| m)
+    }
+
+    /// The last `m` rows compared with the `since - m` before them.
+    pub(super) fn compare_since(&self, m: usize, since: usize) -> Break {
+        let after = self.last[m];
+        self.ratio(self.last[since].minus(after), after)
     }
 
     fn ratio(&self, before: Sums, after: Sums) -> Break {
@@ -117,9 +122,9 @@ impl<'a> Window<'a> {
         Break { z: z.copysign(new - old), magnitude }
     }
 
-    /// The present level relative to the season's, over `rows` rows before the last one.
-    pub(super) fn level(&self, rows: usize) -> f64 {
-        let sums = self.upto(rows + 1).minus(self.last[1]);
+    /// The present level relative to the season's, over the day before the last row.
+    pub(super) fn level(&self) -> f64 {
+        let sums = self.last[self.lookback.min(24) + 1].minus(self.last[1]);
         if sums.expected > 0.0 {
             sums.level()
         } else if self.profile.multiplicative {

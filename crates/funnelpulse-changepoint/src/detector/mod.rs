@@ -29,24 +29,25 @@ const MIN_ROWS: usize = 10;
 /// in proportion to the level, as counts, amounts and ratios have it; others shift by a number.
 ///
 /// **Score.** At every row, for each number `m` of rows up to the [horizon](ChangepointConfig::horizon),
-/// the last `m` rows are compared with those before them by the signed root of the likelihood ratio
-/// of two levels against one (quasi-Poisson, or normal). Of the comparisons with shorter and longer
-/// [pasts](ChangepointConfig::lookbacks) the weakest counts. The result is divided by its 95 %
-/// quantile in the history over that of a normal distribution (if larger), which allows for
-/// autocorrelation and wandering; the score of a column is the highest over `m`, in standard
-/// deviations, and counts less in proportion if the level changed by less than
-/// [`min_magnitude`](ChangepointConfig::min_magnitude). **The score of a row is that of its highest
-/// column**; the contributions are those of each.
+/// the last `m` rows are compared with the [`lookback`](ChangepointConfig::lookback) rows before
+/// them by the signed root of the likelihood ratio of two levels against one (quasi-Poisson, or
+/// normal). If a break up to two days before the horizon explains the last rows better, they are
+/// compared with the rows since that break too, and the weaker comparison counts: a break speaks
+/// for itself in its first rows only. The result is divided by its 95 % quantile in the history over that of a
+/// normal distribution (if larger), which allows for autocorrelation and wandering; the score of a
+/// column is the highest over `m`, in standard deviations, and counts less in proportion if the
+/// level changed by less than [`min_magnitude`](ChangepointConfig::min_magnitude). **The score of a
+/// row is that of its highest column**; the contributions are those of each.
 ///
 /// The score looks back only, over [`context`](ChangepointConfig::context) rows: a break is seen at
-/// its first rows, in the history or after it, and forgotten when the shortest past has caught up.
-/// Before the first row of a frame, the level of the history is assumed.
+/// its first rows, in the history or after it. Before the first row of a frame eight rows as
+/// expected are assumed.
 ///
 /// **Missing values** are left out. A column contributes zero where its value is missing; a row
 /// without any value scores NaN. Absent rows are skipped: rows are counted, not hours.
 ///
-/// **Expected** is the level of the hour times the present level of the column (over the second
-/// lookback, or the only one), the interval three standard deviations.
+/// **Expected** is the level of the hour times the present level of the column (over the
+/// day before, or the lookback if shorter), the interval three standard deviations.
 ///
 /// ```
 /// use funnelpulse_changepoint::{Changepoint, ChangepointConfig};

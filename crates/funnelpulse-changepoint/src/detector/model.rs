@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ChangepointConfig, KIND, Season,
-    evidence::Window,
+    evidence::{Break, Window},
     profile::Profile,
 };
 
@@ -47,7 +47,8 @@ impl TryFrom<Unchecked> for ChangepointModel {
         if n == 0 || u.profiles.len() != n || u.scales.len() != n || season == Season::Auto {
             return Err("a changepoint model has a season, and a profile and scales per column".to_owned());
         }
-        let scales = u.scales.iter().all(|s| s.len() == u.config.horizon && s.iter().all(|v| v.is_finite() && *v >= 1.0));
+        let scales =
+            u.scales.iter().all(|s| s.len() == u.config.horizon && s.iter().all(|v| v.is_finite() && *v >= 1.0));
         if !scales || !u.profiles.iter().all(|p| p.is_valid(season)) {
             return Err("levels are finite, spreads positive, scales at least one".to_owned());
         }
@@ -64,7 +65,7 @@ impl ChangepointModel {
         for values in history.values().columns() {
             let profile = Profile::learn(config.scale, season, history.time(), values);
             let terms = terms(&profile, season, history.time(), values);
-            let mut window = Window::new(&profile, &config.lookbacks, config.horizon);
+            let mut window = Window::new(&profile, &config);
             let mut evidence = vec![Vec::with_capacity(values.len()); config.horizon];
             for row in 0..values.len() {
                 window.move_to(&terms, row);
@@ -81,6 +82,25 @@ impl ChangepointModel {
     /// The season it found, never [`Season::Auto`].
     pub fn season(&self) -> Season {
         self.config.season
+    }
+
+    /// The highest evidence of the last 1, 2, ... rows. If an older break explains them better, they
+    /// have to differ from what came after it too.
+    fn strongest(&self, window: &Window<'_>, scales: &[f64]) -> f64 {
+        let breaks: Vec<Break> = (1..=scales.len()).map(|m| window.compare(m)).collect();
+        let highest = breaks.iter().map(|b| b.z.abs()).fold(0.0, f64::max);
+        let older = window.older(highest);
+        let evidence = breaks.iter().zip(scales).enumerate().map(|(i, (found, scale))| {
+            let weaker = older.map(|since| window.compare_since(i + 1, since)).filter(|b| b.z.abs() < found.z.abs());
+            let found = weaker.unwrap_or(*found);
+            found.z.abs() / scale * self.counts(found.magnitude)
+        });
+        evidence.fold(0.0, f64::max)
+    }
+
+    /// What evidence counts for when the level changes this much.
+    fn counts(&self, magnitude: f64) -> f64 {
+        if magnitude < self.config.min_magnitude { magnitude / self.config.min_magnitude } else { 1.0 }
     }
 
     /// Rows before a row that its score depends on: what a batch has to be given before its first
@@ -122,15 +142,15 @@ impl FittedDetector for ChangepointModel {
         let [mut contributions, mut expected, mut lower, mut upper] = [0; 4].map(|_| Array2::zeros(shape));
         let mut score = Array1::from_elem(shape.0, f64::NAN);
         let season = self.config.season;
-        let past = self.config.lookbacks[1.min(self.config.lookbacks.len() - 1)];
         for (column, (profile, scales)) in self.profiles.iter().zip(&self.scales).enumerate() {
             let terms = terms(profile, season, frame.time(), values.column(column));
-            let mut window = Window::new(profile, &self.config.lookbacks, self.config.horizon);
+            let mut window = Window::new(profile, &self.config);
             for row in 0..shape.0 {
                 window.move_to(&terms, row);
                 let bin = season.bin(frame.time()[row]);
-                let level = window.level(past);
-                let center = if profile.multiplicative { profile.level[bin] * level } else { profile.level[bin] + level };
+                let level = window.level();
+                let center =
+                    if profile.multiplicative { profile.level[bin] * level } else { profile.level[bin] + level };
                 let variance = profile.dispersion[bin] * if profile.multiplicative { center.max(0.0) } else { 1.0 };
                 let width = INTERVAL * scales[0] * variance.sqrt();
                 let finite = |v: f64| v.clamp(-f64::MAX, f64::MAX);
@@ -141,24 +161,12 @@ impl FittedDetector for ChangepointModel {
                 if terms[row].is_none() {
                     continue;
                 }
-                let evidence = scales.iter().enumerate().map(|(m, scale)| {
-                    let found = window.compare(m + 1);
-                    let counts = if self.config.min_magnitude > 0.0 {
-                        (found.magnitude / self.config.min_magnitude).min(1.0)
-                    } else {
-                        1.0
-                    };
-                    found.z.abs() / scale * counts
-                });
-                let strongest = evidence.fold(0.0, f64::max);
+                let strongest = self.strongest(&window, scales);
                 contributions[[row, column]] = strongest;
                 score[row] = strongest.max(score[row]);
             }
         }
-        Ok(Detection::new(score)
-            .with_expected(expected)
-            .with_interval(lower, upper)
-            .with_contributions(contributions))
+        Ok(Detection::new(score).with_expected(expected).with_interval(lower, upper).with_contributions(contributions))
     }
 
     fn clone_box(&self) -> Box<dyn FittedDetector> {

@@ -58,7 +58,11 @@ impl Profile {
             // Rounding noise around a constant is no variation.
             let least = if multiplicative { 1e-6 * level } else { 1e-6 * level * level };
             let least = if least > 0.0 { least } else { 1e-12 };
-            if shrunk > least || common == 0.0 && shrunk > 0.0 { shrunk } else { least.max(if common == 0.0 { 1.0 } else { 0.0 }) }
+            if shrunk > least || common == 0.0 && shrunk > 0.0 {
+                shrunk
+            } else {
+                least.max(if common == 0.0 { 1.0 } else { 0.0 })
+            }
         });
         Self { multiplicative, dispersion: dispersion.map(|d| d.max(1e-200)).collect(), level }
     }

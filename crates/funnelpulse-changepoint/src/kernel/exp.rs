@@ -1,4 +1,5 @@
 //! The exponential function on whole rows, written so that compilers turn it into vector code.
+#![allow(clippy::inline_always, reason = "only what is inlined is compiled for the vector registers there are")]
 
 use super::EXPONENTS;
 
@@ -10,10 +11,7 @@ pub(super) fn exp_neg(x: f64) -> f64 {
     const ROUND: f64 = 6_755_399_441_055_744.0;
     const LN2_HIGH: f64 = 6.931_471_803_691_238e-1;
     const LN2_LOW: f64 = 1.908_214_929_270_587_7e-10;
-    let shifted = ROUND - x * std::f64::consts::LOG2_E;
-    let n = shifted - ROUND;
-    let r = (-x - n * LN2_HIGH) - n * LN2_LOW;
-    // Taylor's polynomial; |r| <= ln(2) / 2.
+    // Taylor's polynomial for |r| <= ln(2) / 2, highest power but one first.
     const COEFFICIENTS: [f64; 11] = [
         1.0 / 3_628_800.0,
         1.0 / 362_880.0,
@@ -27,6 +25,9 @@ pub(super) fn exp_neg(x: f64) -> f64 {
         1.0,
         1.0,
     ];
+    let shifted = ROUND - x * std::f64::consts::LOG2_E;
+    let n = shifted - ROUND;
+    let r = (-x - n * LN2_HIGH) - n * LN2_LOW;
     let mut p = 1.0 / 39_916_800.0;
     for c in COEFFICIENTS {
         p = p * r + c;

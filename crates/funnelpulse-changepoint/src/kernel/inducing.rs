@@ -1,4 +1,5 @@
 //! The Gaussian kernel by inducing points.
+#![allow(clippy::inline_always, reason = "only what is inlined is compiled for the vector registers there are")]
 
 use ndarray::ArrayView2;
 
@@ -122,8 +123,7 @@ fn decompose(signal: &Signal, gamma: f64, tolerance: f64) -> (Vec<Vec<f64>>, f64
     let mut columns: Vec<Vec<f64>> = Vec::new();
     let mut row = vec![0.0; n];
     loop {
-        let (pivot, &largest) =
-            left.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).expect("a signal has rows");
+        let (pivot, &largest) = left.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).expect("a signal has rows");
         if largest <= tolerance || columns.len() == MAX_RANK {
             return (columns, largest.max(0.0));
         }

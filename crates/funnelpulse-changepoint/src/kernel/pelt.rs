@@ -1,4 +1,5 @@
 //! Exact penalised search with the Gaussian kernel in `O(n)` memory.
+#![allow(clippy::inline_always, reason = "only what is inlined is compiled for the vector registers there are")]
 
 use ndarray::ArrayView2;
 
@@ -108,10 +109,10 @@ impl<'a> Search<'a> {
         let row = |l: usize, c: usize| values[(first + l).min(n - 1) * d + c];
         // Kernel of each new row with the new rows before it.
         let mut sums = [0.0; B];
-        for l in 1..B {
+        for (l, sum) in sums.iter_mut().enumerate() {
             for m in 0..l {
                 let square: f64 = (0..d).map(|c| (row(l, c) - row(m, c)).powi(2)).sum();
-                sums[l] += kernel(self.gamma, square);
+                *sum += kernel(self.gamma, square);
             }
         }
         let mut own = [0.0; B];

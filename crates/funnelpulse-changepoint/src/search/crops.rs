@@ -28,12 +28,7 @@ pub struct PathPoint {
 /// assert!((path[0].to - 10.0).abs() < 1e-9, "the step from 5 to 6 is worth 10");
 /// # Ok::<(), funnelpulse_changepoint::ChangepointError>(())
 /// ```
-pub fn crops<C: Cost + ?Sized>(
-    pelt: &Pelt,
-    cost: &C,
-    low: f64,
-    high: f64,
-) -> Result<Vec<PathPoint>, ChangepointError> {
+pub fn crops<C: Cost + ?Sized>(pelt: &Pelt, cost: &C, low: f64, high: f64) -> Result<Vec<PathPoint>, ChangepointError> {
     check_penalty(low)?;
     check_penalty(high)?;
     if low > high {

@@ -65,8 +65,7 @@ impl Fpop {
             Some(exposure) => running_exposure(exposure, signal.n)?,
             None => (0..=signal.n).map(|i| i as f64).collect(),
         };
-        let highest =
-            signal.values.iter().zip(exposure.windows(2)).map(|(x, e)| x / (e[1] - e[0])).fold(0.0, f64::max);
+        let highest = signal.values.iter().zip(exposure.windows(2)).map(|(x, e)| x / (e[1] - e[0])).fold(0.0, f64::max);
         let sums = signal.prefix_sums(1, |row, out| out[0] = row[0]);
         // All zero: every level is as good as another.
         let highest = if highest > 0.0 { highest } else { 1.0 };
@@ -173,7 +172,7 @@ impl Family for Rates {
             let slope = 2.0 * (new.sum - old.sum) / level - 2.0 * (new.weight - old.weight);
             let step = Self::difference(new, old, level) / slope;
             let next = level - step;
-            if !(next > 0.0) || (next - level).abs() <= 1e-15 * level {
+            if next <= 0.0 || next.is_nan() || (next - level).abs() <= 1e-15 * level {
                 break;
             }
             level = next;
@@ -214,9 +213,8 @@ fn search<F: Family>(family: &F, levels: (f64, f64), grid: Grid, penalty: f64) -
 /// Gives the new start the levels for which it is better.
 #[inline]
 fn insert<F: Family>(pieces: &mut Vec<Piece>, rebuilt: &mut Vec<Piece>, new: Piece) {
-    let wins = |piece: &Piece| {
-        F::difference(&new, piece, piece.low) < 0.0 || F::difference(&new, piece, piece.high) < 0.0
-    };
+    let wins =
+        |piece: &Piece| F::difference(&new, piece, piece.low) < 0.0 || F::difference(&new, piece, piece.high) < 0.0;
     // A concave function that is positive at both ends of an interval is positive within.
     let Some(first) = pieces.iter().position(wins) else { return };
     rebuilt.clear();

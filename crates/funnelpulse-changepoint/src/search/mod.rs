@@ -121,7 +121,7 @@ impl Grid {
 
     /// Whether a segment may start at `row`, with a segment before it and one after.
     pub(crate) fn is_start(&self, row: usize) -> bool {
-        row == 0 || row % self.jump == 0 && row >= self.min_size && row + self.min_size <= self.n
+        row == 0 || row.is_multiple_of(self.jump) && row >= self.min_size && row + self.min_size <= self.n
     }
 
     /// Whether a segment may end before `row`.

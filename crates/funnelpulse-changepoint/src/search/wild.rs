@@ -54,7 +54,12 @@ impl WildBinseg {
     }
 
     /// The breaks up to the stop.
-    pub fn search<C: Cost + ?Sized>(&self, cost: &C, choice: Choice, stop: Stop) -> Result<Partition, ChangepointError> {
+    pub fn search<C: Cost + ?Sized>(
+        &self,
+        cost: &C,
+        choice: Choice,
+        stop: Stop,
+    ) -> Result<Partition, ChangepointError> {
         let stop = stop.check()?;
         if choice == Choice::Narrowest && matches!(stop, Stop::Breaks(_)) {
             return Err(ChangepointError::config("stop", "a number of breaks", "a least gain, for the narrowest"));
