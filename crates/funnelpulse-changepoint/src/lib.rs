@@ -6,9 +6,11 @@ mod error;
 pub mod kernel;
 mod linalg;
 pub mod noise;
+pub mod online;
 mod penalty;
 pub mod search;
 mod segment;
+mod vector;
 
 pub use detector::{Changepoint, ChangepointConfig, ChangepointModel, Scale, Season};
 pub use error::ChangepointError;

@@ -1,39 +1,8 @@
-//! The exponential function on whole rows, written so that compilers turn it into vector code.
+//! Rows of kernel values.
 #![allow(clippy::inline_always, reason = "only what is inlined is compiled for the vector registers there are")]
 
 use super::EXPONENTS;
-
-/// `exp(-x)` for `x` in `0..=700`, to a relative error of 1e-14, without a branch.
-#[inline(always)]
-pub(super) fn exp_neg(x: f64) -> f64 {
-    // Adding and subtracting 1.5 * 2^52 rounds to the nearest integer, which then also stands in
-    // the lowest bits of the sum.
-    const ROUND: f64 = 6_755_399_441_055_744.0;
-    const LN2_HIGH: f64 = 6.931_471_803_691_238e-1;
-    const LN2_LOW: f64 = 1.908_214_929_270_587_7e-10;
-    // Taylor's polynomial for |r| <= ln(2) / 2, highest power but one first.
-    const COEFFICIENTS: [f64; 11] = [
-        1.0 / 3_628_800.0,
-        1.0 / 362_880.0,
-        1.0 / 40_320.0,
-        1.0 / 5_040.0,
-        1.0 / 720.0,
-        1.0 / 120.0,
-        1.0 / 24.0,
-        1.0 / 6.0,
-        0.5,
-        1.0,
-        1.0,
-    ];
-    let shifted = ROUND - x * std::f64::consts::LOG2_E;
-    let n = shifted - ROUND;
-    let r = (-x - n * LN2_HIGH) - n * LN2_LOW;
-    let mut p = 1.0 / 39_916_800.0;
-    for c in COEFFICIENTS {
-        p = p * r + c;
-    }
-    f64::from_bits(p.to_bits().wrapping_add(shifted.to_bits() << 52))
-}
+use crate::vector::exp_neg;
 
 /// The kernel of two different rows at the squared distance `square`.
 #[inline(always)]
@@ -76,18 +45,4 @@ pub(super) fn gaussian_row(values: &[f64], d: usize, gamma: f64, at: usize, out:
             }
         },
     );
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn agrees_with_the_standard_library() {
-        for i in 0..100_000 {
-            let x = f64::from(i) * 1e-3;
-            let (ours, theirs) = (exp_neg(x), (-x).exp());
-            assert!((ours / theirs - 1.0).abs() < 1e-14, "{x}: {ours} {theirs}");
-        }
-    }
 }
