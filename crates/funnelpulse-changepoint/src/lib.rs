@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod auto;
 pub mod cost;
 mod detector;
 mod error;

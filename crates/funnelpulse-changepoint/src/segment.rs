@@ -6,8 +6,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ChangepointError, Penalty, cost::CostKind, error::check_positive, kernel::rbf_pelt, noise::Ar1, penalty,
-    search::Fpop,
+    ChangepointError, Penalty,
+    auto::auto,
+    cost::{CostKind, CostL2},
+    error::check_positive,
+    kernel::rbf_pelt,
+    noise::Ar1,
+    penalty,
+    search::{Fpop, Partition},
 };
 
 /// Hyper-parameters of a [`Segmenter`]. The defaults are those of the system it replaces: a
@@ -159,6 +165,7 @@ pub struct Segmentation {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Segmenter {
     config: SegmentationConfig,
+    auto: bool,
 }
 
 impl TryFrom<SegmentationConfig> for Segmenter {
@@ -173,7 +180,23 @@ impl Segmenter {
     /// Checks the hyper-parameters.
     pub fn new(config: SegmentationConfig) -> Result<Self, ChangepointError> {
         config.validate()?;
-        Ok(Self { config })
+        Ok(Self { config, auto: false })
+    }
+
+    /// Without a parameter: the breaks that [`auto`](crate::auto::auto) finds, none left out. One
+    /// column.
+    ///
+    /// ```
+    /// use funnelpulse_changepoint::Segmenter;
+    /// use ndarray::Array2;
+    ///
+    /// let values = Array2::from_shape_fn((60, 1), |(i, _)| (i * 7 % 10) as f64 + if i < 40 { 40.0 } else { 20.0 });
+    /// assert_eq!(Segmenter::auto().segment(values.view(), None)?.breaks[0].index, 40);
+    /// # Ok::<(), funnelpulse_changepoint::ChangepointError>(())
+    /// ```
+    pub fn auto() -> Self {
+        let config = SegmentationConfig { min_size: 1, min_magnitude: 0.0, ..SegmentationConfig::default() };
+        Self { config, auto: true }
     }
 
     /// The breaks of `values`, a row per time of `time` (if given) in order.
@@ -189,6 +212,10 @@ impl Segmenter {
         }
         let size = (config.min_size, config.jump);
         let found = match (config.cost, config.penalty) {
+            _ if self.auto && values.ncols() != 1 => {
+                return Err(ChangepointError::Columns { what: "auto", columns: values.ncols(), allowed: "1" });
+            }
+            _ if self.auto => Partition::at(&CostL2::new(values.view())?, auto(values.column(0))?.breaks),
             (CostKind::Rbf, Penalty::Value(penalty)) => rbf_pelt(values.view(), config.gamma, size.0, size.1, penalty)?,
             (CostKind::L2 | CostKind::Linear, Penalty::Value(penalty)) if values.ncols() == 1 => {
                 Fpop::new(size.0, size.1)?.l2(values.column(0), penalty)?

@@ -1,16 +1,17 @@
-//! Objectives against those of ruptures 1.1.10 on the shared reference series.
+//! Against other implementations and annotators, on the shared reference series.
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
-use std::path::Path;
+use std::{collections::BTreeSet, ops::Range, path::Path};
 
 use funnelpulse_changepoint::{
+    auto::auto,
     cost::{Cost, CostL2, CostNormal, CostRbf},
     kernel::{InducingKernel, median_heuristic, rbf_pelt},
     search::{Fpop, Partition, Pelt},
 };
 use funnelpulse_testing::shared_file;
-use ndarray::Array2;
+use ndarray::{Array1, Array2};
 
 fn series(folder: &Path, name: &str) -> Array2<f64> {
     let bytes = std::fs::read(folder.join(format!("cp_{name}.f64"))).unwrap();
@@ -125,4 +126,81 @@ fn inducing_points_find_the_exact_breaks() {
         let loss = objective - ours.objective(reference.penalty);
         assert!(loss < 0.01 * reference.penalty, "{}: loses {loss}", reference.name);
     }
+}
+
+/// True positives, F1 with a margin of five rows and Cover as van den Burg & Williams (2020) define
+/// them; the first row counts as a break of everyone.
+fn true_positives(truth: &BTreeSet<usize>, found: &BTreeSet<usize>) -> f64 {
+    let mut left = found.clone();
+    let mut count = 0.0;
+    for &at in truth {
+        let nearest = left.iter().copied().filter(|f| f.abs_diff(at) <= 5).min_by_key(|f| (f.abs_diff(at), *f));
+        if let Some(nearest) = nearest {
+            left.remove(&nearest);
+            count += 1.0;
+        }
+    }
+    count
+}
+
+fn f1(annotators: &[BTreeSet<usize>], breaks: &[usize]) -> f64 {
+    let with_first = |breaks: &BTreeSet<usize>| breaks.iter().copied().chain([0]).collect::<BTreeSet<_>>();
+    let found = with_first(&breaks.iter().copied().collect());
+    let truths: Vec<BTreeSet<usize>> = annotators.iter().map(with_first).collect();
+    let precision = true_positives(&truths.iter().flatten().copied().collect(), &found) / found.len() as f64;
+    let recall = truths.iter().map(|t| true_positives(t, &found) / t.len() as f64).sum::<f64>() / truths.len() as f64;
+    2.0 * precision * recall / (precision + recall)
+}
+
+fn cover(annotators: &[BTreeSet<usize>], breaks: &[usize], n: usize) -> f64 {
+    let parts = |breaks: Vec<usize>| Partition { breaks, cost: 0.0 }.segments(n).collect::<Vec<_>>();
+    let found = parts(breaks.to_vec());
+    let of = |truth: &BTreeSet<usize>| {
+        let truth = parts(truth.iter().copied().filter(|b| (1..n).contains(b)).collect());
+        let best = |a: &Range<usize>| {
+            let jaccard = |b: &Range<usize>| {
+                let common = a.end.min(b.end).saturating_sub(a.start.max(b.start));
+                common as f64 / (a.end.max(b.end) - a.start.min(b.start)) as f64
+            };
+            found.iter().map(jaccard).fold(0.0, f64::max)
+        };
+        truth.iter().map(|a| a.len() as f64 * best(a)).sum::<f64>() / n as f64
+    };
+    annotators.iter().map(of).sum::<f64>() / annotators.len() as f64
+}
+
+#[test]
+fn metrics_agree_with_the_paper() {
+    let set = |breaks: &[usize]| breaks.iter().copied().collect::<BTreeSet<_>>();
+    assert!((f1(&[set(&[]), set(&[10]), set(&[50])], &[10]) - 10.0 / 11.0).abs() < 1e-12);
+    let covered = cover(&[set(&[10, 20]), set(&[10]), set(&[0, 5])], &[10, 20], 45);
+    assert!((covered - 0.796_296_296_296_296_3).abs() < 1e-12);
+    assert!((cover(&[set(&[]), set(&[10]), set(&[40])], &[], 45) - 0.818_930_041_152_263_4).abs() < 1e-12);
+}
+
+#[test]
+#[expect(clippy::print_stdout, reason = "the figures of the README")]
+fn one_default_serves_the_turing_change_point_dataset() {
+    let Some(file) = shared_file("reference/changepoint/tcpd_available.json") else { return };
+    let all: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
+    let (mut total, mut count) = ((0.0, 0.0), 0.0);
+    for (name, series) in all.as_object().unwrap() {
+        // Two gaps: not one of the thirty complete series.
+        if name == "uk_coal_employ" {
+            continue;
+        }
+        let values: Array1<f64> = series["y"].as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect();
+        let breaks_of =
+            |a: &serde_json::Value| a.as_array().unwrap().iter().map(|b| b.as_u64().unwrap() as usize).collect();
+        let annotators: Vec<BTreeSet<usize>> =
+            series["annotations"].as_object().unwrap().values().map(breaks_of).collect();
+        let breaks = auto(values.view()).unwrap().breaks;
+        total.0 += f1(&annotators, &breaks);
+        total.1 += cover(&annotators, &breaks, values.len());
+        count += 1.0;
+    }
+    let (f1, cover) = (total.0 / count, total.1 / count);
+    println!("{count} series: F1 {f1:.3}, Cover {cover:.3}");
+    assert_eq!(count, 30.0);
+    assert!(f1 >= 0.76 && cover >= 0.72);
 }

@@ -26,7 +26,7 @@ impl Default for BocpdConfig {
     }
 }
 
-/// Bayesian online changepoint detection (Adams & MacKay 2007; Fearnhead & Liu 2007).
+/// Bayesian online changepoint detection (Adams & `MacKay` 2007; Fearnhead & Liu 2007).
 ///
 /// Every run length (rows since the last break) is a hypothesis with its own belief about the
 /// level; a row multiplies each by how well it predicted the row. Hypotheses with hardly any

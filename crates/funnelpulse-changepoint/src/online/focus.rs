@@ -22,7 +22,7 @@ pub struct Evidence {
     pub direction: Direction,
 }
 
-/// FOCuS (Romano, Eckley, Fearnhead & Rigaill 2023; Ward, Dilillo, Eckley & Fearnhead 2024): the
+/// `FOCuS` (Romano, Eckley, Fearnhead & Rigaill 2023; Ward, Dilillo, Eckley & Fearnhead 2024): the
 /// generalised likelihood ratio test for one break at an unknown row, from one unknown level to
 /// another, after every row, exactly.
 ///

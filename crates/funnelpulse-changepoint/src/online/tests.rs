@@ -10,10 +10,10 @@ use crate::Direction;
 fn steps(n: usize, every: usize, jump: f64, seed: u64) -> Vec<f64> {
     let mut rng = Pcg64::seed_from_u64(seed);
     let noise = Normal::new(0.0, 1.0).unwrap();
-    (0..n).map(|i| noise.sample(&mut rng) + if i / every % 2 == 0 { 0.0 } else { jump }).collect()
+    (0..n).map(|i| noise.sample(&mut rng) + if (i / every).is_multiple_of(2) { 0.0 } else { jump }).collect()
 }
 
-/// The recursion as Adams & MacKay write it, nothing dropped, in logarithms.
+/// The recursion as Adams & `MacKay` write it, nothing dropped, in logarithms.
 fn untruncated(values: &[f64], hazard: f64) -> Vec<Vec<f64>> {
     let (mu, kappa, alpha, beta) = (0.0, 0.1, 1.0, 1.0);
     let mut joint = vec![0.0_f64];
@@ -24,10 +24,10 @@ fn untruncated(values: &[f64], hazard: f64) -> Vec<Vec<f64>> {
             .iter()
             .map(|&(mu, kappa, alpha, beta): &(f64, f64, f64, f64)| {
                 let (nu, scale) = (2.0 * alpha, beta * (kappa + 1.0) / (alpha * kappa));
-                ln_gamma((nu + 1.0) / 2.0)
+                ln_gamma(nu.midpoint(1.0))
                     - ln_gamma(nu / 2.0)
                     - 0.5 * (nu * std::f64::consts::PI * scale).ln()
-                    - (nu + 1.0) / 2.0 * ((x - mu).powi(2) / (nu * scale)).ln_1p()
+                    - nu.midpoint(1.0) * ((x - mu).powi(2) / (nu * scale)).ln_1p()
             })
             .collect();
         let grown: Vec<f64> = joint.iter().zip(&predictive).map(|(j, p)| j + p).collect();
@@ -35,7 +35,9 @@ fn untruncated(values: &[f64], hazard: f64) -> Vec<Vec<f64>> {
         let total = top + grown.iter().map(|g| (g - top).exp()).sum::<f64>().ln();
         joint =
             std::iter::once(total + f64::ln(hazard)).chain(grown.iter().map(|g| g + f64::ln(1.0 - hazard))).collect();
-        joint.iter_mut().for_each(|j| *j -= total);
+        for j in &mut joint {
+            *j -= total;
+        }
         let next = stats.iter().map(|&(mu, kappa, alpha, beta)| {
             let beta = beta + kappa * (x - mu).powi(2) / (2.0 * (kappa + 1.0));
             ((kappa * mu + x) / (kappa + 1.0), kappa + 1.0, alpha + 0.5, beta)
