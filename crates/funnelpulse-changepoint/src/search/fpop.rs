@@ -234,13 +234,15 @@ fn insert<F: Family>(pieces: &mut Vec<Piece>, rebuilt: &mut Vec<Piece>, new: Pie
                 kept.high = F::root(&new, old, old.high, 1.0).clamp(peak, old.high);
             }
         } else {
-            // Nothing is kept: the new start takes it all.
-            kept.low = old.high;
+            kept.high = kept.low;
         }
-        give(rebuilt, new, old.low, kept.low);
         if kept.low < kept.high {
+            give(rebuilt, new, old.low, kept.low);
             rebuilt.push(kept);
             give(rebuilt, new, kept.high, old.high);
+        } else {
+            // At most a point would be left of the old one, as where both are equally good there.
+            give(rebuilt, new, old.low, old.high);
         }
     }
     pieces.truncate(first);

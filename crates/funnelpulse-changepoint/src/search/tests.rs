@@ -242,3 +242,11 @@ fn pruning_at_once_would_miss_the_optimum() {
     }
     assert!(missed > 0, "the test data never need the delay");
 }
+
+#[test]
+fn functional_pruning_survives_ties_without_a_penalty() {
+    // The second start is as good as the first at one level, and better at all others.
+    let values = [4.0, 1.0, 1.0, 4.0, 7.0, 7.0, 5.0, 3.0, 5.0, 6.0, 3.0, 7.0, 5.0, 5.0, 6.0, 6.0, 7.0, 7.0, 4.0, 5.0];
+    let found = Fpop::new(7, 1).unwrap().l2(Array1::from_vec(values.to_vec()).view(), 0.0).unwrap();
+    assert_eq!(found.breaks, [11]);
+}
