@@ -1,36 +1,55 @@
 //! Exponential and logarithm on whole arrays, written so that compilers turn them into vector code.
 #![allow(clippy::inline_always, reason = "only what is inlined is compiled for the vector registers there are")]
 
+/// Adding and subtracting `1.5 * 2^52` rounds to the nearest integer, which then also stands in the
+/// lowest bits of the sum.
+const ROUND: f64 = 6_755_399_441_055_744.0;
+const LN2_HIGH: f64 = 6.931_471_803_691_238e-1;
+const LN2_LOW: f64 = 1.908_214_929_270_587_7e-10;
+/// Taylor's polynomial of the exponential for up to `ln(2) / 2`, highest power first.
+const EXPONENTIAL: [f64; 12] = [
+    1.0 / 39_916_800.0,
+    1.0 / 3_628_800.0,
+    1.0 / 362_880.0,
+    1.0 / 40_320.0,
+    1.0 / 5_040.0,
+    1.0 / 720.0,
+    1.0 / 120.0,
+    1.0 / 24.0,
+    1.0 / 6.0,
+    0.5,
+    1.0,
+    1.0,
+];
+
 /// `exp(-x)` for `x` in `0..=700`, to a relative error of 1e-14, without a branch.
 #[inline(always)]
 pub(crate) fn exp_neg(x: f64) -> f64 {
-    // Adding and subtracting 1.5 * 2^52 rounds to the nearest integer, which then also stands in
-    // the lowest bits of the sum.
-    const ROUND: f64 = 6_755_399_441_055_744.0;
-    const LN2_HIGH: f64 = 6.931_471_803_691_238e-1;
-    const LN2_LOW: f64 = 1.908_214_929_270_587_7e-10;
-    // Taylor's polynomial for |r| <= ln(2) / 2, highest power but one first.
-    const COEFFICIENTS: [f64; 11] = [
-        1.0 / 3_628_800.0,
-        1.0 / 362_880.0,
-        1.0 / 40_320.0,
-        1.0 / 5_040.0,
-        1.0 / 720.0,
-        1.0 / 120.0,
-        1.0 / 24.0,
-        1.0 / 6.0,
-        0.5,
-        1.0,
-        1.0,
-    ];
-    let shifted = ROUND - x * std::f64::consts::LOG2_E;
-    let n = shifted - ROUND;
-    let r = (-x - n * LN2_HIGH) - n * LN2_LOW;
-    let mut p = 1.0 / 39_916_800.0;
-    for c in COEFFICIENTS {
-        p = p * r + c;
+    exp_neg_lanes([x])[0]
+}
+
+/// [`exp_neg`] of several values, step by step for all of them: each loop is a vector instruction.
+#[inline(always)]
+pub(crate) fn exp_neg_lanes<const B: usize>(x: [f64; B]) -> [f64; B] {
+    let mut shifted = [0.0; B];
+    let mut r = [0.0; B];
+    for l in 0..B {
+        shifted[l] = ROUND - x[l] * std::f64::consts::LOG2_E;
     }
-    f64::from_bits(p.to_bits().wrapping_add(shifted.to_bits() << 52))
+    for l in 0..B {
+        let n = shifted[l] - ROUND;
+        r[l] = (-x[l] - n * LN2_HIGH) - n * LN2_LOW;
+    }
+    let mut p = [EXPONENTIAL[0]; B];
+    for c in &EXPONENTIAL[1..] {
+        for l in 0..B {
+            p[l] = p[l] * r[l] + c;
+        }
+    }
+    for l in 0..B {
+        p[l] = f64::from_bits(p[l].to_bits().wrapping_add(shifted[l].to_bits() << 52));
+    }
+    p
 }
 
 /// `ln(x)` for normal positive `x`, to a relative error of about 1e-15 away from 1, without a branch.
@@ -64,18 +83,6 @@ fn ln(x: f64) -> f64 {
         p = p * square + c;
     }
     e * std::f64::consts::LN_2 + (2.0 * s + s * square * p)
-}
-
-/// Replaces each value (normal and positive) by its logarithm.
-pub(crate) fn ln_all(values: &mut [f64]) {
-    pulp::Arch::new().dispatch(
-        #[inline(always)]
-        || {
-            for value in values.iter_mut() {
-                *value = ln(*value);
-            }
-        },
-    );
 }
 
 /// Replaces each value `q` (not negative) by `ln(1 + q)`.

@@ -2,12 +2,24 @@
 #![allow(clippy::inline_always, reason = "only what is inlined is compiled for the vector registers there are")]
 
 use super::EXPONENTS;
-use crate::vector::exp_neg;
+use crate::vector::{exp_neg, exp_neg_lanes};
 
 /// The kernel of two different rows at the squared distance `square`.
 #[inline(always)]
 pub(super) fn kernel(gamma: f64, square: f64) -> f64 {
     exp_neg((gamma * square).max(EXPONENTS.0).min(EXPONENTS.1))
+}
+
+/// The kernel at several squared distances.
+#[inline(always)]
+pub(super) fn kernel_lanes<const B: usize>(gamma: f64, mut squares: [f64; B]) -> [f64; B] {
+    for x in &mut squares {
+        let y = gamma * *x;
+        // Not `clamp`: the two compile to one instruction each.
+        let y = if y > EXPONENTS.0 { y } else { EXPONENTS.0 };
+        *x = if y < EXPONENTS.1 { y } else { EXPONENTS.1 };
+    }
+    exp_neg_lanes(squares)
 }
 
 /// Kernel of the row `at` with each of the rows `from..from + out.len()`, none of which it is.

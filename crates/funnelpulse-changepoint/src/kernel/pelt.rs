@@ -3,7 +3,10 @@
 
 use ndarray::ArrayView2;
 
-use super::{exp::kernel, gamma_of};
+use super::{
+    exp::{kernel, kernel_lanes},
+    gamma_of,
+};
 use crate::{
     ChangepointError,
     cost::Signal,
@@ -52,6 +55,8 @@ pub fn rbf_pelt(
 #[derive(Clone, Copy, Debug)]
 struct Start {
     at: usize,
+    /// Lowest objective of the rows before it.
+    best: f64,
     /// The end from which on it can't be part of an optimum.
     dead_from: usize,
     /// Kernel summed over all pairs (both orders, and the diagonal) from it to the end so far.
@@ -77,106 +82,124 @@ impl<'a> Search<'a> {
         let mut best = vec![f64::INFINITY; n + 1];
         best[0] = 0.0;
         let inverse = (0..=n + 8).map(|length| 1.0 / length as f64).collect();
-        let starts = vec![Start { at: 0, dead_from: usize::MAX, sum: 0.0 }];
+        let starts = vec![Start { at: 0, best: 0.0, dead_from: usize::MAX, sum: 0.0 }];
         Self { signal, gamma, grid, penalty, best, last_start: vec![0; n + 1], starts, inverse }
     }
 
     fn run<const B: usize>(mut self) -> Partition {
         let n = self.signal.n;
-        let mut values = Vec::new();
+        let mut objectives = Vec::new();
         for first in (0..n).step_by(B) {
-            values.clear();
-            values.resize(self.starts.len(), [0.0; B]);
+            objectives.clear();
+            objectives.resize(self.starts.len(), [0.0; B]);
             pulp::Arch::new().dispatch(
                 #[inline(always)]
-                || self.add_rows::<B>(first, &mut values),
+                || {
+                    self.add_rows::<B>(first, &mut objectives);
+                    self.choose::<B>(first, &objectives);
+                },
             );
-            self.choose(first, &values);
             self.open::<B>(first);
         }
-        let cost = self.best[n];
         let breaks = backtrack(&self.last_start, n);
-        let cost = cost - self.penalty * (breaks.len() + 1) as f64;
-        Partition { breaks, cost }
+        Partition { cost: self.best[n] - self.penalty * (breaks.len() + 1) as f64, breaks }
     }
 
-    /// Adds rows `first..first + B` to every start, and notes the costs of the segments that end
-    /// after each of them. Past the last row there are copies of it, whose costs nobody reads.
+    /// Adds rows `first..first + B` to every start, and notes the objectives of the segmentations
+    /// whose last segment runs from there to after each of them. Past the last row there are copies
+    /// of it, whose objectives nobody reads.
     #[inline(always)]
-    fn add_rows<const B: usize>(&mut self, first: usize, costs: &mut [[f64; B]]) {
-        let (n, d) = (self.signal.n, self.signal.d);
-        let values = &self.signal.values;
+    fn add_rows<const B: usize>(&mut self, first: usize, objectives: &mut [[f64; B]]) {
+        let (n, d, gamma) = (self.signal.n, self.signal.d, self.gamma);
+        let values = &self.signal.values[..];
         let row = |l: usize, c: usize| values[(first + l).min(n - 1) * d + c];
         // Kernel of each new row with the new rows before it.
         let mut sums = [0.0; B];
         for (l, sum) in sums.iter_mut().enumerate() {
             for m in 0..l {
                 let square: f64 = (0..d).map(|c| (row(l, c) - row(m, c)).powi(2)).sum();
-                *sum += kernel(self.gamma, square);
+                *sum += kernel(gamma, square);
             }
         }
-        let mut own = [0.0; B];
-        for (l, own) in own.iter_mut().enumerate() {
-            *own = row(l, 0);
-        }
+        let own: [f64; B] = std::array::from_fn(|l| row(l, 0));
         let mut from = first;
-        for (start, costs) in self.starts.iter_mut().zip(costs).rev() {
-            if d == 1 {
-                for &value in &values[start.at..from] {
-                    for l in 0..B {
-                        let difference = value - own[l];
-                        sums[l] += kernel(self.gamma, difference * difference);
+        for (start, objectives) in self.starts.iter_mut().zip(objectives).rev() {
+            for i in start.at..from {
+                let mut squares = [0.0; B];
+                for l in 0..B {
+                    let difference = values[i * d] - own[l];
+                    squares[l] = difference * difference;
+                }
+                for c in 1..d {
+                    for (l, square) in squares.iter_mut().enumerate() {
+                        let difference = values[i * d + c] - row(l, c);
+                        *square += difference * difference;
                     }
                 }
-            } else {
-                for i in start.at..from {
-                    let mut squares = [0.0; B];
-                    for c in 0..d {
-                        for (l, square) in squares.iter_mut().enumerate() {
-                            let difference = values[i * d + c] - row(l, c);
-                            *square += difference * difference;
-                        }
-                    }
-                    for l in 0..B {
-                        sums[l] += kernel(self.gamma, squares[l]);
-                    }
+                let kernels = kernel_lanes(gamma, squares);
+                for l in 0..B {
+                    sums[l] += kernels[l];
                 }
             }
             from = start.at;
-            let mut sum = start.sum;
             let length = first - start.at;
             let inverse = &self.inverse[length + 1..length + 1 + B];
+            let mut sum = start.sum;
+            let mut totals = [0.0; B];
             for l in 0..B {
                 sum += 2.0 * sums[l] + 1.0;
-                costs[l] = (length + l + 1) as f64 - sum * inverse[l];
+                totals[l] = sum;
             }
             start.sum = sum;
+            let base = start.best + length as f64;
+            for l in 0..B {
+                objectives[l] = base + (l + 1) as f64 - totals[l] * inverse[l];
+            }
         }
     }
 
     /// Finds the best last segment for the ends after each row of the block, and starts that are
     /// beaten for good.
-    fn choose<const B: usize>(&mut self, first: usize, costs: &[[f64; B]]) {
-        let n = self.signal.n;
+    #[inline(always)]
+    fn choose<const B: usize>(&mut self, first: usize, objectives: &[[f64; B]]) {
+        let (n, min_size) = (self.signal.n, self.grid.min_size);
+        // Starts from which every end of the block is far enough; the few others after them.
+        let far = self.starts.partition_point(|start| start.at + min_size <= first + 1);
+        let (mut least, mut from) = ([f64::INFINITY; B], [0_u64; B]);
+        for (i, objectives) in objectives[..far].iter().enumerate() {
+            for l in 0..B {
+                let better = objectives[l] < least[l];
+                from[l] = if better { i as u64 } else { from[l] };
+                least[l] = if better { objectives[l] } else { least[l] };
+            }
+        }
+        for (i, (start, objectives)) in self.starts.iter().zip(objectives).enumerate().skip(far) {
+            for l in 0..B {
+                if start.at + min_size <= first + l + 1 && objectives[l] < least[l] {
+                    (least[l], from[l]) = (objectives[l], i as u64);
+                }
+            }
+        }
+        // Only ends at which a segment may start can beat a start.
+        let mut limits = [f64::INFINITY; B];
         for l in 0..B.min(n - first) {
             let end = first + l + 1;
-            if !self.grid.is_end(end) {
-                continue;
+            if self.grid.is_end(end) {
+                let objective = least[l] + self.penalty;
+                (self.best[end], self.last_start[end]) = (objective, self.starts[from[l] as usize].at);
+                limits[l] = objective;
             }
-            let (mut least, mut from) = (f64::INFINITY, 0);
-            for (start, costs) in self.starts.iter().zip(costs) {
-                let objective = self.best[start.at] + costs[l];
-                if objective < least && start.at + self.grid.min_size <= end && start.dead_from > end {
-                    (least, from) = (objective, start.at);
-                }
+        }
+        // A start that is too near to an end for a segment may be beaten there all the same, so it
+        // is left to later blocks. All deaths of a block count from its end on.
+        let dead_from = first + B + min_size;
+        for (start, objectives) in self.starts[..far].iter_mut().zip(objectives) {
+            let mut beaten = false;
+            for l in 0..B {
+                beaten |= objectives[l] > limits[l];
             }
-            least += self.penalty;
-            (self.best[end], self.last_start[end]) = (least, from);
-            for (start, costs) in self.starts.iter_mut().zip(costs) {
-                let beaten = self.best[start.at] + costs[l] > least;
-                if beaten && start.dead_from == usize::MAX && start.at + self.grid.min_size <= end {
-                    start.dead_from = end + self.grid.min_size;
-                }
+            if beaten && start.dead_from == usize::MAX {
+                start.dead_from = dead_from;
             }
         }
     }
@@ -185,15 +208,14 @@ impl<'a> Search<'a> {
     fn open<const B: usize>(&mut self, first: usize) {
         let next = (first + B).min(self.signal.n);
         self.starts.retain(|start| start.dead_from > next + 1);
-        let fresh = first + 1..=next;
-        for at in fresh.filter(|&at| self.grid.is_start(at)) {
+        for at in (first + 1..=next).filter(|&at| self.grid.is_start(at)) {
             let mut sum = (next - at) as f64;
             for i in at + 1..next {
                 let mut row = [0.0; 8];
                 super::kernel_row(&self.signal.values, self.signal.d, self.gamma, i, at, &mut row[..i - at]);
                 sum += 2.0 * row[..i - at].iter().sum::<f64>();
             }
-            self.starts.push(Start { at, dead_from: usize::MAX, sum });
+            self.starts.push(Start { at, best: self.best[at], dead_from: usize::MAX, sum });
         }
     }
 }

@@ -2,10 +2,7 @@
 
 use statrs::function::gamma::ln_gamma;
 
-use crate::{
-    ChangepointError,
-    vector::{ln_1p_all, ln_all},
-};
+use crate::{ChangepointError, vector::ln_1p_all};
 
 /// Beliefs about the parameters of a segment, one per hypothesis of when it began, oldest first.
 /// Implement this to use [`Bocpd`](super::Bocpd) with another distribution.
@@ -13,8 +10,9 @@ pub trait Conjugate {
     /// Adds a hypothesis that knows nothing but the prior.
     fn start(&mut self);
     /// Log of the predictive density of `value` under each hypothesis, into `out`.
-    fn log_predictive(&self, value: f64, out: &mut Vec<f64>);
-    /// Lets each hypothesis learn `value`.
+    fn log_predictive(&mut self, value: f64, out: &mut Vec<f64>);
+    /// Lets each hypothesis learn `value`, that of the last call of
+    /// [`log_predictive`](Self::log_predictive).
     fn update(&mut self, value: f64);
     /// Keeps the hypotheses at the positions `keep` (ascending) and drops the others.
     fn retain(&mut self, keep: &[usize]);
@@ -29,21 +27,19 @@ pub trait Conjugate {
 #[derive(Clone, Debug, PartialEq)]
 pub struct NormalGamma {
     prior: [f64; 4],
+    /// By number of rows seen, the part of the log-density that depends on nothing else.
+    constants: Vec<f64>,
+    /// Per hypothesis: rows seen and their part of the density, mean, weight of the mean, shape of
+    /// the precision plus a half, rate of the precision and its logarithm.
+    rows: Vec<usize>,
+    constant: Vec<f64>,
     mean: Vec<f64>,
+    kappa: Vec<f64>,
+    power: Vec<f64>,
     beta: Vec<f64>,
     log_beta: Vec<f64>,
-    /// Rows seen.
-    rows: Vec<usize>,
-    /// By rows seen: the parts of the log-density that only depend on them.
-    constants: Vec<Constant>,
-}
-
-/// For a number of rows: the log of the normalisation, `kappa`, `alpha + 1/2`.
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct Constant {
-    log: f64,
-    kappa: f64,
-    power: f64,
+    /// By how much each rate's logarithm grows with the value last asked for.
+    growth: Vec<f64>,
 }
 
 impl NormalGamma {
@@ -59,69 +55,82 @@ impl NormalGamma {
             }
         }
         let prior = [mean, kappa, alpha, beta];
-        let [mean, beta, log_beta] = [const { Vec::new() }; 3];
-        Ok(Self { prior, mean, beta, log_beta, rows: Vec::new(), constants: Vec::new() })
+        let [constants, constant, mean, kappa, power, beta, log_beta, growth] = [const { Vec::new() }; 8];
+        Ok(Self { prior, constants, rows: Vec::new(), constant, mean, kappa, power, beta, log_beta, growth })
     }
 
-    fn extend_constants(&mut self, rows: usize) {
+    fn constant_of(&mut self, rows: usize) -> f64 {
         let [_, kappa, alpha, _] = self.prior;
         while self.constants.len() <= rows {
             let n = self.constants.len() as f64;
             let (kappa, alpha) = (kappa + n, alpha + n / 2.0);
-            let log =
-                ln_gamma(alpha + 0.5) - ln_gamma(alpha) + 0.5 * (kappa / (kappa + 1.0) / std::f64::consts::TAU).ln();
-            self.constants.push(Constant { log, kappa, power: alpha + 0.5 });
+            let log = ln_gamma(alpha + 0.5) - ln_gamma(alpha);
+            self.constants.push(log + 0.5 * (kappa / (kappa + 1.0) / std::f64::consts::TAU).ln());
         }
+        self.constants[rows]
     }
 }
 
 impl Conjugate for NormalGamma {
     fn start(&mut self) {
-        self.extend_constants(1);
-        self.mean.push(self.prior[0]);
-        self.beta.push(self.prior[3]);
-        self.log_beta.push(self.prior[3].ln());
+        let [mean, kappa, alpha, beta] = self.prior;
+        let constant = self.constant_of(0);
         self.rows.push(0);
+        self.constant.push(constant);
+        self.mean.push(mean);
+        self.kappa.push(kappa);
+        self.power.push(alpha + 0.5);
+        self.beta.push(beta);
+        self.log_beta.push(beta.ln());
     }
 
-    fn log_predictive(&self, value: f64, out: &mut Vec<f64>) {
-        // ln p = log - ln(beta) / 2 - power ln(1 + q), q = kappa (value - mean)^2 / (2 beta (kappa + 1)).
+    /// `ln p = constant - ln(beta) / 2 - power ln(1 + q)`, with
+    /// `q = kappa (value - mean)^2 / (2 beta (kappa + 1))`.
+    fn log_predictive(&mut self, value: f64, out: &mut Vec<f64>) {
+        let n = self.mean.len();
         out.clear();
-        out.extend(self.mean.iter().zip(&self.beta).zip(&self.rows).map(|((mean, beta), &rows)| {
-            let kappa = self.constants[rows].kappa;
-            let difference = value - mean;
-            kappa * difference * difference / (2.0 * beta * (kappa + 1.0))
-        }));
-        ln_1p_all(out);
-        for ((out, log_beta), &rows) in out.iter_mut().zip(&self.log_beta).zip(&self.rows) {
-            let constant = &self.constants[rows];
-            *out = constant.log - 0.5 * log_beta - constant.power * *out;
+        out.resize(n, 0.0);
+        self.growth.resize(n, 0.0);
+        let (mean, kappa, beta) = (&self.mean[..n], &self.kappa[..n], &self.beta[..n]);
+        for i in 0..n {
+            let difference = value - mean[i];
+            self.growth[i] = kappa[i] * difference * difference / (2.0 * beta[i] * (kappa[i] + 1.0));
+        }
+        ln_1p_all(&mut self.growth);
+        let (constant, log_beta, power) = (&self.constant[..n], &self.log_beta[..n], &self.power[..n]);
+        for (i, out) in out.iter_mut().enumerate() {
+            *out = constant[i] - 0.5 * log_beta[i] - power[i] * self.growth[i];
         }
     }
 
     fn update(&mut self, value: f64) {
-        let longest = self.rows.first().copied().unwrap_or(0);
-        self.extend_constants(longest + 1);
-        for ((mean, beta), rows) in self.mean.iter_mut().zip(&mut self.beta).zip(&mut self.rows) {
-            let kappa = self.constants[*rows].kappa;
-            let difference = value - *mean;
-            *beta += kappa * difference * difference / (2.0 * (kappa + 1.0));
-            *mean += difference / (kappa + 1.0);
-            *rows += 1;
+        let n = self.mean.len();
+        self.constant_of(self.rows.first().copied().unwrap_or(0) + 1);
+        let (mean, kappa, beta) = (&mut self.mean[..n], &mut self.kappa[..n], &mut self.beta[..n]);
+        for i in 0..n {
+            let difference = value - mean[i];
+            let share = difference / (kappa[i] + 1.0);
+            beta[i] += 0.5 * kappa[i] * difference * share;
+            mean[i] += share;
+            kappa[i] += 1.0;
         }
-        self.log_beta.clone_from(&self.beta);
-        ln_all(&mut self.log_beta);
+        for ((log_beta, growth), power) in self.log_beta.iter_mut().zip(&self.growth).zip(&mut self.power) {
+            *log_beta += growth;
+            *power += 0.5;
+        }
+        for (rows, constant) in self.rows.iter_mut().zip(&mut self.constant) {
+            *rows += 1;
+            *constant = self.constants[*rows];
+        }
     }
 
     fn retain(&mut self, keep: &[usize]) {
-        for (to, &from) in keep.iter().enumerate() {
-            (self.mean[to], self.beta[to], self.rows[to]) = (self.mean[from], self.beta[from], self.rows[from]);
-            self.log_beta[to] = self.log_beta[from];
+        let columns =
+            [&mut self.constant, &mut self.mean, &mut self.kappa, &mut self.power, &mut self.beta, &mut self.log_beta];
+        for column in columns {
+            compact(column, keep);
         }
-        self.mean.truncate(keep.len());
-        self.beta.truncate(keep.len());
-        self.log_beta.truncate(keep.len());
-        self.rows.truncate(keep.len());
+        compact(&mut self.rows, keep);
     }
 
     fn accepts(&self, value: f64) -> bool {
@@ -159,7 +168,7 @@ impl Conjugate for PoissonGamma {
         self.rate.push(self.prior.1);
     }
 
-    fn log_predictive(&self, value: f64, out: &mut Vec<f64>) {
+    fn log_predictive(&mut self, value: f64, out: &mut Vec<f64>) {
         out.clear();
         let factorial = ln_gamma(value + 1.0);
         out.extend(self.shape.iter().zip(&self.rate).map(|(shape, rate)| {
@@ -174,11 +183,8 @@ impl Conjugate for PoissonGamma {
     }
 
     fn retain(&mut self, keep: &[usize]) {
-        for (to, &from) in keep.iter().enumerate() {
-            (self.shape[to], self.rate[to]) = (self.shape[from], self.rate[from]);
-        }
-        self.shape.truncate(keep.len());
-        self.rate.truncate(keep.len());
+        compact(&mut self.shape, keep);
+        compact(&mut self.rate, keep);
     }
 
     fn accepts(&self, value: f64) -> bool {
@@ -188,4 +194,12 @@ impl Conjugate for PoissonGamma {
     fn mean(&self, position: usize) -> f64 {
         self.shape[position] / self.rate[position]
     }
+}
+
+/// Keeps the entries at the ascending positions `keep`.
+fn compact<T: Copy>(entries: &mut Vec<T>, keep: &[usize]) {
+    for (to, &from) in keep.iter().enumerate() {
+        entries[to] = entries[from];
+    }
+    entries.truncate(keep.len());
 }
