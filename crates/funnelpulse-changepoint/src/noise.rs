@@ -29,7 +29,8 @@ const MEDIAN_SQUARE: f64 = 0.454_936_423_119_572_8;
 
 impl Ar1 {
     /// Fits to a series without NaN; zero variance for fewer than four values. Where more than half
-    /// of the differences are zero, squares take the place of medians.
+    /// of the differences are zero, mean squares take
+    /// the place of medians, the highest twentieth left out: breaks are no noise.
     pub fn fit(values: ArrayView1<'_, f64>) -> Self {
         let n = values.len();
         if n < 4 {
@@ -42,7 +43,12 @@ impl Ar1 {
             let (_, median, _) = sizes.select_nth_unstable_by(at, f64::total_cmp);
             *median * *median / MEDIAN_SQUARE
         };
-        let mean_square = |lag: usize| differences(lag).iter().map(|d| d * d / (n - lag) as f64).sum::<f64>();
+        let mean_square = |lag: usize| {
+            let mut sizes = differences(lag);
+            sizes.sort_unstable_by(f64::total_cmp);
+            sizes.truncate(sizes.len() - sizes.len() / 20);
+            sizes.iter().map(|d| d * d / sizes.len() as f64).sum::<f64>()
+        };
         let (mut one, mut two) = (spread(1), spread(2));
         if one == 0.0 || two == 0.0 && n < 20 {
             (one, two) = (mean_square(1), mean_square(2));

@@ -6,50 +6,22 @@
 const ROUND: f64 = 6_755_399_441_055_744.0;
 const LN2_HIGH: f64 = 6.931_471_803_691_238e-1;
 const LN2_LOW: f64 = 1.908_214_929_270_587_7e-10;
-/// Taylor's polynomial of the exponential for up to `ln(2) / 2`, highest power first.
-const EXPONENTIAL: [f64; 12] = [
-    1.0 / 39_916_800.0,
-    1.0 / 3_628_800.0,
-    1.0 / 362_880.0,
-    1.0 / 40_320.0,
-    1.0 / 5_040.0,
-    1.0 / 720.0,
-    1.0 / 120.0,
-    1.0 / 24.0,
-    1.0 / 6.0,
-    0.5,
-    1.0,
-    1.0,
-];
-
 /// `exp(-x)` for `x` in `0..=700`, to a relative error of 1e-14, without a branch.
 #[inline(always)]
 pub(crate) fn exp_neg(x: f64) -> f64 {
-    exp_neg_lanes([x])[0]
-}
-
-/// [`exp_neg`] of several values, step by step for all of them: each loop is a vector instruction.
-#[inline(always)]
-pub(crate) fn exp_neg_lanes<const B: usize>(x: [f64; B]) -> [f64; B] {
-    let mut shifted = [0.0; B];
-    let mut r = [0.0; B];
-    for l in 0..B {
-        shifted[l] = ROUND - x[l] * std::f64::consts::LOG2_E;
-    }
-    for l in 0..B {
-        let n = shifted[l] - ROUND;
-        r[l] = (-x[l] - n * LN2_HIGH) - n * LN2_LOW;
-    }
-    let mut p = [EXPONENTIAL[0]; B];
-    for c in &EXPONENTIAL[1..] {
-        for l in 0..B {
-            p[l] = p[l] * r[l] + c;
-        }
-    }
-    for l in 0..B {
-        p[l] = f64::from_bits(p[l].to_bits().wrapping_add(shifted[l].to_bits() << 52));
-    }
-    p
+    let shifted = ROUND - x * std::f64::consts::LOG2_E;
+    let n = shifted - ROUND;
+    let r = (-x - n * LN2_HIGH) - n * LN2_LOW;
+    // Taylor's polynomial for up to ln(2) / 2, in pairs so that fewer steps wait for another.
+    let (r2, r4) = (r * r, r * r * (r * r));
+    let p01 = 1.0 + r;
+    let p23 = 0.5 + r * (1.0 / 6.0);
+    let p45 = 1.0 / 24.0 + r * (1.0 / 120.0);
+    let p67 = 1.0 / 720.0 + r * (1.0 / 5_040.0);
+    let p89 = 1.0 / 40_320.0 + r * (1.0 / 362_880.0);
+    let pab = 1.0 / 3_628_800.0 + r * (1.0 / 39_916_800.0);
+    let p = (p01 + r2 * p23) + r4 * ((p45 + r2 * p67) + r4 * (p89 + r2 * pab));
+    f64::from_bits(p.to_bits().wrapping_add(shifted.to_bits() << 52))
 }
 
 /// `ln(x)` for normal positive `x`, to a relative error of about 1e-15 away from 1, without a branch.
@@ -101,31 +73,33 @@ pub(crate) fn ln_1p_all(values: &mut [f64]) {
 
 /// Replaces logarithms of likelihoods by posterior probabilities, given prior ones.
 pub(crate) fn softmax(logs: &mut [f64], priors: &[f64]) {
+    // Eight maxima and sums side by side, so that none waits for another.
+    let mut tops = [f64::NEG_INFINITY; 8];
+    for chunk in logs.chunks(8) {
+        for (top, log) in tops.iter_mut().zip(chunk) {
+            *top = if *log > *top { *log } else { *top };
+        }
+    }
+    let top = tops.into_iter().fold(f64::NEG_INFINITY, f64::max);
     pulp::Arch::new().dispatch(
         #[inline(always)]
         || {
-            // Eight maxima and sums side by side: registers' worth.
-            let mut tops = [f64::NEG_INFINITY; 8];
-            for chunk in logs.chunks(8) {
-                for (top, log) in tops.iter_mut().zip(chunk) {
-                    *top = if *log > *top { *log } else { *top };
-                }
-            }
-            let top = tops.into_iter().fold(f64::NEG_INFINITY, f64::max);
-            let mut totals = [0.0; 8];
-            for (logs, priors) in logs.chunks_mut(8).zip(priors.chunks(8)) {
-                for ((log, prior), total) in logs.iter_mut().zip(priors).zip(&mut totals) {
-                    let below = top - *log;
-                    *log = exp_neg(if below < 700.0 { below } else { 700.0 }) * prior;
-                    *total += *log;
-                }
-            }
-            let total: f64 = totals.iter().sum();
-            for value in logs.iter_mut() {
-                *value /= total;
+            for (log, prior) in logs.iter_mut().zip(priors) {
+                let below = top - *log;
+                *log = exp_neg(if below < 700.0 { below } else { 700.0 }) * prior;
             }
         },
     );
+    let mut totals = [0.0; 8];
+    for chunk in logs.chunks(8) {
+        for (total, value) in totals.iter_mut().zip(chunk) {
+            *total += value;
+        }
+    }
+    let inverse = 1.0 / totals.iter().sum::<f64>();
+    for value in logs.iter_mut() {
+        *value *= inverse;
+    }
 }
 
 #[cfg(test)]

@@ -179,7 +179,6 @@ fn metrics_agree_with_the_paper() {
 }
 
 #[test]
-#[expect(clippy::print_stdout, reason = "the figures of the README")]
 fn one_default_serves_the_turing_change_point_dataset() {
     let Some(file) = shared_file("reference/changepoint/tcpd_available.json") else { return };
     let all: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();

@@ -2,24 +2,27 @@
 #![allow(clippy::inline_always, reason = "only what is inlined is compiled for the vector registers there are")]
 
 use super::EXPONENTS;
-use crate::vector::{exp_neg, exp_neg_lanes};
+use crate::vector::exp_neg;
 
 /// The kernel of two different rows at the squared distance `square`.
 #[inline(always)]
 pub(super) fn kernel(gamma: f64, square: f64) -> f64 {
-    exp_neg((gamma * square).max(EXPONENTS.0).min(EXPONENTS.1))
+    let x = gamma * square;
+    // Not `clamp`: these compile to one instruction each.
+    let x = if x > EXPONENTS.0 { x } else { EXPONENTS.0 };
+    exp_neg(if x < EXPONENTS.1 { x } else { EXPONENTS.1 })
 }
 
-/// The kernel at several squared distances.
-#[inline(always)]
-pub(super) fn kernel_lanes<const B: usize>(gamma: f64, mut squares: [f64; B]) -> [f64; B] {
-    for x in &mut squares {
-        let y = gamma * *x;
-        // Not `clamp`: the two compile to one instruction each.
-        let y = if y > EXPONENTS.0 { y } else { EXPONENTS.0 };
-        *x = if y < EXPONENTS.1 { y } else { EXPONENTS.1 };
-    }
-    exp_neg_lanes(squares)
+/// Replaces squared distances by the kernel.
+pub(super) fn kernel_all(gamma: f64, squares: &mut [f64]) {
+    pulp::Arch::new().dispatch(
+        #[inline(always)]
+        || {
+            for square in squares.iter_mut() {
+                *square = kernel(gamma, *square);
+            }
+        },
+    );
 }
 
 /// Kernel of the row `at` with each of the rows `from..from + out.len()`, none of which it is.
@@ -53,7 +56,10 @@ pub(super) fn gaussian_row(values: &[f64], d: usize, gamma: f64, at: usize, out:
         || {
             for (out, row) in out.iter_mut().zip(values.chunks_exact(d)) {
                 let square: f64 = row.iter().zip(own).map(|(a, b)| (a - b) * (a - b)).sum();
-                *out = exp_neg((gamma * square).min(700.0));
+                *out = {
+                    let x = gamma * square;
+                    exp_neg(if x < 700.0 { x } else { 700.0 })
+                };
             }
         },
     );

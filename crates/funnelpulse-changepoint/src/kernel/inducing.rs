@@ -42,7 +42,7 @@ pub struct InducingKernel {
 }
 
 /// Coordinates come in multiples of this.
-const LANES: usize = 8;
+const LANES: usize = 4;
 /// Most inducing points.
 const MAX_RANK: usize = 1_024;
 

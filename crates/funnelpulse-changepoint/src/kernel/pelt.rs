@@ -4,7 +4,7 @@
 use ndarray::ArrayView2;
 
 use super::{
-    exp::{kernel, kernel_lanes},
+    exp::{kernel, kernel_all},
     gamma_of,
 };
 use crate::{
@@ -51,6 +51,9 @@ pub fn rbf_pelt(
     })
 }
 
+/// Rows whose kernel values are computed at once: what fits the first-level cache.
+const CHUNK: usize = 64;
+
 /// A row at which a segment may start.
 #[derive(Clone, Copy, Debug)]
 struct Start {
@@ -74,6 +77,8 @@ struct Search<'a> {
     starts: Vec<Start>,
     /// `1 / length`.
     inverse: Vec<f64>,
+    /// Kernel values of up to [`CHUNK`] rows with the new rows.
+    buffer: Vec<f64>,
 }
 
 impl<'a> Search<'a> {
@@ -83,7 +88,17 @@ impl<'a> Search<'a> {
         best[0] = 0.0;
         let inverse = (0..=n + 8).map(|length| 1.0 / length as f64).collect();
         let starts = vec![Start { at: 0, best: 0.0, dead_from: usize::MAX, sum: 0.0 }];
-        Self { signal, gamma, grid, penalty, best, last_start: vec![0; n + 1], starts, inverse }
+        Self {
+            signal,
+            gamma,
+            grid,
+            penalty,
+            best,
+            last_start: vec![0; n + 1],
+            starts,
+            inverse,
+            buffer: vec![0.0; CHUNK * 8],
+        }
     }
 
     fn run<const B: usize>(mut self) -> Partition {
@@ -122,26 +137,35 @@ impl<'a> Search<'a> {
             }
         }
         let own: [f64; B] = std::array::from_fn(|l| row(l, 0));
-        let mut from = first;
+        let lowest = self.starts[0].at;
+        // Rows before `from` are still to be summed; those from `low` on are in the buffer.
+        let (mut from, mut low) = (first, first);
         for (start, objectives) in self.starts.iter_mut().zip(objectives).rev() {
-            for i in start.at..from {
-                let mut squares = [0.0; B];
-                for l in 0..B {
-                    let difference = values[i * d] - own[l];
-                    squares[l] = difference * difference;
-                }
-                for c in 1..d {
-                    for (l, square) in squares.iter_mut().enumerate() {
-                        let difference = values[i * d + c] - row(l, c);
-                        *square += difference * difference;
+            while from > start.at {
+                if from == low {
+                    low = from.saturating_sub(CHUNK).max(lowest);
+                    let rows = &values[low * d..from * d];
+                    let squares = &mut self.buffer[..(from - low) * B];
+                    for (squares, value) in squares.chunks_exact_mut(B).zip(rows.chunks_exact(d)) {
+                        for l in 0..B {
+                            let difference = value[0] - own[l];
+                            squares[l] = difference * difference;
+                        }
+                        for (c, value) in value.iter().enumerate().skip(1) {
+                            for (l, square) in squares.iter_mut().enumerate() {
+                                let difference = value - row(l, c);
+                                *square += difference * difference;
+                            }
+                        }
                     }
+                    kernel_all(gamma, squares);
                 }
-                let kernels = kernel_lanes(gamma, squares);
+                from -= 1;
+                let kernels = &self.buffer[(from - low) * B..][..B];
                 for l in 0..B {
                     sums[l] += kernels[l];
                 }
             }
-            from = start.at;
             let length = first - start.at;
             let inverse = &self.inverse[length + 1..length + 1 + B];
             let mut sum = start.sum;

@@ -45,8 +45,14 @@ impl Fpop {
         let grid = Grid::new(values.len(), self.min_size, self.jump)?;
         let signal = Signal::new(column(values))?.center();
         let ends = signal.values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), &v| (a.min(v), b.max(v)));
-        let sums = signal.prefix_sums(1, |row, out| out[0] = row[0]);
-        let squares = signal.prefix_sums(1, |row, out| out[0] = row[0] * row[0]);
+        let (mut sums, mut squares) = (Vec::with_capacity(signal.n + 1), Vec::with_capacity(signal.n + 1));
+        let (mut sum, mut square) = (0.0, 0.0);
+        for value in std::iter::once(&0.0).chain(&signal.values) {
+            sum += value;
+            square += value * value;
+            sums.push(sum);
+            squares.push(square);
+        }
         Ok(search(&Squares { sums, squares }, ends, grid, penalty))
     }
 
