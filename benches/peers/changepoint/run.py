@@ -32,7 +32,7 @@ def child(path, penalty, gamma, slow):
     timed("l2", "KernelCPD(linear)", lambda: kernel("linear").fit(values).predict(pen=penalty))
     timed("rbf", "KernelCPD(rbf)", lambda: kernel("rbf").fit(values).predict(pen=10))
     fitted = kernel("rbf", params={"gamma": gamma}).fit(values)
-    timed("rbf, gamma given", "KernelCPD, C part", lambda: fitted.predict(pen=10))
+    timed("rbf, gamma given", "`KernelCPD`'s C part", lambda: fitted.predict(pen=10))
     if slow:
         timed("rbf", "Pelt(rbf)", lambda: rpt.Pelt(model="rbf", min_size=24, jump=1).fit(values).predict(pen=10))
 
