@@ -1,0 +1,105 @@
+use funnelpulse_core::{FittedDetector, Frame, Registry, Timestamp};
+use funnelpulse_eval::generator::{AnomalyKind, Difficulty, GeneratedFunnel, GeneratorConfig};
+use funnelpulse_testing::Conformance;
+use ndarray::Array1;
+
+use super::*;
+
+fn detector() -> Changepoint {
+    Changepoint::new(ChangepointConfig::default()).unwrap()
+}
+
+#[test]
+fn keeps_the_contract() {
+    for season in [Season::Auto, Season::None, Season::HourOfDay] {
+        for scale in [Scale::Auto, Scale::Absolute] {
+            let config = ChangepointConfig { season, scale, ..Default::default() };
+            let context = config.context();
+            let detector = Changepoint::new(config).unwrap();
+            Conformance::new(&detector, Registry::new().with::<ChangepointModel>()).context(context).run();
+        }
+    }
+}
+
+/// Ten brands for 120 days, of which the first 60 are to be learnt from.
+fn funnel(difficulty: Difficulty, share: f64, seed: u64) -> GeneratedFunnel {
+    let kinds = vec![AnomalyKind::LevelShift];
+    let (brands, days, quiet_days) = (10, 120, 60);
+    let config = GeneratorConfig {
+        brands,
+        days,
+        kinds,
+        difficulty,
+        seed,
+        anomaly_share: share,
+        quiet_days,
+        ..Default::default()
+    };
+    GeneratedFunnel::generate(&config).unwrap()
+}
+
+/// The first row after training, and the scores of all rows.
+fn scores(frame: &Frame) -> (usize, Array1<f64>) {
+    let split = row_at(frame, frame.time()[0].offset(60 * Timestamp::DAY));
+    let model = detector().fit(frame.view().rows(0..split)).unwrap();
+    (split, model.detect(frame.view()).unwrap().into_score())
+}
+
+fn row_at(frame: &Frame, time: Timestamp) -> usize {
+    frame.time().partition_point(|t| *t < time)
+}
+
+/// Alarms, each of which lasts until a day without one.
+fn alarms(scores: &Array1<f64>, split: usize, limit: f64) -> usize {
+    let (mut alarms, mut last) = (0, None);
+    for row in (split..scores.len()).filter(|&row| scores[row] > limit) {
+        alarms += usize::from(last.is_none_or(|last| row > last + 24));
+        last = Some(row);
+    }
+    alarms
+}
+
+#[test]
+fn false_alarms_on_clean_data_are_below_one_per_brand_month() {
+    let limits = [3.0, 4.0, 5.0, 5.5, 6.0, 7.0, 8.0, 10.0];
+    let (mut counts, mut rows) = ([0; 8], 0);
+    for seed in [1, 2, 3] {
+        for (_, frame) in funnel(Difficulty::Medium, 0.0, seed).panel() {
+            let (split, scores) = scores(frame);
+            rows += scores.len() - split;
+            for (count, limit) in counts.iter_mut().zip(limits) {
+                *count += alarms(&scores, split, limit);
+            }
+        }
+    }
+    for (count, limit) in counts.iter().zip(limits) {
+        let rate = *count as f64 * 720.0 / rows as f64;
+        println!("threshold {limit}: {rate:.2} false alarms per brand-month");
+        assert!(rate < 1.0 || limit < Changepoint::THRESHOLD.limit(), "{rate} at {limit}");
+    }
+}
+
+#[test]
+fn level_shifts_after_training_are_flagged_within_six_hours() {
+    for (difficulty, wanted) in [(Difficulty::Easy, 0.55), (Difficulty::Medium, 0.05), (Difficulty::Hard, 0.0)] {
+        let (mut found, mut all, mut delays) = (0, 0, Vec::new());
+        for seed in [4, 5, 6] {
+            let funnel = funnel(difficulty, 0.05, seed);
+            for (key, frame) in funnel.panel() {
+                let (_, scores) = scores(frame);
+                for event in funnel.events().iter().filter(|e| e.series == *key) {
+                    let (first, until) =
+                        (row_at(frame, event.start), row_at(frame, event.start.offset(6 * Timestamp::HOUR)));
+                    all += 1;
+                    if let Some(row) = (first..until).find(|&i| Changepoint::THRESHOLD.flags(scores[i])) {
+                        found += 1;
+                        delays.push(row - first);
+                    }
+                }
+            }
+        }
+        delays.sort_unstable();
+        println!("{difficulty}: {found} of {all} found, median delay {:?} h", delays.get(delays.len() / 2));
+        assert!(f64::from(found) >= wanted * f64::from(all), "{difficulty}: {found} of {all}");
+    }
+}

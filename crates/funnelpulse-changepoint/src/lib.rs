@@ -1,0 +1,19 @@
+#![doc = include_str!("../README.md")]
+
+pub mod auto;
+pub mod cost;
+mod detector;
+mod error;
+pub mod kernel;
+mod linalg;
+pub mod noise;
+pub mod online;
+mod penalty;
+pub mod search;
+mod segment;
+mod vector;
+
+pub use detector::{Changepoint, ChangepointConfig, ChangepointModel, Scale, Season};
+pub use error::ChangepointError;
+pub use penalty::{Penalty, PenaltyRule};
+pub use segment::{Break, Direction, Level, Segmentation, SegmentationConfig, Segmenter};

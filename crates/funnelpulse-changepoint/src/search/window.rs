@@ -1,0 +1,61 @@
+//! A window that slides along.
+
+use super::{Grid, Partition, Stop};
+use crate::{ChangepointError, cost::Cost, error::check_positive};
+
+/// Sliding window (Basseville & Nikiforov 1993): compares the `width / 2` rows before each row with
+/// those after it, and takes the highest peaks of the gain that are at least half a window apart.
+/// `O(n)` costs, and nothing but neighbouring rows counts.
+///
+/// ```
+/// use funnelpulse_changepoint::{cost::CostL2, search::{Stop, Window}};
+/// use ndarray::Array2;
+///
+/// let values = Array2::from_shape_fn((60, 1), |(i, _)| [0.0, 5.0, 6.0][i / 20]);
+/// let cost = CostL2::new(values.view())?;
+/// assert_eq!(Window::new(20, 1)?.search(&cost, Stop::Gain(2.0))?.breaks, [20, 40]);
+/// # Ok::<(), funnelpulse_changepoint::ChangepointError>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    width: usize,
+    jump: usize,
+}
+
+impl Window {
+    /// Windows of `width` rows (2 or more), breaks at multiples of `jump` (1 or more).
+    pub fn new(width: usize, jump: usize) -> Result<Self, ChangepointError> {
+        if width < 2 {
+            return Err(ChangepointError::config("width", width, "2 or more"));
+        }
+        check_positive("jump", jump)?;
+        Ok(Self { width, jump })
+    }
+
+    /// The breaks up to the stop. Rows with less than half a window on either side are none.
+    pub fn search<C: Cost + ?Sized>(&self, cost: &C, stop: Stop) -> Result<Partition, ChangepointError> {
+        let stop = stop.check()?;
+        let half = (self.width / 2).max(cost.min_size());
+        let grid = Grid::of(cost, half, self.jump)?;
+        let mut peaks: Vec<(usize, f64)> = grid
+            .splits(0, cost.len())
+            .map(|at| {
+                let whole = cost.cost(at - half, at + half);
+                (at, whole - cost.cost(at - half, at) - cost.cost(at, at + half))
+            })
+            .collect();
+        // The highest first; of equal ones the first in time.
+        peaks.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+        let mut breaks: Vec<usize> = Vec::new();
+        for (at, gain) in peaks {
+            if !stop.goes_on(breaks.len(), gain) {
+                break;
+            }
+            if breaks.iter().all(|b| b.abs_diff(at) >= half) {
+                breaks.push(at);
+            }
+        }
+        breaks.sort_unstable();
+        Ok(Partition::at(cost, breaks))
+    }
+}

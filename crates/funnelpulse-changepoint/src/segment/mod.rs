@@ -1,0 +1,284 @@
+//! Breaks of a whole series, with what changed at each.
+
+mod statistics;
+#[cfg(test)]
+mod tests;
+
+use funnelpulse_core::Timestamp;
+use ndarray::{Array2, ArrayView1, ArrayView2, Axis};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use self::statistics::Statistics;
+use crate::{
+    ChangepointError, Penalty,
+    auto::auto,
+    cost::{CostKind, CostL2},
+    error::check_positive,
+    kernel::rbf_pelt,
+    noise::Ar1,
+    penalty,
+    search::{Fpop, Partition},
+};
+
+/// Hyper-parameters of a [`Segmenter`]. The defaults are those of the system it replaces: a
+/// Gaussian kernel, penalty 10, segments of at least 24 rows, changes of at least 15 %.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct SegmentationConfig {
+    /// What a segment costs.
+    pub cost: CostKind,
+    /// `gamma` of the Gaussian kernel, above 0; by default the median heuristic.
+    pub gamma: Option<f64>,
+    /// Lags of the autoregressive cost, 1 to 50.
+    pub order: usize,
+    /// What a break has to be worth.
+    pub penalty: Penalty,
+    /// Fewest rows of a segment, 1 or more.
+    pub min_size: usize,
+    /// Breaks lie at multiples of this, 1 or more.
+    pub jump: usize,
+    /// Breaks with a smaller relative change of level are left out (0.15 = 15 %), 0 or more.
+    pub min_magnitude: f64,
+    /// Breaks with a larger p-value are left out, above 0, at most 1.
+    pub max_p_value: f64,
+}
+
+impl Default for SegmentationConfig {
+    fn default() -> Self {
+        Self {
+            cost: CostKind::Rbf,
+            gamma: None,
+            order: 4,
+            penalty: Penalty::Value(10.0),
+            min_size: 24,
+            jump: 1,
+            min_magnitude: 0.15,
+            max_p_value: 1.0,
+        }
+    }
+}
+
+impl SegmentationConfig {
+    /// Checks every field.
+    pub fn validate(&self) -> Result<(), ChangepointError> {
+        self.penalty.validate()?;
+        check_positive("min_size", self.min_size)?;
+        check_positive("jump", self.jump)?;
+        if !(1..=50).contains(&self.order) {
+            return Err(ChangepointError::config("order", self.order, "1 to 50"));
+        }
+        if let Some(gamma) = self.gamma.filter(|g| !(*g > 0.0 && g.is_finite())) {
+            return Err(ChangepointError::config("gamma", gamma, "above 0, finite"));
+        }
+        if !(self.min_magnitude >= 0.0 && self.min_magnitude.is_finite()) {
+            return Err(ChangepointError::config("min_magnitude", self.min_magnitude, "0 or more, finite"));
+        }
+        if !(self.max_p_value > 0.0 && self.max_p_value <= 1.0) {
+            return Err(ChangepointError::config("max_p_value", self.max_p_value, "above 0, at most 1"));
+        }
+        Ok(())
+    }
+}
+
+/// Which way a level went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Direction {
+    /// Up.
+    Increase,
+    /// Down.
+    Decrease,
+}
+
+impl Direction {
+    /// The name as it stands in tables.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Increase => "increase",
+            Self::Decrease => "decrease",
+        }
+    }
+}
+
+/// A level with its standard error, which allows for autocorrelation.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Level {
+    /// Mean of the segment.
+    pub mean: f64,
+    /// Its standard error.
+    pub standard_error: f64,
+}
+
+/// A break, and what changed at it.
+///
+/// Levels, magnitude, p-value and interval are those of the column whose level changed most, in
+/// standard errors.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Break {
+    /// First row of the new segment.
+    pub index: usize,
+    /// Its time, if there are times.
+    pub time: Option<Timestamp>,
+    /// First and last row at which the new level may have begun, 95 % confidence (Bai 1997).
+    pub interval: (usize, usize),
+    /// The column that changed most.
+    pub column: usize,
+    /// Which way its level went.
+    pub direction: Direction,
+    /// Change of its level relative to the level before; from a level of zero, to the level after
+    /// (so ±1).
+    pub magnitude: f64,
+    /// Probability that noise without a break looks as much like one at its best place: the
+    /// Kolmogorov distribution of the cumulated sum over the two segments, with the long-run
+    /// variance, times the number of columns.
+    pub p_value: f64,
+    /// Level of the segment before.
+    pub before: Level,
+    /// Level of the segment after.
+    pub after: Level,
+}
+
+/// The breaks of a series.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Segmentation {
+    /// In order of time.
+    pub breaks: Vec<Break>,
+    /// Sum of the costs of the segments found, before any break was left out.
+    pub cost: f64,
+    /// Rows used: those without a missing value.
+    pub rows: usize,
+}
+
+/// Finds the breaks of a whole series: the cost, the search and the statistics in one.
+///
+/// **Missing values**: rows with a NaN in any column are left out, and indices are those of the
+/// rows given.
+///
+/// ```
+/// use funnelpulse_changepoint::{Direction, SegmentationConfig, Segmenter};
+/// use ndarray::Array2;
+///
+/// let values = Array2::from_shape_fn((200, 1), |(i, _)| (i * 7 % 10) as f64 + if i < 120 { 40.0 } else { 20.0 });
+/// let found = Segmenter::new(SegmentationConfig::default())?.segment(values.view(), None)?;
+/// let shift = &found.breaks[0];
+/// assert_eq!((shift.index, shift.direction), (120, Direction::Decrease));
+/// assert!((shift.magnitude + 20.0 / 44.5).abs() < 1e-6 && shift.p_value < 1e-6);
+/// assert!(shift.interval.0 <= 120 && 120 <= shift.interval.1);
+/// # Ok::<(), funnelpulse_changepoint::ChangepointError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Segmenter {
+    config: SegmentationConfig,
+    auto: bool,
+}
+
+impl TryFrom<SegmentationConfig> for Segmenter {
+    type Error = ChangepointError;
+
+    fn try_from(config: SegmentationConfig) -> Result<Self, ChangepointError> {
+        Self::new(config)
+    }
+}
+
+impl Segmenter {
+    /// Checks the hyper-parameters.
+    pub fn new(config: SegmentationConfig) -> Result<Self, ChangepointError> {
+        config.validate()?;
+        Ok(Self { config, auto: false })
+    }
+
+    /// Without a parameter: the breaks that [`auto`](crate::auto::auto) finds, none left out. One
+    /// column.
+    ///
+    /// ```
+    /// use funnelpulse_changepoint::Segmenter;
+    /// use ndarray::Array2;
+    ///
+    /// let values = Array2::from_shape_fn((60, 1), |(i, _)| (i * 7 % 10) as f64 + if i < 40 { 40.0 } else { 20.0 });
+    /// assert_eq!(Segmenter::auto().segment(values.view(), None)?.breaks[0].index, 40);
+    /// # Ok::<(), funnelpulse_changepoint::ChangepointError>(())
+    /// ```
+    pub fn auto() -> Self {
+        let config = SegmentationConfig { min_size: 1, min_magnitude: 0.0, ..SegmentationConfig::default() };
+        Self { config, auto: true }
+    }
+
+    /// The breaks of `values`, a row per time of `time` (if given) in order.
+    pub fn segment(
+        &self,
+        values: ArrayView2<'_, f64>,
+        time: Option<&[Timestamp]>,
+    ) -> Result<Segmentation, ChangepointError> {
+        let (kept, values) = complete_rows(values, time)?;
+        let config = &self.config;
+        if values.nrows() < config.min_size {
+            return Err(ChangepointError::TooShort { rows: values.nrows(), needed: config.min_size, segments: 1 });
+        }
+        let size = (config.min_size, config.jump);
+        let found = match (config.cost, config.penalty) {
+            _ if self.auto && values.ncols() != 1 => {
+                return Err(ChangepointError::Columns { what: "auto", columns: values.ncols(), allowed: "1" });
+            }
+            _ if self.auto => Partition::at(&CostL2::new(values.view())?, auto(values.column(0))?.breaks),
+            (CostKind::Rbf, Penalty::Value(penalty)) => rbf_pelt(values.view(), config.gamma, size.0, size.1, penalty)?,
+            (CostKind::L2 | CostKind::Linear, Penalty::Value(penalty)) if values.ncols() == 1 => {
+                Fpop::new(size.0, size.1)?.l2(values.column(0), penalty)?
+            }
+            (kind, penalty) => {
+                let cost = kind.build(values.view(), config.gamma, config.order)?;
+                let parameters = penalty::parameters(kind, values.ncols(), config.order);
+                penalty.search(&*cost, size, noise(kind, values.view()), parameters)?
+            }
+        };
+        let statistics = Statistics::new(values.view());
+        let mut breaks = found.breaks;
+        // Without a break its neighbours compare other segments, so the weakest goes first.
+        while let Some(weakest) = self.weakest(&statistics, &breaks) {
+            breaks.remove(weakest);
+        }
+        let mut segmentation = Segmentation { breaks: statistics.all(&breaks), cost: found.cost, rows: values.nrows() };
+        for found in &mut segmentation.breaks {
+            found.index = kept[found.index];
+            found.interval = (kept[found.interval.0], kept[found.interval.1]);
+            found.time = time.map(|time| time[found.index]);
+        }
+        Ok(segmentation)
+    }
+
+    /// The break to leave out first, if any.
+    fn weakest(&self, statistics: &Statistics<'_>, breaks: &[usize]) -> Option<usize> {
+        let all = statistics.all(breaks);
+        let small = |b: &Break| b.magnitude.abs() < self.config.min_magnitude || b.p_value > self.config.max_p_value;
+        let candidates = all.iter().enumerate().filter(|(_, b)| small(b));
+        candidates.max_by(|a, b| a.1.p_value.total_cmp(&b.1.p_value)).map(|(i, _)| i)
+    }
+}
+
+/// The rows without NaN, and where they were.
+fn complete_rows(
+    values: ArrayView2<'_, f64>,
+    time: Option<&[Timestamp]>,
+) -> Result<(Vec<usize>, Array2<f64>), ChangepointError> {
+    if let Some(time) = time.filter(|time| time.len() != values.nrows()) {
+        return Err(ChangepointError::Length { what: "time", found: time.len(), expected: values.nrows() });
+    }
+    let complete = |(i, row): (usize, ArrayView1<'_, f64>)| row.iter().all(|v| !v.is_nan()).then_some(i);
+    let kept: Vec<usize> = values.rows().into_iter().enumerate().filter_map(complete).collect();
+    let values = values.select(Axis(0), &kept);
+    Ok((kept, values))
+}
+
+/// The noise of a series in units of a cost.
+fn noise(kind: CostKind, values: ArrayView2<'_, f64>) -> f64 {
+    let mean = |of: fn(&Ar1) -> f64| {
+        let columns = values.columns().into_iter().map(|c| of(&Ar1::fit(c)));
+        columns.sum::<f64>() / values.ncols() as f64
+    };
+    match kind {
+        CostKind::L1 => mean(|noise| noise.long_run_variance().sqrt() * (2.0 / std::f64::consts::PI).sqrt()),
+        CostKind::L2 | CostKind::Linear | CostKind::LinearTrend => mean(Ar1::long_run_variance),
+        CostKind::Autoregressive => mean(|noise| noise.variance * (1.0 - noise.rho * noise.rho)),
+        _ => 1.0,
+    }
+}
