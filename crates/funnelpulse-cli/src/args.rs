@@ -188,6 +188,10 @@ pub(crate) struct DetectArgs {
 pub(crate) enum DetectorName {
     /// Isolation forest: rows that are easily told from the others
     Iforest,
+    /// Seasonal model: values outside what trend and seasons predict
+    Seasonal,
+    /// Changepoints: the level has just shifted
+    Changepoint,
     /// Z-score: values far from what is usual at that hour
     Zscore,
 }

@@ -1,9 +1,11 @@
 //! The whole configuration.
 
 use funnelpulse_analytics::{AlertConfig, ImpactConfig};
+use funnelpulse_changepoint::{Changepoint, ChangepointConfig};
 use funnelpulse_ensemble::{Ensemble, EnsembleConfig, ZScoreConfig};
 use funnelpulse_features::{EventSpec, FeatureConfig, FeatureEngineer, PanelSpec};
 use funnelpulse_iforest::IsolationForestConfig;
+use funnelpulse_seasonal::{FourierOrder, Mode, SeasonalConfig};
 use serde::{Deserialize, Serialize};
 
 use crate::{ConfigError, PipelineConfig};
@@ -20,7 +22,7 @@ use crate::{ConfigError, PipelineConfig};
 /// assert_eq!(config.iforest.n_trees, 100);
 /// # Ok::<(), funnelpulse_config::ConfigError>(())
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// The hourly table: time, keys and metrics.
@@ -31,8 +33,15 @@ pub struct Config {
     pub features: FeatureConfig,
     /// Which detectors run on what.
     pub pipeline: PipelineConfig,
-    /// The isolation forest.
+    /// The isolation forest. Unlike the crate's own default it is a `standard` one of 100 trees, as
+    /// in the original system: on residuals, which are on one scale and hardly correlated, gain
+    /// criteria find less.
     pub iforest: IsolationForestConfig,
+    /// The seasonal model. Unlike the crate's own default, which is Prophet's, it is multiplicative,
+    /// daily and weekly with an interval of 95 %, as in the original system, and robust.
+    pub seasonal: SeasonalConfig,
+    /// The changepoints.
+    pub changepoint: ChangepointConfig,
     /// The seasonal z-score.
     pub zscore: ZScoreConfig,
     /// Weights, votes, thresholds, severities.
@@ -41,6 +50,32 @@ pub struct Config {
     pub impact: ImpactConfig,
     /// Alerts.
     pub alerts: AlertConfig,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            input: PanelSpec::default(),
+            events: EventSpec::default(),
+            features: FeatureConfig::default(),
+            pipeline: PipelineConfig::default(),
+            iforest: IsolationForestConfig::standard(),
+            seasonal: SeasonalConfig {
+                seasonality_mode: Mode::Multiplicative,
+                daily_seasonality: FourierOrder::On,
+                weekly_seasonality: FourierOrder::On,
+                yearly_seasonality: FourierOrder::Off,
+                interval_width: 0.95,
+                robust: true,
+                ..SeasonalConfig::default()
+            },
+            changepoint: ChangepointConfig::default(),
+            zscore: ZScoreConfig::default(),
+            ensemble: EnsembleConfig::default(),
+            impact: ImpactConfig::default(),
+            alerts: AlertConfig::default(),
+        }
+    }
 }
 
 impl Config {
@@ -52,6 +87,8 @@ impl Config {
         FeatureEngineer::new(&self.input, &self.features).map_err(|e| ConfigError::invalid("features", e))?;
         self.pipeline.validate().map_err(|e| ConfigError::invalid("pipeline", e))?;
         self.iforest.validate().map_err(|e| ConfigError::invalid("iforest", e))?;
+        self.seasonal.validate().map_err(|e| ConfigError::invalid("seasonal", e))?;
+        Changepoint::new(self.changepoint.clone()).map_err(|e| ConfigError::invalid("changepoint", e))?;
         Ensemble::new(self.ensemble.clone()).map_err(|e| ConfigError::invalid("ensemble", e))?;
         self.alerts.validate().map_err(|e| ConfigError::invalid("alerts", e))?;
         if let Some(metric) = &self.pipeline.metric

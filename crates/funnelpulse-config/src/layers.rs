@@ -83,13 +83,25 @@ impl Layers {
     /// Checks the keys, reads the values, validates them.
     pub fn build(self) -> Result<Config, ConfigError> {
         keys::check(&self.document, &Config::schema())?;
-        let config: Config = serde_path_to_error::deserialize(toml::Value::Table(self.document)).map_err(|e| {
-            let key = e.path().to_string();
-            let reason = e.into_inner().to_string();
-            ConfigError::Value { key, reason: reason.lines().next().unwrap_or_default().to_owned() }
-        })?;
+        let config: Config =
+            serde_path_to_error::deserialize(toml::Value::Table(self.over_defaults())).map_err(|e| {
+                let key = e.path().to_string();
+                let reason = e.into_inner().to_string();
+                ConfigError::Value { key, reason: reason.lines().next().unwrap_or_default().to_owned() }
+            })?;
         config.validate()?;
         Ok(config)
+    }
+
+    /// The document with the settings of sections whose defaults here are not those of their crate.
+    fn over_defaults(self) -> toml::Table {
+        let Config { iforest, seasonal, .. } = Config::default();
+        let section = |table: Result<toml::Table, _>| table.expect("sections have only types that TOML has").into();
+        let mut document = toml::Table::new();
+        document.insert("iforest".to_owned(), section(toml::Table::try_from(iforest)));
+        document.insert("seasonal".to_owned(), section(toml::Table::try_from(seasonal)));
+        merge(&mut document, self.document);
+        document
     }
 
     fn text(self, text: &str, origin: &str) -> Result<Self, ConfigError> {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 /// Names of the detectors of this version.
-pub(crate) const DETECTORS: [&str; 2] = ["iforest", "zscore"];
+pub(crate) const DETECTORS: [&str; 4] = ["iforest", "seasonal", "changepoint", "zscore"];
 
 /// On what a detector is trained.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -22,14 +22,18 @@ pub enum Scope {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct PipelineConfig {
-    /// The detectors to run: `iforest`, `zscore`.
+    /// The detectors to run: `iforest`, `seasonal`, `changepoint`, `zscore`.
     pub detectors: Vec<String>,
     /// Per detector: one model per series (the default) or one of all series.
     pub scope: BTreeMap<String, Scope>,
     /// Per detector: the columns it sees. Any stored metric, rate or engineered column; for each
     /// metric and rate also `NAME_residual`, its seasonal z-score, and `NAME_residual_6h` and
     /// `NAME_residual_24h`, those of the last hours added up. By default the isolation forest sees
-    /// all residuals, the z-score metrics, rates and the added-up residuals.
+    /// all residuals, the z-score metrics, rates and the added-up residuals, changepoints metrics and
+    /// rates. The seasonal model sees the counts, each with its own noise: a count that is part of
+    /// another (as its rates say) as beta-binomial with the other as exposure, any other as
+    /// negative binomial; where there are no counts, metrics and rates. `seasonal.metrics` or columns
+    /// given here replace that.
     pub columns: BTreeMap<String, Vec<String>>,
     /// Rows that a series needs for a model of its own, 2 or more; a series with fewer is scored by
     /// the pooled model, or where there is none by the z-score.

@@ -1,6 +1,6 @@
 //! What a detector says about each row.
 
-use ndarray::{Array1, Array2, ArrayView1, ArrayView2};
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis, Slice};
 
 /// A detector's verdict, one row per input row.
 ///
@@ -89,6 +89,24 @@ impl Detection {
     /// Contribution of each column to the score, if the model explains itself.
     pub fn contributions(&self) -> Option<ArrayView2<'_, f64>> {
         self.contributions.as_ref().map(|part| part.view())
+    }
+
+    /// The verdict on some of the rows.
+    ///
+    /// # Panics
+    /// When `rows` reaches beyond the last one.
+    pub fn rows(self, rows: std::ops::Range<usize>) -> Self {
+        if rows == (0..self.len()) {
+            return self;
+        }
+        let range = Slice::from(rows);
+        let part = |all: Array2<f64>| all.slice_axis(Axis(0), range).to_owned();
+        Self {
+            score: self.score.slice_axis(Axis(0), range).to_owned(),
+            expected: self.expected.map(part),
+            interval: self.interval.map(|(lower, upper)| (part(lower), part(upper))),
+            contributions: self.contributions.map(part),
+        }
     }
 
     /// The raw scores, owned.

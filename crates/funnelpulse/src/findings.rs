@@ -41,6 +41,8 @@ pub struct ModelScores {
     pub source: ModelSource,
     /// One score per row in `[0, 1]`; NaN where it has none.
     pub scores: Array1<f64>,
+    /// What it expected of the primary metric, one value per row; `None` where it expects nothing.
+    pub expected: Option<Array1<f64>>,
 }
 
 /// One anomalous hour, explained.

@@ -13,6 +13,7 @@ pub use findings::{Anomaly, Findings, ModelScores, ModelSource, SeriesFindings};
 pub use pipeline::{FittedPipeline, Pipeline, PipelineBuilder, Progress, SeriesInfo, Stage, registry};
 
 pub use funnelpulse_analytics as analytics;
+pub use funnelpulse_changepoint as changepoint;
 pub use funnelpulse_config as config;
 pub use funnelpulse_core as core;
 pub use funnelpulse_ensemble as ensemble;
@@ -22,3 +23,4 @@ pub use funnelpulse_features as features;
 pub use funnelpulse_iforest as iforest;
 #[cfg(feature = "io")]
 pub use funnelpulse_io as io;
+pub use funnelpulse_seasonal as seasonal;

@@ -79,7 +79,10 @@ impl Findings {
         columns.text("anomaly_type", |r| Some(r.anomaly?.anomaly_type.to_string()));
         let expected = |r: &Row<'_>| r.series.expected[[r.index, primary]];
         columns.number("expected_value", expected);
-        columns.number("prophet_expected_value", |_| f64::NAN);
+        columns.number("prophet_expected_value", |r| {
+            let model = r.series.models.iter().find(|m| m.detector == "seasonal");
+            model.and_then(|m| m.expected.as_ref()).map_or(f64::NAN, |e| e[r.index])
+        });
         columns.number("deviation_percentage", |r| {
             100.0 * (r.series.observed[[r.index, primary]] - expected(r)) / expected(r).abs()
         });

@@ -5,11 +5,13 @@ use std::{collections::BTreeMap, sync::Arc};
 use anyhow::{Context, bail};
 use arrow::array::{ArrayRef, Float64Array, RecordBatch, StringArray, UInt64Array};
 use funnelpulse::{
+    changepoint::Changepoint,
     config::Layers,
     core::{Columns, DynDetector, Frame, Timestamp},
     ensemble::ZScore,
     iforest::IsolationForest,
     io::{Table, write_file},
+    seasonal::Seasonal,
 };
 use ndarray::Array2;
 use rayon::prelude::*;
@@ -72,6 +74,8 @@ pub(crate) fn score(args: &ScoreArgs) -> anyhow::Result<()> {
 fn detector(args: &ScoreArgs) -> anyhow::Result<Box<dyn DynDetector>> {
     let section = match args.detector {
         DetectorName::Iforest => "iforest",
+        DetectorName::Seasonal => "seasonal",
+        DetectorName::Changepoint => "changepoint",
         DetectorName::Zscore => "zscore",
     };
     let mut layers = Layers::new();
@@ -82,6 +86,8 @@ fn detector(args: &ScoreArgs) -> anyhow::Result<Box<dyn DynDetector>> {
     let config = layers.build()?;
     Ok(match args.detector {
         DetectorName::Iforest => Box::new(IsolationForest::new(config.iforest)?),
+        DetectorName::Seasonal => Box::new(Seasonal::new(config.seasonal)?),
+        DetectorName::Changepoint => Box::new(Changepoint::new(config.changepoint)?),
         DetectorName::Zscore => Box::new(ZScore::new(config.zscore)),
     })
 }

@@ -8,10 +8,13 @@ use std::{
     },
 };
 
+use funnelpulse_changepoint::{Changepoint, ChangepointModel};
 use funnelpulse_config::{Config, Scope};
 use funnelpulse_core::{Columns, DynDetector, Panel, Registry, SeriesKey};
 use funnelpulse_ensemble::{Ensemble, ZScore, ZScoreModel};
+use funnelpulse_features::{MetricKind, MetricSpec};
 use funnelpulse_iforest::{IsolationForest, IsolationForestModel};
+use funnelpulse_seasonal::{Likelihood, Metric, Seasonal, SeasonalConfig, SeasonalDetectorModel};
 use rayon::prelude::*;
 
 use super::{
@@ -24,7 +27,11 @@ use crate::{Findings, PipelineError, SeriesFailure};
 
 /// The models that this build can load: every detector of the workspace.
 pub fn registry() -> Registry {
-    Registry::new().with::<IsolationForestModel>().with::<ZScoreModel>()
+    Registry::new()
+        .with::<ChangepointModel>()
+        .with::<IsolationForestModel>()
+        .with::<SeasonalDetectorModel>()
+        .with::<ZScoreModel>()
 }
 
 /// What a pipeline is doing.
@@ -118,11 +125,24 @@ impl PipelineBuilder {
         let matrix = Matrix::new(&config)?;
         let mut detectors: Vec<Box<dyn DynDetector>> = Vec::new();
         let mut members: Vec<Member> = Vec::new();
+        let default_metrics = default_metrics(&config);
         let built_in = config.pipeline.detectors.iter().map(|name| {
             let detector: Box<dyn DynDetector> = match name.as_str() {
                 "iforest" => {
                     let forest = IsolationForest::new(config.iforest.clone());
                     Box::new(forest.expect("the configuration is validated"))
+                }
+                "seasonal" => {
+                    let metrics = match default_metrics.as_deref() {
+                        Some(metrics) => metrics.to_vec(),
+                        None => config.seasonal.metrics.clone(),
+                    };
+                    let seasonal = Seasonal::new(SeasonalConfig { metrics, ..config.seasonal.clone() });
+                    Box::new(seasonal.expect("the configuration is validated"))
+                }
+                "changepoint" => {
+                    let changepoint = Changepoint::new(config.changepoint.clone());
+                    Box::new(changepoint.expect("the configuration is validated"))
                 }
                 _ => Box::new(ZScore::new(config.zscore.clone())),
             };
@@ -141,6 +161,10 @@ impl PipelineBuilder {
                 "zscore" => {
                     matrix.metric_names().iter().map(ToString::to_string).chain(matrix.trailing_names()).collect()
                 }
+                "seasonal" if default_metrics.is_some() => {
+                    default_metrics.iter().flatten().map(|m| m.column.clone()).collect()
+                }
+                "seasonal" | "changepoint" => matrix.metric_names().iter().map(ToString::to_string).collect(),
                 _ => matrix.residual_names().collect(),
             });
             check_columns(&name, &columns, &matrix)?;
@@ -152,6 +176,38 @@ impl PipelineBuilder {
         let plan = Plan::new(config, matrix, members, ensemble);
         Ok(Pipeline { plan: Arc::new(plan), detectors, reporter: self.reporter })
     }
+}
+
+/// The counts of the input, each with its own noise, for a seasonal model that is not told otherwise:
+/// a count that a rate divides by another is so many of the other's (beta-binomial), any other is a
+/// negative binomial. `None` where there is no count, or the configuration says what to see.
+fn default_metrics(config: &Config) -> Option<Vec<Metric>> {
+    if !config.seasonal.metrics.is_empty() || config.pipeline.columns.contains_key("seasonal") {
+        return None;
+    }
+    let metrics = &config.input.metrics;
+    let counts: Vec<&str> = metrics.iter().filter(|m| m.kind == MetricKind::Count).map(|m| m.name.as_str()).collect();
+    let exposures = |count: &str| {
+        let rates = metrics.iter().filter_map(|m| match &m.kind {
+            MetricKind::Rate { numerator, denominator } if numerator == count => Some(denominator.as_str()),
+            _ => None,
+        });
+        rates.filter(|d| counts.contains(d)).collect::<Vec<_>>()
+    };
+    let metric = |count: &&str| {
+        let exposures = exposures(count);
+        // The top of the funnel rather than the stage before: purchases out of views, not of carts,
+        // of which there may be fewer.
+        let top = exposures.iter().find(|e| is_top(e, metrics)).or(exposures.first());
+        let likelihood = if top.is_some() { Likelihood::BetaBinomial } else { Likelihood::NegativeBinomial };
+        Metric { column: (*count).to_owned(), likelihood: Some(likelihood), exposure: top.map(|e| (*e).to_owned()) }
+    };
+    (!counts.is_empty()).then(|| counts.iter().map(metric).collect())
+}
+
+/// Whether no rate is a share that `metric` has in another.
+fn is_top(metric: &str, metrics: &[MetricSpec]) -> bool {
+    !metrics.iter().any(|m| matches!(&m.kind, MetricKind::Rate { numerator, .. } if numerator == metric))
 }
 
 fn check_columns(detector: &str, columns: &[String], matrix: &Matrix) -> Result<(), PipelineError> {

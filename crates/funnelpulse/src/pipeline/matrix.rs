@@ -31,7 +31,7 @@ pub(super) struct Matrix {
     proportions: Vec<(usize, usize)>,
     min_exposure: f64,
     engineer: FeatureEngineer,
-    /// How far back engineered columns look, microseconds.
+    /// How far back columns and detectors look, microseconds.
     reach: i64,
 }
 
@@ -77,7 +77,9 @@ impl Matrix {
         let days = f.rolling_days.iter().chain(&f.statistical_days).map(|d| i64::from(*d) * Timestamp::DAY);
         let hours = f.lag_hours.iter().map(|h| i64::from(*h) * Timestamp::HOUR);
         let trailing = TRAILING_HOURS.into_iter().map(|h| h * Timestamp::HOUR);
-        let reach = days.chain(hours).chain(trailing).max().unwrap_or(0);
+        let looks_back = config.pipeline.detectors.iter().any(|d| d == "changepoint");
+        let changepoint = looks_back.then(|| config.changepoint.context() as i64 * Timestamp::HOUR);
+        let reach = days.chain(hours).chain(trailing).chain(changepoint).max().unwrap_or(0);
         Ok(Self { metrics, proportions, min_exposure: config.pipeline.min_exposure, engineer, reach })
     }
 

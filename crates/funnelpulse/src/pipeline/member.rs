@@ -43,9 +43,10 @@ impl CalibratedModel {
         Ok(Self { model: model.into(), calibrator })
     }
 
-    /// The detection of a frame and its calibrated scores.
-    pub(super) fn detect(&self, frame: FrameView<'_>) -> Result<(Detection, Array1<f64>), Error> {
-        let detection = self.model.detect(frame)?;
+    /// The detection of a frame without its first `skip` rows, which only some models look back
+    /// to, and its calibrated scores.
+    pub(super) fn detect(&self, frame: FrameView<'_>, skip: usize) -> Result<(Detection, Array1<f64>), Error> {
+        let detection = self.model.detect(frame)?.rows(skip..frame.nrows());
         let scores = self.calibrator.scores(detection.score());
         Ok((detection, scores))
     }

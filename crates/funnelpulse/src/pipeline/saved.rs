@@ -54,7 +54,6 @@ enum SavedSpeaker {
 struct SavedSeries {
     key: SeriesKey,
     baseline: ZScoreModel,
-    baseline_calibrator: Calibrator,
     context: Option<(Vec<Timestamp>, Vec<f64>)>,
     speakers: Vec<SavedSpeaker>,
     rows: usize,
@@ -91,7 +90,6 @@ fn save_series(key: &SeriesKey, model: &SeriesModel) -> Result<SavedSeries, Mode
     Ok(SavedSeries {
         key: key.clone(),
         baseline: model.baseline.clone(),
-        baseline_calibrator: model.baseline_calibrator.clone(),
         context: model.context.as_ref().map(|f| (f.time().to_vec(), f.values().iter().copied().collect())),
         speakers: model.speakers.iter().map(speaker).collect::<Result<_, ModelError>>()?,
         rows: model.rows,
@@ -147,7 +145,6 @@ pub(super) fn from_bytes(bytes: &[u8], registry: &Registry) -> Result<Loaded, Mo
         });
         let model = SeriesModel {
             baseline: s.baseline,
-            baseline_calibrator: s.baseline_calibrator,
             context,
             speakers: speakers.collect::<Result<_, ModelError>>()?,
             rows: s.rows,

@@ -7,7 +7,8 @@ use funnelpulse_core::{
     Timestamp,
 };
 use funnelpulse_ensemble::{Ensemble, Verdict, Vote, ZScore, ZScoreModel};
-use ndarray::Array2;
+use funnelpulse_features::MetricKind;
+use ndarray::{Array1, Array2};
 
 use super::{
     matrix::{Matrix, Metrics, with_context},
@@ -27,6 +28,8 @@ pub(crate) struct Plan {
     ensemble: Ensemble,
     /// Whether any member sees engineered columns.
     engineered: bool,
+    /// Calibrates the baseline where it has to stand in for all members.
+    baseline_calibrator: Calibrator,
 }
 
 /// Per member, the model of all series where there is one.
@@ -35,7 +38,9 @@ pub(super) type Pooled = Vec<Option<CalibratedModel>>;
 impl Plan {
     pub(super) fn new(config: Config, matrix: Matrix, members: Vec<Member>, ensemble: Ensemble) -> Self {
         let engineered = members.iter().flat_map(|m| m.columns.iter()).any(|c| matrix.is_engineered(c));
-        Self { config, matrix, members, ensemble, engineered }
+        let reference = ZScore::reference_scores(matrix.metric_names().len());
+        let baseline_calibrator = Calibrator::fit(reference.view()).expect("thousands of finite scores");
+        Self { config, matrix, members, ensemble, engineered, baseline_calibrator }
     }
 
     /// Names of the stored metrics, then of the rates.
@@ -50,7 +55,6 @@ pub(super) struct Prepared<'a> {
     pub(super) key: SeriesKey,
     frame: &'a Frame,
     baseline: ZScoreModel,
-    baseline_calibrator: Calibrator,
     /// What the members see.
     pub(super) wide: Frame,
     usable_rows: usize,
@@ -71,9 +75,7 @@ impl<'a> Prepared<'a> {
         let baseline = baseline.map_err(|e| fail(e.to_string()))?;
         let wide = plan.matrix.wide(frame.view(), &metrics, &baseline, plan.engineered);
         let wide = wide.map_err(|e| fail(e.to_string()))?;
-        let reference = ZScore::reference_scores(metrics.usable.ncols());
-        let baseline_calibrator = Calibrator::fit(reference.view()).map_err(|e| fail(e.to_string()))?;
-        Ok(Self { key: key.clone(), frame, baseline, baseline_calibrator, wide, usable_rows })
+        Ok(Self { key: key.clone(), frame, baseline, wide, usable_rows })
     }
 
     /// Long enough for models of its own.
@@ -97,8 +99,6 @@ pub(super) enum Speaker {
 #[derive(Clone, Debug)]
 pub(super) struct SeriesModel {
     pub(super) baseline: ZScoreModel,
-    /// Calibrates the baseline where it has to stand in for all members.
-    pub(super) baseline_calibrator: Calibrator,
     pub(super) context: Option<Frame>,
     pub(super) speakers: Vec<Speaker>,
     pub(super) rows: usize,
@@ -134,7 +134,6 @@ impl SeriesModel {
         let model = Self {
             context: plan.matrix.context(prepared.frame.view()),
             baseline: prepared.baseline,
-            baseline_calibrator: prepared.baseline_calibrator,
             speakers,
             rows: prepared.usable_rows,
             first: time.first().copied().unwrap_or_default(),
@@ -158,7 +157,6 @@ impl SeriesModel {
         };
         let metrics = plan.matrix.metrics(joined.view())?;
         let wide = plan.matrix.wide(joined.view(), &metrics, &self.baseline, plan.engineered)?;
-        let wide = wide.view().rows(skip..joined.nrows());
         let metrics = metrics.skip(skip);
         let baseline = self.baseline.detect(metrics.usable.view()).map_err(PipelineError::series)?;
 
@@ -170,13 +168,19 @@ impl SeriesModel {
                 (Speaker::Pooled, Some(model)) => (model, ModelSource::Pooled),
                 _ => continue,
             };
-            let (detection, scores) = model.detect(wide).map_err(PipelineError::series)?;
+            let (detection, scores) = model.detect(wide.view(), skip).map_err(PipelineError::series)?;
             contributions.push(per_metric(plan, model.model.as_ref(), &detection));
-            models.push(ModelScores { detector: member.name.clone(), source, scores });
+            let expected = expected_primary(plan, model.model.as_ref(), &detection, &metrics.observed);
+            models.push(ModelScores { detector: member.name.clone(), source, scores, expected });
         }
         if models.is_empty() {
-            let scores = self.baseline_calibrator.scores(baseline.score());
-            models.push(ModelScores { detector: "zscore".to_owned(), source: ModelSource::Fallback, scores });
+            let scores = plan.baseline_calibrator.scores(baseline.score());
+            models.push(ModelScores {
+                detector: "zscore".to_owned(),
+                source: ModelSource::Fallback,
+                scores,
+                expected: None,
+            });
         }
         let votes: Vec<Vote> = models.iter().map(|m| Vote::new(&m.detector, m.scores.clone())).collect();
         let verdicts = plan.ensemble.combine(frame.time(), &votes)?;
@@ -249,6 +253,26 @@ fn per_metric(plan: &Plan, model: &dyn FittedDetector, detection: &Detection) ->
         }
     }
     Some(sums)
+}
+
+/// What a model expected of the primary metric, if it expects anything of it; of a rate whose
+/// numerator it sees, in relation to the denominator as it was.
+fn expected_primary(
+    plan: &Plan,
+    model: &dyn FittedDetector,
+    detection: &Detection,
+    observed: &Frame,
+) -> Option<Array1<f64>> {
+    let expected = detection.expected()?;
+    let column = |name: &str| model.columns().iter().position(|c| **c == *name).map(|i| expected.column(i));
+    let primary = plan.config.primary_metric();
+    if let Some(expected) = column(primary) {
+        return Some(expected.to_owned());
+    }
+    let metric = plan.config.input.metrics.iter().find(|m| m.name == primary)?;
+    let MetricKind::Rate { numerator, denominator } = &metric.kind else { return None };
+    let denominator = observed.values().column(observed.columns().position(denominator)?).to_owned();
+    Some(column(numerator)?.to_owned() / denominator.mapv(|d| if d > 0.0 { d } else { f64::NAN }))
 }
 
 #[expect(clippy::too_many_arguments, reason = "one row seen from every side")]
