@@ -64,7 +64,7 @@ pub struct IsolationForestConfig {
     /// Rows that each tree sees, 2 to 32,768. Tables with fewer rows are used whole.
     pub max_samples: usize,
     /// Depth at which trees stop, 1 to 64; by default `ceil(log2(max_samples))`, and 64 for
-    /// `averaged_gain`, which likes to split off single rows.
+    /// `averaged_gain`, which likes to split off single rows. Path lengths are counted up to 64.
     pub max_depth: Option<usize>,
     /// Share of the columns that each tree chooses from, above 0 to 1.
     pub max_features: f64,
@@ -74,8 +74,8 @@ pub struct IsolationForestConfig {
     pub contamination: Option<f64>,
     /// Score above which rows are flagged, 0 to 1; not together with `contamination`.
     pub threshold: Option<f64>,
-    /// Recent rows that a model keeps to grow new trees from when it is updated; 0 makes a model
-    /// that cannot be updated.
+    /// Recent rows that a model keeps to grow new trees from when it is updated (at least as many as
+    /// a tree sees); 0 makes a model that cannot be updated.
     pub reservoir: usize,
     /// Seed of all random choices.
     pub seed: u64,

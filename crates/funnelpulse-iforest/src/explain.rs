@@ -10,7 +10,8 @@ use crate::{
 };
 
 /// Contributions of each column to each score. Every split credits the columns that it looks at
-/// with `ln(training rows before / after)`; the credits of a row are scaled to sum to its score.
+/// with `ln(training rows before / after)`; the credits of a row are scaled to sum to its score, in
+/// equal parts where there are none.
 pub(crate) fn contributions(trees: &[Trees], table: &[f64], width: usize, samples: usize, scores: &[f64]) -> Vec<f64> {
     let ln_rows: Vec<f64> = (0..=samples).map(|rows| (rows.max(1) as f64).ln()).collect();
     let blocks: Vec<(&[f64], &[f64])> = table.chunks(BLOCK * width).zip(scores.chunks(BLOCK)).collect();
@@ -28,7 +29,9 @@ pub(crate) fn contributions(trees: &[Trees], table: &[f64], width: usize, sample
             let total: f64 = credits.iter().sum();
             if score.is_nan() {
                 credits.fill(f64::NAN);
-            } else if total > 0.0 {
+            } else if total == 0.0 {
+                credits.fill(score / width as f64);
+            } else {
                 for credit in credits {
                     *credit *= score / total;
                 }

@@ -22,8 +22,10 @@ use crate::{
 /// row and `c(psi)` the average depth for a sample of `psi` rows. Larger is more anomalous. Forests
 /// with a gain criterion isolate sooner: their normal rows score higher than the 0.5 of `standard`.
 ///
-/// **Missing values**: a row without a value that a split asks for goes both ways, weighted by
-/// the shares of the training rows. A row without any value scores NaN and is not trained on.
+/// **Missing values**: a row without the value that a split on one column asks for goes both ways,
+/// weighted by the shares of the training rows. In a direction through several columns a
+/// missing value counts as the column's median, and only a row that misses all of them goes both
+/// ways. A row without any value scores NaN and is not trained on.
 ///
 /// **Columns** may be constant, copies of each other, codes of categories (taken as ordered
 /// numbers), or of any size: `standard` compares in f64, the other splits in f32 after
@@ -77,7 +79,8 @@ impl IsolationForest {
     }
 
     /// Fits to rows of which some count more: the probability of being drawn for a tree is
-    /// proportional to the weight. Rows of weight 0 are never drawn.
+    /// proportional to the weight. Rows of weight 0 are never drawn, now or in updates; other weights
+    /// make no difference to updates.
     pub fn fit_weighted(
         &self,
         history: FrameView<'_>,

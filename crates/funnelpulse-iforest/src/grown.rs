@@ -146,3 +146,24 @@ pub(crate) fn unfold(
     }
     Ok(nodes)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn saved_trees_that_cannot_be_are_refused() {
+        let leaf = Some(Unfolded::Leaf { rows: 1, path: 0 });
+        let split = Some(Unfolded::Split { column: 0, split: 0.0 });
+        // A chain: every left child is a leaf, every right child splits again.
+        let chain = |splits: usize| unfold(2 * splits + 1, |i| if i % 2 == 0 && i < 2 * splits { split } else { leaf });
+        assert_eq!(depth_of(&chain(64).unwrap().into_iter().map(|(node, _)| node).collect::<Vec<_>>()), 64);
+        assert!(chain(65).is_err(), "too deep");
+        assert!(unfold(2, |_| leaf).is_err(), "goes on after its last leaf");
+        assert!(unfold(1, |_| split).is_err(), "ends before its last leaf");
+        assert!(unfold(1, |_| None).is_err(), "not a node");
+        assert!(unfold(0, |_| leaf).is_err(), "empty");
+        let heavy = |_| Some(Unfolded::Leaf { rows: u16::MAX, path: 0 });
+        assert!(unfold(3, |i| if i == 0 { split } else { heavy(i) }).is_err(), "more rows than a tree can have");
+    }
+}

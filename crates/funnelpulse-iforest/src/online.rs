@@ -7,9 +7,14 @@ use serde::{Deserialize, Serialize};
 use crate::{
     IsolationForestModel,
     out_of_bag::Bags,
-    sample::{Population, tree_rng},
+    sample::{Population, is_usable, tree_rng},
     trees::{Nursery, Sapling, replace},
 };
+
+/// Most rows that a configuration lets a reservoir hold.
+const MAX_ROWS: usize = 1 << 24;
+/// Most rows that a model can have seen; a row a nanosecond takes three days.
+const MAX_SEEN: u64 = 1 << 48;
 
 /// Recent rows to grow trees from, and how far the forest has been renewed.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -34,7 +39,7 @@ impl Reservoir {
         let row = |row: usize| &nursery.table[row * nursery.width..][..nursery.width];
         let n = nursery.table.len() / nursery.width;
         let chosen: Vec<usize> = if recent {
-            let usable = |&r: &usize| row(r).iter().any(|v| !v.is_nan()) && !row(r).iter().any(|v| v.is_infinite());
+            let usable = |&r: &usize| is_usable(row(r)) && nursery.population.admits(r);
             let mut latest: Vec<usize> = (0..n).rev().filter(usable).take(capacity).collect();
             latest.reverse();
             latest
@@ -45,6 +50,21 @@ impl Reservoir {
             rows.into_iter().map(|r| r as usize).collect()
         };
         Self { rows: chosen.into_iter().flat_map(row).copied().collect(), capacity, seen: 0, replaced: 0 }
+    }
+
+    /// Whether a model of `n_trees` trees on `samples` rows can have it.
+    pub(crate) fn is_valid(&self, width: usize, n_trees: usize, samples: usize) -> bool {
+        let rows_fit = self.rows.len() <= self.capacity.saturating_mul(width) && self.rows.len() % width == 0;
+        let counts_fit = self.capacity <= MAX_ROWS.max(samples)
+            && self.seen <= MAX_SEEN
+            && self.replaced == self.due(n_trees, self.seen);
+        counts_fit && rows_fit && self.rows.chunks_exact(width).all(is_usable)
+    }
+
+    /// Trees that should have been replaced after so many rows.
+    fn due(&self, n_trees: usize, seen: u64) -> u64 {
+        // Rows and trees are far below 2^64 in product.
+        (seen * n_trees as u64).checked_div(self.capacity as u64).unwrap_or(0)
     }
 
     /// The rows of both, thinned evenly to the larger capacity.
@@ -79,17 +99,23 @@ impl OnlineDetector for IsolationForestModel {
     /// any value are passed over. The result does not depend on how rows are cut into batches.
     fn update(&mut self, rows: FrameView<'_>) -> Result<(), Error> {
         let values = rows.aligned(&self.columns)?;
-        let n_trees = self.n_trees() as u64;
+        let n_trees = self.n_trees();
+        let usable = values.rows().into_iter().filter(|row| row.iter().any(|v| !v.is_nan())).count() as u64;
+        let seen = self.reservoir.seen.saturating_add(usable).min(MAX_SEEN);
+        // Trees that later rows of this batch replace again are not grown.
+        let lasting = self.reservoir.due(n_trees, seen).saturating_sub(n_trees as u64);
         let mut saplings: Vec<(usize, Sapling)> = Vec::new();
         for row in values.rows() {
-            if row.iter().all(|v| v.is_nan()) {
+            if row.iter().all(|v| v.is_nan()) || self.reservoir.seen == MAX_SEEN {
                 continue;
             }
             self.reservoir.take(&row.to_vec(), self.config.seed);
-            let due = u128::from(self.reservoir.seen) * u128::from(n_trees) / self.reservoir.capacity as u128;
-            while u128::from(self.reservoir.replaced) < due {
-                let index = self.reservoir.replaced % n_trees;
-                saplings.extend(self.sapling(n_trees + self.reservoir.replaced, index as usize));
+            while self.reservoir.replaced < self.reservoir.due(n_trees, self.reservoir.seen) {
+                let number = self.reservoir.replaced;
+                if number >= lasting {
+                    let index = (number % n_trees as u64) as usize;
+                    saplings.extend(self.sapling(n_trees as u64 + number, index));
+                }
                 self.reservoir.replaced += 1;
             }
         }

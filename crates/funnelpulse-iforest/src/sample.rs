@@ -9,6 +9,11 @@ pub(crate) fn tree_rng(seed: u64, tree: u64) -> Pcg64 {
     Pcg64::new(u128::from(seed).wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835), u128::from(tree))
 }
 
+/// Whether a row can be trained on: it has a value, and none is infinite.
+pub(crate) fn is_usable(row: &[f64]) -> bool {
+    row.iter().any(|v| !v.is_nan()) && !row.iter().any(|v| v.is_infinite())
+}
+
 /// The rows that may be drawn.
 #[derive(Debug)]
 pub(crate) struct Population {
@@ -28,14 +33,12 @@ impl Population {
         Self { usable: None, n, scanned: false, weights: None, bootstrap }
     }
 
-    /// The rows of `values` (row after row, `width` values each) with at least one value, and,
-    /// with `weights`, a weight above 0.
+    /// The usable rows of `values` (row after row, `width` values each) and, with `weights`, of a weight
+    /// above 0.
     pub(crate) fn new(values: &[f64], width: usize, weights: Option<&[f64]>, bootstrap: bool) -> Self {
         let rows = values.len() / width;
-        let keeps = |row: usize| {
-            let values = &values[row * width..(row + 1) * width];
-            weights.is_none_or(|w| w[row] > 0.0) && values.iter().any(|v| !v.is_nan())
-        };
+        let keeps =
+            |row: usize| weights.is_none_or(|w| w[row] > 0.0) && is_usable(&values[row * width..(row + 1) * width]);
         let n = (0..rows).filter(|&row| keeps(row)).count();
         let usable = (n < rows).then(|| (0..rows as u32).filter(|&row| keeps(row as usize)).collect::<Vec<_>>());
         let weights = weights.map(|w| match &usable {
@@ -48,6 +51,11 @@ impl Population {
     /// Number of rows that may be drawn.
     pub(crate) fn len(&self) -> usize {
         self.n
+    }
+
+    /// Whether a row may be drawn; of rows that were not looked at, any.
+    pub(crate) fn admits(&self, row: usize) -> bool {
+        self.usable.as_ref().is_none_or(|usable| usable.binary_search(&(row as u32)).is_ok())
     }
 
     /// Whether the rows were looked at, so that only rows with values are drawn.

@@ -10,7 +10,7 @@ use crate::{
     grown::{GrownNode, Limits},
     oblique::{self, ObliqueTrees, Scale},
     parallel,
-    sample::{Population, tree_rng},
+    sample::{Population, is_usable, tree_rng},
     walk::Walk,
 };
 
@@ -244,10 +244,7 @@ impl<'a> Nursery<'a> {
     /// Whether these rows can be trained on.
     fn usable(&self, rows: &[u32]) -> bool {
         self.population.is_scanned()
-            || rows.iter().all(|&row| {
-                let row = &self.table[row as usize * self.width..][..self.width];
-                row.iter().any(|v| !v.is_nan()) && !row.iter().any(|v| v.is_infinite())
-            })
+            || rows.iter().all(|&row| is_usable(&self.table[row as usize * self.width..][..self.width]))
     }
 
     fn grow_oblique(

@@ -7,7 +7,7 @@ use rand_pcg::Pcg64;
 use super::{
     scale::{LIMIT, Scale},
     split::{Place, place},
-    trees::{GrownTree, Term},
+    trees::{GrownTree, Term, project_known},
 };
 use crate::{
     Split,
@@ -160,8 +160,7 @@ impl Grower {
         self.projections.clear();
         self.projections.extend(members.iter().map(|&i| {
             let row = &rows[i as usize * width..][..width];
-            // The order of additions is that of scoring: the same row gets the same bits.
-            terms.iter().fold(0.0, |sum, term| sum + term.coefficient * row[term.column as usize])
+            project_known(terms, row)
         }));
         self.known.clear();
         self.known.extend(self.projections.iter().filter(|p| !p.is_nan()));

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Largest scaled value and coefficient: their products and sums stay finite in f32.
-pub(super) const LIMIT: f32 = 1e18;
+/// Largest scaled value and coefficient: 65,535 products of them add up to less than f32 can hold.
+pub(super) const LIMIT: f32 = 1e16;
 
 /// Center (median) and spread (standard deviation) of each column in a sample of training rows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -21,11 +21,12 @@ impl Scale {
             }
             let middle = values.len() / 2;
             let center = *values.select_nth_unstable_by(middle, f64::total_cmp).1;
-            // In units of the largest deviation: squares of 1e300 overflow.
-            let largest = values.iter().map(|v| (v / 2.0 - center / 2.0).abs()).fold(0.0, f64::max);
-            let squares: f64 = values.iter().map(|v| ((v / 2.0 - center / 2.0) / largest).powi(2)).sum();
-            let spread = largest * 2.0 * (squares / values.len() as f64).sqrt();
-            (center, if spread.is_normal() { spread } else { 1.0 })
+            // In units of the largest deviation: squares of 1e300 overflow, those of 1e-300 vanish.
+            let deviation = |v: &f64| (v - center).abs().min(f64::MAX);
+            let largest = values.iter().map(deviation).fold(0.0, f64::max);
+            let squares: f64 = values.iter().map(|v| (deviation(v) / largest).powi(2)).sum();
+            let spread = largest * (squares / values.len() as f64).sqrt();
+            (center, if spread > 0.0 { spread } else { 1.0 })
         };
         Self((0..width).map(column).collect())
     }
@@ -55,7 +56,7 @@ impl TryFrom<Vec<(f64, f64)>> for Scale {
     type Error = &'static str;
 
     fn try_from(columns: Vec<(f64, f64)>) -> Result<Self, Self::Error> {
-        let valid = |&(center, spread): &(f64, f64)| center.is_finite() && spread.is_normal() && spread > 0.0;
+        let valid = |&(center, spread): &(f64, f64)| center.is_finite() && spread.is_finite() && spread > 0.0;
         if !columns.is_empty() && columns.len() <= 65_535 && columns.iter().all(valid) {
             Ok(Self(columns))
         } else {

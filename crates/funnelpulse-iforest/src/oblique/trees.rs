@@ -117,7 +117,10 @@ impl ObliqueTrees {
                 }
                 terms.extend_from_slice(&tree.terms[begin as usize..(begin + len) as usize]);
                 if terms_per_split <= MAX_PADDED {
-                    terms.resize(directions * terms_per_split, Term::default());
+                    debug_assert!((1..=terms_per_split).contains(&(len as usize)));
+                    // On a column that the direction has: a value missing elsewhere is none of its business.
+                    let column = terms.last().map_or(0, |last| last.column);
+                    terms.resize(directions * terms_per_split, Term { column, coefficient: 0.0 });
                 }
             }
             trees.push(Tree { start, end: nodes.len(), first, last: directions, depth: depth_of(&tree.nodes) });
@@ -243,6 +246,20 @@ fn project(terms: &[Term], row: &[f32]) -> f32 {
     terms.iter().fold(0.0, |sum, term| sum + term.coefficient * row[term.column as usize])
 }
 
+/// The projection of a row that may miss values: those count as the column's median, 0. NaN where
+/// all are missing. Of whole rows the same bits as [`project`].
+pub(super) fn project_known(terms: &[Term], row: &[f32]) -> f32 {
+    let (mut sum, mut known) = (0.0, false);
+    for term in terms {
+        let value = row[term.column as usize];
+        if !value.is_nan() {
+            known = true;
+            sum += term.coefficient * value;
+        }
+    }
+    if known { sum } else { f32::NAN }
+}
+
 /// One tree, one row.
 #[derive(Debug)]
 pub(crate) struct ObliqueWalk<'a> {
@@ -268,7 +285,7 @@ impl Walk for ObliqueWalk<'_> {
             return Step::Leaf(node.link);
         }
         let left = node.left as usize;
-        let projection = project(self.terms(node), self.row);
+        let projection = project_known(self.terms(node), self.row);
         if projection.is_nan() { Step::Both(left) } else { Step::One(left + usize::from(projection >= node.threshold)) }
     }
 
@@ -278,7 +295,10 @@ impl Walk for ObliqueWalk<'_> {
 
     /// Shares the amount by what each column added to the projection.
     fn credit(&self, at: usize, amount: f64, credits: &mut [f64]) {
-        let part = |term: &Term| f64::from((term.coefficient * self.row[term.column as usize]).abs());
+        let part = |term: &Term| {
+            let part = f64::from((term.coefficient * self.row[term.column as usize]).abs());
+            if part.is_nan() { 0.0 } else { part }
+        };
         let terms = self.terms(self.node(at));
         let total: f64 = terms.iter().map(part).sum();
         for term in terms {
@@ -337,7 +357,7 @@ impl TryFrom<SavedOblique> for ObliqueTrees {
         let valid = |threshold: f32, terms: &[(u16, f32)]| {
             let in_range = |x: f32| x.is_finite() && x.abs() <= super::scale::LIMIT;
             threshold.is_finite()
-                && terms.len() <= m
+                && (1..=m).contains(&terms.len())
                 && terms.iter().all(|&(column, c)| (column as usize) < width && in_range(c))
         };
         let mut grown = Vec::with_capacity(saved.trees.len());

@@ -12,7 +12,7 @@ use crate::{SPLITS, fitted, forest, scores, small};
 fn keeps_the_contract() {
     let registry = || Registry::new().with::<IsolationForestModel>();
     // Averaged gain and density are sure only of rows that their trees have seen.
-    let all_rows = IsolationForestConfig { n_trees: 20, max_samples: 512, candidates: 4, ..Default::default() };
+    let all_rows = IsolationForestConfig { n_trees: 12, max_samples: 512, candidates: 3, ..Default::default() };
     for split in SPLITS {
         let config = IsolationForestConfig { split, ..all_rows.clone() };
         Conformance::new(&forest(config), registry()).run();
@@ -95,6 +95,52 @@ fn a_missing_value_costs_little() {
         let holed = scores(&model, plant(&frame, 250, 1, f64::NAN).view());
         assert!((whole[250] - holed[250]).abs() < 0.1, "{split:?} {} {}", whole[250], holed[250]);
         assert_eq!(whole[251], holed[251]);
+    }
+}
+
+#[test]
+fn it_does_not_matter_which_value_is_missing() {
+    // Four columns alike, of which each tree sees two: directions are shorter than six terms.
+    let frame = noise_frame(1_000, 4, 12);
+    for split in SPLITS {
+        let config = IsolationForestConfig { split, max_features: 0.5, n_trees: 400, ..Default::default() };
+        let model = fitted(config, &frame);
+        let scores = (0..4).map(|missing| {
+            let row = Array2::from_shape_fn((1, 4), |(_, j)| if j == missing { f64::NAN } else { 106.0 });
+            model.score_values(row.view()).unwrap()[0]
+        });
+        let scores: Vec<f64> = scores.collect();
+        let (low, high) = scores.iter().fold((1.0f64, 0.0f64), |(l, h), s| (l.min(*s), h.max(*s)));
+        assert!(high - low < 0.025, "{split:?} {scores:?}");
+    }
+}
+
+#[test]
+fn outliers_are_found_where_many_values_are_missing() {
+    let whole = noise_frame(1_000, 10, 13);
+    let outliers: Vec<usize> = (0..20).map(|i| 50 * i).collect();
+    let values = Array2::from_shape_fn((1_000, 10), |(i, j)| match (i * 31 + j * 17 + i * j) % 5 {
+        0 | 1 => f64::NAN,
+        _ if i % 50 == 0 => whole.values()[[i, j]] + 15.0,
+        _ => whole.values()[[i, j]],
+    });
+    for split in SPLITS {
+        let config = IsolationForestConfig { split, ..Default::default() };
+        let scores = forest(config).fit_values(values.view()).unwrap().score_values(values.view()).unwrap();
+        let above = |o: &usize| (0..1_000).filter(|i| i % 50 != 0 && scores[*i] >= scores[*o]).count();
+        let auc = 1.0 - outliers.iter().map(above).sum::<usize>() as f64 / (20.0 * 980.0);
+        assert!(auc > 0.9, "{split:?}: AUC-ROC {auc}");
+    }
+}
+
+#[test]
+fn subnormal_columns_are_seen() {
+    let frame = noise_frame(400, 1, 14);
+    let values = frame.values().mapv(|v| (v - 100.0) * 1e-310);
+    for split in SPLITS {
+        let model = forest(IsolationForestConfig { split, ..Default::default() }).fit_values(values.view()).unwrap();
+        let scores = model.score_values(ndarray::array![[0.0], [6e-310]].view()).unwrap();
+        assert!(scores[1] > scores[0] + 0.05, "{split:?} {scores}");
     }
 }
 

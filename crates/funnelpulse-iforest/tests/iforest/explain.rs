@@ -3,7 +3,7 @@
 use funnelpulse_core::FittedDetector;
 use funnelpulse_iforest::IsolationForestConfig;
 use funnelpulse_testing::{noise_frame, plant};
-use ndarray::Axis;
+use ndarray::{Array2, Axis};
 
 use crate::{SPLITS, fitted};
 
@@ -18,6 +18,17 @@ fn contributions_sum_to_the_score() {
             assert!((sum - score).abs() < 1e-12, "{split:?} {sum} {score}");
         }
     }
+}
+
+#[test]
+fn rows_that_nothing_tells_apart_are_explained_in_equal_parts() {
+    let frame = noise_frame(50, 4, 1);
+    let constant =
+        funnelpulse_core::Frame::from_rows(frame.columns().clone(), Array2::from_elem((50, 4), 7.0)).unwrap();
+    let model = fitted(IsolationForestConfig::default(), &constant);
+    let detection = model.detect(constant.view()).unwrap();
+    let score = detection.score()[0];
+    assert!(detection.contributions().unwrap().row(0).iter().all(|c| (c - score / 4.0).abs() < 1e-12));
 }
 
 #[test]

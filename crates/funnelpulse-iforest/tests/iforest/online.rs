@@ -51,6 +51,15 @@ fn batches_of_updates_make_no_difference() {
 }
 
 #[test]
+fn long_batches_grow_no_more_than_a_forest() {
+    let (old, new) = (noise_frame(300, 2, 1), noise_frame(20_000, 2, 2));
+    let mut model = fitted(online(Split::PooledGain), &old);
+    let peak = allocation_counter::measure(|| model.update(new.view()).unwrap()).bytes_max;
+    // 20,000 rows replace the 30 trees 78 times; all of those saplings would be 20 MB.
+    assert!(peak < 3_000_000, "{peak} bytes");
+}
+
+#[test]
 fn no_reservoir_no_update() {
     let mut model = fitted(IsolationForestConfig { reservoir: 0, ..small(Split::Standard) }, &noise_frame(100, 1, 1));
     assert!(model.as_online().is_none());
@@ -82,6 +91,10 @@ fn unlike_forests_are_not_merged() {
     let error = a.merge(&b).unwrap_err();
     assert!(matches!(error, IsolationForestError::Merge(_)));
     assert_eq!(error.to_string(), "forests differ in split or scoring and can't be merged");
+    let narrow = fitted(IsolationForestConfig { columns_per_split: 1, ..small(Split::PooledGain) }, &frame);
+    assert_eq!(b.merge(&narrow).unwrap_err().to_string(), "forests differ in columns per split and can't be merged");
+    let shallow = fitted(IsolationForestConfig { max_depth: Some(3), ..small(Split::Standard) }, &frame);
+    assert!(a.merge(&shallow).unwrap_err().to_string().contains("depth"));
     let fewer = fitted(small(Split::Standard), &noise_frame(50, 3, 4));
     assert_eq!(a.merge(&fewer).unwrap_err().to_string(), "forests differ in rows per tree and can't be merged");
 }
