@@ -23,7 +23,7 @@ fn options() -> ForestOptions {
 }
 
 fn ours(frame: &Frame) -> IsolationForestModel {
-    IsolationForest::new(IsolationForestConfig::default()).unwrap().fit(frame.view()).unwrap()
+    IsolationForest::new(IsolationForestConfig::standard()).unwrap().fit(frame.view()).unwrap()
 }
 
 fn theirs(rows: &[[f64; COLUMNS]]) -> Forest<f64, COLUMNS> {

@@ -54,7 +54,7 @@ impl Reservoir {
 
     /// Whether a model of `n_trees` trees on `samples` rows can have it.
     pub(crate) fn is_valid(&self, width: usize, n_trees: usize, samples: usize) -> bool {
-        let rows_fit = self.rows.len() <= self.capacity.saturating_mul(width) && self.rows.len() % width == 0;
+        let rows_fit = self.rows.len() <= self.capacity.saturating_mul(width) && self.rows.len().is_multiple_of(width);
         let counts_fit = self.capacity <= MAX_ROWS.max(samples)
             && self.seen <= MAX_SEEN
             && self.replaced == self.due(n_trees, self.seen);

@@ -151,7 +151,13 @@ fn short_series_fall_back_and_say_so() {
     let panel = panel(&[("long", 24 * DAYS), ("short", 100), ("tiny", 5)]);
     let findings = pipeline("").run(&panel).unwrap();
     let words: Vec<_> = findings.series().iter().map(|s| (s.series.as_str(), s.models_in_words())).collect();
-    assert_eq!(words, [("long", "iforest:own seasonal:own changepoint:own zscore:own".to_owned()), ("short", "iforest:pooled".to_owned())]);
+    assert_eq!(
+        words,
+        [
+            ("long", "iforest:own seasonal:own changepoint:own zscore:own".to_owned()),
+            ("short", "iforest:pooled".to_owned())
+        ]
+    );
     assert_eq!(findings.failures().len(), 1);
     assert_eq!(findings.failures()[0].message, "too short to score: 5 hours with data, at least 24 are needed");
 
