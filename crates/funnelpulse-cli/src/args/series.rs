@@ -12,7 +12,8 @@ use serde::{Deserialize, de::IntoDeserializer};
 use super::table_file;
 
 #[derive(Debug, Args)]
-#[command(after_help = "The output has, series by series, a row per input row, then one per step of the horizon: series \
+#[command(
+    after_help = "The output has, series by series, a row per input row, then one per step of the horizon: series \
                         (with --series-column), ds, yhat, yhat_lower, yhat_upper, trend, and each seasonality (a \
                         multiplicative one as a share of the trend). \
                         --components adds additive_terms and multiplicative_terms, each holiday, their sum \
@@ -26,7 +27,8 @@ use super::table_file;
                         holidays, regressors, likelihood and interval_width (0.8).\n\n\
                         Example: funnelpulse forecast --input hours.csv --time-column ds --value-column y \
                         --horizon 168 --param seasonality_mode=multiplicative --param yearly=false \
-                        --param interval_width=0.95 --output forecast.csv")]
+                        --param interval_width=0.95 --output forecast.csv"
+)]
 pub(crate) struct ForecastArgs {
     /// CSV or Parquet, a file or a folder, in order of time
     #[arg(long, value_name = "FILE")]
@@ -84,8 +86,8 @@ pub(crate) struct ChangepointsArgs {
     #[arg(long, default_value = "rbf", value_name = "COST",
           value_parser = PossibleValuesParser::new(CostKind::ALL.map(CostKind::as_str)).try_map(|c| c.parse::<CostKind>()))]
     pub(crate) cost: CostKind,
-    /// What a break has to be worth: a number, or a rule: bic, sic, modified_bic, slope
-    #[arg(long, default_value = "10", value_name = "P", value_parser = penalty, allow_hyphen_values = true)]
+    /// What a break has to be worth: a number, or a rule
+    #[arg(long, help = "What a break has to be worth: a number, or a rule: bic, sic, modified_bic, slope", default_value = "10", value_name = "P", value_parser = penalty, allow_hyphen_values = true)]
     pub(crate) penalty: Penalty,
     /// Fewest rows between breaks
     #[arg(long, default_value_t = 24, value_name = "N")]

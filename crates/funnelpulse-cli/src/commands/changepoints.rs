@@ -91,7 +91,7 @@ fn search(
             // The search counts the rows that have a value.
             let complete = rows.iter().filter(|&&r| data.iter().all(|values| !values[r].is_nan()));
             let row = complete.copied().nth(row).unwrap_or_default() + 1;
-            anyhow::anyhow!("row {row}, column `{}`: {value} is not allowed ({allowed})", args.columns[column])
+            anyhow::anyhow!("row {row}, column `{}`: {value:?} is not allowed ({allowed})", args.columns[column])
         }
         error => error.into(),
     })

@@ -17,6 +17,9 @@ use crate::{
     output, params,
 };
 
+/// 9999-12-30: later times have no text that could be read again.
+const LAST: Timestamp = Timestamp::from_seconds(253_402_128_000);
+
 pub(crate) fn forecast(args: &ForecastArgs) -> anyhow::Result<()> {
     let config: SeasonalConfig = params::read(&args.params, "interval_width=0.95")?;
     if !config.metrics.is_empty() {
@@ -103,7 +106,7 @@ impl Data {
             SeasonalError::Value { row, name, value, allowed } => {
                 let column = if name == "values" { &args.value_column } else { &name };
                 let row = rows[row] + 1;
-                anyhow::anyhow!("row {row}, column `{column}`: {value} is not allowed ({allowed})")
+                anyhow::anyhow!("row {row}, column `{column}`: {value:?} is not allowed ({allowed})")
             }
             error => error.into(),
         };
@@ -119,7 +122,11 @@ impl Data {
             // The model's own future starts after its last value, which need not be the last row.
             let future = model.make_future(2, None);
             let step = future[1].as_micros() - future[0].as_micros();
-            let times: Vec<Timestamp> = (1..=i64::from(args.horizon)).map(|i| last.offset(step * i)).collect();
+            let at = |i: u32| last.offset(step.saturating_mul(i.into()));
+            if at(args.horizon) > LAST {
+                bail!("a horizon of {} rows ends after the year 9999", args.horizon);
+            }
+            let times: Vec<Timestamp> = (1..=args.horizon).map(at).collect();
             parts.push(model.predict(&times, &Covariates::new())?);
         }
         Ok(SeriesForecast { parts, dropped: model.dropped_seasonalities().to_vec() })

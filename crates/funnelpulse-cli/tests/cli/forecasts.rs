@@ -1,7 +1,9 @@
 //! `forecast`: history and horizon, terms, covariates, and what it refuses.
 
-use std::fmt::Write;
+use std::{fmt::Write, fs};
 
+use funnelpulse::io::Table;
+use funnelpulse_testing::shared_file;
 use predicates::str::contains;
 
 use crate::folder::{Folder, hour, stderr};
@@ -11,7 +13,7 @@ fn value(h: usize) -> f64 {
     100.0 + 0.1 * h as f64 + 20.0 * (h as f64 / 24.0 * std::f64::consts::TAU).sin() + (h * 7919 % 101) as f64 / 50.0
 }
 
-/// A table of `rows` hours, with a price that each unit of takes 3 off the value.
+/// A table of `rows` hours, with a price of which each unit takes 3 off the value.
 fn table(rows: usize) -> String {
     let mut text = "ds,y,price,promo\n".to_owned();
     for h in 0..rows {
@@ -65,8 +67,9 @@ fn the_horizon_goes_on_where_the_input_ends() {
     let (times, yhat) = (out.time_column("ds").unwrap(), out.f64_column("yhat").unwrap());
     assert_eq!((times[480].to_string(), times[527].to_string()), (hour(480), hour(527)));
     // The price, which is not told, takes 9 off on average.
-    for h in 480..528 {
-        assert!((yhat[h] - value(h) + 9.0).abs() < 3.0, "row {h}: {} instead of {}", yhat[h], value(h) - 9.0);
+    for (h, yhat) in yhat.iter().enumerate().skip(480) {
+        let expected = value(h) - 9.0;
+        assert!((yhat - expected).abs() < 3.0, "row {h}: {yhat} instead of {expected}");
     }
 
     // Known covariates of rows without a value are the horizon.
@@ -105,7 +108,8 @@ fn every_series_has_its_own_model() {
         }
     }
     folder.write("in.csv", text);
-    let said = folder.output("forecast --input in.csv --series-column brand --horizon 2 --output out.csv --param daily=true");
+    let said =
+        folder.output("forecast --input in.csv --series-column brand --horizon 2 --output out.csv --param daily=true");
     assert_eq!(said, "560 rows of 2 series and 4 beyond them forecast; forecast in out.csv\n");
     let out = folder.table("out.csv");
     assert_eq!(out.columns(), ["series", "ds", "yhat", "yhat_lower", "yhat_upper", "trend", "weekly", "daily"]);
@@ -172,6 +176,40 @@ fn every_parameter_can_be_given_by_name() {
 }
 
 #[test]
+fn forecasts_are_those_of_prophet() {
+    let shared = |part: &str| shared_file(&format!("reference/seasonal/synth720_{part}.csv.gz"));
+    let [Some(input), Some(history), Some(future)] = ["input", "prophet_hist", "prophet_future"].map(shared) else {
+        return;
+    };
+    let folder = Folder::new();
+    fs::copy(input, folder.path("in.csv.gz")).unwrap();
+    folder.output(
+        "forecast --input in.csv.gz --time-column ds --value-column y --horizon 168 --components \
+         --param seasonality_mode=multiplicative --param yearly=false --param weekly=true --param daily=true \
+         --param interval_width=0.95 --output out.csv",
+    );
+    let (out, y) = (folder.table("out.csv"), folder.table("in.csv.gz").f64_column("y").unwrap());
+    let range = y.iter().copied().fold(f64::MIN, f64::max) - y.iter().copied().fold(f64::MAX, f64::min);
+    let (history, future) = (Table::read(&history).unwrap(), Table::read(&future).unwrap());
+    let theirs = |column: &str| [&history, &future].map(|t| t.f64_column(column).unwrap()).concat();
+    let ours = |column: &str| out.f64_column(column).unwrap();
+    let far = |column: &str, rows: std::ops::Range<usize>| {
+        let pairs = rows.map(|row| (ours(column)[row] - theirs(column)[row]).abs());
+        pairs.fold(0.0, f64::max)
+    };
+    assert_eq!(out.num_rows(), 888);
+    assert_eq!(out.time_column("ds").unwrap()[720..], future.time_column("ds").unwrap());
+    assert!(far("yhat", 0..720) < 0.0035 * range && far("yhat", 720..888) < 0.0065 * range);
+    assert!(far("trend", 0..720) < 0.003 * range);
+    assert!(
+        far("weekly", 0..888) < 0.002 && far("daily", 0..888) < 1e-4 && far("multiplicative_terms", 0..888) < 0.002
+    );
+    let width = |upper: Vec<f64>, lower: Vec<f64>| upper.iter().zip(&lower).map(|(u, l)| u - l).sum::<f64>();
+    let ratio = width(ours("yhat_upper"), ours("yhat_lower")) / width(theirs("yhat_upper"), theirs("yhat_lower"));
+    assert!((ratio - 1.0).abs() < 0.01, "{ratio}");
+}
+
+#[test]
 fn special_series_have_documented_forecasts() {
     let folder = Folder::new();
     let write = |values: &dyn Fn(usize) -> String, rows: usize| {
@@ -183,7 +221,7 @@ fn special_series_have_documented_forecasts() {
     folder.output(forecast);
     assert!(folder.table("out.csv").f64_column("yhat").unwrap().iter().all(|v| (v - 7.0).abs() < 1e-9));
     // Missing values are forecast like others.
-    write(&|h| if h % 5 == 0 { String::new() } else { value(h).to_string() }, 480);
+    write(&|h| [String::new(), "NaN".to_owned(), value(h).to_string()][(h % 5).min(2)].clone(), 480);
     folder.output(forecast);
     let yhat = folder.table("out.csv").f64_column("yhat").unwrap();
     assert!((0..480).all(|h| (yhat[h] - value(h)).abs() < 3.0));
@@ -219,9 +257,9 @@ fn what_can_not_be_forecast_is_refused() {
         folder.refuses(&format!("forecast --input in.csv --output out.csv {options}"), message);
     }
     for (table, message) in [
-        ("ds,y\n2019-10-01,1\n2019-10-02,NaN\n2019-10-03,2\n", "column `y` should hold numbers, found `NaN` in line 3"),
+        ("ds,y\n2019-10-01,1\n2019-10-02,no\n2019-10-03,2\n", "column `y` should hold numbers, found `no` in line 3"),
         ("ds,y\n2019-10-01,1\n2019-10-02,inf\n2019-10-03,2\n", "in.csv: row 2, column `y`: inf is not finite"),
-        ("ds,y\n2019-10-01,1\n,2\n2019-10-03,2\n", "in.csv: column `ds`"),
+        ("ds,y\n2019-10-01,1\n,2\n2019-10-03,2\n", "column `ds` should hold times, found `an empty cell` in line 3"),
         (
             "ds,y\n2019-10-01,1\n2019-10-03,2\n2019-10-02,3\n",
             "in.csv: row 3, column `ds`: 2019-10-02T00:00:00Z comes after 2019-10-03T00:00:00Z; sort the table by time",
@@ -237,6 +275,9 @@ fn what_can_not_be_forecast_is_refused() {
         folder.write("in.csv", table);
         folder.refuses("forecast --input in.csv --output out.csv --horizon 3", message);
     }
+    folder.write("in.csv", "ds,y\n2019-10-01,1\n2020-10-01,1\n2021-10-01,2\n");
+    let far = "forecast --input in.csv --output out.csv --horizon 1000000";
+    folder.refuses(far, "in.csv: a horizon of 1000000 rows ends after the year 9999");
     folder.write("in.csv", "ds,y,x\n2019-10-01,1,1\n2019-10-02,2,\n2019-10-03,3,4\n2019-10-04,2,5\n");
     let with_x = "forecast --input in.csv --output out.csv --param regressors=[{name=\"x\"}]";
     folder.refuses(with_x, "in.csv: row 2, column `x`: NaN is not allowed (a finite number)");
