@@ -51,8 +51,9 @@ pub(crate) fn changepoints(args: &ChangepointsArgs) -> anyhow::Result<()> {
     if used < rows {
         output::note(format_args!("note: {} of {rows} rows have no value and are left out", rows - used));
     }
-    let (count, path) = (breaks.len(), args.output.display());
-    output::say(format_args!("{count} breaks in {rows} rows of {} series; breaks in {path}", series.len()))
+    let found = if breaks.len() == 1 { "1 break".to_owned() } else { format!("{} breaks", breaks.len()) };
+    let (count, path) = (series.len(), args.output.display());
+    output::say(format_args!("{found} in {rows} rows of {count} series; table in {path}"))
 }
 
 fn segmenter(args: &ChangepointsArgs) -> anyhow::Result<Segmenter> {

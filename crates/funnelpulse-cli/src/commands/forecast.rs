@@ -62,7 +62,7 @@ pub(crate) fn forecast(args: &ForecastArgs) -> anyhow::Result<()> {
     let (rows, path) = (table.num_rows(), args.output.display());
     let horizon = parts.iter().map(|(_, part)| part.time.len()).sum::<usize>() - rows;
     let count = series.len();
-    output::say(format_args!("{rows} rows of {count} series and {horizon} beyond them forecast; forecast in {path}"))
+    output::say(format_args!("{rows} rows of {count} series and {horizon} beyond them forecast; table in {path}"))
 }
 
 /// The columns that a forecast starts from.

@@ -30,7 +30,7 @@ fn breaks_are_found_with_what_changed() {
     {
         let find = format!("changepoints --input in.csv --column views --time-column hour {search}");
         let said = folder.output(&format!("{find} --output out.csv"));
-        assert_eq!(said, "1 breaks in 200 rows of 1 series; breaks in out.csv\n", "{search}");
+        assert_eq!(said, "1 break in 200 rows of 1 series; table in out.csv\n", "{search}");
         let out = folder.table("out.csv");
         assert_eq!(
             out.columns(),
@@ -65,7 +65,7 @@ fn series_and_columns_are_chosen() {
     let folder = Folder::new();
     table(&folder);
     let said = folder.output("changepoints --input all.csv --column views --series-column brand --output out.csv");
-    assert_eq!(said, "2 breaks in 400 rows of 2 series; breaks in out.csv\n");
+    assert_eq!(said, "2 breaks in 400 rows of 2 series; table in out.csv\n");
     let out = folder.table("out.csv");
     assert_eq!(out.columns()[..4], ["series", "index", "magnitude", "direction"]);
     assert_eq!(out.f64_column("index").unwrap(), [120.0, 120.0]);
@@ -108,14 +108,14 @@ fn small_changes_are_left_out_on_demand() {
     let folder = Folder::new();
     table(&folder);
     let find = "changepoints --input in.csv --column views --output out.csv";
-    assert!(folder.output(&format!("{find} --min-magnitude 0.3")).starts_with("1 breaks"));
+    assert!(folder.output(&format!("{find} --min-magnitude 0.3")).starts_with("1 break"));
     // Still a table, without rows.
     assert!(folder.output(&format!("{find} --min-magnitude 0.4")).starts_with("0 breaks"));
     assert_eq!(folder.text("out.csv").lines().count(), 1);
     assert!(folder.text("out.csv").starts_with("index,magnitude,direction,p_value,"));
     assert!(folder.output(&format!("{find} --penalty 1000")).starts_with("0 breaks"));
-    assert!(folder.output(&format!("{find} --penalty 0")).ends_with("breaks in out.csv\n"));
-    assert!(folder.output(&format!("{find} --jump 50")).starts_with("1 breaks"));
+    assert!(folder.output(&format!("{find} --penalty 0")).ends_with("table in out.csv\n"));
+    assert!(folder.output(&format!("{find} --jump 50")).starts_with("1 break"));
     assert_eq!(folder.table("out.csv").f64_column("index").unwrap()[0] % 50.0, 0.0);
 }
 
@@ -125,7 +125,7 @@ fn constants_and_missing_values_are_no_error() {
     folder.write("in.csv", format!("v\n{}", "5\n".repeat(80)));
     for search in ["", "--auto", "--cost normal", "--cost poisson --penalty bic"] {
         let said = folder.output(&format!("changepoints --input in.csv --column v {search} --output out.csv"));
-        assert_eq!(said, "0 breaks in 80 rows of 1 series; breaks in out.csv\n", "{search}");
+        assert_eq!(said, "0 breaks in 80 rows of 1 series; table in out.csv\n", "{search}");
     }
     table(&folder);
     // Every third value is missing; indices stay those of the table.

@@ -31,7 +31,7 @@ fn history_and_horizon_are_forecast() {
     folder.write("in.csv", table(480));
     let forecast = format!("forecast --input in.csv --time-column ds --value-column y {REGRESSOR}");
     let said = folder.output(&format!("{forecast} --output out.csv"));
-    assert_eq!(said, "480 rows of 1 series and 0 beyond them forecast; forecast in out.csv\n");
+    assert_eq!(said, "480 rows of 1 series and 0 beyond them forecast; table in out.csv\n");
     let out = folder.table("out.csv");
     assert_eq!(out.columns(), ["ds", "yhat", "yhat_lower", "yhat_upper", "trend", "weekly", "daily"]);
     assert_eq!(out.time_column("ds").unwrap(), folder.table("in.csv").time_column("ds").unwrap());
@@ -62,7 +62,7 @@ fn the_horizon_goes_on_where_the_input_ends() {
     folder.write("in.csv", &known);
     let forecast = "forecast --input in.csv --horizon 48 --output out.csv --param interval_width=0.99";
     let said = folder.output(forecast);
-    assert_eq!(said, "480 rows of 1 series and 48 beyond them forecast; forecast in out.csv\n");
+    assert_eq!(said, "480 rows of 1 series and 48 beyond them forecast; table in out.csv\n");
     let out = folder.table("out.csv");
     let (times, yhat) = (out.time_column("ds").unwrap(), out.f64_column("yhat").unwrap());
     assert_eq!((times[480].to_string(), times[527].to_string()), (hour(480), hour(527)));
@@ -110,7 +110,7 @@ fn every_series_has_its_own_model() {
     folder.write("in.csv", text);
     let said =
         folder.output("forecast --input in.csv --series-column brand --horizon 2 --output out.csv --param daily=true");
-    assert_eq!(said, "560 rows of 2 series and 4 beyond them forecast; forecast in out.csv\n");
+    assert_eq!(said, "560 rows of 2 series and 4 beyond them forecast; table in out.csv\n");
     let out = folder.table("out.csv");
     assert_eq!(out.columns(), ["series", "ds", "yhat", "yhat_lower", "yhat_upper", "trend", "weekly", "daily"]);
     let series: Vec<String> = out.string_column("series").unwrap().into_iter().map(Option::unwrap).collect();
