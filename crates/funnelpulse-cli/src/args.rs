@@ -4,6 +4,10 @@ use std::{num::NonZeroUsize, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+mod series;
+
+pub(crate) use series::{ChangepointsArgs, ForecastArgs};
+
 /// Find and explain anomalies in shop funnels and other hourly tables.
 #[derive(Debug, Parser)]
 #[command(
@@ -40,6 +44,10 @@ pub(crate) enum Command {
     Score(ScoreArgs),
     /// Measure scores against labels
     Eval(EvalArgs),
+    /// Fit trend, seasonality and events to a series, and forecast it
+    Forecast(ForecastArgs),
+    /// Find the rows at which the level of a series changes for good
+    Changepoints(ChangepointsArgs),
     /// Explain one hour of one series in full
     Explain(ExplainArgs),
     /// Show, check or describe the configuration

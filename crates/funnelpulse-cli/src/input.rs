@@ -1,12 +1,12 @@
 //! From a path to a panel, and from settings to a configuration.
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 use anyhow::{Context, bail};
 use funnelpulse::{
     SeriesFailure,
     config::{Config, Layers},
-    core::Panel,
+    core::{Panel, Timestamp},
     features::{IngestReport, NO_KEY},
     io::{InputKind, PanelRead, Table, read_events, read_panel, recognise},
 };
@@ -40,6 +40,49 @@ pub(crate) fn split_setting<'a>(text: &'a str, flag: &str, example: &str) -> any
 pub(crate) fn series_names(table: &Table, column: &str) -> anyhow::Result<Vec<String>> {
     let names = table.string_column(column)?.into_iter();
     Ok(names.map(|n| n.filter(|n| !n.trim().is_empty()).unwrap_or_else(|| NO_KEY.to_owned())).collect())
+}
+
+/// One series of a table: its name and its rows, in order.
+pub(crate) type SeriesRows = (String, Vec<usize>);
+
+/// The series in the order in which they first appear; without a column the whole table is one.
+pub(crate) fn rows_by_series(table: &Table, column: Option<&str>) -> anyhow::Result<Vec<SeriesRows>> {
+    let Some(column) = column else {
+        return Ok(vec![(table.source().display().to_string(), (0..table.num_rows()).collect())]);
+    };
+    let mut index: BTreeMap<String, usize> = BTreeMap::new();
+    let mut all: Vec<SeriesRows> = Vec::new();
+    for (row, name) in series_names(table, column)?.into_iter().enumerate() {
+        let at = *index.entry(name).or_insert_with_key(|name| {
+            all.push((name.clone(), Vec::new()));
+            all.len() - 1
+        });
+        all[at].1.push(row);
+    }
+    Ok(all)
+}
+
+/// Refuses times of a series that do not come one after the other. `rows` says where they are.
+pub(crate) fn check_times(column: &str, times: &[Timestamp], rows: &[usize]) -> anyhow::Result<()> {
+    for pair in rows.windows(2) {
+        let (before, at) = (times[pair[0]], times[pair[1]]);
+        let row = pair[1] + 1;
+        if at == before {
+            bail!("row {row}, column `{column}`: {at} appears twice");
+        }
+        if at < before {
+            bail!("row {row}, column `{column}`: {at} comes after {before}; sort the table by time");
+        }
+    }
+    Ok(())
+}
+
+/// Refuses infinite values of a series. `rows` says where they are.
+pub(crate) fn check_finite(column: &str, values: &[f64], rows: &[usize]) -> anyhow::Result<()> {
+    match rows.iter().find(|&&row| values[row].is_infinite()) {
+        None => Ok(()),
+        Some(&row) => bail!("row {}, column `{column}`: {} is not finite", row + 1, values[row]),
+    }
 }
 
 /// A panel and how it came about.

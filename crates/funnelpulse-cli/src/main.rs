@@ -5,6 +5,7 @@ mod commands;
 mod input;
 mod output;
 mod panics;
+mod params;
 
 use std::process::ExitCode;
 
@@ -47,6 +48,8 @@ fn dispatch(command: &Command) -> anyhow::Result<Outcome> {
         Command::Detect(args) => commands::detect::detect(args),
         Command::Score(args) => commands::score::score(args).map(|()| Outcome::Done),
         Command::Eval(args) => commands::eval::eval(args).map(|()| Outcome::Done),
+        Command::Forecast(args) => commands::forecast::forecast(args).map(|()| Outcome::Done),
+        Command::Changepoints(args) => commands::changepoints::changepoints(args).map(|()| Outcome::Done),
         Command::Explain(args) => commands::explain::explain(args).map(|()| Outcome::Done),
         Command::Config(args) => commands::config::config(args).map(|()| Outcome::Done),
         Command::Model(args) => commands::model::model(args).map(|()| Outcome::Done),

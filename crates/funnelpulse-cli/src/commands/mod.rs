@@ -1,10 +1,12 @@
 //! One file per command.
 
+pub(crate) mod changepoints;
 pub(crate) mod config;
 pub(crate) mod demo;
 pub(crate) mod detect;
 pub(crate) mod eval;
 pub(crate) mod explain;
+pub(crate) mod forecast;
 pub(crate) mod generate;
 pub(crate) mod model;
 pub(crate) mod run;

@@ -115,7 +115,11 @@ fn help_teaches_every_option() {
     let folder = Folder::new();
     let results = "--output --report --all-rows --top --json --strict --input";
     let cases = [
-        ("", "demo generate run train detect score eval explain config model --quiet --threads funnelpulse demo"),
+        (
+            "",
+            "demo generate run train detect score eval forecast changepoints explain config model --quiet --threads \
+             funnelpulse demo",
+        ),
         ("demo", "--out --brands --days --seed --difficulty --config --set --top"),
         ("generate", "--out --brands --days --seed --difficulty --events"),
         ("run", &format!("{results} --model --config --set")),
@@ -127,6 +131,15 @@ fn help_teaches_every_option() {
              --output iforest zscore",
         ),
         ("eval", "--labels --scores --label-column --series-column --value-column --window --rows-per-day --json"),
+        (
+            "forecast",
+            "--input --time-column --value-column --series-column --horizon --components --param --output Prophet",
+        ),
+        (
+            "changepoints",
+            "--input --column --time-column --series-column --auto --cost --penalty --min-size --jump --gamma --order \
+             --min-magnitude --max-p-value --output ruptures modified_bic linear_trend",
+        ),
         ("explain", "--model --input --series --time --json"),
         ("config", "show check schema"),
         ("config show", "--config --set --json FUNNELPULSE_"),

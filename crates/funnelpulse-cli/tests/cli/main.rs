@@ -3,7 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests, too, stop at what should not happen")]
 
 mod bad_input;
+mod changepoints;
 mod folder;
+mod forecasts;
 mod inspection;
 mod results;
 mod scores;

@@ -1,0 +1,135 @@
+//! `funnelpulse changepoints`: where the level of a series changes for good.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use arrow::array::{ArrayRef, Float64Array, RecordBatch, StringArray, TimestampMicrosecondArray, UInt64Array};
+use funnelpulse::{
+    core::Timestamp,
+    io::{Table, write_file},
+};
+use funnelpulse_changepoint::{Break, ChangepointError, Segmentation, SegmentationConfig, Segmenter};
+use ndarray::Array2;
+use rayon::prelude::*;
+
+use crate::{
+    args::ChangepointsArgs,
+    input::{SeriesRows, check_finite, check_times, rows_by_series},
+    output,
+};
+
+pub(crate) fn changepoints(args: &ChangepointsArgs) -> anyhow::Result<()> {
+    let segmenter = segmenter(args)?;
+    let table = Table::read(&args.input)?;
+    let data = args.columns.iter().map(|c| table.f64_column(c)).collect::<Result<Vec<_>, _>>()?;
+    let times = args.time_column.as_ref().map(|c| table.time_column(c)).transpose()?;
+    let series = rows_by_series(&table, args.series_column.as_deref())?;
+
+    let bar = output::bar("searching", series.len());
+    let found: Vec<anyhow::Result<Segmentation>> = series
+        .par_iter()
+        .map(|series| {
+            let found = search(args, &segmenter, series, &data, times.as_deref());
+            bar.inc(1);
+            found.with_context(|| match &args.series_column {
+                None => args.input.display().to_string(),
+                Some(_) => format!("{}: series `{}`", args.input.display(), series.0),
+            })
+        })
+        .collect();
+    bar.finish_and_clear();
+
+    let mut breaks: Vec<(&str, Break)> = Vec::new();
+    let mut used = 0;
+    for (series, found) in series.iter().zip(found) {
+        let found = found?;
+        used += found.rows;
+        breaks.extend(found.breaks.into_iter().map(|b| (series.0.as_str(), b)));
+    }
+    write_file(&args.output, &batch(args, &breaks)?)?;
+    let rows = table.num_rows();
+    if used < rows {
+        output::note(format_args!("note: {} of {rows} rows have no value and are left out", rows - used));
+    }
+    let found = if breaks.len() == 1 { "1 break".to_owned() } else { format!("{} breaks", breaks.len()) };
+    let (count, path) = (series.len(), args.output.display());
+    output::say(format_args!("{found} in {rows} rows of {count} series; table in {path}"))
+}
+
+fn segmenter(args: &ChangepointsArgs) -> anyhow::Result<Segmenter> {
+    if args.auto {
+        return Ok(Segmenter::auto());
+    }
+    Ok(Segmenter::new(SegmentationConfig {
+        cost: args.cost,
+        gamma: args.gamma,
+        order: args.order,
+        penalty: args.penalty,
+        min_size: args.min_size,
+        jump: args.jump,
+        min_magnitude: args.min_magnitude,
+        max_p_value: args.max_p_value,
+    })?)
+}
+
+fn search(
+    args: &ChangepointsArgs,
+    segmenter: &Segmenter,
+    (_, rows): &SeriesRows,
+    data: &[Vec<f64>],
+    times: Option<&[Timestamp]>,
+) -> anyhow::Result<Segmentation> {
+    if let (Some(column), Some(times)) = (&args.time_column, times) {
+        check_times(column, times, rows)?;
+    }
+    for (column, values) in args.columns.iter().zip(data) {
+        check_finite(column, values, rows)?;
+    }
+    let values = Array2::from_shape_fn((rows.len(), data.len()), |(i, j)| data[j][rows[i]]);
+    let times: Option<Vec<Timestamp>> = times.map(|times| rows.iter().map(|&r| times[r]).collect());
+    segmenter.segment(values.view(), times.as_deref()).map_err(|error| match error {
+        ChangepointError::Value { row, column, value, allowed } => {
+            // The search counts the rows that have a value.
+            let complete = rows.iter().filter(|&&r| data.iter().all(|values| !values[r].is_nan()));
+            let row = complete.copied().nth(row).unwrap_or_default() + 1;
+            anyhow::anyhow!("row {row}, column `{}`: {value:?} is not allowed ({allowed})", args.columns[column])
+        }
+        error => error.into(),
+    })
+}
+
+fn batch(args: &ChangepointsArgs, breaks: &[(&str, Break)]) -> anyhow::Result<RecordBatch> {
+    let numbers = |part: fn(&Break) -> f64| -> ArrayRef {
+        Arc::new(breaks.iter().map(|(_, b)| Some(part(b)).filter(|v| !v.is_nan())).collect::<Float64Array>())
+    };
+    let rows = |part: fn(&Break) -> usize| -> ArrayRef {
+        Arc::new(breaks.iter().map(|(_, b)| Some(part(b) as u64)).collect::<UInt64Array>())
+    };
+    let texts = |part: &dyn Fn(&(&str, Break)) -> String| -> ArrayRef {
+        Arc::new(breaks.iter().map(part).map(Some).collect::<StringArray>())
+    };
+    let mut columns: Vec<(&str, ArrayRef)> = Vec::new();
+    if args.series_column.is_some() {
+        columns.push(("series", texts(&|(series, _)| (*series).to_owned())));
+    }
+    columns.push(("index", rows(|b| b.index)));
+    if args.time_column.is_some() {
+        let times: TimestampMicrosecondArray = breaks.iter().map(|(_, b)| b.time.map(Timestamp::as_micros)).collect();
+        columns.push(("time", Arc::new(times.with_timezone("UTC"))));
+    }
+    if args.columns.len() > 1 {
+        columns.push(("column", texts(&|(_, b)| args.columns[b.column].clone())));
+    }
+    columns.extend([
+        ("magnitude", numbers(|b| b.magnitude)),
+        ("direction", texts(&|(_, b)| b.direction.as_str().to_owned())),
+        ("p_value", numbers(|b| b.p_value)),
+        ("index_lower", rows(|b| b.interval.0)),
+        ("index_upper", rows(|b| b.interval.1)),
+        ("value_before", numbers(|b| b.before.mean)),
+        ("standard_error_before", numbers(|b| b.before.standard_error)),
+        ("value_after", numbers(|b| b.after.mean)),
+        ("standard_error_after", numbers(|b| b.after.standard_error)),
+    ]);
+    Ok(RecordBatch::try_from_iter(columns)?)
+}
