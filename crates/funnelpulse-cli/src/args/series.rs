@@ -6,7 +6,7 @@ use clap::{
     Args,
     builder::{PossibleValuesParser, TypedValueParser},
 };
-use funnelpulse_changepoint::{Penalty, PenaltyRule, cost::CostKind};
+use funnelpulse::changepoint::{Penalty, PenaltyRule, cost::CostKind};
 use serde::{Deserialize, de::IntoDeserializer};
 
 use super::table_file;

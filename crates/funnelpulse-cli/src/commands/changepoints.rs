@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use arrow::array::{ArrayRef, Float64Array, RecordBatch, StringArray, TimestampMicrosecondArray, UInt64Array};
+use funnelpulse::changepoint::{Break, ChangepointError, Segmentation, SegmentationConfig, Segmenter};
 use funnelpulse::{
     core::Timestamp,
     io::{Table, write_file},
 };
-use funnelpulse_changepoint::{Break, ChangepointError, Segmentation, SegmentationConfig, Segmenter};
 use ndarray::Array2;
 use rayon::prelude::*;
 
@@ -89,9 +89,7 @@ fn search(
     let times: Option<Vec<Timestamp>> = times.map(|times| rows.iter().map(|&r| times[r]).collect());
     segmenter.segment(values.view(), times.as_deref()).map_err(|error| match error {
         ChangepointError::Value { row, column, value, allowed } => {
-            // The search counts the rows that have a value.
-            let complete = rows.iter().filter(|&&r| data.iter().all(|values| !values[r].is_nan()));
-            let row = complete.copied().nth(row).unwrap_or_default() + 1;
+            let row = rows[row] + 1;
             anyhow::anyhow!("row {row}, column `{}`: {value:?} is not allowed ({allowed})", args.columns[column])
         }
         error => error.into(),

@@ -4,11 +4,11 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use anyhow::{Context, bail};
 use arrow::array::{ArrayRef, Float64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
+use funnelpulse::seasonal::{Covariates, Forecast, Growth, Mode, Seasonal, SeasonalConfig, SeasonalError};
 use funnelpulse::{
     core::Timestamp,
     io::{Table, write_file},
 };
-use funnelpulse_seasonal::{Covariates, Forecast, Growth, Mode, Seasonal, SeasonalConfig, SeasonalError};
 use rayon::prelude::*;
 
 use crate::{
