@@ -1,7 +1,8 @@
 """Isolation forests side by side: python3 run.py [--quick]
 
 Makes a virtual environment with requirements.txt, builds the Rust half, and runs everything on the
-same arrays (standard normal, seed 0). Prints markdown tables; ratios are against the fastest
+same arrays (standard normal, seed 0). Times are processor seconds on one thread, wall seconds on two.
+Prints markdown tables; ratios are against the fastest
 peer of the same kind in the same row of the same run.
 """
 
