@@ -215,7 +215,7 @@ pub enum Combine {
 pub struct SeasonalConfig {
     /// Form of the trend.
     pub growth: Growth,
-    /// Dates at which the trend may bend, instead of `n_changepoints` of our choice.
+    /// Dates at which the trend may bend, at most 1,000, instead of `n_changepoints` of our choice.
     pub changepoints: Option<Vec<String>>,
     /// Number of places at which the trend may bend, 0 to 1,000.
     pub n_changepoints: usize,

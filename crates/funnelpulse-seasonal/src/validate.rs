@@ -2,7 +2,9 @@
 
 use funnelpulse_core::parse_timestamp;
 
-use crate::{FourierOrder, Growth, Likelihood, Metric, SeasonalConfig, SeasonalError};
+use crate::{
+    FourierOrder, Growth, Likelihood, Metric, SeasonalConfig, SeasonalError, design::MOST_CHANGEPOINTS,
+};
 
 /// Names that a component may not take, because they mean something else in a forecast.
 const RESERVED: [&str; 13] = [
@@ -28,7 +30,10 @@ impl SeasonalConfig {
             if ok { Ok(()) } else { Err(SeasonalError::Config { name, value: value.to_string(), allowed }) }
         };
         let positive = |name, value: f64| range(name, value, value > 0.0 && value.is_finite(), "above 0");
-        range("n_changepoints", self.n_changepoints as f64, self.n_changepoints <= 1_000, "0 to 1000")?;
+        let given = self.changepoints.as_ref().map_or(0, Vec::len);
+        for (name, count) in [("n_changepoints", self.n_changepoints), ("number of changepoints", given)] {
+            range(name, count as f64, count <= MOST_CHANGEPOINTS, "0 to 1000")?;
+        }
         range("changepoint_range", self.changepoint_range, (0.0..=1.0).contains(&self.changepoint_range), "0 to 1")?;
         positive("changepoint_prior_scale", self.changepoint_prior_scale)?;
         positive("seasonality_prior_scale", self.seasonality_prior_scale)?;

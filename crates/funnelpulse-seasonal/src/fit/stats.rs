@@ -44,11 +44,14 @@ impl Stats {
     }
 
     pub(crate) fn is_valid(&self, segments: usize, multiplicative: usize, width: usize) -> bool {
-        let like = Self::new(segments, multiplicative, width);
+        // A file may claim any shape: nothing of that size is allocated.
+        let size = |factors: &[usize]| factors.iter().try_fold(1usize, |size, factor| size.checked_mul(*factor));
         let finite = |v: &[f64]| v.iter().all(|v| v.is_finite());
-        (self.p, self.q) == (like.p, like.q)
-            && (self.trend.len(), self.cross.len(), self.rest.len())
-                == (like.trend.len(), like.cross.len(), like.rest.len())
+        let (p, q) = (self.p, self.q);
+        (Some(p), Some(q)) == (multiplicative.checked_add(1), (width - multiplicative).checked_add(1))
+            && size(&[segments, 3, p, p]) == Some(self.trend.len())
+            && size(&[segments, 2, p, q]) == Some(self.cross.len())
+            && size(&[q, q]) == Some(self.rest.len())
             && self.rows >= 0.0
             && finite(&self.trend)
             && finite(&self.cross)

@@ -5,6 +5,7 @@
 mod conformance;
 mod coverage;
 mod golden;
+mod hostile;
 mod inputs;
 mod parity;
 mod properties;
