@@ -221,7 +221,8 @@ pub struct SeasonalConfig {
     pub n_changepoints: usize,
     /// Share of the history, from its start, over which they are spread evenly.
     pub changepoint_range: f64,
-    /// Scale of the Laplace prior on a bend: larger follows the data more closely.
+    /// Scale of the Laplace prior on a bend: larger follows the data more closely. Like all scales of
+    /// priors from 1e-6 to 1e6.
     pub changepoint_prior_scale: f64,
     /// Seasonality of 365.25 days.
     #[serde(alias = "yearly")]

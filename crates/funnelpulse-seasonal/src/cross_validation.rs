@@ -211,6 +211,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn cutoffs_are_some_but_not_without_end() {
+        let time: Vec<Timestamp> = (0..100).map(|d| Timestamp::from_micros(d * Timestamp::DAY)).collect();
+        let says = |cutoffs: Cutoffs, time: &[Timestamp], text: &str| {
+            assert_eq!(cutoffs.times(time).unwrap_err().to_string(), text);
+        };
+        let day = Cutoffs::new(Timestamp::DAY);
+        let text = "period = 1 is out of range (at least 1/10000 of the time that cut-offs cover, in microseconds)";
+        says(Cutoffs { period: 1, ..day }, &time, text);
+        let text = "no cut-off: initial and horizon span 8640000000000 microseconds, the history 8553600000000";
+        says(Cutoffs::new(25 * Timestamp::DAY), &time, text);
+        let text = "no cut-off: initial and horizon span 345600000000 microseconds, the history 0";
+        says(day, &[], text);
+        assert_eq!(Cutoffs { period: Timestamp::DAY / 100, ..day }.times(&time).unwrap().len(), 9501);
+    }
+
+    #[test]
     fn metrics_of_two_forecasts() {
         let held_out = |hours: i64, y: f64, yhat: f64| HeldOut {
             cutoff: Timestamp::from_seconds(0),

@@ -70,6 +70,12 @@ pub enum SeasonalError {
         /// The changepoint.
         time: funnelpulse_core::Timestamp,
     },
+    /// No coefficients could be computed.
+    #[error("no optimum: {reason}")]
+    NoOptimum {
+        /// What went wrong.
+        reason: &'static str,
+    },
     /// The data don't fit, or there are too few rows.
     #[error(transparent)]
     Core(#[from] funnelpulse_core::Error),

@@ -148,7 +148,7 @@ impl SeasonalModel {
         stats.add(&data);
         let flat = self.settings.growth == crate::Growth::Flat;
         let priors = priors(&self.design, self.settings.changepoint_prior_scale);
-        let optimum = optimize(&Problem::Sums { stats, changepoints, flat }, &priors, self.theta());
+        let optimum = optimize(&Problem::Sums { stats, changepoints, flat }, &priors, self.theta())?;
         self.set_optimum(optimum);
         self.rows = stats.rows as usize;
         self.last = time.last().copied().unwrap_or(self.last);

@@ -1,7 +1,7 @@
 //! Fitting without the rows that the fit itself finds almost impossible.
 
 use crate::{
-    Seasonal, SeasonalModel,
+    Seasonal, SeasonalError, SeasonalModel,
     likelihood::{Family, Mixture},
     rows::Rows,
 };
@@ -21,7 +21,11 @@ impl Seasonal {
     /// What is left out of normal data, one row in two thousand, makes their variance 0.6 %
     /// smaller. The Gaussian's noise is first measured by the median absolute deviation, the
     /// dispersion of counts first estimated without the rows that stick out of the others.
-    pub(crate) fn fit_without_outliers(&self, model: &mut SeasonalModel, rows: &mut Rows<'_>) {
+    pub(crate) fn fit_without_outliers(
+        &self,
+        model: &mut SeasonalModel,
+        rows: &mut Rows<'_>,
+    ) -> Result<(), SeasonalError> {
         let mut before = vec![true; rows.y().len()];
         for _ in 0..10 {
             let kept = rows.plausible(model);
@@ -30,9 +34,10 @@ impl Seasonal {
                 break;
             }
             rows.mask(&kept);
-            self.fit_rows(model, rows);
+            self.fit_rows(model, rows)?;
             before = kept;
         }
+        Ok(())
     }
 }
 

@@ -7,6 +7,7 @@ mod coverage;
 mod golden;
 mod hostile;
 mod inputs;
+mod numerics;
 mod parity;
 mod properties;
 mod reference;
