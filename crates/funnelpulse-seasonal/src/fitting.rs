@@ -100,7 +100,7 @@ impl Seasonal {
         let history = History::new(config, likelihood, exposure, time, values, covariates)?;
         let own = history.view();
         let clock = Clock::new(config, &history.time)?;
-        let (terms, dropped) = terms_of(config, likelihood, &history.time, &own)?;
+        let (terms, dropped) = terms_of(config, likelihood, &history.time, &own).map_err(|e| history.as_given(e))?;
         let design = Design::new(clock, terms);
         let gaussian = likelihood == Likelihood::Gaussian;
         let scale = if gaussian { history.scale(config) } else { Scale { offset: 0.0, divisor: 1.0 } };

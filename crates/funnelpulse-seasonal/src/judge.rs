@@ -9,7 +9,7 @@ use crate::{
     fit::{Data, Problem, optimize, segment_ends},
     fitting::priors,
     forecast::{Expectation, Reading},
-    history::check_times,
+    history::{check_times, check_value},
     likelihood::Mixture,
 };
 
@@ -80,7 +80,8 @@ impl SeasonalModel {
     ///
     /// Scales, changepoints and seasonalities stay as they are; the coefficients become the most
     /// probable ones for all rows, starting from the present ones. The forecast's future begins
-    /// after the new rows. An error where the model was not fitted with `online` set.
+    /// after the new rows. An error where the model was not fitted with `online` set, and for what a
+    /// fit refuses: infinite values, negative weights. After an error the model is as it was.
     ///
     /// ```
     /// use funnelpulse_core::Timestamp;
@@ -125,14 +126,17 @@ impl SeasonalModel {
         covariates: &Covariates<'_>,
     ) -> Result<(), SeasonalError> {
         let features = self.design.features(time, covariates)?;
-        let weights = self.settings.weights.as_deref().map(|name| covariates.require_finite(name, time.len()));
+        let weights = self.settings.weights.as_deref().map(|name| covariates.require_weights(name, time.len()));
         let weights = weights.transpose()?;
+        for (row, value) in values.iter().enumerate() {
+            check_value(crate::Likelihood::Gaussian, row, *value)?;
+        }
         // A missing value is a row without weight.
         let mut y = vec![0.0; time.len()];
         let mut weight = vec![0.0; time.len()];
-        for (i, value) in values.iter().enumerate().filter(|(_, v)| v.is_finite()) {
+        for (i, value) in values.iter().enumerate().filter(|(_, v)| !v.is_nan()) {
             y[i] = (value - self.scale.offset) / self.scale.divisor;
-            weight[i] = weights.map_or(1.0, |w| w[i].max(0.0));
+            weight[i] = weights.map_or(1.0, |w| w[i]);
         }
         let t: Vec<f64> = time.iter().map(|t| self.design.clock.scale(*t)).collect();
         let changepoints = self.design.clock.changepoints();

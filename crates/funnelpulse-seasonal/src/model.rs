@@ -227,7 +227,7 @@ impl SeasonalModel {
         self.rows
     }
 
-    /// The times of the next `periods` rows, `step` microseconds apart; by default as far apart as
+    /// The times of the next `periods` rows, `step` microseconds apart (at least 1); by default as far apart as
     /// most rows of the history were.
     pub fn make_future(&self, periods: usize, step: Option<i64>) -> Vec<Timestamp> {
         let step = step.unwrap_or(self.step).max(1);

@@ -15,8 +15,9 @@ const MOST: f64 = 0.25;
 const MAD: f64 = 1.4826;
 
 impl Seasonal {
-    /// Fits again and again, each time without the rows that the last fit found almost
-    /// impossible, until they stay the same.
+    /// Fits again, each time without the rows that the last fit found almost impossible, until they
+    /// stay the same, or ten times, or until more than a quarter of the rows would have to go: then
+    /// the fit of the round before stands, which in the first round is that of all rows.
     ///
     /// What is left out of normal data, one row in two thousand, makes their variance 0.6 %
     /// smaller. The Gaussian's noise is first measured by the median absolute deviation, the
