@@ -3,7 +3,8 @@
 use funnelpulse_core::parse_timestamp;
 
 use crate::{
-    FourierOrder, Growth, Likelihood, Metric, SeasonalConfig, SeasonalError, design::{MOST_CHANGEPOINTS, PRIOR_SCALES},
+    FourierOrder, Growth, Likelihood, Metric, SeasonalConfig, SeasonalError,
+    design::{MOST_CHANGEPOINTS, PRIOR_SCALES},
 };
 
 /// Names that a component may not take, because they mean something else in a forecast.

@@ -87,11 +87,8 @@ fn prior_scales_have_bounds() {
     }
     let y: Vec<f64> = normal(200, 9);
     for scale in [1e-6, 1e6] {
-        let config = SeasonalConfig {
-            changepoint_prior_scale: scale,
-            seasonality_prior_scale: scale,
-            ..Default::default()
-        };
+        let config =
+            SeasonalConfig { changepoint_prior_scale: scale, seasonality_prior_scale: scale, ..Default::default() };
         let (sigma, _) = noise_and_coverage(&config, &y);
         assert!((sigma - 1.0).abs() < 0.2, "{scale}: {sigma}");
     }
@@ -147,7 +144,8 @@ fn updates_refuse_what_fits_refuse() {
     weights[150] = -2.0;
     let config = SeasonalConfig { online: true, weights: Some("w".into()), ..Default::default() };
     let seasonal = Seasonal::new(config).unwrap();
-    let mut model = seasonal.fit_series(&time[..100], &y[..100], &Covariates::new().with("w", &weights[..100])).unwrap();
+    let mut model =
+        seasonal.fit_series(&time[..100], &y[..100], &Covariates::new().with("w", &weights[..100])).unwrap();
     let before = model.clone();
     let error = model.update(&time[100..], &y[100..], &Covariates::new().with("w", &weights[100..])).unwrap_err();
     assert_eq!(error.to_string(), "row 50, `w`: -2 is not allowed (0 or more)");
