@@ -15,10 +15,6 @@ use crate::{
 /// Standard deviation of the normal priors of the trend's rate and offset.
 const TREND_PRIOR: f64 = 5.0;
 
-/// Residuals whose squares are less than this share of those around the level are taken from the
-/// rows: the sums can't tell them from rounding.
-const RESOLVED: f64 = 1e-9;
-
 /// Prophet's additive model, unfitted: trend with changepoints, seasonalities, holidays, regressors.
 ///
 /// Fit one series by [`Self::fit_series`], or the metrics of a frame as a
@@ -194,13 +190,13 @@ impl Seasonal {
                 Optimum { theta, sigma: LEAST_SIGMA, log_posterior: f64::INFINITY, iterations: 0 }
             } else {
                 let found = optimize(&Problem::Sums { stats: &stats, changepoints, flat }, &priors, start)?;
-                let squares = found.sigma * found.sigma * stats.rows;
-                if squares > RESOLVED * stats.total() {
+                if stats.resolve(found.sigma) {
                     found
                 } else {
                     let family = &Family::Gaussian;
                     let problem = Problem::Rows { data: &data, family, changepoints, multiplicative, flat };
-                    optimize(&problem, &priors, found.theta)?
+                    let exact = optimize(&problem, &priors, found.theta)?;
+                    Optimum { iterations: found.iterations + exact.iterations, ..exact }
                 }
             };
             model.stats = config.online.then_some(stats);

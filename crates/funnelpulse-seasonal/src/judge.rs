@@ -79,7 +79,8 @@ impl SeasonalModel {
     /// Learns from rows that follow the history, in time that does not depend on its length.
     ///
     /// Scales, changepoints and seasonalities stay as they are; the coefficients become the most
-    /// probable ones for all rows, starting from the present ones. The forecast's future begins
+    /// probable ones for all rows (the noise stays as it was where it is below 3e-5 of the variation
+    /// around the level, which sums can't tell from rounding), starting from the present ones. The forecast's future begins
     /// after the new rows. An error where the model was not fitted with `online` set, and for what a
     /// fit refuses: infinite values, negative weights. After an error the model is as it was.
     ///
@@ -152,7 +153,11 @@ impl SeasonalModel {
         stats.add(&data);
         let flat = self.settings.growth == crate::Growth::Flat;
         let priors = priors(&self.design, self.settings.changepoint_prior_scale);
-        let optimum = optimize(&Problem::Sums { stats, changepoints, flat }, &priors, self.theta())?;
+        let mut optimum = optimize(&Problem::Sums { stats, changepoints, flat }, &priors, self.theta())?;
+        if !stats.resolve(optimum.sigma) {
+            // The rows are gone: their noise is what it was.
+            optimum.sigma = self.sigma;
+        }
         self.set_optimum(optimum);
         self.rows = stats.rows as usize;
         self.last = time.last().copied().unwrap_or(self.last);

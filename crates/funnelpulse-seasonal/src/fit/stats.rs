@@ -32,6 +32,10 @@ pub(crate) struct Stats {
     rest: Vec<f64>,
 }
 
+/// Least share of the squares around the level that residuals have to have: of less, rounding is a
+/// part that counts.
+const RESOLVED: f64 = 1e-9;
+
 /// Rows added to the sums together: their loads and stores are shared.
 const BLOCK: usize = 4;
 
@@ -98,8 +102,13 @@ impl Stats {
         }
     }
 
-    /// Sum of squares around the level: a loss that is a tiny part of it is mostly rounding.
-    pub(crate) fn total(&self) -> f64 {
+    /// Whether a standard deviation is large enough to be told from rounding of the sums.
+    pub(crate) fn resolve(&self, sigma: f64) -> bool {
+        sigma * sigma * self.rows > RESOLVED * self.total()
+    }
+
+    /// Sum of squares around the level.
+    fn total(&self) -> f64 {
         self.rest[self.q * self.q - 1]
     }
 

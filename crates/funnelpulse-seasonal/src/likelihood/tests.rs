@@ -75,6 +75,13 @@ fn strides_agree_with_the_sums() {
         assert!(below > before, "at {y}");
         before = below;
     }
+    // Two-sided scores: for so large a mean twice the tail of a gamma distribution, erf(sqrt(y / 6e5)).
+    for y in [60_933.0, 100_316.0_f64] {
+        let score = -Mixture(vec![(1.0, d)]).ln_two_sided(y) / std::f64::consts::LN_10;
+        let gamma = -(2.0 * statrs::function::erf::erf((y / 6e5).sqrt())).log10();
+        assert!((score - gamma).abs() < 1e-3, "at {y}: {score} {gamma}");
+        println!("negative binomial of mean 3e5 and size 1/2 at {y}: score {score:.4}");
+    }
     // And to poles at both ends: the tails of shares and their complements are the same.
     for (a, b) in [(0.4, 0.7), (0.05, 2.0), (3.0, 0.3)] {
         let rho = 1.0 / (a + b + 1.0);

@@ -43,7 +43,7 @@ fn agrees_with_prophet_on_its_other_features() {
         let lp = model.log_posterior();
         assert!(lp >= case.lp - printed - 1e-6, "{name}: {lp} {}", case.lp);
         // Half a percent, as for the reference series. On one series Stan stops 1.2 below the
-        // optimum of the log posterior, on another way of the trend: 0.93 % was measured there.
+        // optimum of the log posterior, with a trend of its own: 0.93 % was measured there.
         let bar = if name == "additive" { 0.0095 } else { 0.005 };
         assert_eq!(bar > 0.005, lp > case.lp + 1.0, "{name} is the one where Stan stops far below");
         assert!(yhat < bar && trend < bar, "{name}: yhat {yhat}, trend {trend} of the range");

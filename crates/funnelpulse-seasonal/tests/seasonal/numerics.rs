@@ -55,6 +55,31 @@ fn updates_keep_the_noise_of_a_high_level() {
 }
 
 #[test]
+fn updates_leave_a_noise_that_sums_cannot_hold() {
+    let season = |h: usize| 3e8 + 1e8 * (h as f64 * std::f64::consts::TAU / 24.0).sin();
+    let y: Vec<f64> = normal(1000, 12).iter().enumerate().map(|(h, noise)| season(h) + noise).collect();
+    let time = hours(1000);
+    let seasonal = Seasonal::new(SeasonalConfig { online: true, ..Default::default() }).unwrap();
+    let mut model = seasonal.fit_series(&time[..800], &y[..800], &Covariates::new()).unwrap();
+    model.update(&time[800..], &y[800..], &Covariates::new()).unwrap();
+    let sigma = model.sigma() * model.y_scale();
+    assert!((sigma - 1.0).abs() < 0.1, "{sigma}");
+    let yhat = model.predict(&time, &Covariates::new()).unwrap().yhat;
+    let rmse = (yhat.iter().zip(&y).map(|(a, b)| (a - b).powi(2)).sum::<f64>() / 1000.0).sqrt();
+    assert!(rmse < 1.5, "{rmse}");
+}
+
+#[test]
+fn a_series_without_noise_ends_soon() {
+    let season = |h: usize| 100.0 + 0.01 * h as f64 + 10.0 * (h as f64 * std::f64::consts::TAU / 24.0).sin();
+    let y: Vec<f64> = (0..10_000).map(season).collect();
+    let time = hours(y.len());
+    let model = Seasonal::new(SeasonalConfig::default()).unwrap().fit_series(&time, &y, &Covariates::new()).unwrap();
+    println!("{} iterations, sigma {}", model.iterations(), model.sigma());
+    assert!(model.iterations() < 50 && model.sigma() < 1e-4, "{} {}", model.iterations(), model.sigma());
+}
+
+#[test]
 fn identical_regressors_share_an_effect() {
     let time = hours(300);
     let price: Vec<f64> = (0..300).map(|h| f64::from(h * 31 % 17)).collect();
