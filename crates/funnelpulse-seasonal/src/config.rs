@@ -215,13 +215,14 @@ pub enum Combine {
 pub struct SeasonalConfig {
     /// Form of the trend.
     pub growth: Growth,
-    /// Dates at which the trend may bend, instead of `n_changepoints` of our choice.
+    /// Dates at which the trend may bend, at most 1,000, instead of `n_changepoints` of our choice.
     pub changepoints: Option<Vec<String>>,
     /// Number of places at which the trend may bend, 0 to 1,000.
     pub n_changepoints: usize,
     /// Share of the history, from its start, over which they are spread evenly.
     pub changepoint_range: f64,
-    /// Scale of the Laplace prior on a bend: larger follows the data more closely.
+    /// Scale of the Laplace prior on a bend: larger follows the data more closely. Like all scales of
+    /// priors from 1e-6 to 1e6.
     pub changepoint_prior_scale: f64,
     /// Seasonality of 365.25 days.
     #[serde(alias = "yearly")]
@@ -259,7 +260,8 @@ pub struct SeasonalConfig {
     /// Coverage of the interval, above 0 and below 1.
     pub interval_width: f64,
     /// 0: the interval comes from the predictive distribution itself (see the crate's
-    /// documentation); more: from this number of simulated draws, as Prophet does (Gaussian only).
+    /// documentation); more: from this number of simulated draws, as Prophet does (Gaussian only,
+    /// for times after the history: within it there is only noise, whose interval is exact).
     pub uncertainty_samples: usize,
     /// Seed of the simulation.
     pub seed: u64,
@@ -271,7 +273,9 @@ pub struct SeasonalConfig {
     /// noise's variance, in the fit as in scores; a count counts as four. Rows of weight 0 are left out.
     pub weights: Option<String>,
     /// Fits again without the rows that the fit itself finds almost impossible (two-sided tail
-    /// probability below 5e-4), until they stay the same, so that anomalies don't widen the band.
+    /// probability below 5e-4), so that anomalies don't widen the band. It ends when these rows stay
+    /// the same, after ten rounds, or before a round that would leave out more than a quarter of the
+    /// rows: so many are no anomalies, and where the first round would, the fit is that of all rows.
     pub robust: bool,
     /// Keeps the sufficient statistics in the model, so that it can be updated (Gaussian only).
     pub online: bool,

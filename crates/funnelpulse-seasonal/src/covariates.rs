@@ -46,6 +46,17 @@ impl<'a> Covariates<'a> {
         Ok(values)
     }
 
+    /// The same as [`Self::require_finite`], and no value negative.
+    pub(crate) fn require_weights(&self, name: &str, rows: usize) -> Result<&'a [f64], SeasonalError> {
+        let values = self.require_finite(name, rows)?;
+        match values.iter().position(|v| *v < 0.0) {
+            None => Ok(values),
+            Some(row) => {
+                Err(SeasonalError::Value { row, name: name.to_owned(), value: values[row], allowed: "0 or more" })
+            }
+        }
+    }
+
     /// The same as [`Self::require`], and every value finite.
     pub(crate) fn require_finite(&self, name: &str, rows: usize) -> Result<&'a [f64], SeasonalError> {
         let values = self.require(name, rows)?;

@@ -19,22 +19,27 @@ use crate::{Covariates, Seasonal, SeasonalError, history::check_times};
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cutoffs {
-    /// How far forecasts reach.
+    /// How far forecasts reach, in microseconds.
     pub horizon: i64,
-    /// Distance of cut-offs.
+    /// Distance of cut-offs, in microseconds.
     pub period: i64,
-    /// Least length of the history before the first cut-off.
+    /// Least length of the history before the first cut-off, in microseconds.
     pub initial: i64,
 }
 
+/// Cut-offs at most.
+const MOST_CUTOFFS: i64 = 10_000;
+
 impl Cutoffs {
-    /// Prophet's defaults: a cut-off every half horizon, the first after three horizons.
+    /// Prophet's defaults for a horizon in microseconds: a cut-off every half horizon, the first after
+    /// three horizons.
     pub fn new(horizon: i64) -> Self {
         Self { horizon, period: horizon / 2, initial: horizon.saturating_mul(3) }
     }
 
     /// The cut-offs in a history, ascending: the last leaves one horizon of data. Those that no
-    /// row follows within the horizon are left out.
+    /// row follows within the horizon are left out. An error where there is none, or where there
+    /// would be more than 10,000.
     pub fn times(&self, time: &[Timestamp]) -> Result<Vec<Timestamp>, SeasonalError> {
         for (name, value) in [("horizon", self.horizon), ("period", self.period), ("initial", self.initial)] {
             if value <= 0 {
@@ -42,16 +47,24 @@ impl Cutoffs {
                 return Err(SeasonalError::Config { name, value: value.to_string(), allowed });
             }
         }
-        let (Some(first), Some(last)) = (time.first(), time.last()) else { return Ok(Vec::new()) };
+        let none = |history| SeasonalError::NoCutoff { needed: self.initial.saturating_add(self.horizon), history };
+        let (Some(first), Some(last)) = (time.first(), time.last()) else { return Err(none(0)) };
         let earliest = first.offset(self.initial);
         let mut cutoffs = Vec::new();
         let mut cutoff = last.offset(-self.horizon);
+        if cutoff.as_micros().saturating_sub(earliest.as_micros()) / self.period >= MOST_CUTOFFS {
+            let allowed = "at least 1/10000 of the time that cut-offs cover, in microseconds";
+            return Err(SeasonalError::Config { name: "period", value: self.period.to_string(), allowed });
+        }
         while cutoff >= earliest {
             let after = time.partition_point(|t| *t <= cutoff);
             if time.get(after).is_some_and(|t| *t <= cutoff.offset(self.horizon)) {
                 cutoffs.push(cutoff);
             }
             cutoff = cutoff.offset(-self.period);
+        }
+        if cutoffs.is_empty() {
+            return Err(none(last.as_micros().saturating_sub(first.as_micros())));
         }
         cutoffs.reverse();
         Ok(cutoffs)
@@ -190,7 +203,7 @@ impl Seasonal {
                 None => self.fit_series(&time[..seen], &values[..seen], &history)?,
                 Some(earlier) => self.fit_warm(earlier, &time[..seen], &values[..seen], &history)?,
             };
-            let forecast = model.predict(&time[seen..end], &future)?;
+            let forecast = model.predict(&time[seen..end], &future).map_err(|e| e.with_row(|row| seen + row))?;
             let known = (seen..end).filter(|row| !values[*row].is_nan());
             forecasts.extend(known.map(|row| HeldOut {
                 cutoff,
@@ -209,6 +222,22 @@ impl Seasonal {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn cutoffs_are_some_but_not_without_end() {
+        let time: Vec<Timestamp> = (0..100).map(|d| Timestamp::from_micros(d * Timestamp::DAY)).collect();
+        let says = |cutoffs: Cutoffs, time: &[Timestamp], text: &str| {
+            assert_eq!(cutoffs.times(time).unwrap_err().to_string(), text);
+        };
+        let day = Cutoffs::new(Timestamp::DAY);
+        let text = "period = 1 is out of range (at least 1/10000 of the time that cut-offs cover, in microseconds)";
+        says(Cutoffs { period: 1, ..day }, &time, text);
+        let text = "no cut-off: initial and horizon span 8640000000000 microseconds, the history 8553600000000";
+        says(Cutoffs::new(25 * Timestamp::DAY), &time, text);
+        let text = "no cut-off: initial and horizon span 345600000000 microseconds, the history 0";
+        says(day, &[], text);
+        assert_eq!(Cutoffs { period: Timestamp::DAY / 100, ..day }.times(&time).unwrap().len(), 9501);
+    }
 
     #[test]
     fn metrics_of_two_forecasts() {

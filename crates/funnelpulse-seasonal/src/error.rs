@@ -70,7 +70,31 @@ pub enum SeasonalError {
         /// The changepoint.
         time: funnelpulse_core::Timestamp,
     },
+    /// A cross-validation without a cut-off.
+    #[error("no cut-off: initial and horizon span {needed} microseconds, the history {history}")]
+    NoCutoff {
+        /// Shortest history with one, in microseconds.
+        needed: i64,
+        /// Length of the history in microseconds.
+        history: i64,
+    },
+    /// No coefficients could be computed.
+    #[error("no optimum: {reason}")]
+    NoOptimum {
+        /// What went wrong.
+        reason: &'static str,
+    },
     /// The data don't fit, or there are too few rows.
     #[error(transparent)]
     Core(#[from] funnelpulse_core::Error),
+}
+
+impl SeasonalError {
+    /// The same about another row.
+    pub(crate) fn with_row(mut self, place: impl FnOnce(usize) -> usize) -> Self {
+        if let Self::Value { row, .. } | Self::Time { row, .. } = &mut self {
+            *row = place(*row);
+        }
+        self
+    }
 }

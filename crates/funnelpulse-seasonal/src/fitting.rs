@@ -5,7 +5,7 @@ use funnelpulse_core::Timestamp;
 use crate::{
     Covariates, Growth, Likelihood, SeasonalConfig, SeasonalError, SeasonalModel,
     design::{Clock, Design, terms_of},
-    fit::{LEAST_SIGMA, Optimum, Priors, Problem, Stats, Theta, optimize},
+    fit::{Data, LEAST_SIGMA, Optimum, Priors, Problem, Stats, Theta, optimize},
     history::History,
     likelihood::{Counts, Family},
     model::{Scale, Settings},
@@ -42,7 +42,8 @@ impl Seasonal {
     ///
     /// `covariates` have a value per time: those that the configuration names, and `cap` and
     /// `floor` for logistic growth. At least two rows with a value are needed; a constant series
-    /// gives a constant model.
+    /// gives a constant model, whose log posterior has no bound (infinity). An error where no finite
+    /// optimum exists or can be computed.
     ///
     /// ```
     /// use funnelpulse_core::Timestamp;
@@ -95,7 +96,7 @@ impl Seasonal {
         let history = History::new(config, likelihood, exposure, time, values, covariates)?;
         let own = history.view();
         let clock = Clock::new(config, &history.time)?;
-        let (terms, dropped) = terms_of(config, likelihood, &history.time, &own)?;
+        let (terms, dropped) = terms_of(config, likelihood, &history.time, &own).map_err(|e| history.as_given(e))?;
         let design = Design::new(clock, terms);
         let gaussian = likelihood == Likelihood::Gaussian;
         let scale = if gaussian { history.scale(config) } else { Scale { offset: 0.0, divisor: 1.0 } };
@@ -118,24 +119,24 @@ impl Seasonal {
             stats: None,
             design,
         };
-        self.fit_rows(&mut model, &rows);
+        self.fit_rows(&mut model, &rows)?;
         if config.robust {
-            self.fit_without_outliers(&mut model, &mut rows);
+            self.fit_without_outliers(&mut model, &mut rows)?;
         }
         Ok(model)
     }
 
     /// From the model's coefficients to the best ones.
-    pub(crate) fn fit_rows(&self, model: &mut SeasonalModel, rows: &Rows<'_>) {
+    pub(crate) fn fit_rows(&self, model: &mut SeasonalModel, rows: &Rows<'_>) -> Result<(), SeasonalError> {
         if matches!(model.family, Family::Gaussian) {
-            self.fit_gaussian(model, rows);
+            self.fit_gaussian(model, rows)
         } else {
-            self.fit_counts(model, rows);
+            self.fit_counts(model, rows)
         }
     }
 
     /// Alternates between the coefficients and the dispersion.
-    fn fit_counts(&self, model: &mut SeasonalModel, rows: &Rows<'_>) {
+    fn fit_counts(&self, model: &mut SeasonalModel, rows: &Rows<'_>) -> Result<(), SeasonalError> {
         let priors = priors(&model.design, self.config.changepoint_prior_scale);
         let changepoints = model.design.clock.changepoints().to_vec();
         let data = rows.data(&changepoints);
@@ -148,7 +149,7 @@ impl Seasonal {
             let family = model.family;
             let problem =
                 Problem::Rows { data: &data, family: &family, changepoints: &changepoints, multiplicative, flat };
-            let optimum = optimize(&problem, &priors, model.theta());
+            let optimum = optimize(&problem, &priors, model.theta())?;
             model.set_optimum(optimum);
             if !family.is_dispersed() {
                 break;
@@ -163,9 +164,10 @@ impl Seasonal {
                 break;
             }
         }
+        Ok(())
     }
 
-    fn fit_gaussian(&self, model: &mut SeasonalModel, rows: &Rows<'_>) {
+    fn fit_gaussian(&self, model: &mut SeasonalModel, rows: &Rows<'_>) -> Result<(), SeasonalError> {
         let config = &self.config;
         let priors = priors(&model.design, config.changepoint_prior_scale);
         let changepoints = model.design.clock.changepoints();
@@ -175,9 +177,9 @@ impl Seasonal {
         let flat = config.growth == Growth::Flat;
         let optimum = if config.growth == Growth::Logistic {
             let family = &Family::Gaussian;
-            optimize(&Problem::Rows { data: &data, family, changepoints, multiplicative, flat }, &priors, start)
+            optimize(&Problem::Rows { data: &data, family, changepoints, multiplicative, flat }, &priors, start)?
         } else {
-            let mut stats = Stats::new(changepoints.len() + 1, multiplicative, model.design.width());
+            let mut stats = Stats::new(changepoints.len() + 1, multiplicative, model.design.width(), level(&data));
             stats.add(&data);
             let constant = rows.y().iter().all(|y| *y == rows.y()[0]);
             let optimum = if constant {
@@ -187,12 +189,21 @@ impl Seasonal {
                 theta.free[0] = rows.y()[0];
                 Optimum { theta, sigma: LEAST_SIGMA, log_posterior: f64::INFINITY, iterations: 0 }
             } else {
-                optimize(&Problem::Sums { stats: &stats, changepoints, flat }, &priors, start)
+                let found = optimize(&Problem::Sums { stats: &stats, changepoints, flat }, &priors, start)?;
+                if stats.resolve(found.sigma) {
+                    found
+                } else {
+                    let family = &Family::Gaussian;
+                    let problem = Problem::Rows { data: &data, family, changepoints, multiplicative, flat };
+                    let exact = optimize(&problem, &priors, found.theta)?;
+                    Optimum { iterations: found.iterations + exact.iterations, ..exact }
+                }
             };
             model.stats = config.online.then_some(stats);
             optimum
         };
         model.set_optimum(optimum);
+        Ok(())
     }
 }
 
@@ -212,6 +223,15 @@ impl SeasonalModel {
             && self.design.terms.iter().map(|t| &t.name).eq(design.terms.iter().map(|t| &t.name));
         same.then(|| self.theta())
     }
+}
+
+/// The weighted mean of `y`.
+fn level(data: &Data<'_>) -> f64 {
+    let weight = |row: usize| data.weight.map_or(1.0, |w| w[row]);
+    let (sum, total) = (0..data.y.len())
+        .filter(|row| weight(*row) > 0.0)
+        .fold((0.0, 0.0), |(sum, total), row| (sum + weight(row) * data.y[row], total + weight(row)));
+    if total > 0.0 { sum / total } else { 0.0 }
 }
 
 pub(crate) fn priors(design: &Design, changepoint_prior_scale: f64) -> Priors {

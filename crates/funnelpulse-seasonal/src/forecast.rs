@@ -8,7 +8,7 @@ use crate::{
     fit::TrendWalk,
     history::{capacity, check_times},
     likelihood::{Family, Mixture},
-    uncertainty::{Predictive, Simulation, Spread},
+    uncertainty::{Future, Predictive, Simulation, Spread},
 };
 
 /// One component of a forecast.
@@ -85,7 +85,9 @@ impl SeasonalModel {
     /// Forecasts for strictly increasing times, in the history or beyond.
     ///
     /// `covariates` have a value per time, for every covariate that the model was fitted with.
-    /// Without weights the interval is that of a row of weight one.
+    /// Without weights the interval is that of a row of weight one. Memory grows with the rows times
+    /// the columns of the components; simulated draws (`uncertainty_samples`) take 8 MB at most,
+    /// however many rows and samples there are.
     pub fn predict(&self, time: &[Timestamp], covariates: &Covariates<'_>) -> Result<Forecast, SeasonalError> {
         check_times(time)?;
         let (rows, contributions) = self.expectations(time, covariates, true)?;
@@ -231,28 +233,43 @@ impl SeasonalModel {
         }
     }
 
-    /// Replaces the intervals by quantiles of simulated observations.
+    /// Replaces the intervals ahead of the history by quantiles of simulated observations; within
+    /// it nothing but noise is drawn, whose quantiles are known.
     fn simulate(&self, rows: &[Expectation], read: &mut [Reading]) {
         let samples = self.settings.uncertainty_samples;
-        let mut simulation = Simulation::new(self.settings.seed);
+        let first = rows.iter().take_while(|row| row.ahead == 0.0).count();
+        let (rows, read) = (&rows[first..], &mut read[first..]);
+        let Some(last) = rows.last() else { return };
         let ahead: Vec<f64> = rows.iter().map(|row| row.ahead).collect();
-        let mut shift = vec![0.0; rows.len()];
-        let mut draws = vec![0.0; rows.len() * samples];
-        for sample in 0..samples {
-            simulation.path(&ahead, self.bends.len() as f64, self.bend_scale(), &mut shift);
-            for (i, (row, shift)) in rows.iter().zip(&shift).enumerate() {
-                draws[i * samples + sample] =
-                    row.mean() + row.leverage * shift + self.sigma * row.noise * simulation.noise();
-            }
-        }
+        let future = Future { reach: last.ahead, rate: self.bends.len() as f64, scale: self.bend_scale() };
         let tail = 0.5 * (1.0 - self.settings.interval_width);
-        for ((draws, row), read) in draws.chunks_exact_mut(samples).zip(rows).zip(read) {
-            draws.sort_unstable_by(f64::total_cmp);
-            read.lower = self.unscale(quantile(draws, tail), row);
-            read.upper = self.unscale(quantile(draws, 1.0 - tail), row);
+        // So many rows at a time that the draws of all samples stay within `MOST_DRAWS`.
+        let most = (MOST_DRAWS / samples).clamp(1, rows.len());
+        let mut shift = vec![0.0; most];
+        let mut draws = vec![0.0; most * samples];
+        let mut noise = Simulation::new(self.settings.seed.wrapping_add(1));
+        for ((rows, ahead), read) in rows.chunks(most).zip(ahead.chunks(most)).zip(read.chunks_mut(most)) {
+            // The same paths for all chunks.
+            let mut paths = Simulation::new(self.settings.seed);
+            let (shift, draws) = (&mut shift[..rows.len()], &mut draws[..rows.len() * samples]);
+            for sample in 0..samples {
+                paths.path(future, ahead, shift);
+                for (i, (row, shift)) in rows.iter().zip(&*shift).enumerate() {
+                    draws[i * samples + sample] =
+                        row.mean() + row.leverage * shift + self.sigma * row.noise * noise.noise();
+                }
+            }
+            for ((draws, row), read) in draws.chunks_exact_mut(samples).zip(rows).zip(read) {
+                draws.sort_unstable_by(f64::total_cmp);
+                read.lower = self.unscale(quantile(draws, tail), row);
+                read.upper = self.unscale(quantile(draws, 1.0 - tail), row);
+            }
         }
     }
 }
+
+/// Simulated values that are held at once: 8 MB.
+const MOST_DRAWS: usize = 1_000_000;
 
 /// Expected value and interval in the unit of `y`.
 #[derive(Clone, Copy, Debug)]

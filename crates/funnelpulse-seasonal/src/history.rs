@@ -8,6 +8,8 @@ use crate::{Covariates, Growth, Likelihood, Scaling, SeasonalConfig, SeasonalErr
 #[derive(Debug)]
 pub(crate) struct History {
     pub(crate) time: Vec<Timestamp>,
+    /// Where the rows were among those given.
+    given: Vec<usize>,
     /// As observed.
     pub(crate) y: Vec<f64>,
     pub(crate) weight: Option<Vec<f64>>,
@@ -33,18 +35,11 @@ impl History {
             return Err(SeasonalError::Length { name: "values".to_owned(), found: values.len(), expected: rows });
         }
         check_times(time)?;
-        let weight = config.weights.as_deref().map(|name| covariates.require_finite(name, rows).map(|w| (name, w)));
-        let weight = weight.transpose()?;
-        if let Some((name, w)) = weight
-            && let Some(row) = w.iter().position(|w| *w < 0.0)
-        {
-            let name = name.to_owned();
-            return Err(SeasonalError::Value { row, name, value: w[row], allowed: "0 or more" });
-        }
+        let weight = config.weights.as_deref().map(|name| covariates.require_weights(name, rows)).transpose()?;
         let exposure = exposure.map(|name| covariates.require(name, rows)).transpose()?;
         let usable = |row: usize| {
             !values[row].is_nan()
-                && weight.is_none_or(|(_, w)| w[row] > 0.0)
+                && weight.is_none_or(|w| w[row] > 0.0)
                 && exposure.is_none_or(|e| is_possible(likelihood, values[row], e[row]))
         };
         for (row, value) in values.iter().enumerate() {
@@ -67,15 +62,22 @@ impl History {
         let mut history = Self {
             time: kept.iter().map(|row| time[*row]).collect(),
             y: take(values),
-            weight: weight.map(|(_, w)| take(w)),
+            weight: weight.map(take),
             exposure: exposure.map(take),
             floor: None,
             cap: None,
             covariates: own,
+            given: kept,
         };
         let rows = history.time.len();
-        (history.cap, history.floor) = capacity(config.growth, config.cap, config.floor, &history.view(), rows)?;
+        let capacity = capacity(config.growth, config.cap, config.floor, &history.view(), rows);
+        (history.cap, history.floor) = capacity.map_err(|error| history.as_given(error))?;
         Ok(history)
+    }
+
+    /// An error about one of these rows as one about the row that was given.
+    pub(crate) fn as_given(&self, error: SeasonalError) -> SeasonalError {
+        error.with_row(|row| self.given.get(row).copied().unwrap_or(row))
     }
 
     /// The covariates of these rows.
@@ -145,7 +147,7 @@ pub(crate) fn check_times(time: &[Timestamp]) -> Result<(), SeasonalError> {
 }
 
 /// Counts are whole and not negative.
-fn check_value(likelihood: Likelihood, row: usize, value: f64) -> Result<(), SeasonalError> {
+pub(crate) fn check_value(likelihood: Likelihood, row: usize, value: f64) -> Result<(), SeasonalError> {
     let count = likelihood != Likelihood::Gaussian;
     let allowed = if count { "a whole number, 0 or more, or NaN" } else { "a finite number, or NaN" };
     let fine = value.is_nan() || value.is_finite() && (!count || value >= 0.0 && value.fract() == 0.0);

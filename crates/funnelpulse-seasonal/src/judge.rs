@@ -9,7 +9,7 @@ use crate::{
     fit::{Data, Problem, optimize, segment_ends},
     fitting::priors,
     forecast::{Expectation, Reading},
-    history::check_times,
+    history::{check_times, check_value},
     likelihood::Mixture,
 };
 
@@ -79,8 +79,10 @@ impl SeasonalModel {
     /// Learns from rows that follow the history, in time that does not depend on its length.
     ///
     /// Scales, changepoints and seasonalities stay as they are; the coefficients become the most
-    /// probable ones for all rows, starting from the present ones. The forecast's future begins
-    /// after the new rows. An error where the model was not fitted with `online` set.
+    /// probable ones for all rows (the noise stays as it was where it is below 3e-5 of the variation
+    /// around the level, which sums can't tell from rounding), starting from the present ones. The forecast's future begins
+    /// after the new rows. An error where the model was not fitted with `online` set, and for what a
+    /// fit refuses: infinite values, negative weights. After an error the model is as it was.
     ///
     /// ```
     /// use funnelpulse_core::Timestamp;
@@ -125,14 +127,17 @@ impl SeasonalModel {
         covariates: &Covariates<'_>,
     ) -> Result<(), SeasonalError> {
         let features = self.design.features(time, covariates)?;
-        let weights = self.settings.weights.as_deref().map(|name| covariates.require_finite(name, time.len()));
+        let weights = self.settings.weights.as_deref().map(|name| covariates.require_weights(name, time.len()));
         let weights = weights.transpose()?;
+        for (row, value) in values.iter().enumerate() {
+            check_value(crate::Likelihood::Gaussian, row, *value)?;
+        }
         // A missing value is a row without weight.
         let mut y = vec![0.0; time.len()];
         let mut weight = vec![0.0; time.len()];
-        for (i, value) in values.iter().enumerate().filter(|(_, v)| v.is_finite()) {
+        for (i, value) in values.iter().enumerate().filter(|(_, v)| !v.is_nan()) {
             y[i] = (value - self.scale.offset) / self.scale.divisor;
-            weight[i] = weights.map_or(1.0, |w| w[i].max(0.0));
+            weight[i] = weights.map_or(1.0, |w| w[i]);
         }
         let t: Vec<f64> = time.iter().map(|t| self.design.clock.scale(*t)).collect();
         let changepoints = self.design.clock.changepoints();
@@ -148,7 +153,11 @@ impl SeasonalModel {
         stats.add(&data);
         let flat = self.settings.growth == crate::Growth::Flat;
         let priors = priors(&self.design, self.settings.changepoint_prior_scale);
-        let optimum = optimize(&Problem::Sums { stats, changepoints, flat }, &priors, self.theta());
+        let mut optimum = optimize(&Problem::Sums { stats, changepoints, flat }, &priors, self.theta())?;
+        if !stats.resolve(optimum.sigma) {
+            // The rows are gone: their noise is what it was.
+            optimum.sigma = self.sigma;
+        }
         self.set_optimum(optimum);
         self.rows = stats.rows as usize;
         self.last = time.last().copied().unwrap_or(self.last);

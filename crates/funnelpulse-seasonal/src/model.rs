@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Growth, SeasonalConfig,
-    design::Design,
+    design::{Design, PRIOR_SCALES},
     fit::{Optimum, Stats, Theta},
     likelihood::Family,
 };
@@ -126,7 +126,7 @@ impl TryFrom<Unchecked> for SeasonalModel {
             return Err("coefficients are finite, scales positive");
         }
         let segments = u.bends.len() + 1;
-        let prior = positive(u.settings.changepoint_prior_scale);
+        let prior = PRIOR_SCALES.contains(&u.settings.changepoint_prior_scale);
         if u.stats
             .as_ref()
             .is_some_and(|s| !prior || !s.is_valid(segments, u.design.multiplicative(), u.design.width()))
@@ -212,6 +212,7 @@ impl SeasonalModel {
     }
 
     /// Log posterior at the optimum, without its constants: for the Gaussian the value that Stan prints for Prophet.
+    /// Infinite for a constant series, which the Gaussian fits without noise.
     pub fn log_posterior(&self) -> f64 {
         self.log_posterior
     }
@@ -226,7 +227,7 @@ impl SeasonalModel {
         self.rows
     }
 
-    /// The times of the next `periods` rows, `step` microseconds apart; by default as far apart as
+    /// The times of the next `periods` rows, `step` microseconds apart (at least 1); by default as far apart as
     /// most rows of the history were.
     pub fn make_future(&self, periods: usize, step: Option<i64>) -> Vec<Timestamp> {
         let step = step.unwrap_or(self.step).max(1);

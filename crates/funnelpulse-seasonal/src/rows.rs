@@ -34,7 +34,7 @@ impl<'a> Rows<'a> {
             cap: history.cap.as_deref().map(scaled),
             weight: history.weight.clone(),
             masked: false,
-            features: design.features(&history.time, &history.view())?,
+            features: design.features(&history.time, &history.view()).map_err(|e| history.as_given(e))?,
             history,
         })
     }

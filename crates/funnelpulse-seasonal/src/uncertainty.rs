@@ -222,6 +222,14 @@ fn mills(z: f64) -> f64 {
     if fraction.is_finite() { 1.0 / fraction } else { f64::MIN_POSITIVE }
 }
 
+/// What is drawn from: bends at `rate` per unit of time with mean absolute size `scale`, up to `reach`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Future {
+    pub(crate) reach: f64,
+    pub(crate) rate: f64,
+    pub(crate) scale: f64,
+}
+
 /// Draws of the standardised shift and noise: `(shift at h = 1 with unit bends, noise)`.
 pub(crate) struct Simulation {
     rng: Pcg64,
@@ -232,14 +240,13 @@ impl Simulation {
         Self { rng: Pcg64::seed_from_u64(seed) }
     }
 
-    /// Shifts of the trend at the distances `ahead` (ascending) on one future path.
-    pub(crate) fn path(&mut self, ahead: &[f64], rate: f64, scale: f64, out: &mut [f64]) {
+    /// Shifts of the trend at the distances `ahead` (ascending) on one path.
+    pub(crate) fn path(&mut self, future: Future, ahead: &[f64], out: &mut [f64]) {
         out.fill(0.0);
-        let Some(&last) = ahead.last().filter(|last| **last > 0.0) else { return };
-        let Ok(count) = Poisson::new(rate * last) else { return };
+        let Ok(count) = Poisson::new(future.rate * future.reach) else { return };
         for _ in 0..count.sample(&mut self.rng) as u64 {
-            let at = self.rng.random::<f64>() * last;
-            let size = -scale * (1.0 - self.rng.random::<f64>()).ln();
+            let at = self.rng.random::<f64>() * future.reach;
+            let size = -future.scale * (1.0 - self.rng.random::<f64>()).ln();
             let bend = if self.rng.random::<bool>() { size } else { -size };
             let first = ahead.partition_point(|h| *h <= at);
             for (out, h) in out[first..].iter_mut().zip(&ahead[first..]) {
@@ -276,7 +283,7 @@ mod tests {
             let mut simulation = Simulation::new(7);
             let mut shift = [0.0];
             let draw = |simulation: &mut Simulation, shift: &mut [f64; 1]| {
-                simulation.path(&[1.0], bends, unit, shift);
+                simulation.path(Future { reach: 1.0, rate: bends, scale: unit }, &[1.0], shift);
                 (shift[0] + simulation.noise()).abs()
             };
             let mut draws: Vec<f64> = (0..400_000).map(|_| draw(&mut simulation, &mut shift)).collect();

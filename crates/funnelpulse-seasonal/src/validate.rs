@@ -2,7 +2,10 @@
 
 use funnelpulse_core::parse_timestamp;
 
-use crate::{FourierOrder, Growth, Likelihood, Metric, SeasonalConfig, SeasonalError};
+use crate::{
+    FourierOrder, Growth, Likelihood, Metric, SeasonalConfig, SeasonalError,
+    design::{MOST_CHANGEPOINTS, PRIOR_SCALES},
+};
 
 /// Names that a component may not take, because they mean something else in a forecast.
 const RESERVED: [&str; 13] = [
@@ -27,12 +30,15 @@ impl SeasonalConfig {
         let range = |name: &'static str, value: f64, ok: bool, allowed: &'static str| {
             if ok { Ok(()) } else { Err(SeasonalError::Config { name, value: value.to_string(), allowed }) }
         };
-        let positive = |name, value: f64| range(name, value, value > 0.0 && value.is_finite(), "above 0");
-        range("n_changepoints", self.n_changepoints as f64, self.n_changepoints <= 1_000, "0 to 1000")?;
+        let prior = |name, value: f64| range(name, value, PRIOR_SCALES.contains(&value), "1e-6 to 1e6");
+        let given = self.changepoints.as_ref().map_or(0, Vec::len);
+        for (name, count) in [("n_changepoints", self.n_changepoints), ("number of changepoints", given)] {
+            range(name, count as f64, count <= MOST_CHANGEPOINTS, "0 to 1000")?;
+        }
         range("changepoint_range", self.changepoint_range, (0.0..=1.0).contains(&self.changepoint_range), "0 to 1")?;
-        positive("changepoint_prior_scale", self.changepoint_prior_scale)?;
-        positive("seasonality_prior_scale", self.seasonality_prior_scale)?;
-        positive("holidays_prior_scale", self.holidays_prior_scale)?;
+        prior("changepoint_prior_scale", self.changepoint_prior_scale)?;
+        prior("seasonality_prior_scale", self.seasonality_prior_scale)?;
+        prior("holidays_prior_scale", self.holidays_prior_scale)?;
         let width = self.interval_width;
         range("interval_width", width, width > 0.0 && width < 1.0, "above 0, below 1")?;
         range(
@@ -50,13 +56,13 @@ impl SeasonalConfig {
             range("period", season.period, season.period.is_finite() && season.period >= 1e-6, "1e-6 days or more")?;
             let order = season.fourier_order;
             range("fourier_order", f64::from(order), (1..=200).contains(&order), "1 to 200")?;
-            positive("prior_scale", season.prior_scale.unwrap_or(1.0))?;
+            prior("prior_scale", season.prior_scale.unwrap_or(1.0))?;
         }
         for holiday in &self.holidays {
             let (lower, upper) = (holiday.lower_window, holiday.upper_window);
             range("lower_window", f64::from(lower), (-366..=0).contains(&lower), "-366 to 0")?;
             range("upper_window", f64::from(upper), (0..=366).contains(&upper), "0 to 366")?;
-            positive("prior_scale", holiday.prior_scale.unwrap_or(1.0))?;
+            prior("prior_scale", holiday.prior_scale.unwrap_or(1.0))?;
             holiday
                 .ds
                 .iter()
@@ -64,7 +70,7 @@ impl SeasonalConfig {
                 .map_err(funnelpulse_core::Error::from)?;
         }
         for regressor in &self.regressors {
-            positive("prior_scale", regressor.prior_scale.unwrap_or(1.0))?;
+            prior("prior_scale", regressor.prior_scale.unwrap_or(1.0))?;
         }
         for date in self.changepoints.iter().flatten() {
             parse_timestamp(date).map_err(funnelpulse_core::Error::from)?;

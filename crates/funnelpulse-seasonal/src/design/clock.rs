@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{SeasonalConfig, SeasonalError};
 
+/// Changepoints of a model at most.
+pub(crate) const MOST_CHANGEPOINTS: usize = 1_000;
+
 /// Scaled time and changepoints.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Clock {
@@ -60,6 +63,7 @@ impl Clock {
     pub(crate) fn is_valid(&self) -> bool {
         self.span > 0.0
             && self.span.is_finite()
+            && self.changepoints.len() <= MOST_CHANGEPOINTS
             && self.changepoints.iter().all(|s| (0.0..=1.0).contains(s))
             && self.changepoints.is_sorted()
     }

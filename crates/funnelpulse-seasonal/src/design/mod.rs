@@ -7,8 +7,8 @@ mod terms;
 use funnelpulse_core::Timestamp;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use clock::Clock;
-pub(crate) use terms::{Term, terms_of};
+pub(crate) use clock::{Clock, MOST_CHANGEPOINTS};
+pub(crate) use terms::{PRIOR_SCALES, Term, terms_of};
 
 use crate::{Covariates, Mode, SeasonalError};
 

@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 use super::fourier::Fourier;
 use crate::{Covariates, FourierOrder, Likelihood, Mode, SeasonalConfig, SeasonalError, Standardize};
 
+/// Scales of priors that can be computed with: one over their square goes into the normal equations.
+pub(crate) const PRIOR_SCALES: std::ops::RangeInclusive<f64> = 1e-6..=1e6;
+
 /// One component: some neighbouring columns.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Term {
@@ -49,7 +52,7 @@ impl Term {
             Kind::Holiday(window) => window.iter().all(|days| days.is_sorted()),
             Kind::Regressor { mean, deviation } => mean.is_finite() && *deviation > 0.0 && deviation.is_finite(),
         };
-        kind && self.prior_scale > 0.0 && self.prior_scale.is_finite()
+        kind && PRIOR_SCALES.contains(&self.prior_scale)
     }
 
     pub(super) fn fill(

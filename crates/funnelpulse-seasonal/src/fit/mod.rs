@@ -14,7 +14,7 @@ pub(crate) use normal::Theta;
 pub(crate) use rows::TrendWalk;
 pub(crate) use stats::Stats;
 
-use crate::{design::Features, likelihood::Family};
+use crate::{SeasonalError, design::Features, likelihood::Family};
 
 /// Least standard deviation of the noise, in scaled units.
 pub(crate) const LEAST_SIGMA: f64 = 1e-9;
@@ -123,8 +123,12 @@ impl Problem<'_> {
     }
 }
 
+/// Shares of the curvature that are added to it in turn until a step can be computed: columns that
+/// repeat one another give a singular system where priors are wide. The optimum stays the same.
+const DAMPING: [f64; 5] = [0.0, 1e-12, 1e-9, 1e-6, 1e-3];
+
 /// Climbs from `start` to an optimum.
-pub(crate) fn optimize(problem: &Problem<'_>, priors: &Priors, start: Theta) -> Optimum {
+pub(crate) fn optimize(problem: &Problem<'_>, priors: &Priors, start: Theta) -> Result<Optimum, SeasonalError> {
     let mut priors = priors.clone();
     if problem.is_flat() {
         // No slope: a prior that leaves it where it is.
@@ -139,8 +143,13 @@ pub(crate) fn optimize(problem: &Problem<'_>, priors: &Priors, start: Theta) -> 
     while iterations < 200 {
         iterations += 1;
         let precision = if problem.gaussian_rows().is_some() { 1.0 / (sigma * sigma) } else { 1.0 };
-        let solved = normal::step(&normal, precision, problem.changepoints(), &priors, &theta, problem.is_logistic());
-        let Ok(goal) = solved else { break };
+        let goal = DAMPING.into_iter().find_map(|damping| {
+            let scale = normal::Scale { precision, damping };
+            normal::step(&normal, scale, problem.changepoints(), &priors, &theta, problem.is_logistic()).ok()
+        });
+        let Some(goal) = goal else {
+            return Err(SeasonalError::NoOptimum { reason: "the normal equations are singular or not finite" });
+        };
         let mut length = 1.0;
         let mut accepted = None;
         for _ in 0..40 {
@@ -164,5 +173,8 @@ pub(crate) fn optimize(problem: &Problem<'_>, priors: &Priors, start: Theta) -> 
             break;
         }
     }
-    Optimum { theta, sigma, log_posterior: -value, iterations }
+    if !value.is_finite() {
+        return Err(SeasonalError::NoOptimum { reason: "the log posterior is not finite" });
+    }
+    Ok(Optimum { theta, sigma, log_posterior: -value, iterations })
 }

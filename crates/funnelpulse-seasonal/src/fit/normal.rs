@@ -51,11 +51,20 @@ impl Theta {
     }
 }
 
-/// The minimum of the quadratic model at `theta` plus the penalties. `precision` multiplies
-/// curvature and slope; `logistic` says that trend coefficients stand for `k (t - m)`.
+/// How the normal equations of a step are scaled.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Scale {
+    /// Multiplies curvature and slope.
+    pub(crate) precision: f64,
+    /// Share of its diagonal that is added to the curvature, around the present point.
+    pub(crate) damping: f64,
+}
+
+/// The minimum of the quadratic model at `theta` plus the penalties; `logistic` says that trend
+/// coefficients stand for `k (t - m)`.
 pub(crate) fn step(
     normal: &Normal,
-    precision: f64,
+    Scale { precision, damping }: Scale,
     changepoints: &[f64],
     priors: &Priors,
     theta: &Theta,
@@ -83,7 +92,9 @@ pub(crate) fn step(
         }
     }
     for (i, prior) in priors.precision.iter().enumerate() {
-        system.uu[i * u + i] += prior;
+        let damped = damping * (system.uu[i * u + i] + prior);
+        system.uu[i * u + i] += prior + damped;
+        target[i] += damped * theta.free[i];
     }
     // Eliminate what has no kink, search among the bends alone.
     factorize(&mut system.uu, u)?;

@@ -13,12 +13,17 @@ use super::{
 };
 
 /// Sums per segment, with `p = 1 + multiplicative columns` and `q = additive columns + 1` (`y` last).
+///
+/// The residual sum of squares is a difference of sums, which loses what the noise is smaller than
+/// the sums: `y` therefore enters less a constant, its level.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Stats {
     p: usize,
     q: usize,
     /// Number of rows.
     pub(crate) rows: f64,
+    /// What `y` is less in all sums.
+    center: f64,
     /// Per segment, for `t^0, t^1, t^2`: products of `(1, x)` with itself, `p x p`, lower triangle.
     trend: Vec<f64>,
     /// Per segment, for `t^0, t^1`: products of `(1, x)` with `(z, y)`, `p x q`.
@@ -27,16 +32,21 @@ pub(crate) struct Stats {
     rest: Vec<f64>,
 }
 
+/// Least share of the squares around the level that residuals have to have: of less, rounding is a
+/// part that counts.
+const RESOLVED: f64 = 1e-9;
+
 /// Rows added to the sums together: their loads and stores are shared.
 const BLOCK: usize = 4;
 
 impl Stats {
-    pub(crate) fn new(segments: usize, multiplicative: usize, width: usize) -> Self {
+    pub(crate) fn new(segments: usize, multiplicative: usize, width: usize, center: f64) -> Self {
         let (p, q) = (1 + multiplicative, width - multiplicative + 1);
         Self {
             p,
             q,
             rows: 0.0,
+            center,
             trend: vec![0.0; segments * 3 * p * p],
             cross: vec![0.0; segments * 2 * p * q],
             rest: vec![0.0; q * q],
@@ -44,16 +54,20 @@ impl Stats {
     }
 
     pub(crate) fn is_valid(&self, segments: usize, multiplicative: usize, width: usize) -> bool {
-        let like = Self::new(segments, multiplicative, width);
+        // A file may claim any shape: nothing of that size is allocated.
+        let size = |factors: &[usize]| factors.iter().try_fold(1usize, |size, factor| size.checked_mul(*factor));
         let finite = |v: &[f64]| v.iter().all(|v| v.is_finite());
-        (self.p, self.q) == (like.p, like.q)
-            && (self.trend.len(), self.cross.len(), self.rest.len())
-                == (like.trend.len(), like.cross.len(), like.rest.len())
+        let (p, q) = (self.p, self.q);
+        (Some(p), Some(q)) == (multiplicative.checked_add(1), (width - multiplicative).checked_add(1))
+            && size(&[segments, 3, p, p]) == Some(self.trend.len())
+            && size(&[segments, 2, p, q]) == Some(self.cross.len())
+            && size(&[q, q]) == Some(self.rest.len())
             && self.rows >= 0.0
             && finite(&self.trend)
             && finite(&self.cross)
             && finite(&self.rest)
             && self.rows.is_finite()
+            && self.center.is_finite()
     }
 
     /// Adds the rows of `data`.
@@ -78,7 +92,7 @@ impl Stats {
                     let root = data.weight.map_or(1.0, |w| w[row].sqrt());
                     t[b] = data.t[row];
                     left[b * p] = root;
-                    right[b * q + q - 1] = data.y[row] * root;
+                    right[b * q + q - 1] = (data.y[row] - self.center) * root;
                     scale_into(&mut left[b * p + 1..(b + 1) * p], x, root);
                     scale_into(&mut right[b * q..(b + 1) * q - 1], z, root);
                 }
@@ -86,6 +100,16 @@ impl Stats {
                 start += block;
             }
         }
+    }
+
+    /// Whether a standard deviation is large enough to be told from rounding of the sums.
+    pub(crate) fn resolve(&self, sigma: f64) -> bool {
+        sigma * sigma * self.rows > RESOLVED * self.total()
+    }
+
+    /// Sum of squares around the level.
+    fn total(&self) -> f64 {
+        self.rest[self.q * self.q - 1]
     }
 
     /// Normal equations at `theta`; `loss` is half the weighted residual sum of squares.
@@ -100,6 +124,11 @@ impl Stats {
         // Sums over all segments of g^2 (1, x)(1, x)' and g (1, x)(z, y)'.
         let (mut squares, mut products) = (vec![0.0; p * p], vec![0.0; p * q]);
         let mut along = vec![0.0; 3 * p];
+        // Sums over a segment of t^r times (1, x) times the residual, for r = 0 and 1.
+        let mut moments = vec![0.0; 2 * p];
+        // The additive features against the level that is missing from `y`.
+        let mut level = vec![0.0; additive];
+        let mut loss = self.total() - dot(d, &self.rest[(q - 1) * q..(q - 1) * q + additive]);
         let (mut intercept, mut slope) = (theta.free[0], theta.free[1]);
         for segment in 0..segments {
             if let Some(j) = segment.checked_sub(1) {
@@ -113,52 +142,58 @@ impl Stats {
             let [h0, h1, h2] = [0, 1, 2].map(|r| dot(&w, &along[r * p..(r + 1) * p]));
             let cross = &self.cross[segment * 2 * p * q..(segment + 1) * 2 * p * q];
             let out = &mut normal.cross[segment * 2 * width..(segment + 1) * 2 * width];
-            let mut slopes = [0.0; 2];
             for r in 0..2 {
                 let out = &mut out[r * width..(r + 1) * width];
-                for x in 1..p {
-                    out[x - 1] = intercept * along[r * p + x] + slope * along[(r + 1) * p + x];
-                }
-                let mut target = 0.0;
-                for (w, row) in w.iter().zip(cross[r * p * q..(r + 1) * p * q].chunks_exact(q)) {
-                    for (out, value) in out[p - 1..].iter_mut().zip(row) {
-                        *out += w * value;
+                for x in 0..p {
+                    let trend = intercept * along[r * p + x] + slope * along[(r + 1) * p + x];
+                    if let Some(at) = x.checked_sub(1) {
+                        out[at] = trend;
                     }
-                    target += w * row[additive];
+                    let row = &cross[r * p * q + x * q..r * p * q + (x + 1) * q];
+                    for (out, value) in out[p - 1..].iter_mut().zip(&row[..additive]) {
+                        *out += w[x] * value;
+                    }
+                    let above = trend - self.center * sums[r * p * p + x * p];
+                    moments[r * p + x] = row[additive] - above - dot(&row[..additive], d);
                 }
-                slopes[r] = target - dot(&out[p - 1..], d);
             }
-            normal.segments[segment] =
-                [h0, h1, h2, slopes[0] - intercept * h0 - slope * h1, slopes[1] - intercept * h1 - slope * h2];
+            for (out, value) in level.iter_mut().zip(cross) {
+                *out += self.center * value;
+            }
+            let (moments0, moments1) = moments.split_at(p);
+            for x in 0..p {
+                // What the row's fit is made of, less the level.
+                let (at0, at1) = (intercept * w[x] - if x == 0 { self.center } else { 0.0 }, slope * w[x]);
+                let [target0, target1] = [0, 1].map(|r| cross[r * p * q + x * q + additive]);
+                loss -= at0 * (target0 + moments0[x]) + at1 * (target1 + moments1[x]);
+                if let Some(at) = x.checked_sub(1) {
+                    normal.gradient[at] += intercept * moments0[x] + slope * moments1[x];
+                }
+            }
+            normal.segments[segment] = [h0, h1, h2, dot(&w, moments0), dot(&w, moments1)];
             let weights = [intercept * intercept, 2.0 * intercept * slope, slope * slope];
             combine(&mut squares, sums, &weights);
             combine(&mut products, cross, &[intercept, slope]);
         }
         // Everything else follows from the two sums.
-        let mut fitted = vec![0.0; p];
-        symmetric_product(&squares, &w, &mut fitted);
-        let mut loss = dot(&w, &fitted) + self.rest[q * q - 1];
-        for (x, row) in products.chunks_exact(q).enumerate() {
-            let residual = row[additive] - fitted[x] - dot(&row[..additive], d);
-            loss += w[x] * (2.0 * dot(&row[..additive], d) - 2.0 * row[additive]);
-            if let Some(at) = x.checked_sub(1) {
-                normal.gradient[at] = residual;
-                normal.hessian[at * width..=at * width + at].copy_from_slice(&squares[x * p + 1..=x * p + x]);
-            }
+        for x in 1..p {
+            let at = x - 1;
+            normal.hessian[at * width..=at * width + at].copy_from_slice(&squares[x * p + 1..=x * p + x]);
         }
         let mut own = vec![0.0; additive];
         lower_product(&self.rest, q, d, &mut own);
-        loss += dot(d, &own) - 2.0 * dot(d, &self.rest[(q - 1) * q..(q - 1) * q + additive]);
         for z in 0..additive {
             let at = p - 1 + z;
             let trend: f64 = products.chunks_exact(q).zip(&w).map(|(row, w)| w * row[z]).sum();
-            normal.gradient[at] = self.rest[(q - 1) * q + z] - trend - own[z];
+            normal.gradient[at] = self.rest[(q - 1) * q + z] - (trend - level[z]) - own[z];
             for x in 1..p {
                 normal.hessian[at * width + x - 1] = products[x * q + z];
             }
             normal.hessian[at * width + p - 1..=at * width + at].copy_from_slice(&self.rest[z * q..=z * q + z]);
         }
-        normal.loss = 0.5 * loss.max(0.0);
+        loss -= dot(d, &normal.gradient[p - 1..]);
+        // Rounding may take it below zero; what is no number stays none.
+        normal.loss = 0.5 * if loss < 0.0 { 0.0 } else { loss };
         normal
     }
 }

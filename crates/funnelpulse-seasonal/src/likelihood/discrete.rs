@@ -160,25 +160,32 @@ impl Discrete {
         self.ln_pmf(y) + sum.ln()
     }
 
-    /// The same where there are too many terms: the trapezoid rule over every so many of them. Half
-    /// of the first is what the rule asks for as well.
+    /// The same where there are too many terms: the trapezoid rule over every so many of them, in
+    /// strides that are short against the spread, against the distance over which probabilities
+    /// change and against that to the last count, where there may be a pole. From a stride of one on
+    /// the rule is the sum itself.
     fn strided_tail(&self, y: f64, above: bool) -> f64 {
-        let stride = (self.variance().sqrt() / 50.0).floor();
-        let stride = if above { stride } else { -stride };
         let own = self.ln_pmf(y);
-        let mut sum = 0.5;
-        for j in 1..MOST_TERMS {
-            let k = y + f64::from(j) * stride;
-            if k < 0.0 || k > self.most() {
+        let spread = self.variance().sqrt();
+        let (mut k, mut term, mut sum) = (y, 1.0, 0.0);
+        for _ in 0..MOST_TERMS {
+            let left = if above { self.most().floor() - k } else { k };
+            if left < 1.0 {
+                // The last count has no other half.
+                sum += 0.5 * term;
                 break;
             }
-            let term = (self.ln_pmf(k) - own).exp();
-            sum += term;
-            if term <= sum * 1e-16 || !f64::is_finite(sum) {
+            let change = 1.0 / self.ratio(if above { k } else { k - 1.0 }).ln().abs();
+            let stride = (spread.min(change).min(left) / 50.0).floor().max(1.0);
+            k = if above { k + stride } else { k - stride };
+            let next = (self.ln_pmf(k) - own).exp();
+            sum += 0.5 * stride * (term + next);
+            term = next;
+            if stride * term <= sum * 1e-16 || !f64::is_finite(sum) {
                 break;
             }
         }
-        own + (sum * stride.abs()).ln()
+        own + sum.ln()
     }
 
     /// The tail on `y`'s side of the mean by the formula of Lugannani & Rice for lattices, where

@@ -64,6 +64,34 @@ fn strides_agree_with_the_sums() {
             assert!((strides - sum).abs() < 5e-3, "{d:?} at {y}: {strides} {sum}");
         }
     }
+    // Down to a pole at zero, against the regularised incomplete beta function.
+    let (mean, size) = (3e5, 0.5);
+    let d = Discrete::negative_binomial(mean, 1.0 / size);
+    let mut before = f64::NEG_INFINITY;
+    for y in (1..=75).map(|i| f64::from(i * 4000 - 67)) {
+        let exact = statrs::function::beta::beta_reg(size, y + 1.0, size / (size + mean)) - 0.5 * d.ln_pmf(y).exp();
+        let (below, _) = d.ln_mid_tails(y);
+        assert!((below.exp() / exact - 1.0).abs() < 1e-3, "at {y}: {} {exact}", below.exp());
+        assert!(below > before, "at {y}");
+        before = below;
+    }
+    // Two-sided scores: for so large a mean twice the tail of a gamma distribution, erf(sqrt(y / 6e5)).
+    for y in [60_933.0, 100_316.0_f64] {
+        let score = -Mixture(vec![(1.0, d)]).ln_two_sided(y) / std::f64::consts::LN_10;
+        let gamma = -(2.0 * statrs::function::erf::erf((y / 6e5).sqrt())).log10();
+        assert!((score - gamma).abs() < 1e-3, "at {y}: {score} {gamma}");
+        println!("negative binomial of mean 3e5 and size 1/2 at {y}: score {score:.4}");
+    }
+    // And to poles at both ends: the tails of shares and their complements are the same.
+    for (a, b) in [(0.4, 0.7), (0.05, 2.0), (3.0, 0.3)] {
+        let rho = 1.0 / (a + b + 1.0);
+        let d = Discrete::beta_binomial(1e6, a / (a + b), rho);
+        for y in [60_000.0, 300_000.0, 500_000.0, 900_000.0] {
+            let (below, _) = d.ln_mid_tails(y);
+            let exact = statrs::function::beta::beta_reg(a, b, y / 1e6);
+            assert!((below.exp() / exact - 1.0).abs() < 1e-3, "{a} {b} at {y}: {} {exact}", below.exp());
+        }
+    }
     // However large, an answer, and soon.
     for d in
         [Discrete::negative_binomial(1e12, 900.0), Discrete::beta_binomial(1e12, 1e-3, 0.5), Discrete::poisson(1e200)]

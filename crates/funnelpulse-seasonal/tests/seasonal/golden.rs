@@ -34,17 +34,24 @@ fn agrees_with_prophet_on_its_other_features() {
         };
         let (yhat, trend) = (largest(&forecast.yhat, &case.yhat), largest(&forecast.trend, &case.trend));
         println!(
-            "{name}: log posterior {:.4}, Stan's {:.4}; yhat {yhat:.5}, trend {trend:.5}",
+            "{name}: log posterior {:.7}, Stan's {:?}; yhat {yhat:.6}, trend {trend:.6}",
             model.log_posterior(),
             case.lp
         );
-        // Stan prints eight digits.
-        assert!(model.log_posterior() >= case.lp - 6e-5, "{name}: {} {}", model.log_posterior(), case.lp);
-        assert!(yhat < 0.02 && trend < 0.02, "{name}: yhat {yhat}, trend {trend} of the range");
+        // Stan prints eight digits: half of the last, and the bar of 1e-6.
+        let printed = 0.5 * 10f64.powf(case.lp.log10().floor() - 7.0);
+        let lp = model.log_posterior();
+        assert!(lp >= case.lp - printed - 1e-6, "{name}: {lp} {}", case.lp);
+        // Half a percent, as for the reference series. On one series Stan stops 1.2 below the
+        // optimum of the log posterior, with a trend of its own: 0.93 % was measured there.
+        let bar = if name == "additive" { 0.0095 } else { 0.005 };
+        assert_eq!(bar > 0.005, lp > case.lp + 1.0, "{name} is the one where Stan stops far below");
+        assert!(yhat < bar && trend < bar, "{name}: yhat {yhat}, trend {trend} of the range");
         assert_eq!(model.component_names().count(), case.components.len());
         for (part, theirs) in &case.components {
             let deviation = largest(forecast.component(part).unwrap(), theirs);
-            assert!(deviation < 0.02, "{name}, {part}: {deviation} of the range");
+            println!("{name}, {part}: {deviation:.6}");
+            assert!(deviation < 0.0005, "{name}, {part}: {deviation} of the range");
         }
     }
 }

@@ -5,7 +5,9 @@
 mod conformance;
 mod coverage;
 mod golden;
+mod hostile;
 mod inputs;
+mod numerics;
 mod parity;
 mod properties;
 mod reference;
