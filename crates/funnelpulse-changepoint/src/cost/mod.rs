@@ -190,6 +190,14 @@ impl CostKind {
         }
     }
 
+    /// Whether it finds changes of a level and of nothing else: `l1`, `l2`, `linear`, `poisson` and
+    /// `binomial` (the rate). The filters of
+    /// [`SegmentationConfig`](crate::SegmentationConfig) apply to these only. The other costs find
+    /// changes of spread, distribution, direction, dynamics or slope, with or without one of level.
+    pub const fn is_of_level(self) -> bool {
+        matches!(self, Self::L1 | Self::L2 | Self::Linear | Self::Poisson | Self::Binomial)
+    }
+
     /// The cost of `values`, a row per time; `gamma` is used by [`Rbf`](Self::Rbf) (`None`: median
     /// heuristic), `order` by [`Autoregressive`](Self::Autoregressive).
     ///
