@@ -16,7 +16,7 @@ use self::{
 };
 use crate::{
     ChangepointError, Penalty,
-    auto::auto,
+    auto::find_partition,
     cost::{CostKind, CostL2},
     error::check_positive,
     kernel::rbf_pelt,
@@ -209,7 +209,7 @@ impl Segmenter {
         Ok(Self { config, auto: false })
     }
 
-    /// Without a parameter: the breaks that [`auto`](crate::auto::auto) finds, none left out. One
+    /// Without a parameter: the breaks that [`find_partition`](crate::auto::find_partition) finds, none left out. One
     /// column.
     ///
     /// ```
@@ -265,7 +265,7 @@ impl Segmenter {
             _ if self.auto && values.ncols() != 1 => {
                 return Err(ChangepointError::Columns { what: "auto", columns: values.ncols(), allowed: "1" });
             }
-            _ if self.auto => Partition::at(&CostL2::new(values)?, auto(values.column(0))?.breaks),
+            _ if self.auto => Partition::at(&CostL2::new(values)?, find_partition(values.column(0))?.breaks),
             (CostKind::Rbf, Penalty::Value(penalty)) => rbf_pelt(values, config.gamma, size.0, size.1, penalty)?,
             (CostKind::L2 | CostKind::Linear, Penalty::Value(penalty)) if values.ncols() == 1 => {
                 Fpop::new(size.0, size.1)?.l2(values.column(0), penalty)?
