@@ -129,6 +129,10 @@ impl<'a, C: Cost + ?Sized> Sweeper<'a, C> {
 }
 
 /// The costs by name, as configuration files and command lines give them.
+///
+/// The [costs of level](Self::is_of_level) find changes of a level only; breaks of theirs are
+/// filtered by magnitude and p-value (see [`SegmentationConfig`](crate::SegmentationConfig)), those
+/// of the others are not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CostKind {

@@ -150,10 +150,12 @@ fn overdispersion(values: ArrayView2<'_, f64>, segments: &[Segment]) -> f64 {
     let (mut squares, mut products, mut count) = (0.0, 0.0, 0.0_f64);
     for segment in segments {
         let rate = segment.sums[0] / segment.sums[1];
-        let deviation = (rate * (1.0 - rate)).sqrt();
-        if !(deviation > 0.0) {
+        let variance = rate * (1.0 - rate);
+        // No trials, or a rate of zero or one, from which no row deviates.
+        if variance.is_nan() || variance <= 0.0 {
             continue;
         }
+        let deviation = variance.sqrt();
         let residual = |row: ArrayView1<'_, f64>| (row[0] - rate * row[1]) / (deviation * row[1].sqrt());
         let mut last = None;
         for row in (segment.start..segment.end).map(|i| values.row(i)).filter(|row| row[1] > 0.0) {
