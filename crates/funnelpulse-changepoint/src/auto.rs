@@ -32,7 +32,7 @@ pub enum Shape {
     Linear,
 }
 
-/// What [`auto`] found.
+/// What [`find_partition`] found.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AutoPartition {
     /// First row of each segment but the first, ascending.
@@ -57,17 +57,17 @@ pub struct AutoPartition {
 /// out. Above 2,000 rows breaks are found to within `n / 2000` rows.
 ///
 /// ```
-/// use funnelpulse_changepoint::auto::{Shape, auto};
+/// use funnelpulse_changepoint::auto::{Shape, find_partition};
 /// use ndarray::Array1;
 ///
 /// let noise = |i: usize| ((i * 7919) % 13) as f64 / 13.0;
-/// let steps = auto(Array1::from_shape_fn(200, |i| noise(i) + if i < 90 { 5.0 } else { 8.0 }).view())?;
+/// let steps = find_partition(Array1::from_shape_fn(200, |i| noise(i) + if i < 90 { 5.0 } else { 8.0 }).view())?;
 /// assert_eq!((steps.breaks, steps.shape), (vec![90], Shape::Constant));
-/// let slope = auto(Array1::from_shape_fn(200, |i| noise(i) + 0.1 * i as f64).view())?;
+/// let slope = find_partition(Array1::from_shape_fn(200, |i| noise(i) + 0.1 * i as f64).view())?;
 /// assert_eq!((slope.breaks, slope.shape), (vec![], Shape::Linear));
 /// # Ok::<(), funnelpulse_changepoint::ChangepointError>(())
 /// ```
-pub fn auto(values: ArrayView1<'_, f64>) -> Result<AutoPartition, ChangepointError> {
+pub fn find_partition(values: ArrayView1<'_, f64>) -> Result<AutoPartition, ChangepointError> {
     let n = values.len();
     let none = AutoPartition { breaks: Vec::new(), shape: Shape::Constant };
     // Refuses what is not finite.
@@ -189,7 +189,8 @@ mod tests {
     #[test]
     fn autocorrelated_noise_has_few_breaks() {
         for rho in [0.0, 0.5, 0.7] {
-            let found: usize = (0..20).map(|seed| auto(noise(200, rho, seed).view()).unwrap().breaks.len()).sum();
+            let found: usize =
+                (0..20).map(|seed| find_partition(noise(200, rho, seed).view()).unwrap().breaks.len()).sum();
             assert!(found <= 6, "{found} breaks in 20 series without any, autocorrelation {rho}");
         }
     }
@@ -198,24 +199,24 @@ mod tests {
     fn outliers_scale_and_trend_make_no_difference() {
         let mut values = noise(300, 0.3, 1);
         values.iter_mut().skip(140).for_each(|v| *v += 4.0);
-        let found = auto(values.view()).unwrap().breaks;
+        let found = find_partition(values.view()).unwrap().breaks;
         assert!(found.len() == 1 && found[0].abs_diff(140) <= 2, "{found:?}");
-        assert_eq!(auto(values.mapv(|v| 1e9 + 1e3 * v).view()).unwrap().breaks, found);
+        assert_eq!(find_partition(values.mapv(|v| 1e9 + 1e3 * v).view()).unwrap().breaks, found);
         values[60] = 500.0;
         values[230] = -500.0;
-        assert_eq!(auto(values.view()).unwrap().breaks, found);
+        assert_eq!(find_partition(values.view()).unwrap().breaks, found);
     }
 
     #[test]
     fn odd_input_is_an_error_or_has_no_break() {
         for n in 1..12 {
-            assert!(auto(Array1::from_elem(n, 3.0).view()).unwrap().breaks.is_empty());
-            assert!(auto(noise(n, 0.0, 2).view()).unwrap().breaks.len() < n);
+            assert!(find_partition(Array1::from_elem(n, 3.0).view()).unwrap().breaks.is_empty());
+            assert!(find_partition(noise(n, 0.0, 2).view()).unwrap().breaks.len() < n);
         }
-        assert!(auto(Array1::zeros(0).view()).is_err());
-        assert!(auto(Array1::from_vec(vec![0.0, f64::NAN, 1.0]).view()).is_err());
-        assert!(auto(Array1::from_shape_fn(50, |i| 1e99 * (i % 3) as f64).view()).is_ok());
+        assert!(find_partition(Array1::zeros(0).view()).is_err());
+        assert!(find_partition(Array1::from_vec(vec![0.0, f64::NAN, 1.0]).view()).is_err());
+        assert!(find_partition(Array1::from_shape_fn(50, |i| 1e99 * (i % 3) as f64).view()).is_ok());
         let long = Array1::from_shape_fn(5_000, |i| (i * 7919 % 13) as f64 + if i < 3_000 { 0.0 } else { 20.0 });
-        assert!(auto(long.view()).unwrap().breaks[0].abs_diff(3_000) <= 3);
+        assert!(find_partition(long.view()).unwrap().breaks[0].abs_diff(3_000) <= 3);
     }
 }

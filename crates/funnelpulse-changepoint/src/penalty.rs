@@ -30,7 +30,8 @@ pub enum Penalty {
 
 /// How a penalty follows from the data. With `n` rows, `p` parameters per segment and `s` the
 /// noise in units of the cost (long-run variance for squares, mean absolute deviation for L1, one
-/// for likelihoods and ranks):
+/// for likelihoods and ranks). The costs [`CostKind::Rbf`] and [`CostKind::Cosine`] have neither a
+/// likelihood nor a noise level, so with them all but the slope heuristic are refused:
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PenaltyRule {
@@ -47,14 +48,33 @@ pub enum PenaltyRule {
     Slope,
 }
 
+impl PenaltyRule {
+    /// The name as it stands in configuration files.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Bic => "bic",
+            Self::Sic => "sic",
+            Self::ModifiedBic => "modified_bic",
+            Self::Slope => "slope",
+        }
+    }
+}
+
 /// Most segments that the slope is estimated from.
 const MOST_SEGMENTS: usize = 60;
 
 impl Penalty {
-    pub(crate) fn validate(self) -> Result<(), ChangepointError> {
-        match self {
-            Self::Value(value) => check_penalty(value),
-            Self::Rule(_) => Ok(()),
+    /// Kernels have no likelihood and no noise level, so only the slope says what a break of theirs
+    /// is worth.
+    pub(crate) fn validate(self, cost: CostKind) -> Result<(), ChangepointError> {
+        match (self, cost) {
+            (Self::Value(value), _) => check_penalty(value),
+            (Self::Rule(PenaltyRule::Slope), _) => Ok(()),
+            (Self::Rule(rule), CostKind::Rbf | CostKind::Cosine) => {
+                let value = format!("{} with cost {cost}", rule.as_str());
+                Err(ChangepointError::config("penalty", value, "a number or slope with the costs rbf and cosine"))
+            }
+            (Self::Rule(_), _) => Ok(()),
         }
     }
 

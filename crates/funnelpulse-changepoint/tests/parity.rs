@@ -5,7 +5,7 @@
 use std::{collections::BTreeSet, ops::Range, path::Path};
 
 use funnelpulse_changepoint::{
-    auto::auto,
+    auto::find_partition,
     cost::{Cost, CostL2, CostNormal, CostRbf},
     kernel::{InducingKernel, median_heuristic, rbf_pelt},
     search::{Fpop, Partition, Pelt},
@@ -193,7 +193,7 @@ fn one_default_serves_the_turing_change_point_dataset() {
             |a: &serde_json::Value| a.as_array().unwrap().iter().map(|b| b.as_u64().unwrap() as usize).collect();
         let annotators: Vec<BTreeSet<usize>> =
             series["annotations"].as_object().unwrap().values().map(breaks_of).collect();
-        let breaks = auto(values.view()).unwrap().breaks;
+        let breaks = find_partition(values.view()).unwrap().breaks;
         total.0 += f1(&annotators, &breaks);
         total.1 += cover(&annotators, &breaks, values.len());
         count += 1.0;

@@ -129,6 +129,10 @@ impl<'a, C: Cost + ?Sized> Sweeper<'a, C> {
 }
 
 /// The costs by name, as configuration files and command lines give them.
+///
+/// The [costs of level](Self::is_of_level) find changes of a level only; breaks of theirs are
+/// filtered by magnitude and p-value (see [`SegmentationConfig`](crate::SegmentationConfig)), those
+/// of the others are not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CostKind {
@@ -188,6 +192,14 @@ impl CostKind {
             Self::Autoregressive => "autoregressive",
             Self::LinearTrend => "linear_trend",
         }
+    }
+
+    /// Whether it finds changes of a level and of nothing else: `l1`, `l2`, `linear`, `poisson` and
+    /// `binomial` (the rate). The filters of
+    /// [`SegmentationConfig`](crate::SegmentationConfig) apply to these only. The other costs find
+    /// changes of spread, distribution, direction, dynamics or slope, with or without one of level.
+    pub const fn is_of_level(self) -> bool {
+        matches!(self, Self::L1 | Self::L2 | Self::Linear | Self::Poisson | Self::Binomial)
     }
 
     /// The cost of `values`, a row per time; `gamma` is used by [`Rbf`](Self::Rbf) (`None`: median

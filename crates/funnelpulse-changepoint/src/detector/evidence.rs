@@ -43,7 +43,7 @@ pub(super) struct Window<'a> {
 
 /// What the last `m` rows say.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Break {
+pub(super) struct Comparison {
     /// Signed root of the likelihood ratio.
     pub(super) z: f64,
     /// Relative change of level; infinite where there is no such thing.
@@ -82,7 +82,7 @@ impl<'a> Window<'a> {
     }
 
     /// The last `m` rows compared with those before.
-    pub(super) fn compare(&self, m: usize) -> Break {
+    pub(super) fn compare(&self, m: usize) -> Comparison {
         let after = self.last[m];
         self.ratio(self.last[m + self.lookback].minus(after), after)
     }
@@ -96,19 +96,22 @@ impl<'a> Window<'a> {
     }
 
     /// The last `m` rows compared with the `since - m` before them.
-    pub(super) fn compare_since(&self, m: usize, since: usize) -> Break {
+    pub(super) fn compare_since(&self, m: usize, since: usize) -> Comparison {
         let after = self.last[m];
         self.ratio(self.last[since].minus(after), after)
     }
 
-    fn ratio(&self, before: Sums, after: Sums) -> Break {
+    fn ratio(&self, before: Sums, after: Sums) -> Comparison {
         if !(before.expected > 0.0 && after.expected > 0.0) {
-            return Break::default();
+            return Comparison::default();
         }
         let (old, new) = (before.level(), after.level());
         if !self.profile.multiplicative {
             let z = (new - old) / (1.0 / before.expected + 1.0 / after.expected).sqrt();
-            return Break { z: if z.is_nan() { 0.0 } else { z.clamp(-f64::MAX, f64::MAX) }, magnitude: f64::INFINITY };
+            return Comparison {
+                z: if z.is_nan() { 0.0 } else { z.clamp(-f64::MAX, f64::MAX) },
+                magnitude: f64::INFINITY,
+            };
         }
         let common = (before.seen + after.seen) / (before.expected + after.expected);
         let term = |sums: Sums| {
@@ -119,7 +122,7 @@ impl<'a> Window<'a> {
         let z = if z.is_nan() { 0.0 } else { z };
         let base = if old > 0.0 { old } else { new };
         let magnitude = if base > 0.0 { (new - old).abs() / base } else { 0.0 };
-        Break { z: z.copysign(new - old), magnitude }
+        Comparison { z: z.copysign(new - old), magnitude }
     }
 
     /// The present level relative to the season's, over the day before the last row.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ChangepointConfig, KIND, Season,
-    evidence::{Break, Window},
+    evidence::{Comparison, Window},
     profile::Profile,
 };
 
@@ -87,7 +87,7 @@ impl ChangepointModel {
     /// The highest evidence of the last 1, 2, ... rows. If an older break explains them better, they
     /// have to differ from what came after it too.
     fn strongest(&self, window: &Window<'_>, scales: &[f64]) -> f64 {
-        let breaks: Vec<Break> = (1..=scales.len()).map(|m| window.compare(m)).collect();
+        let breaks: Vec<Comparison> = (1..=scales.len()).map(|m| window.compare(m)).collect();
         let highest = breaks.iter().map(|b| b.z.abs()).fold(0.0, f64::max);
         let older = window.older(highest);
         let evidence = breaks.iter().zip(scales).enumerate().map(|(i, (found, scale))| {

@@ -80,8 +80,9 @@ fn false_alarms_on_clean_data_are_below_one_per_brand_month() {
 }
 
 #[test]
-fn level_shifts_after_training_are_flagged_within_six_hours() {
-    for (difficulty, wanted) in [(Difficulty::Easy, 0.55), (Difficulty::Medium, 0.05), (Difficulty::Hard, 0.0)] {
+fn level_shifts_flagged_within_six_hours_are_as_many_as_the_readme_says() {
+    // Far from all, on medium and hard: a better or a worse detector has to change the README.
+    for (difficulty, wanted) in [(Difficulty::Easy, 40), (Difficulty::Medium, 5), (Difficulty::Hard, 0)] {
         let (mut found, mut all, mut delays) = (0, 0, Vec::new());
         for seed in [4, 5, 6] {
             let funnel = funnel(difficulty, 0.05, seed);
@@ -100,6 +101,6 @@ fn level_shifts_after_training_are_flagged_within_six_hours() {
         }
         delays.sort_unstable();
         println!("{difficulty}: {found} of {all} found, median delay {:?} h", delays.get(delays.len() / 2));
-        assert!(f64::from(found) >= wanted * f64::from(all), "{difficulty}: {found} of {all}");
+        assert_eq!((found, all), (wanted, 64), "{difficulty}: {found} of {all}");
     }
 }

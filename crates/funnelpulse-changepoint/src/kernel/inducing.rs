@@ -49,7 +49,9 @@ const MAX_RANK: usize = 1_024;
 impl InducingKernel {
     /// Decomposes the kernel of `values`, a row per time, until no pair is off by more than
     /// `tolerance` (1e-12 to 0.5) or there are 1,024 inducing points.
-    /// `gamma` of `None` is the [median heuristic](super::median_heuristic).
+    /// `gamma` of `None` is the [median heuristic](super::median_heuristic), which for two columns or
+    /// more takes `O(n^2)` time, longer than all the rest: give `gamma` for long series of several
+    /// columns.
     pub fn new(values: ArrayView2<'_, f64>, gamma: Option<f64>, tolerance: f64) -> Result<Self, ChangepointError> {
         if !(1e-12..=0.5).contains(&tolerance) {
             return Err(ChangepointError::config("tolerance", tolerance, "1e-12 to 0.5"));

@@ -9,8 +9,10 @@ use crate::{ChangepointError, cost::Signal};
 /// the middle two.
 ///
 /// Exact in `O(n)` memory. One column takes `O(n log n)` time: the distances within a sorted
-/// column form a sorted matrix, in which counting how many lie below a bound is linear. More
-/// columns take four passes over all pairs, which sort them into the digits of the median.
+/// column form a sorted matrix, in which counting how many lie below a bound is linear. **Two
+/// columns or more take `O(n^2)` time**: four passes over all pairs, which sort them into the
+/// sixteen-bit digits of the median, and eight passes if the number of pairs is even, for its two
+/// middle values.
 ///
 /// ```
 /// use funnelpulse_changepoint::kernel::median_heuristic;

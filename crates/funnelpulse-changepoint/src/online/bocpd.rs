@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Conjugate;
+use super::{Conjugate, focus::MOST_ROWS};
 use crate::{ChangepointError, vector::softmax};
 
 /// Hyper-parameters of [`Bocpd`].
@@ -26,11 +26,29 @@ impl Default for BocpdConfig {
     }
 }
 
+impl BocpdConfig {
+    /// Checks every field.
+    pub fn validate(&self) -> Result<(), ChangepointError> {
+        if !(self.mean_run_length > 1.0 && self.mean_run_length.is_finite()) {
+            return Err(ChangepointError::config("mean_run_length", self.mean_run_length, "above 1, finite"));
+        }
+        if !(0.0..=0.01).contains(&self.tolerance) {
+            return Err(ChangepointError::config("tolerance", self.tolerance, "0 to 0.01"));
+        }
+        if self.max_run_lengths < 2 {
+            return Err(ChangepointError::config("max_run_lengths", self.max_run_lengths, "2 or more"));
+        }
+        Ok(())
+    }
+}
+
 /// Bayesian online changepoint detection (Adams & `MacKay` 2007; Fearnhead & Liu 2007).
 ///
 /// Every run length (rows since the last break) is a hypothesis with its own belief about the
 /// level; a row multiplies each by how well it predicted the row. Hypotheses with hardly any
 /// probability are dropped, so a step takes bounded time.
+///
+/// A stream can be stopped and continued: serialise it, and deserialising checks what it finds.
 ///
 /// ```
 /// use funnelpulse_changepoint::online::{Bocpd, BocpdConfig, NormalGamma};
@@ -43,7 +61,8 @@ impl Default for BocpdConfig {
 /// assert!(bocpd.probability_within(52) > 0.99);
 /// # Ok::<(), funnelpulse_changepoint::ChangepointError>(())
 /// ```
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(try_from = "Unchecked<M>", bound(deserialize = "M: Conjugate + Deserialize<'de>"))]
 pub struct Bocpd<M> {
     model: M,
     config: BocpdConfig,
@@ -51,22 +70,59 @@ pub struct Bocpd<M> {
     run_lengths: Vec<usize>,
     probabilities: Vec<f64>,
     rows: usize,
+    #[serde(skip)]
     scratch: Vec<f64>,
+    #[serde(skip)]
     keep: Vec<usize>,
+}
+
+/// Two are equal that will say the same of the same rows.
+impl<M: PartialEq> PartialEq for Bocpd<M> {
+    fn eq(&self, other: &Self) -> bool {
+        self.rows == other.rows
+            && self.config == other.config
+            && self.model == other.model
+            && self.run_lengths == other.run_lengths
+            && self.probabilities == other.probabilities
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Unchecked<M> {
+    model: M,
+    config: BocpdConfig,
+    run_lengths: Vec<usize>,
+    probabilities: Vec<f64>,
+    rows: usize,
+}
+
+impl<M: Conjugate> TryFrom<Unchecked<M>> for Bocpd<M> {
+    type Error = String;
+
+    fn try_from(u: Unchecked<M>) -> Result<Self, String> {
+        u.config.validate().map_err(|e| e.to_string())?;
+        let n = u.run_lengths.len();
+        if n == 0 || n > u.config.max_run_lengths || u.probabilities.len() != n || u.model.hypotheses() != n {
+            return Err("every run length has a probability and a belief, 1 to max_run_lengths of them".to_owned());
+        }
+        let descending = u.run_lengths.windows(2).all(|pair| pair[0] > pair[1]);
+        if !(descending && u.run_lengths[0] <= u.rows && u.rows <= MOST_ROWS) {
+            return Err("run lengths descend from at most the number of rows, which is at most 2^53".to_owned());
+        }
+        let total: f64 = u.probabilities.iter().sum();
+        if !(u.probabilities.iter().all(|p| (0.0..=1.0).contains(p)) && (total - 1.0).abs() < 1e-6) {
+            return Err("probabilities are 0 to 1 and sum to one".to_owned());
+        }
+        let Unchecked { model, config, run_lengths, probabilities, rows } = u;
+        Ok(Self { model, config, run_lengths, probabilities, rows, scratch: Vec::new(), keep: Vec::new() })
+    }
 }
 
 impl<M: Conjugate> Bocpd<M> {
     /// Checks the hyper-parameters; before the first row, a segment has just begun.
     pub fn new(mut model: M, config: BocpdConfig) -> Result<Self, ChangepointError> {
-        if !(config.mean_run_length > 1.0 && config.mean_run_length.is_finite()) {
-            return Err(ChangepointError::config("mean_run_length", config.mean_run_length, "above 1, finite"));
-        }
-        if !(0.0..=0.01).contains(&config.tolerance) {
-            return Err(ChangepointError::config("tolerance", config.tolerance, "0 to 0.01"));
-        }
-        if config.max_run_lengths < 2 {
-            return Err(ChangepointError::config("max_run_lengths", config.max_run_lengths, "2 or more"));
-        }
+        config.validate()?;
         model.start();
         let (scratch, keep) = (Vec::new(), Vec::new());
         Ok(Self { model, config, run_lengths: vec![0], probabilities: vec![1.0], rows: 0, scratch, keep })

@@ -160,3 +160,142 @@ fn focus_keeps_few_candidates() {
     assert_eq!((focus.rows(), focus.evidence()), (0, None));
     assert!(Focus::new(FocusFamily::Normal(0.0)).is_err());
 }
+
+#[test]
+fn bounded_candidates_lose_little_on_a_slope() {
+    let mut bounded = Focus::new(FocusFamily::Normal(1.0)).unwrap().with_max_candidates(100).unwrap();
+    let mut exact = Focus::new(FocusFamily::Normal(1.0)).unwrap().with_max_candidates(usize::MAX).unwrap();
+    let mut default = Focus::new(FocusFamily::Normal(1.0)).unwrap();
+    let mut worst: f64 = 1.0;
+    for i in 0..10_000 {
+        let value = 0.01 * f64::from(i);
+        let (ours, all) = (bounded.update(value).unwrap(), exact.update(value).unwrap());
+        default.update(value).unwrap();
+        if let (Some(ours), Some(all)) = (ours, all) {
+            worst = worst.min(ours.statistic / all.statistic);
+        }
+        assert!(bounded.candidates() <= 100);
+    }
+    assert!(exact.candidates() >= 9_999 && default.candidates() == Focus::MAX_CANDIDATES);
+    assert!(worst > 0.999, "{worst}");
+    let (ours, all) = (bounded.evidence().unwrap(), exact.evidence().unwrap());
+    assert!(ours.index.abs_diff(all.index) <= 200, "{} {}", ours.index, all.index);
+    assert!(Focus::new(FocusFamily::Poisson).unwrap().with_max_candidates(7).is_err());
+}
+
+#[test]
+fn beliefs_of_a_long_run_take_bounded_memory() {
+    let config = BocpdConfig { mean_run_length: 1e6, tolerance: 1e-4, max_run_lengths: 50 };
+    let mut ours = Bocpd::new(NormalGamma::new(0.0, 0.1, 1.0, 1.0).unwrap(), config).unwrap();
+    // One long run, with the conjugate beside it that never starts another.
+    let mut one = NormalGamma::new(0.0, 0.1, 1.0, 1.0).unwrap();
+    one.start();
+    let mut out = Vec::new();
+    for value in steps(20_000, 40_000, 0.0, 8) {
+        ours.update(value).unwrap();
+        one.log_predictive(value, &mut out);
+        one.update(value);
+    }
+    assert!(ours.posterior().any(|(run_length, _)| run_length > 19_000));
+    assert!(one.memory() < 40_000, "{} bytes", one.memory());
+    // Student's density with the parameters after 20,000 rows, from the definition.
+    let (kappa, alpha, value) = (20_000.1, 10_001.0, 0.7);
+    one.log_predictive(value, &mut out);
+    let (mean, beta) = one.mean_and_rate(0);
+    let (nu, scale) = (2.0 * alpha, beta * (kappa + 1.0) / (alpha * kappa));
+    let log = ln_gamma(f64::midpoint(nu, 1.0))
+        - ln_gamma(nu / 2.0)
+        - 0.5 * (nu * std::f64::consts::PI * scale).ln()
+        - f64::midpoint(nu, 1.0) * ((value - mean).powi(2) / (nu * scale)).ln_1p();
+    assert!((out[0] - log).abs() < 1e-9, "{} {log}", out[0]);
+}
+
+fn through_json<T: serde::Serialize + serde::de::DeserializeOwned>(state: &T) -> T {
+    serde_json::from_str(&serde_json::to_string(state).unwrap()).unwrap()
+}
+
+#[test]
+fn saved_streams_go_on_as_if_nothing_had_happened() {
+    let values = steps(400, 150, 2.0, 9);
+    let mut normal = bocpd(1e-9, 60);
+    let mut counts = Bocpd::new(PoissonGamma::new(1.0, 0.1).unwrap(), BocpdConfig::default()).unwrap();
+    let mut focus = [FocusFamily::Normal(1.0), FocusFamily::Poisson].map(|f| Focus::new(f).unwrap());
+    let mut saved = (through_json(&normal), through_json(&counts), focus.clone().map(|f| through_json(&f)));
+    for (i, value) in values.into_iter().enumerate() {
+        if [1, 2, 170, 300].contains(&i) {
+            saved = (through_json(&normal), through_json(&counts), focus.clone().map(|f| through_json(&f)));
+        }
+        let count = value.abs().round();
+        normal.update(value).unwrap();
+        saved.0.update(value).unwrap();
+        counts.update(count).unwrap();
+        saved.1.update(count).unwrap();
+        for (focus, saved) in focus.iter_mut().zip(&mut saved.2) {
+            assert_eq!(focus.update(count).unwrap(), saved.update(count).unwrap());
+        }
+        assert!(normal.posterior().eq(saved.0.posterior()) && normal == saved.0, "row {i}");
+        assert!(counts.posterior().eq(saved.1.posterior()) && counts == saved.1, "row {i}");
+    }
+    assert_eq!(focus, saved.2);
+}
+
+#[test]
+fn hostile_checkpoints_are_refused() {
+    let (mut normal, mut focus) = (bocpd(0.0, 60), Focus::new(FocusFamily::Normal(1.0)).unwrap());
+    let mut counts = Bocpd::new(PoissonGamma::new(1.0, 0.1).unwrap(), BocpdConfig::default()).unwrap();
+    for value in steps(20, 10, 3.0, 10) {
+        normal.update(value).unwrap();
+        focus.update(value).unwrap();
+        counts.update(value.abs().round()).unwrap();
+    }
+    let (normal, counts, focus) = (
+        serde_json::to_value(normal).unwrap(),
+        serde_json::to_value(counts).unwrap(),
+        serde_json::to_value(focus).unwrap(),
+    );
+    let with = |state: &serde_json::Value, path: &str, bad: serde_json::Value| {
+        let mut state = state.clone();
+        *state.pointer_mut(path).unwrap() = bad;
+        state
+    };
+    let huge = serde_json::json!(u64::MAX);
+    let columns = ["rows", "mean", "kappa", "power", "beta", "log_beta"].map(|c| format!("/model/{c}"));
+    for path in columns.iter().map(String::as_str).chain(["/run_lengths", "/probabilities"]) {
+        assert!(
+            serde_json::from_value::<Bocpd<NormalGamma>>(with(&normal, path, serde_json::json!([]))).is_err(),
+            "{path}"
+        );
+    }
+    for (path, bad) in [
+        ("/model/kappa/0", serde_json::json!(-1.0)),
+        ("/model/beta/0", serde_json::json!(0.0)),
+        ("/model/mean/0", serde_json::Value::Null),
+        ("/model/rows/0", huge.clone()),
+        ("/model/growth/0", serde_json::json!(-1.0)),
+        ("/model/prior/1", serde_json::json!(0.0)),
+        ("/rows", huge.clone()),
+        ("/rows", serde_json::json!(3)),
+        ("/run_lengths/0", huge.clone()),
+        ("/probabilities/0", serde_json::json!(2.0)),
+        ("/config/max_run_lengths", serde_json::json!(5)),
+        ("/config/mean_run_length", serde_json::json!(0.5)),
+    ] {
+        assert!(serde_json::from_value::<Bocpd<NormalGamma>>(with(&normal, path, bad)).is_err(), "{path}");
+    }
+    for path in ["/model/shape/0", "/model/rate/0", "/model/prior/0"] {
+        let bad = with(&counts, path, serde_json::json!(-1.0));
+        assert!(serde_json::from_value::<Bocpd<PoissonGamma>>(bad).is_err(), "{path}");
+    }
+    for (path, bad) in [
+        ("/rows", huge.clone()),
+        ("/rows", serde_json::json!(0)),
+        ("/origin", serde_json::Value::Null),
+        ("/lower", serde_json::json!([])),
+        ("/upper/0/0", serde_json::json!(0)),
+        ("/lower/0/0", huge),
+        ("/max_candidates", serde_json::json!(1)),
+        ("/family/normal", serde_json::json!(-1.0)),
+    ] {
+        assert!(serde_json::from_value::<Focus>(with(&focus, path, bad)).is_err(), "{path}");
+    }
+}

@@ -1,5 +1,6 @@
 //! Breaks of a whole series, with what changed at each.
 
+mod filter;
 mod statistics;
 #[cfg(test)]
 mod tests;
@@ -9,10 +10,13 @@ use ndarray::{Array2, ArrayView1, ArrayView2, Axis};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use self::statistics::Statistics;
+use self::{
+    filter::leave_out,
+    statistics::{Segment, Statistics},
+};
 use crate::{
     ChangepointError, Penalty,
-    auto::auto,
+    auto::find_partition,
     cost::{CostKind, CostL2},
     error::check_positive,
     kernel::rbf_pelt,
@@ -22,7 +26,14 @@ use crate::{
 };
 
 /// Hyper-parameters of a [`Segmenter`]. The defaults are those of the system it replaces: a
-/// Gaussian kernel, penalty 10, segments of at least 24 rows, changes of at least 15 %.
+/// Gaussian kernel, penalty 10, segments of at least 24 rows.
+///
+/// **Filters.** `min_magnitude` and `max_p_value` are about the level. They apply to the
+/// [costs of level](CostKind::is_of_level) (`l1`, `l2`, `linear`, `poisson`, `binomial`), for which
+/// a break without a change of level is none. With the other costs, which find changes of spread,
+/// shape, dynamics or direction at the same level too, every break found is kept, however small
+/// the change of level; so with the default cost neither has an effect, and the penalty alone
+/// decides.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SegmentationConfig {
@@ -38,9 +49,10 @@ pub struct SegmentationConfig {
     pub min_size: usize,
     /// Breaks lie at multiples of this, 1 or more.
     pub jump: usize,
-    /// Breaks with a smaller relative change of level are left out (0.15 = 15 %), 0 or more.
+    /// Breaks with a smaller relative change of level are left out (0.15 = 15 %), 0 or more; costs
+    /// of level only.
     pub min_magnitude: f64,
-    /// Breaks with a larger p-value are left out, above 0, at most 1.
+    /// Breaks with a larger p-value are left out, above 0, at most 1; costs of level only.
     pub max_p_value: f64,
 }
 
@@ -62,7 +74,7 @@ impl Default for SegmentationConfig {
 impl SegmentationConfig {
     /// Checks every field.
     pub fn validate(&self) -> Result<(), ChangepointError> {
-        self.penalty.validate()?;
+        self.penalty.validate(self.cost)?;
         check_positive("min_size", self.min_size)?;
         check_positive("jump", self.jump)?;
         if !(1..=50).contains(&self.order) {
@@ -104,16 +116,19 @@ impl Direction {
 /// A level with its standard error, which allows for autocorrelation.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Level {
-    /// Mean of the segment.
+    /// Mean of the segment, or its rate (that of both segments for one without trials).
     pub mean: f64,
-    /// Its standard error.
+    /// Its standard error (one for a rate without trials).
     pub standard_error: f64,
 }
 
 /// A break, and what changed at it.
 ///
-/// Levels, magnitude, p-value and interval are those of the column whose level changed most, in
-/// standard errors.
+/// Levels, magnitude, p-value and interval are about the level, whatever the cost. They are those
+/// of the column whose level (mean) changed most, in standard errors; with
+/// [`CostKind::Binomial`] those of the rate, successes over trials. A break that another cost finds,
+/// of spread say, may come without a change of level: it then has a small magnitude, a p-value near
+/// one and a wide interval, which say nothing about how sure the break is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Break {
     /// First row of the new segment.
@@ -122,16 +137,22 @@ pub struct Break {
     pub time: Option<Timestamp>,
     /// First and last row at which the new level may have begun, 95 % confidence (Bai 1997).
     pub interval: (usize, usize),
-    /// The column that changed most.
+    /// The column that changed most; of a rate column 0, the successes.
     pub column: usize,
     /// Which way its level went.
     pub direction: Direction,
     /// Change of its level relative to the level before; from a level of zero, to the level after
     /// (so ±1).
     pub magnitude: f64,
-    /// Probability that noise without a break looks as much like one at its best place: the
-    /// Kolmogorov distribution of the cumulated sum over the two segments, with the long-run
-    /// variance, times the number of columns.
+    /// Probability that noise around one level looks as much like a change of level at its best
+    /// place: the Kolmogorov distribution of the cumulated sum over the two segments, with the
+    /// long-run variance, times the number of columns. It is blind to changes of anything but the
+    /// level.
+    ///
+    /// Of a rate: the two-proportion statistic with the common rate, cumulated over trials. The
+    /// binomial variance is multiplied by the mean square of the residuals (Pearson) and by
+    /// `(1 + rho) / (1 - rho)`, `rho` their autocorrelation at lag one, and by one at least. A
+    /// segment without trials has no rate of its own, so no change.
     pub p_value: f64,
     /// Level of the segment before.
     pub before: Level,
@@ -188,7 +209,7 @@ impl Segmenter {
         Ok(Self { config, auto: false })
     }
 
-    /// Without a parameter: the breaks that [`auto`](crate::auto::auto) finds, none left out. One
+    /// Without a parameter: the breaks that [`find_partition`](crate::auto::find_partition) finds, none left out. One
     /// column.
     ///
     /// ```
@@ -210,34 +231,21 @@ impl Segmenter {
         values: ArrayView2<'_, f64>,
         time: Option<&[Timestamp]>,
     ) -> Result<Segmentation, ChangepointError> {
-        let (kept, values) = complete_rows(values, time)?;
         let config = &self.config;
-        if values.nrows() < config.min_size {
-            return Err(ChangepointError::TooShort { rows: values.nrows(), needed: config.min_size, segments: 1 });
-        }
-        let size = (config.min_size, config.jump);
-        let found = match (config.cost, config.penalty) {
-            _ if self.auto && values.ncols() != 1 => {
-                return Err(ChangepointError::Columns { what: "auto", columns: values.ncols(), allowed: "1" });
+        let (kept, values) = complete_rows(values, time)?;
+        // Costs count the rows they are given.
+        let found = self.find(values.view()).map_err(|error| match error {
+            ChangepointError::Value { row, column, value, allowed } => {
+                ChangepointError::Value { row: kept[row], column, value, allowed }
             }
-            _ if self.auto => Partition::at(&CostL2::new(values.view())?, auto(values.column(0))?.breaks),
-            (CostKind::Rbf, Penalty::Value(penalty)) => rbf_pelt(values.view(), config.gamma, size.0, size.1, penalty)?,
-            (CostKind::L2 | CostKind::Linear, Penalty::Value(penalty)) if values.ncols() == 1 => {
-                Fpop::new(size.0, size.1)?.l2(values.column(0), penalty)?
-            }
-            (kind, penalty) => {
-                let cost = kind.build(values.view(), config.gamma, config.order)?;
-                let parameters = penalty::parameters(kind, values.ncols(), config.order);
-                penalty.search(&*cost, size, noise(kind, values.view()), parameters)?
-            }
-        };
-        let statistics = Statistics::new(values.view());
-        let mut breaks = found.breaks;
-        // Without a break its neighbours compare other segments, so the weakest goes first.
-        while let Some(weakest) = self.weakest(&statistics, &breaks) {
-            breaks.remove(weakest);
-        }
-        let mut segmentation = Segmentation { breaks: statistics.all(&breaks), cost: found.cost, rows: values.nrows() };
+            other => other,
+        })?;
+        let segments = Segment::between(values.view(), &found.breaks);
+        let statistics = Statistics::new(config.cost, values.view(), &segments);
+        let small = |b: &Break| b.magnitude.abs() < config.min_magnitude || b.p_value > config.max_p_value;
+        let is_filtered = config.cost.is_of_level() && !self.auto;
+        let breaks = leave_out(segments, |left, right| statistics.compare(left, right), |b| is_filtered && small(b));
+        let mut segmentation = Segmentation { breaks, cost: found.cost, rows: values.nrows() };
         for found in &mut segmentation.breaks {
             found.index = kept[found.index];
             found.interval = (kept[found.interval.0], kept[found.interval.1]);
@@ -246,12 +254,28 @@ impl Segmenter {
         Ok(segmentation)
     }
 
-    /// The break to leave out first, if any.
-    fn weakest(&self, statistics: &Statistics<'_>, breaks: &[usize]) -> Option<usize> {
-        let all = statistics.all(breaks);
-        let small = |b: &Break| b.magnitude.abs() < self.config.min_magnitude || b.p_value > self.config.max_p_value;
-        let candidates = all.iter().enumerate().filter(|(_, b)| small(b));
-        candidates.max_by(|a, b| a.1.p_value.total_cmp(&b.1.p_value)).map(|(i, _)| i)
+    /// The best segmentation by the cost alone.
+    fn find(&self, values: ArrayView2<'_, f64>) -> Result<Partition, ChangepointError> {
+        let config = &self.config;
+        if values.nrows() < config.min_size {
+            return Err(ChangepointError::TooShort { rows: values.nrows(), needed: config.min_size, segments: 1 });
+        }
+        let size = (config.min_size, config.jump);
+        Ok(match (config.cost, config.penalty) {
+            _ if self.auto && values.ncols() != 1 => {
+                return Err(ChangepointError::Columns { what: "auto", columns: values.ncols(), allowed: "1" });
+            }
+            _ if self.auto => Partition::at(&CostL2::new(values)?, find_partition(values.column(0))?.breaks),
+            (CostKind::Rbf, Penalty::Value(penalty)) => rbf_pelt(values, config.gamma, size.0, size.1, penalty)?,
+            (CostKind::L2 | CostKind::Linear, Penalty::Value(penalty)) if values.ncols() == 1 => {
+                Fpop::new(size.0, size.1)?.l2(values.column(0), penalty)?
+            }
+            (kind, penalty) => {
+                let cost = kind.build(values, config.gamma, config.order)?;
+                let parameters = penalty::parameters(kind, values.ncols(), config.order);
+                penalty.search(&*cost, size, noise(kind, values), parameters)?
+            }
+        })
     }
 }
 
