@@ -6,7 +6,7 @@ use anofox_forecast::changepoint::{
 };
 use changepoint::{Bocpd as PeerBocpd, BocpdLike, BocpdTruncated};
 use funnelpulse_changepoint::{
-    auto::auto,
+    auto::find_partition,
     kernel::{InducingKernel, rbf_pelt},
     online::{Bocpd, BocpdConfig, Focus, FocusFamily, NormalGamma},
     search::{Fpop, Pelt},
@@ -81,7 +81,7 @@ fn main() {
     time("rbf, gamma given", "ours", || {
         breaks(rbf_pelt(column, Some(gamma), MIN_SIZE, 1, RBF_PENALTY).unwrap().breaks.len())
     });
-    time("auto", "ours", || breaks(auto(one.view()).unwrap().breaks.len()));
+    time("auto", "ours", || breaks(find_partition(one.view()).unwrap().breaks.len()));
 
     // Online, on standardised values: prior mean 0 worth one observation, shape and rate 1/2.
     let (mean, deviation) = (one.mean().expect("values"), one.std(0.0));
@@ -95,7 +95,8 @@ fn main() {
         format!("run length {}", ours.most_likely_run_length())
     });
     let prior = || rv::prelude::NormalGamma::new_unchecked(0.0, 1.0, 1.0, 1.0);
-    let longest = |p: &[f64]| format!("run length {}", (0..p.len()).max_by(|a, b| p[*a].total_cmp(&p[*b])).unwrap_or(0));
+    let longest =
+        |p: &[f64]| format!("run length {}", (0..p.len()).max_by(|a, b| p[*a].total_cmp(&p[*b])).unwrap_or(0));
     time("bocpd", "changepoint, truncated", || {
         let mut peer: BocpdTruncated<f64, rv::prelude::Gaussian, _> = BocpdTruncated::new(250.0, prior());
         let mut found = String::new();

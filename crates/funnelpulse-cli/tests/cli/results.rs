@@ -48,8 +48,9 @@ fn train_then_detect_equals_run() {
 #[test]
 fn csv_and_parquet_give_the_same_anomalies() {
     let folder = Folder::new().with_shop();
-    let printed = folder.output("run --input hours.csv --output csv");
-    folder.output("run --input shop/hourly.parquet --output parquet");
+    // The shop is short: its few anomalies stand out, though not as far as the default asks for.
+    let printed = folder.output("run --input hours.csv --output csv --set ensemble.threshold=0.4");
+    folder.output("run --input shop/hourly.parquet --output parquet --set ensemble.threshold=0.4");
     let anomalies = folder.contents("csv/anomalies");
     assert!(folder.contents("parquet/anomalies") == anomalies);
     let table = folder.table("csv/anomalies");
