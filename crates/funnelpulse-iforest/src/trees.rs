@@ -10,7 +10,7 @@ use crate::{
     grown::{GrownNode, Limits},
     oblique::{self, ObliqueTrees, Scale},
     parallel,
-    sample::{Population, is_usable, tree_rng},
+    sample::{Population, all_finite, is_usable, tree_rng},
     walk::Walk,
 };
 
@@ -244,7 +244,10 @@ impl<'a> Nursery<'a> {
     /// Whether these rows can be trained on.
     fn usable(&self, rows: &[u32]) -> bool {
         self.population.is_scanned()
-            || rows.iter().all(|&row| is_usable(&self.table[row as usize * self.width..][..self.width]))
+            || rows.iter().all(|&row| {
+                let row = &self.table[row as usize * self.width..][..self.width];
+                all_finite(row) || is_usable(row)
+            })
     }
 
     fn grow_oblique(

@@ -29,7 +29,7 @@ impl Cuts {
         let len = cuts.len();
         let low = cuts.first().copied().unwrap_or(0.0);
         let width = cuts.last().map_or(0.0, |high| high - low);
-        let slots = (2 * len).next_power_of_two();
+        let slots = (4 * len).next_power_of_two();
         // A width that overflows or vanishes leaves one slot: a plain binary search.
         let slots_per_unit = slots as f64 / width;
         let slots_per_unit = if slots_per_unit.is_normal() { slots_per_unit } else { 0.0 };
@@ -61,16 +61,27 @@ impl Cuts {
     }
 
     /// How many thresholds are at or below `value`; [`MISSING`] for NaN.
-    #[inline]
     pub(crate) fn rank(&self, value: f64) -> u16 {
-        let mut rank = self.guide[self.slot(value)] as usize;
-        // No branch depends on the value. Thresholds of later slots are larger than it, so it does
-        // no harm to look at them.
+        self.ranks([value])[0]
+    }
+
+    /// The ranks of several values. Step by step for all of them: no step of one waits for another,
+    /// and no branch depends on a value.
+    #[inline]
+    fn ranks<const N: usize>(&self, values: [f64; N]) -> [u16; N] {
+        let mut ranks = values.map(|value| usize::from(self.guide[self.slot(value)]));
         for halving in (0..self.halvings).rev() {
             let step = 1 << halving;
-            rank += step * usize::from(self.padded[rank + step - 1] <= value);
+            for (rank, value) in ranks.iter_mut().zip(&values) {
+                // Thresholds of later slots are larger than the value: it does no harm to see them.
+                *rank += step * usize::from(self.padded[*rank + step - 1] <= *value);
+            }
         }
-        if value.is_nan() { MISSING } else { rank.min(self.len) as u16 }
+        let mut found = [MISSING; N];
+        for i in 0..N {
+            found[i] = if values[i].is_nan() { MISSING } else { ranks[i].min(self.len) as u16 };
+        }
+        found
     }
 }
 
@@ -98,12 +109,13 @@ impl Ranks {
         // Tile by tile: what one column leaves of a line of cache, the next one finds.
         for (tile, (rows, by_row)) in rows.chunks(TILE * width).zip(self.by_row.chunks_mut(TILE * stride)).enumerate() {
             for (column, cuts) in columns.iter().enumerate() {
-                let mut ranked = [0; TILE];
-                let values = rows[column..].iter().step_by(width);
-                for ((&value, rank), by_row) in values.zip(&mut ranked).zip(by_row[column..].iter_mut().step_by(stride))
-                {
-                    *rank = cuts.rank(value);
-                    *by_row = *rank;
+                let mut values = [0.0; TILE];
+                for (value, row) in values.iter_mut().zip(rows.chunks_exact(width)) {
+                    *value = row[column];
+                }
+                let ranked = cuts.ranks(values);
+                for (by_row, &rank) in by_row.chunks_exact_mut(stride).zip(&ranked) {
+                    by_row[column] = rank;
                 }
                 if transposed {
                     self.by_column[(tile * stride + column) * TILE..][..TILE].copy_from_slice(&ranked);

@@ -5,14 +5,18 @@ use rand_pcg::Pcg64;
 
 use crate::{
     grown::{GrownNode, Limits, Pending},
-    sample::choose_columns,
+    sample::{all_finite, choose_columns},
 };
+
+/// Keeps columns of 256 rows from sharing the same lines of cache.
+const PADDING: usize = 8;
 
 /// Scratch memory for growing trees, reused from tree to tree: `samples * (columns + 2)` values.
 #[derive(Debug, Default)]
 pub(crate) struct Grower {
-    /// The sample, column by column.
+    /// The sample, column by column, and from one column to the next.
     values: Vec<f64>,
+    stride: usize,
     /// Positions in the sample, divided up among the nodes.
     order: Vec<u16>,
     right: Vec<u16>,
@@ -47,9 +51,9 @@ impl Grower {
             // The order of the stack is depth first, so columns that a sibling's subtree swapped
             // to the back of its own prefix are still a permutation of this node's prefix.
             columns = node.columns;
-            let Some((column, low, high)) = self.pick_column(&node, n, &mut columns, rng) else { continue };
+            let Some((column, low, high)) = self.pick_column(&node, &mut columns, rng) else { continue };
             let split = draw_split(low, high, rng);
-            let kept = self.partition(column, &node, n, split, missing.then_some(&mut *rng));
+            let kept = self.partition(column, &node, split, missing.then_some(&mut *rng));
             let left = nodes.len();
             nodes[node.at] = GrownNode { split, column, left: left as u16, ..nodes[node.at] };
             for child in node.children(left, kept, (split - low) / (high - low), columns) {
@@ -62,35 +66,29 @@ impl Grower {
 
     /// Copies the sample, and says whether a value is missing.
     fn gather(&mut self, table: &[f64], width: usize, rows: &[u32]) -> bool {
-        let n = rows.len();
-        self.values.resize(n * width, 0.0);
-        let mut missing = false;
+        self.stride = rows.len() + PADDING;
+        self.values.resize(self.stride * width, 0.0);
+        let mut whole = true;
         for (i, &row) in rows.iter().enumerate() {
             let row = &table[row as usize * width..][..width];
+            whole &= all_finite(row);
             for (column, &value) in row.iter().enumerate() {
-                self.values[column * n + i] = value;
-                missing |= value.is_nan();
+                self.values[column * self.stride + i] = value;
             }
         }
         self.order.clear();
-        self.order.extend(0..n as u16);
-        self.right.resize(n, 0);
-        missing
+        self.order.extend(0..rows.len() as u16);
+        self.right.resize(rows.len(), 0);
+        !whole
     }
 
     /// Draws a column that varies in the node, with its range; moves those that don't behind the
     /// first `columns`. What is constant here is constant below.
-    fn pick_column(
-        &mut self,
-        node: &Pending,
-        n: usize,
-        columns: &mut usize,
-        rng: &mut Pcg64,
-    ) -> Option<(u16, f64, f64)> {
+    fn pick_column(&mut self, node: &Pending, columns: &mut usize, rng: &mut Pcg64) -> Option<(u16, f64, f64)> {
         while *columns > 0 {
             let drawn = rng.random_range(0..*columns as u32) as usize;
             let column = self.columns[drawn];
-            let values = &self.values[column as usize * n..][..n];
+            let values = &self.values[column as usize * self.stride..][..self.stride];
             let (low, high) = range(values, &self.order[node.start..node.end]);
             if low < high {
                 return Some((column, low, high));
@@ -103,8 +101,8 @@ impl Grower {
 
     /// Moves the rows that go left to the front and returns their number. Rows without a value
     /// follow a coin (`rng`, given where values may be missing) weighted by the others.
-    fn partition(&mut self, column: u16, node: &Pending, n: usize, split: f64, rng: Option<&mut Pcg64>) -> usize {
-        let values = &self.values[column as usize * n..][..n];
+    fn partition(&mut self, column: u16, node: &Pending, split: f64, rng: Option<&mut Pcg64>) -> usize {
+        let values = &self.values[column as usize * self.stride..][..self.stride];
         let order = &mut self.order[node.start..node.end];
         let right = &mut self.right[..order.len()];
         let (mut kept, mut moved) = (0, 0);
