@@ -101,10 +101,11 @@ pub(crate) struct ChangepointsArgs {
     /// Lags of the autoregressive cost
     #[arg(long, default_value_t = 4, value_name = "N")]
     pub(crate) order: usize,
-    /// Leave out smaller relative changes of level (0.15 is 15 %); 0 keeps every break of the search
+    /// Leave out smaller relative changes of level (0.15 is 15 %), with the costs l1, l2, linear, poisson
+    /// and binomial
     #[arg(long, default_value_t = 0.0, value_name = "M", allow_hyphen_values = true)]
     pub(crate) min_magnitude: f64,
-    /// Leave out breaks with a larger p-value
+    /// Leave out breaks with a larger p-value, with the same costs
     #[arg(long, default_value_t = 1.0, value_name = "P", allow_hyphen_values = true)]
     pub(crate) max_p_value: f64,
     /// CSV or Parquet, by the end of its name
