@@ -51,7 +51,7 @@ fn typos_are_answered_with_the_nearest_name() {
 #[test]
 fn bad_values_name_the_setting_and_the_range() {
     assert!(refuse("[iforest]\nn_trees = 'many'").starts_with("`iforest.n_trees`: invalid type: string"));
-    assert_eq!(refuse("[iforest]\nn_trees = 0"), "[iforest] n_trees = 0 is out of range (1 to 100000)");
+    assert_eq!(refuse("[iforest]\nn_trees = 0"), "[iforest] n_trees = 0 is out of range (1 to 65535)");
     assert_eq!(
         refuse("[pipeline]\ndetectors = ['prophet']"),
         "[pipeline] detectors: no detector is called `prophet` (there are: iforest, zscore)"
