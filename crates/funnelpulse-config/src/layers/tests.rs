@@ -54,7 +54,7 @@ fn bad_values_name_the_setting_and_the_range() {
     assert_eq!(refuse("[iforest]\nn_trees = 0"), "[iforest] n_trees = 0 is out of range (1 to 65535)");
     assert_eq!(
         refuse("[pipeline]\ndetectors = ['prophet']"),
-        "[pipeline] detectors: no detector is called `prophet` (there are: iforest, zscore)"
+        "[pipeline] detectors: no detector is called `prophet` (there are: iforest, seasonal, changepoint, zscore)"
     );
     assert!(refuse("[pipeline]\nmetric = 'clicks'").contains("`clicks` is not a metric of [input]"));
     assert!(
