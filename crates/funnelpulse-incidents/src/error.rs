@@ -1,0 +1,65 @@
+//! What can be wrong.
+
+use funnelpulse_core::FrameError;
+
+/// Why a model could not be configured, fitted or applied.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum IncidentError {
+    /// A setting is out of range.
+    #[error("{name} = {value} is out of range ({allowed})")]
+    Config {
+        /// The field.
+        name: &'static str,
+        /// Its value.
+        value: f64,
+        /// What is allowed.
+        allowed: &'static str,
+    },
+    /// The top of the funnel is not named.
+    #[error("traffic: no column is named, the first step of the funnel is needed")]
+    NoTraffic,
+    /// One column has two parts.
+    #[error("column `{column}` is named for two steps of the funnel")]
+    Twice {
+        /// The column.
+        column: String,
+    },
+    /// A column is missing from the data.
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    /// A count or a revenue is negative or infinite.
+    #[error("series `{series}`, row {row}: {column} is {value}, a finite value of 0 or more is needed")]
+    Value {
+        /// The series.
+        series: String,
+        /// The row, from zero.
+        row: usize,
+        /// The column.
+        column: String,
+        /// The value.
+        value: f64,
+    },
+    /// There is nothing to learn from.
+    #[error("no series has {needed} hours with visits; the longest has {longest}")]
+    TooShort {
+        /// Hours that a series needs.
+        needed: usize,
+        /// Hours of the longest series.
+        longest: usize,
+    },
+    /// Rows are further apart than an hour.
+    #[error("rows are {hours:.1} hours apart in the middle, at most one hour is possible")]
+    TooCoarse {
+        /// Median distance of rows, hours.
+        hours: f64,
+    },
+    /// The panel spans more hours than can be held.
+    #[error("rows span {hours} hours, at most {allowed} are possible")]
+    TooLong {
+        /// Hours from the first to the last row.
+        hours: i64,
+        /// Hours that are possible.
+        allowed: i64,
+    },
+}

@@ -1,0 +1,172 @@
+//! What the rows of a series show, and the incidents that they make up.
+
+use funnelpulse_core::{SeriesKey, Timestamp};
+use serde::Serialize;
+
+use crate::{
+    IncidentKind,
+    decode::HourState,
+    grid::{PURCHASES, REVENUE, Steps},
+};
+
+/// Hours without a row, or just below the limit, that an incident may contain.
+const BRIDGE: usize = 2;
+
+/// What the rows of one series show.
+#[derive(Clone, Debug)]
+pub struct Evidence {
+    /// The series.
+    pub series: SeriesKey,
+    time: Vec<Timestamp>,
+    rows: Vec<Row>,
+}
+
+#[derive(Clone, Debug)]
+struct Row {
+    hour: usize,
+    observed: Steps,
+    state: HourState,
+}
+
+/// One cause, from its first to its last hour, in one series or in all.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Incident {
+    /// The series, or `(site)` for what all series share.
+    pub series: SeriesKey,
+    /// What it is.
+    pub kind: IncidentKind,
+    /// Probability of that kind, given that it is an incident.
+    pub kind_probability: f64,
+    /// Time of its first row.
+    pub start: Timestamp,
+    /// Time of its last row.
+    pub last: Timestamp,
+    /// Its rows within the series, first and last.
+    pub rows: (usize, usize),
+    /// Logarithm of the odds of an incident in its clearest row.
+    pub log_odds: f64,
+    /// Visits, carts, purchases and revenue as they were, NaN where there is no such step.
+    pub observed: [f64; 4],
+    /// The same of normal operation.
+    pub expected: [f64; 4],
+    /// Revenue that it cost on average over the noise of the hours; negative where it brought more
+    /// than usual.
+    pub revenue_loss: f64,
+    /// The range that holds it with a probability of 90 %.
+    pub revenue_loss_interval: (f64, f64),
+}
+
+impl Evidence {
+    pub(crate) fn new(
+        series: SeriesKey,
+        time: Vec<Timestamp>,
+        hours: &[usize],
+        observed: &[Steps],
+        states: &[HourState],
+    ) -> Self {
+        let row = |&hour: &usize| Row { hour, observed: observed[hour], state: states[hour] };
+        Self { series, time, rows: hours.iter().map(row).collect() }
+    }
+
+    /// The time of each row.
+    pub fn time(&self) -> &[Timestamp] {
+        &self.time
+    }
+
+    /// Logarithm of the odds that each row is part of an incident: 0 is fifty-fifty.
+    pub fn log_odds(&self) -> impl ExactSizeIterator<Item = f64> + '_ {
+        self.rows.iter().map(|r| r.state.log_odds)
+    }
+
+    /// The most probable kind of each row, were it part of an incident.
+    pub fn kinds(&self) -> impl ExactSizeIterator<Item = IncidentKind> + '_ {
+        self.rows.iter().map(|r| most_probable(&r.state.kinds.map(f64::from)).0)
+    }
+
+    /// Visits, carts, purchases and revenue that normal operation would have brought, per row.
+    pub fn expected(&self) -> impl ExactSizeIterator<Item = [f64; 4]> + '_ {
+        self.rows.iter().map(|r| r.state.expected)
+    }
+
+    /// The incidents in which at least one row has log odds of `limit` or more. They go as far to
+    /// either side as the odds are even, or above the limit where that is lower.
+    pub fn incidents(&self, limit: f64) -> Vec<Incident> {
+        let floor = limit.min(0.0);
+        let mut incidents = Vec::new();
+        let mut row = 0;
+        while row < self.rows.len() {
+            if self.rows[row].state.log_odds < floor {
+                row += 1;
+                continue;
+            }
+            let start = row;
+            let mut last = row;
+            // Within reach of the last hour above the floor.
+            while row < self.rows.len() && self.rows[row].hour <= self.rows[last].hour + 1 + BRIDGE {
+                if self.rows[row].state.log_odds >= floor {
+                    last = row;
+                }
+                row += 1;
+            }
+            row = last + 1;
+            let incident = self.incident(start, last);
+            if incident.log_odds >= limit {
+                incidents.push(incident);
+            }
+        }
+        incidents
+    }
+
+    fn incident(&self, start: usize, last: usize) -> Incident {
+        let rows = &self.rows[start..=last];
+        let mut kinds = [0.0; IncidentKind::ALL.len()];
+        let (mut observed, mut expected) = ([f64::NAN; 4], [0.0; 4]);
+        let (mut loss, mut sd) = (0.0, 0.0);
+        let mut before = None;
+        for Row { hour, observed: y, state } in rows {
+            let probability = 1.0 / (1.0 + (-state.log_odds).exp());
+            kinds.iter_mut().zip(state.kinds).for_each(|(sum, p)| *sum += probability * f64::from(p));
+            if before.replace(*hour) == Some(*hour) {
+                // Several rows of one hour share its counts.
+                continue;
+            }
+            for step in (0..4).filter(|&step| !y[step].is_nan()) {
+                observed[step] = if observed[step].is_nan() { y[step] } else { observed[step] + y[step] };
+                expected[step] += state.expected[step];
+            }
+            let (mean, variance) = state.effect;
+            loss += state.expected[REVENUE] * (1.0 - mean);
+            // Level and size of the effect are off alike in all hours: deviations add up.
+            sd += state.expected[REVENUE] * (variance + (1.0 - mean).powi(2) * state.uncertainty).sqrt();
+        }
+        for step in 0..4 {
+            if observed[step].is_nan() {
+                expected[step] = f64::NAN;
+            }
+        }
+        if observed[PURCHASES].is_nan() {
+            (loss, sd) = (f64::NAN, f64::NAN);
+        }
+        let total: f64 = kinds.iter().sum();
+        let (kind, weight) = most_probable(&kinds);
+        let clearest = rows.iter().map(|r| r.state.log_odds).fold(f64::NEG_INFINITY, f64::max);
+        Incident {
+            series: self.series.clone(),
+            kind,
+            kind_probability: if total > 0.0 { weight / total } else { 0.0 },
+            start: self.time[start],
+            last: self.time[last],
+            rows: (start, last),
+            log_odds: clearest,
+            observed,
+            expected,
+            revenue_loss: loss,
+            revenue_loss_interval: (loss - 1.645 * sd, loss + 1.645 * sd),
+        }
+    }
+}
+
+fn most_probable(kinds: &[f64; IncidentKind::ALL.len()]) -> (IncidentKind, f64) {
+    let all = IncidentKind::ALL.into_iter().zip(*kinds);
+    all.fold((IncidentKind::CheckoutOutage, f64::NEG_INFINITY), |best, next| if next.1 > best.1 { next } else { best })
+}

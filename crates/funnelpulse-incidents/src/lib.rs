@@ -1,0 +1,22 @@
+#![doc = include_str!("../README.md")]
+
+mod baskets;
+mod config;
+mod decode;
+mod error;
+mod evidence;
+mod grid;
+mod incident;
+mod kind;
+mod level;
+mod model;
+mod noise;
+mod profile;
+mod site;
+
+pub use config::IncidentConfig;
+pub use error::IncidentError;
+pub use incident::{Evidence, Incident};
+pub use kind::IncidentKind;
+pub use model::{Forecast, IncidentDetector, IncidentModel, Scan};
+pub use noise::Noise;
