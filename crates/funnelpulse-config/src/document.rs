@@ -3,8 +3,9 @@
 use funnelpulse_analytics::{AlertConfig, ImpactConfig};
 use funnelpulse_changepoint::{Changepoint, ChangepointConfig};
 use funnelpulse_ensemble::{Ensemble, EnsembleConfig, ZScoreConfig};
-use funnelpulse_features::{EventSpec, FeatureConfig, FeatureEngineer, PanelSpec};
+use funnelpulse_features::{EventSpec, FeatureConfig, FeatureEngineer, MetricKind, PanelSpec};
 use funnelpulse_iforest::IsolationForestConfig;
+use funnelpulse_incidents::IncidentConfig;
 use funnelpulse_seasonal::{FourierOrder, Mode, SeasonalConfig};
 use serde::{Deserialize, Serialize};
 
@@ -44,6 +45,10 @@ pub struct Config {
     pub changepoint: ChangepointConfig,
     /// The seasonal z-score.
     pub zscore: ZScoreConfig,
+    /// The incidents. Without columns named here, the funnel is taken from `input` and `impact`: the
+    /// metrics called `views`, `carts`, `purchases` and `revenue`, or else the first count as visits
+    /// and what `impact` names as purchases and revenue.
+    pub incidents: IncidentConfig,
     /// Weights, votes, thresholds, severities.
     pub ensemble: EnsembleConfig,
     /// Which metrics carry the money.
@@ -71,6 +76,13 @@ impl Default for Config {
             },
             changepoint: ChangepointConfig::default(),
             zscore: ZScoreConfig::default(),
+            incidents: IncidentConfig {
+                traffic: None,
+                carts: None,
+                purchases: None,
+                revenue: None,
+                ..IncidentConfig::default()
+            },
             ensemble: EnsembleConfig::default(),
             impact: ImpactConfig::default(),
             alerts: AlertConfig::default(),
@@ -98,6 +110,14 @@ impl Config {
             let text = format!("metric: `{metric}` is not a metric of [input] (there are: {})", known.join(", "));
             return Err(ConfigError::invalid("pipeline", text));
         }
+        if let Some(incidents) = self.incident_config() {
+            incidents.validate().map_err(|e| ConfigError::invalid("incidents", e))?;
+            let stored = self.input.columns();
+            let named = [&incidents.traffic, &incidents.carts, &incidents.purchases, &incidents.revenue];
+            named.into_iter().flatten().try_for_each(|column| {
+                stored.require(column).map(|_| ()).map_err(|e| ConfigError::invalid("incidents", e))
+            })?;
+        }
         if let Some(unweighted) = self.pipeline.detectors.iter().find(|d| !self.ensemble.weights.contains_key(*d)) {
             let text = format!("weights: none for `{unweighted}`, which [pipeline] runs");
             return Err(ConfigError::invalid("ensemble", text));
@@ -110,6 +130,32 @@ impl Config {
         let first = || self.input.metrics.first().map_or("", |m| m.name.as_str());
         let usual = self.input.metrics.iter().map(|m| m.name.as_str()).find(|m| *m == "conversion_rate");
         self.pipeline.metric.as_deref().or(usual).unwrap_or_else(first)
+    }
+
+    /// The `incidents` section with its columns filled in; `None` where the input has no count of
+    /// visits, its windows are longer than an hour, or incidents are not among the detectors.
+    pub fn incident_config(&self) -> Option<IncidentConfig> {
+        if !self.pipeline.detectors.iter().any(|d| d == "incidents") || self.input.step_seconds > 3600 {
+            return None;
+        }
+        let named = &self.incidents;
+        if [&named.traffic, &named.carts, &named.purchases, &named.revenue].into_iter().any(Option::is_some) {
+            return Some(named.clone());
+        }
+        let counts = || self.input.metrics.iter().filter(|m| m.kind == MetricKind::Count).map(|m| m.name.as_str());
+        let stored = || self.input.metrics.iter().filter(|m| !matches!(m.kind, MetricKind::Rate { .. }));
+        let count = |name: &str| counts().find(|m| *m == name).map(str::to_owned);
+        let traffic = count("views").or_else(|| counts().next().map(str::to_owned))?;
+        let other = |name: &str| count(name).filter(|m| *m != traffic);
+        let purchases = other("purchases").or_else(|| other(&self.impact.conversions));
+        let revenue = stored().map(|m| &m.name).find(|m| **m == self.impact.revenue && **m != traffic).cloned();
+        Some(IncidentConfig {
+            carts: other("carts").filter(|_| purchases.is_some()),
+            revenue: revenue.filter(|_| purchases.is_some()),
+            traffic: Some(traffic),
+            purchases,
+            ..named.clone()
+        })
     }
 
     /// The configuration as TOML, every setting spelt out.

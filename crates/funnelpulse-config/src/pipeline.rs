@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 /// Names of the detectors of this version.
-pub(crate) const DETECTORS: [&str; 4] = ["iforest", "seasonal", "changepoint", "zscore"];
+pub(crate) const DETECTORS: [&str; 5] = ["iforest", "seasonal", "changepoint", "zscore", "incidents"];
 
 /// On what a detector is trained.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -22,7 +22,8 @@ pub enum Scope {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct PipelineConfig {
-    /// The detectors to run: `iforest`, `seasonal`, `changepoint`, `zscore`.
+    /// The detectors to run: `iforest`, `seasonal`, `changepoint`, `zscore`,
+    /// `incidents`.
     pub detectors: Vec<String>,
     /// Per detector: one model per series (the default) or one of all series.
     pub scope: BTreeMap<String, Scope>,

@@ -12,7 +12,7 @@ mod threshold;
 mod time;
 mod verdict;
 
-pub use calibrator::{Calibrator, ScoreSketch};
+pub use calibrator::{Calibrator, ScoreSketch, evidence_of_score, score_of_evidence};
 pub use detection::Detection;
 pub use detector::{Detector, DynDetector, FittedDetector, OnlineDetector};
 pub use error::{BoxError, Error, FrameError, ModelError};

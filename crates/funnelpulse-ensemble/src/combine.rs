@@ -1,8 +1,8 @@
 //! Weights, votes and the verdict.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, f64::consts::PI};
 
-use funnelpulse_core::{Severity, Timestamp};
+use funnelpulse_core::{Severity, Timestamp, evidence_of_score, score_of_evidence};
 use ndarray::Array1;
 use serde::{Deserialize, Serialize};
 
@@ -12,8 +12,12 @@ use crate::{AdaptiveConfig, AdaptiveThreshold, EnsembleError, SeverityLevels, er
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Voting {
-    /// The weighted mean of the scores decides.
+    /// The tail probabilities behind the scores decide, combined by weight (Cauchy combination, Liu
+    /// and Xie 2020): one detector that is certain is enough, and detectors that see the same don't
+    /// count twice.
     #[default]
+    Tail,
+    /// The weighted mean of the scores decides, as in the original system.
     Weighted,
     /// More than half of the detectors that have a score must flag the row.
     Majority,
@@ -42,7 +46,7 @@ pub struct EnsembleConfig {
 impl Default for EnsembleConfig {
     fn default() -> Self {
         let weights =
-            [("lstm-ae", 0.30), ("seasonal", 0.30), ("iforest", 0.25), ("changepoint", 0.15), ("zscore", 0.30)];
+            [("lstm-ae", 0.30), ("seasonal", 0.30), ("iforest", 0.25), ("changepoint", 0.15), ("zscore", 0.30), ("incidents", 1.30)];
         Self {
             weights: weights.map(|(name, weight)| (name.to_owned(), weight)).into(),
             voting: Voting::default(),
@@ -71,7 +75,7 @@ impl Vote {
 /// What the ensemble says of one row.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Verdict {
-    /// Weighted mean of the scores of the detectors that have one; NaN when none has.
+    /// The scores of the detectors that have one, combined; NaN when none has.
     pub score: f64,
     /// Share of the weight of those detectors that agrees with the verdict, 0 to 1; NaN when
     /// none has a score.
@@ -147,6 +151,9 @@ impl Ensemble {
         let share = |weight: f64| if total > 0.0 { weight / total } else { 1.0 / ballots.len() as f64 };
         let score = match ballots {
             [] => f64::NAN,
+            _ if self.config.voting == Voting::Tail => {
+                cauchy(ballots.iter().map(|&(score, weight)| (score, share(weight))))
+            }
             _ => ballots.iter().map(|&(score, weight)| score * share(weight)).sum(),
         };
         let flags = |score: f64| score >= self.config.threshold;
@@ -155,7 +162,7 @@ impl Ensemble {
         let limit = threshold.limit();
         let over_limit = threshold.judge(time, score);
         let decided = match self.config.voting {
-            Voting::Weighted => over_limit,
+            Voting::Tail | Voting::Weighted => over_limit,
             Voting::Majority => 2 * n_models_flagged > n_models,
         };
         let is_anomaly = n_models > 0 && decided && n_models_flagged >= self.config.min_agreement.min(n_models);
@@ -165,6 +172,20 @@ impl Ensemble {
         let severity = is_anomaly.then(|| self.config.severity.of(score).unwrap_or(Severity::Low));
         Verdict { score, confidence, n_models_flagged, n_models, threshold: limit, is_anomaly, severity }
     }
+}
+
+/// The score of the combined tail probability: each probability `p` as the Cauchy variable
+/// `tan((1/2 - p) pi)`, whose weighted means are Cauchy again, nearly so under any dependence.
+fn cauchy(ballots: impl Iterator<Item = (f64, f64)>) -> f64 {
+    let mut mean = 0.0;
+    for (score, share) in ballots.filter(|(_, share)| *share > 0.0) {
+        let evidence = evidence_of_score(score);
+        // Far out the tangent is one over pi p; past what a float holds, evidence is evidence enough.
+        let p = 10_f64.powf(-evidence.min(290.0));
+        mean += share * if p < 1e-8 { 1.0 / (p * PI) } else { ((0.5 - p.min(1.0 - 1e-3)) * PI).tan() };
+    }
+    let p = if mean > 1e8 { 1.0 / (mean * PI) } else { 0.5 - mean.atan() / PI };
+    score_of_evidence(-p.log10())
 }
 
 #[cfg(test)]

@@ -46,7 +46,7 @@ impl Default for IncidentConfig {
             purchases: name("purchases"),
             revenue: name("revenue"),
             incidents_per_year: 12.0,
-            level_sd_per_day: 0.05,
+            level_sd_per_day: 0.03,
             min_series: 8,
             new_normal_hours: 168,
         }

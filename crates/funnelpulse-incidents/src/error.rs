@@ -28,18 +28,6 @@ pub enum IncidentError {
     /// A column is missing from the data.
     #[error(transparent)]
     Frame(#[from] FrameError),
-    /// A count or a revenue is negative or infinite.
-    #[error("series `{series}`, row {row}: {column} is {value}, a finite value of 0 or more is needed")]
-    Value {
-        /// The series.
-        series: String,
-        /// The row, from zero.
-        row: usize,
-        /// The column.
-        column: String,
-        /// The value.
-        value: f64,
-    },
     /// There is nothing to learn from.
     #[error("no series has {needed} hours with visits; the longest has {longest}")]
     TooShort {

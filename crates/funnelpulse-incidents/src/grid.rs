@@ -66,7 +66,7 @@ pub(crate) fn hour_of_week(hour: i64) -> usize {
     (hour + 3 * 24).rem_euclid(168) as usize
 }
 
-/// One series on a grid. Rows of one hour are added up.
+/// One series on a grid. Rows of one hour are added up; what is negative or infinite is unknown.
 #[derive(Clone, Debug)]
 pub(crate) struct Series {
     pub(crate) observed: Vec<Steps>,
@@ -75,23 +75,14 @@ pub(crate) struct Series {
 }
 
 impl Series {
-    pub(crate) fn new(
-        config: &IncidentConfig,
-        name: &str,
-        frame: FrameView<'_>,
-        grid: Grid,
-    ) -> Result<Self, IncidentError> {
+    pub(crate) fn new(config: &IncidentConfig, frame: FrameView<'_>, grid: Grid) -> Result<Self, IncidentError> {
         let rows: Vec<usize> = frame.time().iter().map(|t| grid.position(*t)).collect();
         let mut observed = vec![[f64::NAN; 4]; grid.hours];
         for (step, column) in config.columns().into_iter().enumerate() {
             let Some(column) = column else { continue };
             for (row, &value) in frame.column(column)?.iter().enumerate() {
-                if value < 0.0 || value.is_infinite() {
-                    let series = name.to_owned();
-                    return Err(IncidentError::Value { series, row, column: column.clone(), value });
-                }
                 let sum = &mut observed[rows[row]][step];
-                if !value.is_nan() {
+                if value >= 0.0 && value.is_finite() {
                     *sum = if sum.is_nan() { value } else { *sum + value };
                 }
             }

@@ -9,7 +9,7 @@ use crate::{
     grid::{PURCHASES, REVENUE, Steps},
 };
 
-/// Hours without a row, or just below the limit, that an incident may contain.
+/// Hours without a row, or with odds below even, that an incident may contain.
 const BRIDGE: usize = 2;
 
 /// What the rows of one series show.
@@ -26,6 +26,15 @@ struct Row {
     hour: usize,
     observed: Steps,
     state: HourState,
+    /// Log odds of a broken site, and of which kind.
+    site: Option<(f64, IncidentKind)>,
+}
+
+impl Row {
+    /// Whether the site explains the row rather than the series.
+    fn is_shared(&self) -> bool {
+        self.site.is_some_and(|(log_odds, _)| log_odds > self.state.log_odds)
+    }
 }
 
 /// One cause, from its first to its last hour, in one series or in all.
@@ -64,8 +73,29 @@ impl Evidence {
         observed: &[Steps],
         states: &[HourState],
     ) -> Self {
-        let row = |&hour: &usize| Row { hour, observed: observed[hour], state: states[hour] };
+        let row = |&hour: &usize| Row { hour, observed: observed[hour], state: states[hour], site: None };
         Self { series, time, rows: hours.iter().map(row).collect() }
+    }
+
+    /// Where the site is broken, so is each of its series.
+    pub(crate) fn with_site(mut self, site: &Self) -> Self {
+        for (row, time) in self.rows.iter_mut().zip(&self.time) {
+            let at = site.time.binary_search(&time.floor_to(Timestamp::HOUR));
+            row.site = at.ok().and_then(|i| {
+                let state = &site.rows[i].state;
+                let kind = most_probable(&state.kinds.map(f64::from)).0;
+                kind.breaks_the_site().then_some((state.log_odds, kind))
+            });
+        }
+        self
+    }
+
+    /// Without the first `rows` rows.
+    pub fn skip(mut self, rows: usize) -> Self {
+        let rows = rows.min(self.rows.len());
+        self.time.drain(..rows);
+        self.rows.drain(..rows);
+        self
     }
 
     /// The time of each row.
@@ -73,14 +103,16 @@ impl Evidence {
         &self.time
     }
 
-    /// Logarithm of the odds that each row is part of an incident: 0 is fifty-fifty.
+    /// Logarithm of the odds that each row is part of an incident, of the series or of the whole
+    /// site: 0 is fifty-fifty.
     pub fn log_odds(&self) -> impl ExactSizeIterator<Item = f64> + '_ {
-        self.rows.iter().map(|r| r.state.log_odds)
+        self.rows.iter().map(|r| r.site.map_or(r.state.log_odds, |(site, _)| site.max(r.state.log_odds)))
     }
 
     /// The most probable kind of each row, were it part of an incident.
     pub fn kinds(&self) -> impl ExactSizeIterator<Item = IncidentKind> + '_ {
-        self.rows.iter().map(|r| most_probable(&r.state.kinds.map(f64::from)).0)
+        let own = |r: &Row| most_probable(&r.state.kinds.map(f64::from)).0;
+        self.rows.iter().map(move |r| r.site.filter(|_| r.is_shared()).map_or_else(|| own(r), |(_, kind)| kind))
     }
 
     /// Visits, carts, purchases and revenue that normal operation would have brought, per row.
@@ -88,30 +120,40 @@ impl Evidence {
         self.rows.iter().map(|r| r.state.expected)
     }
 
-    /// The incidents in which at least one row has log odds of `limit` or more. They go as far to
-    /// either side as the odds are even, or above the limit where that is lower.
+    /// The incidents of the series in which at least one row has log odds of `limit` or more. What
+    /// the whole site shows is not among them.
     pub fn incidents(&self, limit: f64) -> Vec<Incident> {
-        let floor = limit.min(0.0);
+        let flags: Vec<bool> = self.rows.iter().map(|r| r.state.log_odds >= limit).collect();
+        self.incidents_of(&flags)
+    }
+
+    /// The incidents that the flagged rows are part of, one flag per row. They go as far to either
+    /// side as the odds are even, and over gaps of an hour or two. Rows that the whole site explains
+    /// are left to it.
+    ///
+    /// # Panics
+    /// With another number of flags than rows.
+    pub fn incidents_of(&self, flags: &[bool]) -> Vec<Incident> {
+        assert_eq!(flags.len(), self.rows.len(), "a flag per row is needed");
+        let is_part = |row: usize| !self.rows[row].is_shared() && (flags[row] || self.rows[row].state.log_odds >= 0.0);
         let mut incidents = Vec::new();
         let mut row = 0;
         while row < self.rows.len() {
-            if self.rows[row].state.log_odds < floor {
+            if !is_part(row) {
                 row += 1;
                 continue;
             }
             let start = row;
             let mut last = row;
-            // Within reach of the last hour above the floor.
             while row < self.rows.len() && self.rows[row].hour <= self.rows[last].hour + 1 + BRIDGE {
-                if self.rows[row].state.log_odds >= floor {
+                if is_part(row) {
                     last = row;
                 }
                 row += 1;
             }
             row = last + 1;
-            let incident = self.incident(start, last);
-            if incident.log_odds >= limit {
-                incidents.push(incident);
+            if (start..=last).any(|row| flags[row] && !self.rows[row].is_shared()) {
+                incidents.push(self.incident(start, last));
             }
         }
         incidents
@@ -123,7 +165,7 @@ impl Evidence {
         let (mut observed, mut expected) = ([f64::NAN; 4], [0.0; 4]);
         let (mut loss, mut sd) = (0.0, 0.0);
         let mut before = None;
-        for Row { hour, observed: y, state } in rows {
+        for Row { hour, observed: y, state, .. } in rows {
             let probability = 1.0 / (1.0 + (-state.log_odds).exp());
             kinds.iter_mut().zip(state.kinds).for_each(|(sum, p)| *sum += probability * f64::from(p));
             if before.replace(*hour) == Some(*hour) {

@@ -65,6 +65,15 @@ impl IncidentKind {
         }
     }
 
+    /// Whether all series showing it at once means that something is broken. Anything else that
+    /// they share, a holiday or a campaign, is how the shop is doing.
+    pub const fn breaks_the_site(self) -> bool {
+        matches!(
+            self,
+            Self::CheckoutOutage | Self::TrackingOutage | Self::BotTraffic | Self::PriceError | Self::CartBreak
+        )
+    }
+
     /// Its position in [`Self::ALL`].
     pub const fn index(self) -> usize {
         self as usize

@@ -116,7 +116,7 @@ impl IncidentDetector {
         let mut series = Vec::new();
         let mut longest = 0;
         for (key, frame) in frames {
-            let one = Series::new(&self.config, key.as_str(), frame.view(), grid)?;
+            let one = Series::new(&self.config, frame.view(), grid)?;
             longest = longest.max(one.known_hours());
             if one.known_hours() >= MIN_HOURS {
                 keys.push(key.clone());
@@ -166,11 +166,11 @@ impl IncidentDetector {
         let Some(grid) = Grid::spanning(times)? else { return Ok(Vec::new()) };
         let chain = chain(&self.config);
         let one = |(key, frame, forecast): &(&SeriesKey, &Frame, &Forecast)| {
-            let series = Series::new(&self.config, key.as_str(), frame.view(), grid)?;
+            let series = Series::new(&self.config, frame.view(), grid)?;
             let within = forecast.expected.time().iter().filter(|t| grid.contains(**t)).count();
             let first = forecast.expected.time().iter().position(|t| grid.contains(*t)).unwrap_or(0);
             let expected = forecast.expected.view().rows(first..first + within);
-            let mut expected = Series::new(&self.config, key.as_str(), expected, grid)?.observed;
+            let mut expected = Series::new(&self.config, expected, grid)?.observed;
             for m in &mut expected {
                 m[REVENUE] /= m[PURCHASES];
             }
@@ -195,6 +195,11 @@ impl IncidentDetector {
 
 fn chain(config: &IncidentConfig) -> Chain {
     Chain::new(hypotheses(config.columns().map(|c| c.is_some())), config.incidents_per_year / 8766.0)
+}
+
+/// Of a site, prices say nothing: they go by which series happen to sell.
+fn site_chain(config: &IncidentConfig) -> Chain {
+    chain(&IncidentConfig { revenue: None, ..config.clone() })
 }
 
 /// Hours apart are as far as rows may be.
@@ -252,7 +257,7 @@ impl IncidentModel {
         let mut series = Vec::with_capacity(known.len());
         for (key, frame) in &known {
             keys.push((*key).clone());
-            series.push(Series::new(&self.config, key.as_str(), frame.view(), grid)?);
+            series.push(Series::new(&self.config, frame.view(), grid)?);
         }
         let decoded = self.decode(grid, &keys, &series, false);
         let site_rows: Vec<usize> = (0..grid.hours).filter(|&h| !decoded.site_observed[h][TRAFFIC].is_nan()).collect();
@@ -261,7 +266,12 @@ impl IncidentModel {
             Evidence::new(SeriesKey::new("(site)"), time, &site_rows, &decoded.site_observed, &d.hours)
         });
         let evidence = |(((key, frame), series), decoded): (((&SeriesKey, &Frame), &Series), &Decoded)| {
-            Evidence::new(key.clone(), frame.time().to_vec(), &series.rows, &series.observed, &decoded.hours)
+            let time = frame.time().to_vec();
+            let own = Evidence::new(key.clone(), time, &series.rows, &series.observed, &decoded.hours);
+            match &site {
+                Some(site) => own.with_site(site),
+                None => own,
+            }
         };
         let series = known.into_iter().zip(&series).zip(&decoded.series).map(evidence).collect();
         Ok(Scan { series, site, unknown })
@@ -305,7 +315,7 @@ impl IncidentModel {
             };
             let decoder = Decoder {
                 grid,
-                chain: &chain,
+                chain: &site_chain(&self.config),
                 noise: &noise,
                 drift: &self.site_drift(),
                 normal: &normal,
@@ -349,10 +359,21 @@ fn sums(grid: Grid, series: &[Series], decoded: &[Decoded], shared: &[[f64; COUN
     (observed, expected)
 }
 
+/// Around what each day brought: holidays are levels of the site, not its noise.
 fn site_noise(observed: &[Steps], expected: &[Steps]) -> Noise {
+    let mut expected = expected.to_vec();
+    for (expected, observed) in expected.chunks_mut(24).zip(observed.chunks(24)) {
+        for step in 0..COUNTS {
+            let known = || observed.iter().zip(&*expected).filter(|(y, _)| !y[step].is_nan());
+            let (brought, due) = known().fold((0.0, 0.0), |(y, m), row| (y + row.0[step], m + row.1[step]));
+            if brought > 0.0 && due > 0.0 {
+                expected.iter_mut().for_each(|m| m[step] *= brought / due);
+            }
+        }
+    }
     let mut noise = Noise::default();
     for _ in 0..6 {
-        noise = noise::estimate(&[(observed, expected)], &[noise])[0];
+        noise = noise::estimate(&[(observed, &expected)], &[noise])[0];
     }
     noise
 }

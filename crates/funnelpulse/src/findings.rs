@@ -5,6 +5,7 @@ use std::{cmp::Ordering, fmt};
 use funnelpulse_analytics::{Alert, Factor, Finding, Impact, Summary};
 use funnelpulse_core::{AnomalyType, Columns, SeriesKey, Severity, Timestamp};
 use funnelpulse_ensemble::Verdict;
+use funnelpulse_incidents::Incident;
 use ndarray::{Array1, Array2};
 use serde::Serialize;
 
@@ -90,6 +91,8 @@ pub struct SeriesFindings {
     pub verdicts: Vec<Verdict>,
     /// The rows it flagged, in order of time.
     pub anomalies: Vec<Anomaly>,
+    /// What they are part of, in order of time.
+    pub incidents: Vec<Incident>,
 }
 
 impl SeriesFindings {
@@ -108,6 +111,7 @@ pub struct Findings {
     keys: Vec<String>,
     primary: usize,
     series: Vec<SeriesFindings>,
+    site: Vec<Incident>,
     failures: Vec<SeriesFailure>,
 }
 
@@ -115,6 +119,7 @@ impl Findings {
     pub(crate) fn collect(
         plan: &Plan,
         scored: Vec<Result<SeriesFindings, SeriesFailure>>,
+        site: Vec<Incident>,
         mut failures: Vec<SeriesFailure>,
     ) -> Self {
         let mut series = Vec::with_capacity(scored.len());
@@ -133,6 +138,7 @@ impl Findings {
             primary: metrics.position(plan.config.primary_metric()).unwrap_or(0),
             metrics,
             series,
+            site,
             failures,
         };
         findings.rank();
@@ -178,6 +184,19 @@ impl Findings {
     /// The series in order of their names.
     pub fn series(&self) -> &[SeriesFindings] {
         &self.series
+    }
+
+    /// What all series share, in order of time: broken shops, but also holidays and campaigns.
+    pub fn site_incidents(&self) -> &[Incident] {
+        &self.site
+    }
+
+    /// The incidents of all series, the costliest first.
+    pub fn incidents(&self) -> Vec<&Incident> {
+        let mut all: Vec<&Incident> = self.series.iter().flat_map(|s| &s.incidents).collect();
+        let cost = |i: &Incident| if i.revenue_loss.is_nan() { 0.0 } else { i.revenue_loss.abs() };
+        all.sort_by(|a, b| cost(b).total_cmp(&cost(a)).then(b.log_odds.total_cmp(&a.log_odds)));
+        all
     }
 
     /// Series that could not be trained or scored.

@@ -21,6 +21,7 @@ pub use funnelpulse_ensemble as ensemble;
 pub use funnelpulse_eval as eval;
 pub use funnelpulse_features as features;
 pub use funnelpulse_iforest as iforest;
+pub use funnelpulse_incidents as incidents;
 #[cfg(feature = "io")]
 pub use funnelpulse_io as io;
 pub use funnelpulse_seasonal as seasonal;

@@ -12,12 +12,13 @@ use funnelpulse_core::Timestamp;
 use crate::{Anomaly, Findings, SeriesFindings};
 
 /// The detectors that have a column, with its name in the original system.
-const SCORE_COLUMNS: [(&str, &str); 5] = [
+const SCORE_COLUMNS: [(&str, &str); 6] = [
     ("lstm-ae", "lstm_anomaly_score"),
     ("seasonal", "prophet_anomaly_score"),
     ("iforest", "isolation_forest_anomaly_score"),
     ("changepoint", "changepoint_anomaly_score"),
     ("zscore", "zscore_anomaly_score"),
+    ("incidents", "incident_anomaly_score"),
 ];
 
 /// One row of the result.
@@ -35,7 +36,7 @@ impl Findings {
     /// |---|---|
     /// | `window_start`, `window_date`, the key column | which hour of which series; several keys share a column `series` |
     /// | `views` ... | the stored metrics, and the primary one |
-    /// | `lstm_`, `prophet_`, `isolation_forest_`, `changepoint_`, `zscore_anomaly_score` | calibrated scores, null where the detector did not run |
+    /// | `lstm_`, `prophet_`, `isolation_forest_`, `changepoint_`, `zscore_`, `incident_anomaly_score` | calibrated scores, null where the detector did not run |
     /// | `ensemble_anomaly_score`, `anomaly_confidence`, `n_models_flagged`, `is_anomaly`, `anomaly_severity`, `anomaly_type` | the verdict |
     /// | `expected_value`, `prophet_expected_value`, `deviation_percentage` | of the primary metric |
     /// | `estimated_revenue_impact` | revenue above (+) or below (-) expectation |

@@ -174,12 +174,32 @@ impl Calibrator {
 
 /// The calibrated score of a tail probability, from its natural logarithm (0 or less).
 fn score_of_ln_probability(ln_p: f64) -> f64 {
-    let evidence = -ln_p / std::f64::consts::LN_10;
-    if evidence.is_infinite() {
+    score_of_evidence(-ln_p / std::f64::consts::LN_10)
+}
+
+/// The calibrated score of `evidence`, decades of the tail probability: `e² / (e² + 4)`, 0 at or
+/// below zero; NaN for NaN.
+///
+/// ```
+/// use funnelpulse_core::{evidence_of_score, score_of_evidence};
+///
+/// // One clean row in a thousand.
+/// assert!((score_of_evidence(3.0) - 9.0 / 13.0).abs() < 1e-15);
+/// assert!((evidence_of_score(9.0 / 13.0) - 3.0).abs() < 1e-12);
+/// ```
+pub fn score_of_evidence(evidence: f64) -> f64 {
+    if evidence == f64::INFINITY {
         return 1.0;
     }
-    let squared = (evidence / HALF_EVIDENCE).powi(2);
-    squared / (squared + 1.0)
+    let squared = (evidence.max(0.0) / HALF_EVIDENCE).powi(2);
+    if evidence.is_nan() { f64::NAN } else { squared / (squared + 1.0) }
+}
+
+/// The decades of the tail probability that a calibrated score stands for: the inverse of
+/// [`score_of_evidence`]. Infinite for 1, NaN for NaN.
+pub fn evidence_of_score(score: f64) -> f64 {
+    let score = score.clamp(0.0, 1.0);
+    HALF_EVIDENCE * (score / (1.0 - score)).sqrt()
 }
 
 #[cfg(test)]

@@ -14,11 +14,13 @@ use funnelpulse_core::{Columns, DynDetector, Panel, Registry, SeriesKey};
 use funnelpulse_ensemble::{Ensemble, ZScore, ZScoreModel};
 use funnelpulse_features::{MetricKind, MetricSpec};
 use funnelpulse_iforest::{IsolationForest, IsolationForestModel};
+use funnelpulse_incidents::IncidentDetector;
 use funnelpulse_seasonal::{Likelihood, Metric, Seasonal, SeasonalConfig, SeasonalDetectorModel};
 use rayon::prelude::*;
 
 use super::{
     fitted::FittedPipeline,
+    incidents::{self, FittedIncidents},
     matrix::{Matrix, RESIDUAL},
     member::{CalibratedModel, Member},
     series::{Plan, Pooled, Prepared, SeriesModel},
@@ -126,7 +128,7 @@ impl PipelineBuilder {
         let mut detectors: Vec<Box<dyn DynDetector>> = Vec::new();
         let mut members: Vec<Member> = Vec::new();
         let default_metrics = default_metrics(&config);
-        let built_in = config.pipeline.detectors.iter().map(|name| {
+        let built_in = config.pipeline.detectors.iter().filter(|name| *name != incidents::NAME).map(|name| {
             let detector: Box<dyn DynDetector> = match name.as_str() {
                 "iforest" => {
                     let forest = IsolationForest::new(config.iforest.clone());
@@ -173,7 +175,8 @@ impl PipelineBuilder {
             detectors.push(detector);
         }
         let ensemble = Ensemble::new(config.ensemble.clone())?;
-        let plan = Plan::new(config, matrix, members, ensemble);
+        let incidents = config.incident_config().map(|c| IncidentDetector::new(c).expect("the configuration is validated"));
+        let plan = Plan::new(config, matrix, members, incidents, ensemble);
         Ok(Pipeline { plan: Arc::new(plan), detectors, reporter: self.reporter })
     }
 }
@@ -253,6 +256,7 @@ impl Pipeline {
     pub fn fit(&self, history: &Panel) -> Result<FittedPipeline, PipelineError> {
         let (prepared, mut failures) = self.prepare(history)?;
         let pooled = self.pool(&prepared, &mut failures);
+        let incidents = self.fit_incidents(&prepared, &mut failures);
         let report = self.reporter.stage(Stage::Fit, prepared.len());
         let series: Vec<(SeriesKey, SeriesModel)> = prepared
             .into_par_iter()
@@ -264,7 +268,7 @@ impl Pipeline {
             .collect();
         failures.sort_by(|a, b| a.series.cmp(&b.series));
         let series = series.into_iter().collect();
-        Ok(FittedPipeline::new(self.plan.clone(), series, pooled, failures, self.reporter.clone()))
+        Ok(FittedPipeline::new(self.plan.clone(), series, pooled, incidents, failures, self.reporter.clone()))
     }
 
     /// Trains on `panel` and scores the same rows: [`fit`](Self::fit) and then
@@ -272,18 +276,22 @@ impl Pipeline {
     pub fn run(&self, panel: &Panel) -> Result<Findings, PipelineError> {
         let (prepared, mut failures) = self.prepare(panel)?;
         let pooled = self.pool(&prepared, &mut failures);
+        let incidents = self.fit_incidents(&prepared, &mut failures);
         let report = self.reporter.stage(Stage::Fit, prepared.len());
+        let frames = prepared.iter().map(|p| (&p.key, &p.inputs, 0));
+        let seen = incidents.as_ref().map(|i| i.scan(frames)).unwrap_or_default();
         let scored: Vec<_> = prepared
             .into_par_iter()
             .map(|prepared| {
-                let frame = panel.get(prepared.key.as_str()).expect("prepared from this panel");
+                let inputs = prepared.inputs.clone();
                 let (key, model) = self.fit_series(prepared, &pooled);
-                let found = model.detect(&self.plan, &pooled, &key, frame.view());
+                let evidence = incidents.as_ref().zip(seen.series.get(&key));
+                let found = model.detect(&self.plan, &pooled, evidence, &key, inputs, 0);
                 report(&key);
                 found.map_err(|e| SeriesFailure { series: key, message: e.to_string() })
             })
             .collect();
-        Ok(Findings::collect(&self.plan, scored, failures))
+        Ok(Findings::collect(&self.plan, scored, seen.site, failures))
     }
 
     /// Metrics, baselines and features of every series that has enough rows.
@@ -304,6 +312,26 @@ impl Pipeline {
         let mut failures = Vec::new();
         let usable = prepared.into_iter().filter_map(|p| p.map_err(|f| failures.push(f)).ok()).collect();
         Ok((usable, failures))
+    }
+
+    /// The stage that sees all series at once.
+    fn fit_incidents(&self, prepared: &[Prepared<'_>], failures: &mut Vec<SeriesFailure>) -> Option<FittedIncidents> {
+        let detector = self.plan.incidents.as_ref()?;
+        let mut panel = Panel::new(self.plan.matrix.inputs().clone());
+        for prepared in prepared {
+            panel.insert(prepared.key.clone(), prepared.inputs.clone()).expect("selected to the same columns");
+        }
+        if panel.is_empty() {
+            return None;
+        }
+        match FittedIncidents::fit(detector, &panel, &self.plan.config.pipeline) {
+            Ok(fitted) => Some(fitted),
+            Err(error) => {
+                let message = format!("model of incidents: {error}");
+                failures.push(SeriesFailure { series: SeriesKey::new("(all)"), message });
+                None
+            }
+        }
     }
 
     /// Models of all series: of detectors that are pooled, and for series too short for their own.

@@ -14,6 +14,7 @@ use rayon::prelude::*;
 
 use super::{
     builder::{Reporter, Stage, registry},
+    incidents::FittedIncidents,
     saved,
     series::{Plan, Pooled, SeriesModel, Speaker},
 };
@@ -45,6 +46,7 @@ pub struct FittedPipeline {
     pub(super) plan: Arc<Plan>,
     pub(super) series: BTreeMap<SeriesKey, SeriesModel>,
     pub(super) pooled: Pooled,
+    pub(super) incidents: Option<FittedIncidents>,
     failures: Vec<SeriesFailure>,
     reporter: Reporter,
 }
@@ -54,10 +56,11 @@ impl FittedPipeline {
         plan: Arc<Plan>,
         series: BTreeMap<SeriesKey, SeriesModel>,
         pooled: Pooled,
+        incidents: Option<FittedIncidents>,
         failures: Vec<SeriesFailure>,
         reporter: Reporter,
     ) -> Self {
-        Self { plan, series, pooled, failures, reporter }
+        Self { plan, series, pooled, incidents, failures, reporter }
     }
 
     /// The configuration it was trained with.
@@ -101,21 +104,33 @@ impl FittedPipeline {
             panel.columns().require(column)?;
         }
         let report = self.reporter.stage(Stage::Detect, panel.len());
-        let series: Vec<_> = panel.iter().collect();
-        let scored = series
+        let joined: Vec<_> = panel.iter().collect();
+        let joined: Vec<_> = joined
             .into_par_iter()
-            .map(|(key, frame)| {
-                let found = match self.series.get(key) {
-                    Some(model) => model.detect(&self.plan, &self.pooled, key, frame.view()).map_err(|e| e.to_string()),
-                    None => Err(self.why_unknown(key)),
-                };
+            .map(|(key, frame)| match self.series.get(key) {
+                Some(model) => {
+                    let joined = model.join(&self.plan, frame.view()).map_err(|e| e.to_string());
+                    (key, joined.map(|(frame, skip)| (model, frame, skip)))
+                }
+                None => (key, Err(self.why_unknown(key))),
+            })
+            .collect();
+        let frames = joined.iter().filter_map(|(key, j)| j.as_ref().ok().map(|(_, frame, skip)| (*key, frame, *skip)));
+        let seen = self.incidents.as_ref().map(|i| i.scan(frames)).unwrap_or_default();
+        let scored = joined
+            .into_par_iter()
+            .map(|(key, joined)| {
+                let found = joined.and_then(|(model, frame, skip)| {
+                    let evidence = self.incidents.as_ref().zip(seen.series.get(key));
+                    model.detect(&self.plan, &self.pooled, evidence, key, frame, skip).map_err(|e| e.to_string())
+                });
                 report(key);
                 found.map_err(|message| SeriesFailure { series: key.clone(), message })
             })
             .collect();
         // What training has to say of models that are not of one series.
         let general = self.failures.iter().filter(|f| panel.get(f.series.as_str()).is_none()).cloned().collect();
-        Ok(Findings::collect(&self.plan, scored, general))
+        Ok(Findings::collect(&self.plan, scored, seen.site, general))
     }
 
     fn why_unknown(&self, key: &SeriesKey) -> String {
@@ -160,8 +175,8 @@ impl FittedPipeline {
 
     /// The model from bytes; never trusts them.
     pub fn from_bytes(bytes: &[u8], registry: &Registry) -> Result<Self, ModelError> {
-        let (plan, series, pooled) = saved::from_bytes(bytes, registry)?;
-        Ok(Self::new(Arc::new(plan), series, pooled, Vec::new(), Reporter::default()))
+        let (plan, series, pooled, incidents) = saved::from_bytes(bytes, registry)?;
+        Ok(Self::new(Arc::new(plan), series, pooled, incidents, Vec::new(), Reporter::default()))
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod builder;
 mod fitted;
+mod incidents;
 mod matrix;
 mod member;
 mod saved;

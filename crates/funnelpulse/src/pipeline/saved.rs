@@ -8,11 +8,13 @@ use funnelpulse_core::{
     write_payload,
 };
 use funnelpulse_ensemble::{Ensemble, ZScoreModel};
+use funnelpulse_incidents::IncidentDetector;
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
 use super::{
     fitted::FittedPipeline,
+    incidents::FittedIncidents,
     matrix::Matrix,
     member::{CalibratedModel, Member},
     series::{Plan, Pooled, SeriesModel, Speaker},
@@ -27,6 +29,7 @@ struct SavedPipeline {
     members: Vec<SavedMember>,
     pooled: Vec<Option<SavedModel>>,
     series: Vec<SavedSeries>,
+    incidents: Option<FittedIncidents>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -72,7 +75,8 @@ pub(super) fn to_bytes(pipeline: &FittedPipeline) -> Result<Vec<u8>, ModelError>
         .collect();
     let pooled = pipeline.pooled.iter().map(|m| m.as_ref().map(save_model).transpose()).collect::<Result<_, _>>()?;
     let series = pipeline.series.iter().map(|(key, model)| save_series(key, model)).collect::<Result<_, _>>()?;
-    write_payload(KIND, &SavedPipeline { config, members, pooled, series })
+    let incidents = pipeline.incidents.clone();
+    write_payload(KIND, &SavedPipeline { config, members, pooled, series, incidents })
 }
 
 fn save_model(model: &CalibratedModel) -> Result<SavedModel, ModelError> {
@@ -98,7 +102,7 @@ fn save_series(key: &SeriesKey, model: &SeriesModel) -> Result<SavedSeries, Mode
     })
 }
 
-type Loaded = (Plan, BTreeMap<SeriesKey, SeriesModel>, Pooled);
+type Loaded = (Plan, BTreeMap<SeriesKey, SeriesModel>, Pooled, Option<FittedIncidents>);
 
 pub(super) fn from_bytes(bytes: &[u8], registry: &Registry) -> Result<Loaded, ModelError> {
     let saved: SavedPipeline = read_payload(KIND, bytes)?;
@@ -153,7 +157,12 @@ pub(super) fn from_bytes(bytes: &[u8], registry: &Registry) -> Result<Loaded, Mo
         };
         series.insert(s.key, model);
     }
-    Ok((Plan::new(config, matrix, members, ensemble), series, pooled))
+    let detector = config.incident_config().map(IncidentDetector::new).transpose().map_err(|e| invalid(&e))?;
+    let fits = |i: &FittedIncidents| detector.as_ref().is_some_and(|d| i.has_config(d.config()));
+    if !saved.incidents.as_ref().is_none_or(fits) {
+        return Err(invalid(&"the model of incidents has other settings than the configuration"));
+    }
+    Ok((Plan::new(config, matrix, members, detector, ensemble), series, pooled, saved.incidents))
 }
 
 fn invalid(reason: &dyn std::fmt::Display) -> ModelError {

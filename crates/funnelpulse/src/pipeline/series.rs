@@ -8,9 +8,11 @@ use funnelpulse_core::{
 };
 use funnelpulse_ensemble::{Ensemble, Verdict, Vote, ZScore, ZScoreModel};
 use funnelpulse_features::MetricKind;
+use funnelpulse_incidents::{Evidence, IncidentDetector};
 use ndarray::{Array1, Array2};
 
 use super::{
+    incidents::{self, FittedIncidents},
     matrix::{Matrix, Metrics, with_context},
     member::{CalibratedModel, Member},
 };
@@ -25,6 +27,8 @@ pub(crate) struct Plan {
     pub(crate) config: Config,
     pub(super) matrix: Matrix,
     pub(super) members: Vec<Member>,
+    /// Sees all series at once.
+    pub(super) incidents: Option<IncidentDetector>,
     ensemble: Ensemble,
     /// Whether any member sees engineered columns.
     engineered: bool,
@@ -36,11 +40,17 @@ pub(crate) struct Plan {
 pub(super) type Pooled = Vec<Option<CalibratedModel>>;
 
 impl Plan {
-    pub(super) fn new(config: Config, matrix: Matrix, members: Vec<Member>, ensemble: Ensemble) -> Self {
+    pub(super) fn new(
+        config: Config,
+        matrix: Matrix,
+        members: Vec<Member>,
+        incidents: Option<IncidentDetector>,
+        ensemble: Ensemble,
+    ) -> Self {
         let engineered = members.iter().flat_map(|m| m.columns.iter()).any(|c| matrix.is_engineered(c));
         let reference = ZScore::reference_scores(matrix.metric_names().len());
         let baseline_calibrator = Calibrator::fit(reference.view()).expect("thousands of finite scores");
-        Self { config, matrix, members, ensemble, engineered, baseline_calibrator }
+        Self { config, matrix, members, incidents, ensemble, engineered, baseline_calibrator }
     }
 
     /// Names of the stored metrics, then of the rates.
@@ -54,6 +64,8 @@ impl Plan {
 pub(super) struct Prepared<'a> {
     pub(super) key: SeriesKey,
     frame: &'a Frame,
+    /// The columns that a panel must have.
+    pub(super) inputs: Frame,
     baseline: ZScoreModel,
     /// What the members see.
     pub(super) wide: Frame,
@@ -75,7 +87,8 @@ impl<'a> Prepared<'a> {
         let baseline = baseline.map_err(|e| fail(e.to_string()))?;
         let wide = plan.matrix.wide(frame.view(), &metrics, &baseline, plan.engineered);
         let wide = wide.map_err(|e| fail(e.to_string()))?;
-        Ok(Self { key: key.clone(), frame, baseline, wide, usable_rows })
+        let inputs = frame.view().select(plan.matrix.inputs()).map_err(|e| fail(e.to_string()))?;
+        Ok(Self { key: key.clone(), frame, inputs, baseline, wide, usable_rows })
     }
 
     /// Long enough for models of its own.
@@ -142,19 +155,26 @@ impl SeriesModel {
         (prepared.key, model)
     }
 
-    /// Scores and explains the rows of `frame`.
+    /// The columns that detectors are made from, with rows before `frame` to look back to; and how many.
+    pub(super) fn join(&self, plan: &Plan, frame: FrameView<'_>) -> Result<(Frame, usize), PipelineError> {
+        let frame = frame.select(plan.matrix.inputs())?;
+        match &self.context {
+            Some(context) => with_context(context, frame.view()),
+            None => Ok((frame, 0)),
+        }
+    }
+
+    /// Scores and explains the rows of `joined` after the first `skip`.
     pub(super) fn detect(
         &self,
         plan: &Plan,
         pooled: &Pooled,
+        evidence: Option<(&FittedIncidents, &Evidence)>,
         key: &SeriesKey,
-        frame: FrameView<'_>,
+        joined: Frame,
+        skip: usize,
     ) -> Result<SeriesFindings, PipelineError> {
-        let frame = frame.select(plan.matrix.inputs())?;
-        let (joined, skip) = match &self.context {
-            Some(context) => with_context(context, frame.view())?,
-            None => (frame.clone(), 0),
-        };
+        let time = &joined.time()[skip..];
         let metrics = plan.matrix.metrics(joined.view())?;
         let wide = plan.matrix.wide(joined.view(), &metrics, &self.baseline, plan.engineered)?;
         let metrics = metrics.skip(skip);
@@ -173,6 +193,11 @@ impl SeriesModel {
             let expected = expected_primary(plan, model.model.as_ref(), &detection, &metrics.observed);
             models.push(ModelScores { detector: member.name.clone(), source, scores, expected });
         }
+        if let Some((incidents, evidence)) = evidence {
+            let scores = evidence.log_odds().map(|l| incidents.calibrator.score(l)).collect();
+            let detector = incidents::NAME.to_owned();
+            models.push(ModelScores { detector, source: ModelSource::Pooled, scores, expected: None });
+        }
         if models.is_empty() {
             let scores = plan.baseline_calibrator.scores(baseline.score());
             models.push(ModelScores {
@@ -183,7 +208,9 @@ impl SeriesModel {
             });
         }
         let votes: Vec<Vote> = models.iter().map(|m| Vote::new(&m.detector, m.scores.clone())).collect();
-        let verdicts = plan.ensemble.combine(frame.time(), &votes)?;
+        let verdicts = plan.ensemble.combine(time, &votes)?;
+        let flags: Vec<bool> = verdicts.iter().map(|v| v.is_anomaly).collect();
+        let incidents = evidence.map(|(_, e)| e.incidents_of(&flags)).unwrap_or_default();
 
         let expectation = Expectation::new(&self.baseline, &metrics, &baseline).map_err(PipelineError::series)?;
         let anomalies = verdicts
@@ -192,12 +219,12 @@ impl SeriesModel {
             .filter_map(|(row, verdict)| {
                 let severity = verdict.severity?;
                 let why: Vec<Vec<f64>> = contributions.iter().flatten().map(|c| c.row(row).to_vec()).collect();
-                Some(explain(plan, key, frame.time()[row], row, verdict, severity, &models, &expectation, &why))
+                Some(explain(plan, key, time[row], row, verdict, severity, &models, &expectation, &why))
             })
             .collect();
         Ok(SeriesFindings {
             series: key.clone(),
-            time: frame.time().to_vec(),
+            time: time.to_vec(),
             observed: metrics.observed.values().to_owned(),
             expected: expectation.expected,
             lower: expectation.lower,
@@ -206,6 +233,7 @@ impl SeriesModel {
             models,
             verdicts,
             anomalies,
+            incidents,
         })
     }
 }
