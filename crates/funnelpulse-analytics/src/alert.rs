@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use funnelpulse_core::{AnomalyType, SeriesKey, Severity, Timestamp};
+use funnelpulse_core::{AlarmBudget, AnomalyType, SeriesKey, Severity, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::{Factor, Impact, short};
@@ -11,6 +11,10 @@ use crate::{Factor, Impact, short};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct AlertConfig {
+    /// False alarms that people put up with, for example `1 per series per week` or `3 per day`; it
+    /// sets the threshold. `off`: `ensemble.threshold` decides.
+    #[schemars(with = "String")]
+    pub budget: AlarmBudget,
     /// An hour whose revenue is off by at least this much, in the currency of the data, is raised
     /// one priority.
     pub urgent_revenue: f64,
@@ -20,7 +24,7 @@ pub struct AlertConfig {
 
 impl Default for AlertConfig {
     fn default() -> Self {
-        Self { urgent_revenue: 100.0, max_factors: 3 }
+        Self { budget: AlarmBudget::default(), urgent_revenue: 100.0, max_factors: 3 }
     }
 }
 

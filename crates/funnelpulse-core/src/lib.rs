@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod budget;
 mod calibrator;
 mod detection;
 mod detector;
@@ -12,6 +13,7 @@ mod threshold;
 mod time;
 mod verdict;
 
+pub use budget::{AlarmBudget, ParseBudgetError};
 pub use calibrator::{Calibrator, ScoreSketch, evidence_of_score, score_of_evidence};
 pub use detection::Detection;
 pub use detector::{Detector, DynDetector, FittedDetector, OnlineDetector};

@@ -46,7 +46,7 @@ pub struct EnsembleConfig {
 impl Default for EnsembleConfig {
     fn default() -> Self {
         let weights =
-            [("lstm-ae", 0.30), ("seasonal", 0.30), ("iforest", 0.25), ("changepoint", 0.15), ("zscore", 0.30), ("incidents", 1.30)];
+            [("lstm-ae", 0.30), ("seasonal", 0.30), ("iforest", 0.25), ("changepoint", 0.15), ("zscore", 0.30), ("incidents", 9.0)];
         Self {
             weights: weights.map(|(name, weight)| (name.to_owned(), weight)).into(),
             voting: Voting::default(),
@@ -109,6 +109,13 @@ impl Ensemble {
         config.adaptive.validate()?;
         config.severity.validate()?;
         Ok(Self { config })
+    }
+
+    /// The same with another threshold, as [`threshold_for_budget`](crate::threshold_for_budget) finds it.
+    pub fn with_threshold(mut self, threshold: f64) -> Result<Self, EnsembleError> {
+        check("threshold", threshold, 0.0..=1.0, "0 to 1")?;
+        self.config.threshold = threshold;
+        Ok(self)
     }
 
     /// The settings.

@@ -1,12 +1,14 @@
 #![doc = include_str!("../README.md")]
 
 mod adaptive;
+mod budget;
 mod combine;
 mod error;
 mod severity;
 mod zscore;
 
 pub use adaptive::{AdaptiveConfig, AdaptiveThreshold};
+pub use budget::threshold_for_budget;
 pub use combine::{Ensemble, EnsembleConfig, Verdict, Vote, Voting};
 pub use error::EnsembleError;
 pub use severity::SeverityLevels;

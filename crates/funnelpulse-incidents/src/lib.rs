@@ -13,6 +13,7 @@ mod model;
 mod noise;
 mod profile;
 mod site;
+mod tail;
 
 pub use config::IncidentConfig;
 pub use error::IncidentError;

@@ -15,6 +15,7 @@ use crate::{
     noise::{self, Noise},
     profile::{Fit, SeriesProfile, Week},
     site,
+    tail::Tail,
 };
 
 /// Hours with visits that a series needs to be learnt.
@@ -60,6 +61,7 @@ pub struct IncidentModel {
     week: Week,
     series: BTreeMap<SeriesKey, SeriesModel>,
     site: Option<SiteModel>,
+    tail: Tail,
 }
 
 /// A model from a file, before anything is known to be right.
@@ -69,12 +71,13 @@ struct Saved {
     week: Week,
     series: BTreeMap<SeriesKey, SeriesModel>,
     site: Option<SiteModel>,
+    tail: Tail,
 }
 
 impl TryFrom<Saved> for IncidentModel {
     type Error = String;
 
-    fn try_from(Saved { config, week, series, site }: Saved) -> Result<Self, String> {
+    fn try_from(Saved { config, week, series, site, tail }: Saved) -> Result<Self, String> {
         config.validate().map_err(|e| e.to_string())?;
         let levels_are_valid = |levels: &[Snapshot]| {
             !levels.is_empty()
@@ -84,8 +87,8 @@ impl TryFrom<Saved> for IncidentModel {
         let series_is_valid =
             |s: &SeriesModel| s.profile.is_valid() && s.noise.is_valid() && levels_are_valid(&s.levels);
         let site_is_valid = |s: &SiteModel| s.noise.is_valid() && levels_are_valid(&s.levels);
-        if week.is_valid() && series.values().all(series_is_valid) && site.as_ref().is_none_or(site_is_valid) {
-            Ok(Self { config, week, series, site })
+        if week.is_valid() && tail.is_valid() && series.values().all(series_is_valid) && site.as_ref().is_none_or(site_is_valid) {
+            Ok(Self { config, week, series, site, tail })
         } else {
             Err("a value is missing, out of range or out of order".to_owned())
         }
@@ -128,7 +131,8 @@ impl IncidentDetector {
         }
         let fitted = Fit::run(grid, &series, self.config.min_series);
         let drift = Drift::new(self.config.level_sd_per_day);
-        let mut model = IncidentModel { config: self.config.clone(), week: fitted.week, series: BTreeMap::new(), site: None };
+        let (config, tail) = (self.config.clone(), Tail::fit(Vec::new()));
+        let mut model = IncidentModel { config, week: fitted.week, series: BTreeMap::new(), site: None, tail };
         let parts = fitted.profiles.into_iter().zip(fitted.noise).zip(fitted.first_level);
         for (key, ((profile, noise), level)) in keys.iter().zip(parts) {
             let start = Snapshot { hour: grid.start, level: drift.around(level.map(f64::ln)) };
@@ -140,6 +144,9 @@ impl IncidentDetector {
         }
         // One pass over the history settles the levels, and the noise of the site.
         let decoded = model.decode(grid, &keys, &series, true);
+        let rows = series.iter().zip(&decoded.series);
+        let log_odds = rows.flat_map(|(s, d)| s.rows.iter().map(|hour| d.hours[*hour].log_odds)).collect();
+        model.tail = Tail::fit(log_odds);
         for (key, decoded) in keys.iter().zip(decoded.series) {
             model.series.get_mut(key).expect("inserted above").levels = decoded.levels;
         }
@@ -236,6 +243,12 @@ impl IncidentModel {
     /// The settings that it was trained with.
     pub fn config(&self) -> &IncidentConfig {
         &self.config
+    }
+
+    /// How rare `log_odds` are in normal operation: decades of the tail probability, so that 3 is one
+    /// normal row in a thousand. Rises with the log odds throughout.
+    pub fn evidence(&self, log_odds: f64) -> f64 {
+        self.tail.evidence(log_odds)
     }
 
     /// The series that it knows.

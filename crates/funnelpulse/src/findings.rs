@@ -4,7 +4,7 @@ use std::{cmp::Ordering, fmt};
 
 use funnelpulse_analytics::{Alert, Factor, Finding, Impact, Summary};
 use funnelpulse_core::{AnomalyType, Columns, SeriesKey, Severity, Timestamp};
-use funnelpulse_ensemble::Verdict;
+use funnelpulse_ensemble::{Ensemble, Verdict};
 use funnelpulse_incidents::Incident;
 use ndarray::{Array1, Array2};
 use serde::Serialize;
@@ -112,12 +112,14 @@ pub struct Findings {
     primary: usize,
     series: Vec<SeriesFindings>,
     site: Vec<Incident>,
+    threshold: f64,
     failures: Vec<SeriesFailure>,
 }
 
 impl Findings {
     pub(crate) fn collect(
         plan: &Plan,
+        ensemble: &Ensemble,
         scored: Vec<Result<SeriesFindings, SeriesFailure>>,
         site: Vec<Incident>,
         mut failures: Vec<SeriesFailure>,
@@ -139,6 +141,7 @@ impl Findings {
             metrics,
             series,
             site,
+            threshold: ensemble.config().threshold,
             failures,
         };
         findings.rank();
@@ -184,6 +187,11 @@ impl Findings {
     /// The series in order of their names.
     pub fn series(&self) -> &[SeriesFindings] {
         &self.series
+    }
+
+    /// The combined score from which rows were flagged, before it adapted to a restless series.
+    pub fn threshold(&self) -> f64 {
+        self.threshold
     }
 
     /// What all series share, in order of time: broken shops, but also holidays and campaigns.

@@ -10,8 +10,8 @@ use std::{
 
 use funnelpulse_changepoint::{Changepoint, ChangepointModel};
 use funnelpulse_config::{Config, Scope};
-use funnelpulse_core::{Columns, DynDetector, Panel, Registry, SeriesKey};
-use funnelpulse_ensemble::{Ensemble, ZScore, ZScoreModel};
+use funnelpulse_core::{Columns, DynDetector, Panel, Registry, SeriesKey, Timestamp};
+use funnelpulse_ensemble::{Ensemble, ZScore, ZScoreModel, threshold_for_budget};
 use funnelpulse_features::{MetricKind, MetricSpec};
 use funnelpulse_iforest::{IsolationForest, IsolationForestModel};
 use funnelpulse_incidents::IncidentDetector;
@@ -20,10 +20,10 @@ use rayon::prelude::*;
 
 use super::{
     fitted::FittedPipeline,
-    incidents::{self, FittedIncidents},
+    incidents::{self, FittedIncidents, Seen},
     matrix::{Matrix, RESIDUAL},
     member::{CalibratedModel, Member},
-    series::{Plan, Pooled, Prepared, SeriesModel},
+    series::{Plan, Pooled, Prepared, Scored, SeriesModel},
 };
 use crate::{Findings, PipelineError, SeriesFailure};
 
@@ -213,6 +213,11 @@ fn is_top(metric: &str, metrics: &[MetricSpec]) -> bool {
     !metrics.iter().any(|m| matches!(&m.kind, MetricKind::Rate { numerator, .. } if numerator == metric))
 }
 
+/// What the series show, all seen together.
+fn see(incidents: Option<&FittedIncidents>, prepared: &[Prepared<'_>]) -> Seen {
+    incidents.map(|i| i.scan(prepared.iter().map(|p| (&p.key, &p.inputs, 0)))).unwrap_or_default()
+}
+
 fn check_columns(detector: &str, columns: &[String], matrix: &Matrix) -> Result<(), PipelineError> {
     let available = matrix.available();
     match columns.iter().find(|c| !available.contains(c)) {
@@ -258,17 +263,28 @@ impl Pipeline {
         let pooled = self.pool(&prepared, &mut failures);
         let incidents = self.fit_incidents(&prepared, &mut failures);
         let report = self.reporter.stage(Stage::Fit, prepared.len());
-        let series: Vec<(SeriesKey, SeriesModel)> = prepared
+        let seen = see(incidents.as_ref(), &prepared);
+        let fitted: Vec<_> = prepared
             .into_par_iter()
             .map(|prepared| {
+                let inputs = prepared.inputs.clone();
                 let (key, model) = self.fit_series(prepared, &pooled);
+                let evidence = incidents.as_ref().zip(seen.series.get(&key).cloned());
+                let combined = model
+                    .score(&self.plan, &pooled, evidence, &key, inputs, 0)
+                    .and_then(|scored| Ok((scored.combined(&self.plan.ensemble)?, scored.time)));
                 report(&key);
-                (key, model)
+                (key, model, combined)
             })
             .collect();
+        let mut history: Vec<(&SeriesKey, &[Timestamp], &[f64])> = fitted
+            .iter()
+            .filter_map(|(key, _, combined)| combined.as_ref().ok().map(|(s, t)| (key, t.as_slice(), s.as_slice())))
+            .collect();
+        let ensemble = self.threshold(&mut history)?;
         failures.sort_by(|a, b| a.series.cmp(&b.series));
-        let series = series.into_iter().collect();
-        Ok(FittedPipeline::new(self.plan.clone(), series, pooled, incidents, failures, self.reporter.clone()))
+        let series = fitted.into_iter().map(|(key, model, _)| (key, model)).collect();
+        Ok(FittedPipeline::new(self.plan.clone(), series, pooled, incidents, ensemble, failures, self.reporter.clone()))
     }
 
     /// Trains on `panel` and scores the same rows: [`fit`](Self::fit) and then
@@ -278,20 +294,40 @@ impl Pipeline {
         let pooled = self.pool(&prepared, &mut failures);
         let incidents = self.fit_incidents(&prepared, &mut failures);
         let report = self.reporter.stage(Stage::Fit, prepared.len());
-        let frames = prepared.iter().map(|p| (&p.key, &p.inputs, 0));
-        let seen = incidents.as_ref().map(|i| i.scan(frames)).unwrap_or_default();
+        let seen = see(incidents.as_ref(), &prepared);
         let scored: Vec<_> = prepared
             .into_par_iter()
             .map(|prepared| {
                 let inputs = prepared.inputs.clone();
                 let (key, model) = self.fit_series(prepared, &pooled);
-                let evidence = incidents.as_ref().zip(seen.series.get(&key));
-                let found = model.detect(&self.plan, &pooled, evidence, &key, inputs, 0);
+                let evidence = incidents.as_ref().zip(seen.series.get(&key).cloned());
+                let scored = model.score(&self.plan, &pooled, evidence, &key, inputs, 0);
+                let scored = scored.and_then(|scored| Ok((scored.combined(&self.plan.ensemble)?, scored)));
                 report(&key);
-                found.map_err(|e| SeriesFailure { series: key, message: e.to_string() })
+                scored.map_err(|e| SeriesFailure { series: key, message: e.to_string() })
             })
             .collect();
-        Ok(Findings::collect(&self.plan, scored, seen.site, failures))
+        let mut history: Vec<(&SeriesKey, &[Timestamp], &[f64])> =
+            scored.iter().flatten().map(|(c, s)| (&s.series, s.time.as_slice(), c.as_slice())).collect();
+        let ensemble = self.threshold(&mut history)?;
+        let conclude = |scored: Result<(Vec<f64>, Scored), SeriesFailure>| {
+            let (_, scored) = scored?;
+            let series = scored.series.clone();
+            scored.conclude(&self.plan, &ensemble).map_err(|e| SeriesFailure { series, message: e.to_string() })
+        };
+        let found = scored.into_par_iter().map(conclude).collect();
+        Ok(Findings::collect(&self.plan, &ensemble, found, seen.site, failures))
+    }
+
+    /// The ensemble with the threshold that keeps to the budget on the combined scores of a history.
+    fn threshold(&self, history: &mut [(&SeriesKey, &[Timestamp], &[f64])]) -> Result<Ensemble, PipelineError> {
+        history.sort_by_key(|(key, ..)| *key);
+        let series: Vec<_> = history.iter().map(|(_, time, scores)| (*time, *scores)).collect();
+        let ensemble = self.plan.ensemble.clone();
+        Ok(match threshold_for_budget(self.plan.config.alerts.budget, &series) {
+            Some(threshold) => ensemble.with_threshold(threshold)?,
+            None => ensemble,
+        })
     }
 
     /// Metrics, baselines and features of every series that has enough rows.
@@ -324,7 +360,7 @@ impl Pipeline {
         if panel.is_empty() {
             return None;
         }
-        match FittedIncidents::fit(detector, &panel, &self.plan.config.pipeline) {
+        match FittedIncidents::fit(detector, &panel) {
             Ok(fitted) => Some(fitted),
             Err(error) => {
                 let message = format!("model of incidents: {error}");

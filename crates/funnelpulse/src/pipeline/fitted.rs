@@ -10,6 +10,7 @@ use std::{
 
 use funnelpulse_config::Config;
 use funnelpulse_core::{ModelError, Panel, Registry, SeriesKey, Timestamp};
+use funnelpulse_ensemble::Ensemble;
 use rayon::prelude::*;
 
 use super::{
@@ -47,6 +48,8 @@ pub struct FittedPipeline {
     pub(super) series: BTreeMap<SeriesKey, SeriesModel>,
     pub(super) pooled: Pooled,
     pub(super) incidents: Option<FittedIncidents>,
+    /// With the threshold that training found.
+    pub(super) ensemble: Ensemble,
     failures: Vec<SeriesFailure>,
     reporter: Reporter,
 }
@@ -57,15 +60,22 @@ impl FittedPipeline {
         series: BTreeMap<SeriesKey, SeriesModel>,
         pooled: Pooled,
         incidents: Option<FittedIncidents>,
+        ensemble: Ensemble,
         failures: Vec<SeriesFailure>,
         reporter: Reporter,
     ) -> Self {
-        Self { plan, series, pooled, incidents, failures, reporter }
+        Self { plan, series, pooled, incidents, ensemble, failures, reporter }
     }
 
     /// The configuration it was trained with.
     pub fn config(&self) -> &Config {
         &self.plan.config
+    }
+
+    /// The combined score from which a row is flagged: what keeps to `alerts.budget`, or
+    /// `ensemble.threshold` without a budget or where the history was too short for it.
+    pub fn threshold(&self) -> f64 {
+        self.ensemble.config().threshold
     }
 
     /// Calls back after each series that [`detect`](Self::detect) scores, from any thread. Not saved
@@ -121,8 +131,9 @@ impl FittedPipeline {
             .into_par_iter()
             .map(|(key, joined)| {
                 let found = joined.and_then(|(model, frame, skip)| {
-                    let evidence = self.incidents.as_ref().zip(seen.series.get(key));
-                    model.detect(&self.plan, &self.pooled, evidence, key, frame, skip).map_err(|e| e.to_string())
+                    let evidence = self.incidents.as_ref().zip(seen.series.get(key).cloned());
+                    let scored = model.score(&self.plan, &self.pooled, evidence, key, frame, skip);
+                    scored.and_then(|s| s.conclude(&self.plan, &self.ensemble)).map_err(|e| e.to_string())
                 });
                 report(key);
                 found.map_err(|message| SeriesFailure { series: key.clone(), message })
@@ -130,7 +141,7 @@ impl FittedPipeline {
             .collect();
         // What training has to say of models that are not of one series.
         let general = self.failures.iter().filter(|f| panel.get(f.series.as_str()).is_none()).cloned().collect();
-        Ok(Findings::collect(&self.plan, scored, seen.site, general))
+        Ok(Findings::collect(&self.plan, &self.ensemble, scored, seen.site, general))
     }
 
     fn why_unknown(&self, key: &SeriesKey) -> String {
@@ -175,8 +186,8 @@ impl FittedPipeline {
 
     /// The model from bytes; never trusts them.
     pub fn from_bytes(bytes: &[u8], registry: &Registry) -> Result<Self, ModelError> {
-        let (plan, series, pooled, incidents) = saved::from_bytes(bytes, registry)?;
-        Ok(Self::new(Arc::new(plan), series, pooled, incidents, Vec::new(), Reporter::default()))
+        let (plan, series, pooled, incidents, ensemble) = saved::from_bytes(bytes, registry)?;
+        Ok(Self::new(Arc::new(plan), series, pooled, incidents, ensemble, Vec::new(), Reporter::default()))
     }
 }
 

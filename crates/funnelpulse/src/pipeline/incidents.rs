@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use funnelpulse_config::PipelineConfig;
-use funnelpulse_core::{Calibrator, Columns, Frame, Panel, SeriesKey};
-use funnelpulse_incidents::{Evidence, Incident, IncidentConfig, IncidentDetector, IncidentModel};
+use funnelpulse_core::{Columns, Frame, Panel, SeriesKey, score_of_evidence};
+use funnelpulse_incidents::{Evidence, Incident, IncidentConfig, IncidentDetector, IncidentError, IncidentModel};
 use ndarray::Array1;
 use serde::{Deserialize, Serialize};
 
@@ -13,12 +12,10 @@ pub(super) const NAME: &str = "incidents";
 /// Log odds from which on what all series share is an incident of the site.
 const SITE_LIMIT: f64 = 3.0;
 
-/// A trained model and the calibrator of its log odds.
+/// The trained stage.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct FittedIncidents {
-    model: IncidentModel,
-    pub(super) calibrator: Calibrator,
-}
+#[serde(transparent)]
+pub(super) struct FittedIncidents(IncidentModel);
 
 /// What a panel shows.
 #[derive(Debug, Default)]
@@ -30,21 +27,18 @@ pub(super) struct Seen {
 
 impl FittedIncidents {
     /// Learns a panel that may contain incidents.
-    pub(super) fn fit(
-        detector: &IncidentDetector,
-        panel: &Panel,
-        config: &PipelineConfig,
-    ) -> Result<Self, Box<dyn std::error::Error>> {
-        let model = detector.fit(panel)?;
-        let scan = model.scan(panel)?;
-        let log_odds: Array1<f64> = scan.series.iter().flat_map(Evidence::log_odds).collect();
-        let calibrator = Calibrator::fit_contaminated(log_odds.view(), config.contamination)?;
-        Ok(Self { model, calibrator })
+    pub(super) fn fit(detector: &IncidentDetector, panel: &Panel) -> Result<Self, IncidentError> {
+        detector.fit(panel).map(Self)
+    }
+
+    /// The calibrated score of each row.
+    pub(super) fn scores(&self, evidence: &Evidence) -> Array1<f64> {
+        evidence.log_odds().map(|l| score_of_evidence(self.0.evidence(l))).collect()
     }
 
     /// Whether it was trained with these settings.
     pub(super) fn has_config(&self, config: &IncidentConfig) -> bool {
-        self.model.config() == config
+        self.0.config() == config
     }
 
     /// Judges frames, each of which begins with a number of rows that are there to be looked back
@@ -55,7 +49,7 @@ impl FittedIncidents {
         // Frames of one pipeline have the same columns and each its own name, and a span of hours
         // that the context does not stretch: nothing is left that could fail.
         let Ok(panel) = collect(columns, &frames) else { return Seen::default() };
-        let Ok(scan) = self.model.scan(&panel) else { return Seen::default() };
+        let Ok(scan) = self.0.scan(&panel) else { return Seen::default() };
         let first = frames.iter().filter_map(|(_, f, skip)| f.time().get(*skip)).min().copied();
         let skips: BTreeMap<&SeriesKey, usize> = frames.iter().map(|(key, _, skip)| (*key, *skip)).collect();
         let site = scan.site.map(|s| s.incidents(SITE_LIMIT)).unwrap_or_default();

@@ -30,6 +30,7 @@ struct SavedPipeline {
     pooled: Vec<Option<SavedModel>>,
     series: Vec<SavedSeries>,
     incidents: Option<FittedIncidents>,
+    threshold: f64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -76,7 +77,7 @@ pub(super) fn to_bytes(pipeline: &FittedPipeline) -> Result<Vec<u8>, ModelError>
     let pooled = pipeline.pooled.iter().map(|m| m.as_ref().map(save_model).transpose()).collect::<Result<_, _>>()?;
     let series = pipeline.series.iter().map(|(key, model)| save_series(key, model)).collect::<Result<_, _>>()?;
     let incidents = pipeline.incidents.clone();
-    write_payload(KIND, &SavedPipeline { config, members, pooled, series, incidents })
+    write_payload(KIND, &SavedPipeline { config, members, pooled, series, incidents, threshold: pipeline.threshold() })
 }
 
 fn save_model(model: &CalibratedModel) -> Result<SavedModel, ModelError> {
@@ -102,7 +103,7 @@ fn save_series(key: &SeriesKey, model: &SeriesModel) -> Result<SavedSeries, Mode
     })
 }
 
-type Loaded = (Plan, BTreeMap<SeriesKey, SeriesModel>, Pooled, Option<FittedIncidents>);
+type Loaded = (Plan, BTreeMap<SeriesKey, SeriesModel>, Pooled, Option<FittedIncidents>, Ensemble);
 
 pub(super) fn from_bytes(bytes: &[u8], registry: &Registry) -> Result<Loaded, ModelError> {
     let saved: SavedPipeline = read_payload(KIND, bytes)?;
@@ -162,7 +163,8 @@ pub(super) fn from_bytes(bytes: &[u8], registry: &Registry) -> Result<Loaded, Mo
     if !saved.incidents.as_ref().is_none_or(fits) {
         return Err(invalid(&"the model of incidents has other settings than the configuration"));
     }
-    Ok((Plan::new(config, matrix, members, detector, ensemble), series, pooled, saved.incidents))
+    let learnt = ensemble.clone().with_threshold(saved.threshold).map_err(|e| invalid(&e))?;
+    Ok((Plan::new(config, matrix, members, detector, ensemble), series, pooled, saved.incidents, learnt))
 }
 
 fn invalid(reason: &dyn std::fmt::Display) -> ModelError {

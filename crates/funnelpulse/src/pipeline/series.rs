@@ -29,7 +29,7 @@ pub(crate) struct Plan {
     pub(super) members: Vec<Member>,
     /// Sees all series at once.
     pub(super) incidents: Option<IncidentDetector>,
-    ensemble: Ensemble,
+    pub(super) ensemble: Ensemble,
     /// Whether any member sees engineered columns.
     engineered: bool,
     /// Calibrates the baseline where it has to stand in for all members.
@@ -164,17 +164,16 @@ impl SeriesModel {
         }
     }
 
-    /// Scores and explains the rows of `joined` after the first `skip`.
-    pub(super) fn detect(
+    /// Scores the rows of `joined` after the first `skip`.
+    pub(super) fn score(
         &self,
         plan: &Plan,
         pooled: &Pooled,
-        evidence: Option<(&FittedIncidents, &Evidence)>,
+        evidence: Option<(&FittedIncidents, Evidence)>,
         key: &SeriesKey,
         joined: Frame,
         skip: usize,
-    ) -> Result<SeriesFindings, PipelineError> {
-        let time = &joined.time()[skip..];
+    ) -> Result<Scored, PipelineError> {
         let metrics = plan.matrix.metrics(joined.view())?;
         let wide = plan.matrix.wide(joined.view(), &metrics, &self.baseline, plan.engineered)?;
         let metrics = metrics.skip(skip);
@@ -189,15 +188,16 @@ impl SeriesModel {
                 _ => continue,
             };
             let (detection, scores) = model.detect(wide.view(), skip).map_err(PipelineError::series)?;
-            contributions.push(per_metric(plan, model.model.as_ref(), &detection));
+            contributions.extend(per_metric(plan, model.model.as_ref(), &detection));
             let expected = expected_primary(plan, model.model.as_ref(), &detection, &metrics.observed);
             models.push(ModelScores { detector: member.name.clone(), source, scores, expected });
         }
-        if let Some((incidents, evidence)) = evidence {
-            let scores = evidence.log_odds().map(|l| incidents.calibrator.score(l)).collect();
+        let evidence = evidence.map(|(incidents, evidence)| {
+            let scores = incidents.scores(&evidence);
             let detector = incidents::NAME.to_owned();
             models.push(ModelScores { detector, source: ModelSource::Pooled, scores, expected: None });
-        }
+            evidence
+        });
         if models.is_empty() {
             let scores = plan.baseline_calibrator.scores(baseline.score());
             models.push(ModelScores {
@@ -207,38 +207,58 @@ impl SeriesModel {
                 expected: None,
             });
         }
-        let votes: Vec<Vote> = models.iter().map(|m| Vote::new(&m.detector, m.scores.clone())).collect();
-        let verdicts = plan.ensemble.combine(time, &votes)?;
-        let flags: Vec<bool> = verdicts.iter().map(|v| v.is_anomaly).collect();
-        let incidents = evidence.map(|(_, e)| e.incidents_of(&flags)).unwrap_or_default();
-
         let expectation = Expectation::new(&self.baseline, &metrics, &baseline).map_err(PipelineError::series)?;
+        let time = joined.time()[skip..].to_vec();
+        Ok(Scored { series: key.clone(), time, models, contributions, evidence, expectation })
+    }
+}
+
+/// A series with the scores of all detectors, before anything is decided.
+#[derive(Debug)]
+pub(super) struct Scored {
+    pub(super) series: SeriesKey,
+    pub(super) time: Vec<Timestamp>,
+    models: Vec<ModelScores>,
+    /// Per detector that has them, a value per row and metric.
+    contributions: Vec<Array2<f64>>,
+    evidence: Option<Evidence>,
+    expectation: Expectation,
+}
+
+impl Scored {
+    fn votes(&self) -> Vec<Vote> {
+        self.models.iter().map(|m| Vote::new(&m.detector, m.scores.clone())).collect()
+    }
+
+    /// The combined scores.
+    pub(super) fn combined(&self, ensemble: &Ensemble) -> Result<Vec<f64>, PipelineError> {
+        let verdicts = ensemble.combine(&self.time, &self.votes())?;
+        Ok(verdicts.into_iter().map(|v| v.score).collect())
+    }
+
+    /// Decides and explains.
+    pub(super) fn conclude(self, plan: &Plan, ensemble: &Ensemble) -> Result<SeriesFindings, PipelineError> {
+        let verdicts = ensemble.combine(&self.time, &self.votes())?;
+        let flags: Vec<bool> = verdicts.iter().map(|v| v.is_anomaly).collect();
+        let incidents = self.evidence.as_ref().map(|e| e.incidents_of(&flags)).unwrap_or_default();
         let anomalies = verdicts
             .iter()
             .enumerate()
             .filter_map(|(row, verdict)| {
                 let severity = verdict.severity?;
-                let why: Vec<Vec<f64>> = contributions.iter().flatten().map(|c| c.row(row).to_vec()).collect();
-                Some(explain(plan, key, time[row], row, verdict, severity, &models, &expectation, &why))
+                let why: Vec<Vec<f64>> = self.contributions.iter().map(|c| c.row(row).to_vec()).collect();
+                let (key, time) = (&self.series, self.time[row]);
+                Some(explain(plan, key, time, row, verdict, severity, &self.models, &self.expectation, &why))
             })
             .collect();
-        Ok(SeriesFindings {
-            series: key.clone(),
-            time: time.to_vec(),
-            observed: metrics.observed.values().to_owned(),
-            expected: expectation.expected,
-            lower: expectation.lower,
-            upper: expectation.upper,
-            z: expectation.z,
-            models,
-            verdicts,
-            anomalies,
-            incidents,
-        })
+        let Expectation { observed, expected, lower, upper, z, .. } = self.expectation;
+        let (series, time, models) = (self.series, self.time, self.models);
+        Ok(SeriesFindings { series, time, observed, expected, lower, upper, z, models, verdicts, anomalies, incidents })
     }
 }
 
 /// What the baseline expects of every metric.
+#[derive(Debug)]
 struct Expectation {
     names: funnelpulse_core::Columns,
     observed: Array2<f64>,
