@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fmt, sync::Arc};
 
 use serde::Serialize;
 
-use super::{Leaves, search::Best, table::Coded};
+use super::{Found, Leaves, table::Coded};
 use crate::short;
 
 /// Attribute values that together select leaves; empty selects all.
@@ -83,9 +83,9 @@ impl Localization {
     }
 }
 
-pub(super) fn describe(leaves: &Leaves, coded: &Coded, found: &[(Best, f64)]) -> Localization {
+pub(super) fn describe(leaves: &Leaves, coded: &Coded, found: &[Found]) -> Localization {
     let sum = |values: &[f64], members: &[u32]| members.iter().map(|i| values[*i as usize]).sum::<f64>();
-    let cause = |(best, factor): &(Best, f64)| {
+    let cause = |(best, factor): &Found| {
         let first = best.members[0] as usize;
         let pair = |a: &usize| (leaves.attributes()[*a].clone(), leaves.value(*a, coded.codes[*a][first]));
         Cause {

@@ -14,11 +14,14 @@ const LOG_FACTORS: [f64; 35] = {
     grid
 };
 
+/// Of one degree of freedom.
+const CHI_SQUARED_MEDIAN: f64 = 0.4549;
+
 /// Number of factors tried.
 pub(super) const FACTORS: usize = LOG_FACTORS.len();
 
 /// Per leaf and factor the log likelihood of the factor against "as expected".
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Evidence {
     observed: Vec<f64>,
     expected: Vec<f64>,
@@ -28,7 +31,7 @@ pub(super) struct Evidence {
 }
 
 impl Evidence {
-    pub(super) fn new(coded: &Coded, shape: f64) -> Self {
+    pub(super) fn new(coded: &Coded, dispersion: Option<f64>) -> Self {
         let scaled = |v: &[f64]| v.iter().map(|v| v / coded.unit).collect::<Vec<f64>>();
         let (observed, mut expected) = (scaled(&coded.observed), scaled(&coded.expected));
         // A leaf that was never seen before: half an event is the smallest expectation that its
@@ -38,6 +41,7 @@ impl Evidence {
                 *e = 0.5_f64.min(*o);
             }
         }
+        let shape = 1.0 / dispersion.unwrap_or_else(|| estimated_dispersion(&observed, &expected));
         let table = observed.iter().zip(&expected).map(|(o, e)| row(*o, *e, shape)).collect();
         Self { observed, expected, shape, table }
     }
@@ -75,6 +79,25 @@ fn row(observed: f64, expected: f64, shape: f64) -> [f64; FACTORS] {
 fn log_ratio(observed: f64, expected: f64, shape: f64, log_factor: f64) -> f64 {
     let growth = expected * log_factor.exp_m1() / (shape + expected);
     observed * log_factor - (observed + shape) * growth.ln_1p()
+}
+
+/// The dispersion at which the median leaf is as far off as chance would have it.
+fn estimated_dispersion(observed: &[f64], expected: &[f64]) -> f64 {
+    let leaves: Vec<(f64, f64)> =
+        observed.iter().zip(expected).filter(|(_, e)| **e >= 2.0).map(|(o, e)| ((o - e).powi(2), *e)).collect();
+    if leaves.len() < 10 {
+        return 0.25;
+    }
+    let excess = |dispersion: f64| {
+        let residuals = leaves.iter().map(|(square, e)| square / (e + dispersion * e * e)).collect();
+        crate::median(residuals).unwrap_or(0.0) > CHI_SQUARED_MEDIAN
+    };
+    let (mut low, mut high) = (0.01f64.ln(), 0f64);
+    for _ in 0..30 {
+        let middle = f64::midpoint(low, high);
+        if excess(middle.exp()) { low = middle } else { high = middle }
+    }
+    high.exp()
 }
 
 fn golden_section(f: impl Fn(f64) -> f64, mut low: f64, mut high: f64) -> f64 {

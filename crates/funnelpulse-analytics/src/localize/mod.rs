@@ -13,6 +13,11 @@ pub use config::{LocalizeConfig, LocalizeError};
 pub use table::Leaves;
 
 use likelihood::Evidence;
+use search::Best;
+use table::Coded;
+
+/// A cause with its factor.
+type Found = (Best, f64);
 
 /// Finds the attribute combinations that explain why a measure left its expectation.
 ///
@@ -28,7 +33,8 @@ use likelihood::Evidence;
 /// the shortest description wins when a longer one explains no more.
 ///
 /// The best combination is found exactly by branch and bound, its effect is taken into the
-/// expectations, and the search goes on while there is another one of weight. It's a spatial scan
+/// expectations, and the search goes on while there is another one of weight. The same is done
+/// from "everything changed by one factor" on, and what explains more is reported. It's a spatial scan
 /// statistic (Kulldorff 1997) over a lattice of attributes; Adtributor (Bhagwan et al. 2014) and
 /// `RiskLoc` (Kalander 2022) answer the same question by rules of thumb. Cost: leaves x sets of
 /// attributes that branch and bound leaves over, some milliseconds for thousands of leaves.
@@ -75,22 +81,33 @@ impl Localizer {
     /// which leaves were added makes no difference except for the last bits of sums.
     pub fn localize(&self, leaves: &Leaves) -> Localization {
         let coded = leaves.coded(self.config.unit);
-        let mut evidence = Evidence::new(&coded, 1.0 / self.config.dispersion);
-        let mut found: Vec<(search::Best, f64)> = Vec::new();
+        let evidence = Evidence::new(&coded, self.config.dispersion);
+        let parts = self.explain(&coded, evidence.clone(), Vec::new());
+        let whole = search::everywhere(&evidence, coded.observed.len()).map_or_else(Vec::new, |all| {
+            let mut rest = evidence;
+            let factor = rest.apply(&all.members, all.grid_index);
+            self.explain(&coded, rest, vec![(all, factor)])
+        });
+        let total = |found: &[Found]| found.iter().map(|(best, _)| best.evidence).sum::<f64>();
+        let found = if total(&whole) > total(&parts) { whole } else { parts };
+        cause::describe(leaves, &coded, &found)
+    }
+
+    /// Adds causes to `found`, one by one, while there is another one of weight.
+    fn explain(&self, coded: &Coded, mut evidence: Evidence, mut found: Vec<Found>) -> Vec<Found> {
         while found.len() < self.config.max_causes {
-            let Some(best) = search::best(&coded, &evidence, self.config.max_attributes) else { break };
+            let Some(best) = search::best(coded, &evidence, self.config.max_attributes) else { break };
             let first = found.first().map_or(best.evidence, |(first, _)| first.evidence);
-            if best.evidence < self.config.min_evidence || best.evidence < self.config.min_share * first {
-                break;
-            }
+            let weight = self.config.min_evidence.max(self.config.min_share * first);
             // The same leaves a second time would only correct the factor of the first.
-            if found.iter().any(|(other, _)| other.members == best.members) {
+            if best.evidence < weight || found.iter().any(|(other, _)| other.members == best.members) {
                 break;
             }
             let factor = evidence.apply(&best.members, best.grid_index);
             found.push((best, factor));
         }
-        cause::describe(leaves, &coded, &found)
+        found.retain(|(best, _)| best.evidence >= self.config.min_evidence);
+        found
     }
 }
 

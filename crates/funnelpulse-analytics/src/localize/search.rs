@@ -31,34 +31,40 @@ struct Node {
     count: usize,
 }
 
-/// The combination of at most `max_attributes` attributes with the most evidence, the one with
-/// fewer attributes among equals; `None` when there is no leaf.
+/// The evidence that one factor hit all leaves.
+pub(super) fn everywhere(evidence: &Evidence, leaves: usize) -> Option<Best> {
+    let mut best = None;
+    judge(&Node::root(leaves), evidence, 0.0, &mut best);
+    best.filter(|b| b.evidence > 0.0)
+}
+
+impl Node {
+    fn root(leaves: usize) -> Self {
+        Self { attributes: Vec::new(), leaves: (0..leaves as u32).collect(), groups: vec![0; leaves], count: 1 }
+    }
+}
+
+/// The combination of one to `max_attributes` attributes with the most evidence, the one with fewer
+/// attributes among equals; `None` when no attribute tells leaves apart.
+///
+/// Its cost is that of naming one attribute after another, and of each one value out of all.
 ///
 /// A combination can have no more evidence than the leaves of any combination that holds it have
 /// where only those in favour count. So leaves go as soon as that sum is no better than the best
 /// so far, and with them all that is below.
 pub(super) fn best(coded: &Coded, evidence: &Evidence, max_attributes: usize) -> Option<Best> {
     let n = coded.observed.len();
-    if n == 0 {
-        return None;
-    }
-    let width = coded.codes.len();
+    let useful: Vec<usize> = (0..coded.codes.len()).filter(|a| coded.cardinality[*a] > 1).collect();
+    let price: Vec<f64> = coded.cardinality.iter().map(|c| ((useful.len() * c) as f64).ln()).collect();
     let mut best: Option<Best> = None;
-    let root = Node { attributes: Vec::new(), leaves: (0..n as u32).collect(), groups: vec![0; n], count: 1 };
-    let mut layer = vec![root];
     // Per attribute: leaves whose value of it alone can still hold the best.
-    let mut hopeful = vec![vec![true; n]; width];
-    let mut log_choices = 0.0;
-    for depth in 0..=max_attributes.min(width) {
-        if depth > 0 {
-            log_choices += ((width - depth + 1) as f64 / depth as f64).ln();
-        }
+    let mut hopeful = vec![vec![true; n]; coded.codes.len()];
+    let root = Node::root(n);
+    let mut layer: Vec<Node> = useful.iter().filter_map(|a| child(&root, &[true], *a, coded, &hopeful[*a])).collect();
+    for depth in 1..=max_attributes {
         let mut bounds = Vec::with_capacity(layer.len());
         for node in &layer {
-            // Groups that were pruned would have had to be named too: the size of the whole
-            // lattice at these attributes, not what is left of it, is the cost.
-            let cells: f64 = node.attributes.iter().map(|a| coded.cardinality[*a] as f64).product();
-            let cost = log_choices + cells.min(n as f64).ln();
+            let cost = node.attributes.iter().map(|a| price[*a]).sum();
             bounds.push(judge(node, evidence, cost, &mut best));
         }
         let floor = best.as_ref().map_or(0.0, |b| b.evidence);
@@ -70,10 +76,10 @@ pub(super) fn best(coded: &Coded, evidence: &Evidence, max_attributes: usize) ->
                     hopeful[attribute][*leaf as usize] = alive[*group as usize];
                 }
             }
-            let first = node.attributes.last().map_or(0, |a| a + 1);
-            next.extend((first..width).map(|attribute| (node, alive.clone(), attribute)));
+            let last = node.attributes.last().copied();
+            next.extend(useful.iter().filter(|a| Some(**a) > last).map(|a| (node, alive.clone(), *a)));
         }
-        if depth == max_attributes.min(width) {
+        if depth == max_attributes {
             break;
         }
         layer = next.into_iter().filter_map(|(node, alive, a)| child(node, &alive, a, coded, &hopeful[a])).collect();

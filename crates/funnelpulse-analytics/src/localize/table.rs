@@ -1,6 +1,9 @@
 //! The leaves of a cube.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use super::LocalizeError;
 
@@ -90,7 +93,7 @@ impl Leaves {
         let usable = |(o, e): &(f64, f64)| o.is_finite() && e.is_finite() && *o >= 0.0 && *e >= 0.0;
         let mut coded = Coded {
             codes: vec![Vec::new(); self.attributes.len()],
-            cardinality: self.codes.iter().map(BTreeMap::len).collect(),
+            cardinality: Vec::new(),
             skipped: self.rows.values().filter(|leaf| !usable(leaf)).count(),
             unit: 1.0,
             observed: Vec::new(),
@@ -115,6 +118,8 @@ impl Leaves {
             coded.observed.push(*observed);
             coded.expected.push(*expected);
         }
+        let distinct = |column: &Vec<u32>| column.iter().collect::<BTreeSet<_>>().len();
+        coded.cardinality = coded.codes.iter().map(distinct).collect();
         coded.unit = unit.unwrap_or_else(|| estimated_unit(&coded.observed, &coded.expected));
         coded
     }
@@ -136,6 +141,7 @@ fn code(codes: &mut BTreeMap<Option<Arc<str>>, u32>, value: Option<&str>) -> u32
 pub(super) struct Coded {
     /// Per attribute, per leaf, the rank of its value.
     pub(super) codes: Vec<Vec<u32>>,
+    /// Per attribute the number of different values.
     pub(super) cardinality: Vec<usize>,
     pub(super) observed: Vec<f64>,
     pub(super) expected: Vec<f64>,
