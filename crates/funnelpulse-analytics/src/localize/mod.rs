@@ -82,31 +82,31 @@ impl Localizer {
     pub fn localize(&self, leaves: &Leaves) -> Localization {
         let coded = leaves.coded(self.config.unit);
         let evidence = Evidence::new(&coded, self.config.dispersion);
-        let parts = self.explain(&coded, evidence.clone(), Vec::new());
-        let whole = search::everywhere(&evidence, coded.observed.len()).map_or_else(Vec::new, |all| {
+        let mut found = self.explain(&coded, evidence.clone(), Vec::new());
+        // Weighed before any correction: "everything doubled, and half of it halved" is no answer.
+        let total: f64 = found.iter().map(|(best, _)| best.evidence).sum();
+        if let Some(all) = search::everywhere(&evidence, coded.observed.len()).filter(|all| all.evidence > total) {
             let mut rest = evidence;
             let factor = rest.apply(&all.members, all.grid_index);
-            self.explain(&coded, rest, vec![(all, factor)])
-        });
-        let total = |found: &[Found]| found.iter().map(|(best, _)| best.evidence).sum::<f64>();
-        let found = if total(&whole) > total(&parts) { whole } else { parts };
+            found = self.explain(&coded, rest, vec![(all, factor)]);
+        }
+        let weight = self.config.min_share * found.first().map_or(0.0, |(first, _)| first.evidence);
+        found.retain(|(best, _)| best.evidence >= weight.max(self.config.min_evidence));
         cause::describe(leaves, &coded, &found)
     }
 
-    /// Adds causes to `found`, one by one, while there is another one of weight.
+    /// Adds causes to `found`, one by one, while there is another one.
     fn explain(&self, coded: &Coded, mut evidence: Evidence, mut found: Vec<Found>) -> Vec<Found> {
         while found.len() < self.config.max_causes {
             let Some(best) = search::best(coded, &evidence, self.config.max_attributes) else { break };
-            let first = found.first().map_or(best.evidence, |(first, _)| first.evidence);
-            let weight = self.config.min_evidence.max(self.config.min_share * first);
             // The same leaves a second time would only correct the factor of the first.
-            if best.evidence < weight || found.iter().any(|(other, _)| other.members == best.members) {
+            let known = found.iter().any(|(other, _)| other.members == best.members);
+            if best.evidence < self.config.min_evidence || known {
                 break;
             }
             let factor = evidence.apply(&best.members, best.grid_index);
             found.push((best, factor));
         }
-        found.retain(|(best, _)| best.evidence >= self.config.min_evidence);
         found
     }
 }
