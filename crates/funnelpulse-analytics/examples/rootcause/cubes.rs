@@ -12,7 +12,7 @@ const SIZES: [usize; 4] = [10, 12, 10, 8];
 /// A cube of log-normal leaves whose expectation is off by a relative `noise`, and `causes`
 /// different combinations of `depth` attributes each, of one set of attributes, every one of which
 /// takes 20 to 90 % away from its leaves, give or take a twentieth.
-pub fn cube(seed: u64, depth: usize, causes: usize, noise: f64) -> (Leaves, Truth) {
+pub(crate) fn cube(seed: u64, depth: usize, causes: usize, noise: f64) -> (Leaves, Truth) {
     let mut rng = Pcg64::seed_from_u64(seed * 100 + depth as u64 * 10 + causes as u64);
     let mut attributes: Vec<usize> = (0..SIZES.len()).collect();
     while attributes.len() > depth {

@@ -38,10 +38,10 @@ fn real(cases: &[robustspot::Case]) -> Result<(), Box<dyn Error>> {
     println!("RobustSpot, {} real cases, micro-F1 of exact matches\n", cases.len());
     println!("| dispersion | all | odd cases | even cases | ms per case |\n|---|---|---|---|---|");
     let default = LocalizeConfig::default();
-    for dispersion in [None, Some(0.02), Some(0.05), Some(0.1), Some(0.25), Some(0.5), Some(1.0)] {
+    for dispersion in [0.02, 0.05, 0.1, default.dispersion, 0.5, 1.0, 2.0] {
         let ([all, odd, even], ms) = run(&cases, LocalizeConfig { dispersion, ..default.clone() })?;
         let mark = if dispersion == default.dispersion { " (default)" } else { "" };
-        println!("| {dispersion:?}{mark} | {:.3} | {:.3} | {:.3} | {ms:.2} |", all.f1(), odd.f1(), even.f1());
+        println!("| {dispersion}{mark} | {:.3} | {:.3} | {:.3} | {ms:.2} |", all.f1(), odd.f1(), even.f1());
     }
     println!();
     Ok(())
@@ -54,7 +54,7 @@ fn synthetic() -> Result<(), Box<dyn Error>> {
         for depth in 1..=3 {
             for causes in 1..=3 {
                 let cases: Vec<_> = (0..40).map(|seed| cubes::cube(seed, depth, causes, noise)).collect();
-                let ([all, ..], ms) = run(&cases, LocalizeConfig{dispersion: std::env::var("DISP").ok().and_then(|d| d.parse().ok()),min_share: std::env::var("SHARE").ok().map_or(0.2,|d| d.parse().unwrap()), ..Default::default()})?;
+                let ([all, ..], ms) = run(&cases, LocalizeConfig::default())?;
                 println!("| {noise} | {depth} | {causes} | {:.3} | {:.3} | {ms:.1} |", all.recall(), all.f1());
             }
         }

@@ -16,10 +16,10 @@ use super::score::Truth;
 const ATTRIBUTES: [&str; 5] = ["cdn", "bitrate", "device", "p2p", "isp"];
 
 /// One incident: the past and the minute in question, and what the operators found.
-pub struct Case {
-    pub history: History,
-    pub period: i64,
-    pub truth: Truth,
+pub(crate) struct Case {
+    pub(crate) history: History,
+    pub(crate) period: i64,
+    pub(crate) truth: Truth,
 }
 
 #[derive(Deserialize)]
@@ -30,7 +30,7 @@ struct Label {
 }
 
 /// Reads all cases, in the order of the labels.
-pub fn read(folder: &Path) -> Result<Vec<Case>, Box<dyn Error>> {
+pub(crate) fn read(folder: &Path) -> Result<Vec<Case>, Box<dyn Error>> {
     let labels: Vec<Label> = serde_json::from_reader(File::open(folder.join("robustspot_truth.json"))?)?;
     let file = File::open(folder.join("robustspot.parquet"))?;
     let mut histories: BTreeMap<String, History> = BTreeMap::new();

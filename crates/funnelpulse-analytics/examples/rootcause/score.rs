@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use funnelpulse_analytics::Localization;
 
 /// The true causes: sets of attribute and value.
-pub type Truth = BTreeSet<BTreeSet<(String, String)>>;
+pub(crate) type Truth = BTreeSet<BTreeSet<(String, String)>>;
 
 /// Combinations found and right, found in all, and true in all.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Score {
+pub(crate) struct Score {
     right: usize,
     found: usize,
     truth: usize,
@@ -17,7 +17,7 @@ pub struct Score {
 
 impl Score {
     /// Counts one case.
-    pub fn add(&mut self, found: &Localization, truth: &Truth) {
+    pub(crate) fn add(&mut self, found: &Localization, truth: &Truth) {
         let found: Truth = found
             .causes
             .iter()
@@ -34,12 +34,12 @@ impl Score {
     }
 
     /// Harmonic mean of precision and recall over all cases together.
-    pub fn f1(self) -> f64 {
+    pub(crate) fn f1(self) -> f64 {
         2.0 * self.right as f64 / (self.found + self.truth) as f64
     }
 
     /// Part of the true causes that was found exactly.
-    pub fn recall(self) -> f64 {
+    pub(crate) fn recall(self) -> f64 {
         self.right as f64 / self.truth as f64
     }
 }

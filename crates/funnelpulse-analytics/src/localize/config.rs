@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 pub struct LocalizeConfig {
     /// Squared relative spread of the leaves around a common factor, above 0 to 100: .25 says that
     /// leaves hit by one cause differ by half of their size.
-    pub dispersion: Option<f64>,
+    pub dispersion: f64,
     /// The size of one event in the unit of an additive measure, for example the mean price of an
     /// order where revenue is explained; above 0. Counts have 1. Without it, 1 where all numbers
     /// observed are whole, and otherwise estimated from the scatter of the leaves.
@@ -25,7 +25,7 @@ pub struct LocalizeConfig {
 
 impl Default for LocalizeConfig {
     fn default() -> Self {
-        Self { dispersion: Some(0.25), unit: None, max_attributes: 4, max_causes: 5, min_evidence: 5.0, min_share: 0.2 }
+        Self { dispersion: 0.25, unit: None, max_attributes: 4, max_causes: 5, min_evidence: 5.0, min_share: 0.2 }
     }
 }
 
@@ -63,7 +63,6 @@ impl LocalizeConfig {
             false => Err(LocalizeError::Field { name, value, allowed }),
         };
         let Self { dispersion, unit, max_attributes, max_causes, min_evidence, min_share } = *self;
-        let dispersion = dispersion.unwrap_or(1.0);
         check(dispersion > 0.0 && dispersion <= 100.0, "dispersion", dispersion, "above 0 to 100")?;
         let unit = unit.unwrap_or(1.0);
         check(unit > 0.0 && unit.is_finite(), "unit", unit, "above 0")?;

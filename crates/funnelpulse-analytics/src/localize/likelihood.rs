@@ -14,8 +14,8 @@ const LOG_FACTORS: [f64; 35] = {
     grid
 };
 
-/// Of one degree of freedom.
-const CHI_SQUARED_MEDIAN: f64 = 0.4549;
+/// The median of a chi-squared variable with one degree of freedom.
+pub(super) const CHI_SQUARED_MEDIAN: f64 = 0.4549;
 
 /// Number of factors tried.
 pub(super) const FACTORS: usize = LOG_FACTORS.len();
@@ -31,7 +31,7 @@ pub(super) struct Evidence {
 }
 
 impl Evidence {
-    pub(super) fn new(coded: &Coded, dispersion: Option<f64>) -> Self {
+    pub(super) fn new(coded: &Coded, dispersion: f64) -> Self {
         let scaled = |v: &[f64]| v.iter().map(|v| v / coded.unit).collect::<Vec<f64>>();
         let (observed, mut expected) = (scaled(&coded.observed), scaled(&coded.expected));
         // A leaf that was never seen before: half an event is the smallest expectation that its
@@ -41,9 +41,19 @@ impl Evidence {
                 *e = 0.5_f64.min(*o);
             }
         }
-        let shape = 1.0 / dispersion.unwrap_or_else(|| estimated_dispersion(&observed, &expected));
+        Self::judged(observed, expected, 1.0 / dispersion)
+    }
+
+    fn judged(observed: Vec<f64>, expected: Vec<f64>, shape: f64) -> Self {
         let table = observed.iter().zip(&expected).map(|(o, e)| row(*o, *e, shape)).collect();
         Self { observed, expected, shape, table }
+    }
+
+    /// The same with the dispersion at which the median leaf is as far off as chance would have
+    /// it; `None` where that is not below the one at hand or leaves are too few to tell.
+    pub(super) fn with_scatter_of_leaves(&self) -> Option<Self> {
+        let shape = 1.0 / estimated_dispersion(&self.observed, &self.expected, 1.0 / self.shape)?;
+        Some(Self::judged(self.observed.clone(), self.expected.clone(), shape))
     }
 
     pub(super) fn leaf(&self, leaf: usize) -> &[f64; FACTORS] {
@@ -81,23 +91,25 @@ fn log_ratio(observed: f64, expected: f64, shape: f64, log_factor: f64) -> f64 {
     observed * log_factor - (observed + shape) * growth.ln_1p()
 }
 
-/// The dispersion at which the median leaf is as far off as chance would have it.
-fn estimated_dispersion(observed: &[f64], expected: &[f64]) -> f64 {
-    let leaves: Vec<(f64, f64)> =
-        observed.iter().zip(expected).filter(|(_, e)| **e >= 2.0).map(|(o, e)| ((o - e).powi(2), *e)).collect();
-    if leaves.len() < 10 {
-        return 0.25;
-    }
+/// The dispersion below `most` at which the median leaf is as far off as chance would have it, at
+/// least a hundredth: no expectation is known better than to a tenth.
+fn estimated_dispersion(observed: &[f64], expected: &[f64], most: f64) -> Option<f64> {
+    // A leaf that expects less hardly tells spread from counting noise.
+    let large = observed.iter().zip(expected).filter(|(_, e)| **e >= 2.0);
+    let leaves: Vec<(f64, f64)> = large.map(|(o, e)| ((o - e).powi(2), *e)).collect();
     let excess = |dispersion: f64| {
         let residuals = leaves.iter().map(|(square, e)| square / (e + dispersion * e * e)).collect();
-        crate::median(residuals).unwrap_or(0.0) > CHI_SQUARED_MEDIAN
+        crate::median(residuals).is_some_and(|median| median > CHI_SQUARED_MEDIAN)
     };
-    let (mut low, mut high) = (0.01f64.ln(), 0f64);
-    for _ in 0..30 {
+    if leaves.len() < 10 || excess(most) {
+        return None;
+    }
+    let (mut low, mut high) = (0.01f64.min(most).ln(), most.ln());
+    while high - low > 0.01 {
         let middle = f64::midpoint(low, high);
         if excess(middle.exp()) { low = middle } else { high = middle }
     }
-    high.exp()
+    Some(high.exp())
 }
 
 fn golden_section(f: impl Fn(f64) -> f64, mut low: f64, mut high: f64) -> f64 {

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use super::LocalizeError;
+use super::{LocalizeError, likelihood::CHI_SQUARED_MEDIAN};
 
 /// The finest rows of a table with attributes: what was observed in each, and what was expected.
 ///
@@ -157,7 +157,6 @@ fn estimated_unit(observed: &[f64], expected: &[f64]) -> f64 {
     }
     let scatter = observed.iter().zip(expected).filter(|(_, e)| **e > 0.0).map(|(o, e)| (o - e).powi(2) / e);
     let median = crate::median(scatter.collect()).unwrap_or(1.0);
-    // The median of a chi-squared variable with one degree of freedom.
-    let unit = median / 0.4549;
+    let unit = median / CHI_SQUARED_MEDIAN;
     if unit > 0.0 && unit.is_finite() { unit } else { 1.0 }
 }
