@@ -54,8 +54,7 @@ fn read_batch(batch: &RecordBatch, histories: &mut BTreeMap<String, History>) ->
     let case = column("case", &DataType::Utf8)?;
     let minute = column("min", &DataType::Int64)?;
     let (value, count) = (column("value", &DataType::Float64)?, column("cnt", &DataType::Float64)?);
-    let attributes =
-        ATTRIBUTES.iter().map(|name| column(name, &DataType::Utf8)).collect::<Result<Vec<_>, _>>()?;
+    let attributes = ATTRIBUTES.iter().map(|name| column(name, &DataType::Utf8)).collect::<Result<Vec<_>, _>>()?;
     for row in 0..batch.num_rows() {
         let case = case.as_string::<i32>().value(row);
         let place: Vec<Option<&str>> =

@@ -64,9 +64,8 @@ impl Evidence {
     /// is returned.
     pub(super) fn apply(&mut self, members: &[u32], grid_index: usize) -> f64 {
         let at = |log_factor: f64| -> f64 {
-            let leaf = |i: &u32| {
-                log_ratio(self.observed[*i as usize], self.expected[*i as usize], self.shape, log_factor)
-            };
+            let leaf =
+                |i: &u32| log_ratio(self.observed[*i as usize], self.expected[*i as usize], self.shape, log_factor);
             members.iter().map(leaf).sum()
         };
         let centre = LOG_FACTORS[grid_index];
@@ -101,7 +100,7 @@ fn estimated_dispersion(observed: &[f64], expected: &[f64], most: f64) -> Option
         let residuals = leaves.iter().map(|(square, e)| square / (e + dispersion * e * e)).collect();
         crate::median(residuals).is_some_and(|median| median > CHI_SQUARED_MEDIAN)
     };
-    if leaves.len() < 10 || excess(most) {
+    if leaves.len() < 5 || excess(most) {
         return None;
     }
     let (mut low, mut high) = (0.01f64.min(most).ln(), most.ln());

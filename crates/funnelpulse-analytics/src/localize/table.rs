@@ -34,11 +34,7 @@ impl Leaves {
     /// Adds a leaf of an additive measure. `values` are in the order of the attributes.
     pub fn push(&mut self, values: &[Option<&str>], observed: f64, expected: f64) -> Result<(), LocalizeError> {
         if values.len() != self.attributes.len() {
-            return Err(LocalizeError::Width {
-                row: self.added,
-                found: values.len(),
-                expected: self.attributes.len(),
-            });
+            return Err(LocalizeError::Width { row: self.added, found: values.len(), expected: self.attributes.len() });
         }
         self.added += 1;
         let place = values.iter().zip(&mut self.codes).map(|(value, codes)| code(codes, *value)).collect();
