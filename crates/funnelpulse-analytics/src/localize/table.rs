@@ -1,0 +1,158 @@
+//! The leaves of a cube.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use super::{LocalizeError, likelihood::CHI_SQUARED_MEDIAN};
+
+/// The finest rows of a table with attributes: what was observed in each, and what was expected.
+///
+/// A leaf that is added twice counts once, with the sums. A missing attribute value (`None`) is a
+/// value like any other: what goes wrong only where the country is unknown is found there.
+///
+/// For a **ratio** (conversion rate, stalling rate) observed is the numerator and expected is the
+/// observed denominator times the expected ratio, see [`push_ratio`](Self::push_ratio): then a
+/// change in the mix of traffic explains nothing.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Leaves {
+    attributes: Vec<Arc<str>>,
+    /// Per attribute the code of each value.
+    codes: Vec<BTreeMap<Option<Arc<str>>, u32>>,
+    rows: BTreeMap<Vec<u32>, (f64, f64)>,
+    added: usize,
+}
+
+impl Leaves {
+    /// No leaves yet, with these attributes.
+    pub fn new<S: Into<Arc<str>>>(attributes: impl IntoIterator<Item = S>) -> Self {
+        let attributes: Vec<Arc<str>> = attributes.into_iter().map(Into::into).collect();
+        Self { codes: vec![BTreeMap::new(); attributes.len()], attributes, rows: BTreeMap::new(), added: 0 }
+    }
+
+    /// Adds a leaf of an additive measure. `values` are in the order of the attributes.
+    pub fn push(&mut self, values: &[Option<&str>], observed: f64, expected: f64) -> Result<(), LocalizeError> {
+        if values.len() != self.attributes.len() {
+            return Err(LocalizeError::Width { row: self.added, found: values.len(), expected: self.attributes.len() });
+        }
+        self.added += 1;
+        let place = values.iter().zip(&mut self.codes).map(|(value, codes)| code(codes, *value)).collect();
+        let leaf = self.rows.entry(place).or_insert((0.0, 0.0));
+        leaf.0 += observed;
+        leaf.1 += expected;
+        Ok(())
+    }
+
+    /// Adds a leaf of a ratio: its numerator and denominator, as observed and as expected.
+    ///
+    /// Where nothing was expected of the denominator the leaf has no expected ratio and doesn't
+    /// count.
+    ///
+    /// ```
+    /// use funnelpulse_analytics::{Leaves, LocalizeConfig, Localizer};
+    ///
+    /// // Purchases per view: twice the views from desktops is not the cause, no sale to mobiles is.
+    /// let mut leaves = Leaves::new(["device"]);
+    /// leaves.push_ratio(&[Some("desktop")], (200.0, 4000.0), (100.0, 2000.0))?;
+    /// leaves.push_ratio(&[Some("mobile")], (0.0, 2000.0), (100.0, 2000.0))?;
+    /// let found = Localizer::new(LocalizeConfig::default())?.localize(&leaves);
+    /// assert_eq!(found.causes[0].combination.to_string(), "device = mobile");
+    /// # Ok::<(), funnelpulse_analytics::LocalizeError>(())
+    /// ```
+    pub fn push_ratio(
+        &mut self,
+        values: &[Option<&str>],
+        observed: (f64, f64),
+        expected: (f64, f64),
+    ) -> Result<(), LocalizeError> {
+        self.push(values, observed.0, observed.1 * (expected.0 / expected.1))
+    }
+
+    /// Number of different leaves.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether there is no leaf.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// The attributes.
+    pub fn attributes(&self) -> &[Arc<str>] {
+        &self.attributes
+    }
+
+    /// The leaves that can be counted, by number.
+    pub(super) fn coded(&self, unit: Option<f64>) -> Coded {
+        let usable = |(o, e): &(f64, f64)| o.is_finite() && e.is_finite() && *o >= 0.0 && *e >= 0.0;
+        let mut coded = Coded {
+            codes: vec![Vec::new(); self.attributes.len()],
+            cardinality: Vec::new(),
+            skipped: self.rows.values().filter(|leaf| !usable(leaf)).count(),
+            unit: 1.0,
+            observed: Vec::new(),
+            expected: Vec::new(),
+        };
+        // The codes depend on the order of adding; ranks by value don't.
+        let ranks: Vec<Vec<u32>> = self
+            .codes
+            .iter()
+            .map(|codes| {
+                let mut rank = vec![0; codes.len()];
+                for (r, c) in codes.values().enumerate() {
+                    rank[*c as usize] = r as u32;
+                }
+                rank
+            })
+            .collect();
+        for (place, (observed, expected)) in self.rows.iter().filter(|(_, leaf)| usable(leaf)) {
+            for ((column, code), rank) in coded.codes.iter_mut().zip(place).zip(&ranks) {
+                column.push(rank[*code as usize]);
+            }
+            coded.observed.push(*observed);
+            coded.expected.push(*expected);
+        }
+        let distinct = |column: &Vec<u32>| column.iter().collect::<BTreeSet<_>>().len();
+        coded.cardinality = coded.codes.iter().map(distinct).collect();
+        coded.unit = unit.unwrap_or_else(|| estimated_unit(&coded.observed, &coded.expected));
+        coded
+    }
+
+    /// The value of an attribute by its rank.
+    pub(super) fn value(&self, attribute: usize, rank: u32) -> Option<Arc<str>> {
+        self.codes[attribute].keys().nth(rank as usize).cloned().flatten()
+    }
+}
+
+fn code(codes: &mut BTreeMap<Option<Arc<str>>, u32>, value: Option<&str>) -> u32 {
+    let value: Option<Arc<str>> = value.map(Arc::from);
+    let next = codes.len() as u32;
+    *codes.entry(value).or_insert(next)
+}
+
+/// [`Leaves`] as columns of numbers.
+#[derive(Debug)]
+pub(super) struct Coded {
+    /// Per attribute, per leaf, the rank of its value.
+    pub(super) codes: Vec<Vec<u32>>,
+    /// Per attribute the number of different values.
+    pub(super) cardinality: Vec<usize>,
+    pub(super) observed: Vec<f64>,
+    pub(super) expected: Vec<f64>,
+    pub(super) skipped: usize,
+    pub(super) unit: f64,
+}
+
+/// Counts come in ones. For anything else the variance over the mean of the leaves, by the median,
+/// because those that the incident hit are few.
+fn estimated_unit(observed: &[f64], expected: &[f64]) -> f64 {
+    if observed.iter().all(|o| o.fract() == 0.0) {
+        return 1.0;
+    }
+    let scatter = observed.iter().zip(expected).filter(|(_, e)| **e > 0.0).map(|(o, e)| (o - e).powi(2) / e);
+    let median = crate::median(scatter.collect()).unwrap_or(1.0);
+    let unit = median / CHI_SQUARED_MEDIAN;
+    if unit > 0.0 && unit.is_finite() { unit } else { 1.0 }
+}
