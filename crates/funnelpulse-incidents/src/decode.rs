@@ -81,6 +81,8 @@ pub(crate) struct HourState {
     pub(crate) expected: Steps,
     /// Variance of the logarithm of the expected revenue.
     pub(crate) uncertainty: f64,
+    /// Mean of the purchases relative to normal operation, given that it is an incident.
+    pub(crate) purchases: f64,
     /// Mean and variance of the revenue relative to normal operation, given that it is an incident.
     pub(crate) effect: (f64, f64),
 }
@@ -195,15 +197,17 @@ impl Decoder<'_> {
         for (hour, Normal { expected, uncertainty, elsewhere }) in normal.iter().enumerate().rev() {
             let forward = &forward[hour * n..(hour + 1) * n];
             let mut kinds = [0.0; IncidentKind::ALL.len()];
-            let (mut odds, mut mean, mut square) = (0.0, 0.0, 0.0);
+            let (mut odds, mut mean, mut square, mut purchases) = (0.0, 0.0, 0.0, 0.0);
             for (i, state) in states.iter().enumerate() {
                 let p = forward[i + 1] * later[i + 1];
                 let moved = if state.displaced[PURCHASES] { elsewhere.factors(state.shift)[PURCHASES] } else { 1.0 };
-                let effect = state.factors[PURCHASES] * state.factors[REVENUE] * moved;
+                let bought = state.factors[PURCHASES] * moved;
+                let effect = bought * state.factors[REVENUE];
                 kinds[state.kind.index()] += p;
                 odds += p;
                 mean += p * effect;
                 square += p * effect * effect;
+                purchases += p * bought;
             }
             let odds = odds.max(TINY);
             let normal = (forward[0] * later[0]).max(TINY);
@@ -213,6 +217,7 @@ impl Decoder<'_> {
                 kinds: kinds.map(|p| (p / odds) as f32),
                 expected: *expected,
                 uncertainty: *uncertainty,
+                purchases: purchases / odds,
                 effect: (mean, (square / odds - mean * mean).max(0.0)),
             });
             let evidence = &evidence[hour * n..(hour + 1) * n];

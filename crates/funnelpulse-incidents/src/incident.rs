@@ -58,6 +58,8 @@ pub struct Incident {
     pub observed: [f64; 4],
     /// The same of normal operation.
     pub expected: [f64; 4],
+    /// Purchases relative to those of normal operation, on average over the noise of the hours.
+    pub purchase_factor: f64,
     /// Revenue that it cost on average over the noise of the hours; negative where it brought more
     /// than usual.
     pub revenue_loss: f64,
@@ -120,6 +122,12 @@ impl Evidence {
         self.rows.iter().map(|r| r.state.expected)
     }
 
+    /// Whether each row is explained by a broken site: then what is expected of the series is what
+    /// it would bring in this broken site.
+    pub fn shared(&self) -> impl ExactSizeIterator<Item = bool> + '_ {
+        self.rows.iter().map(Row::is_shared)
+    }
+
     /// The incidents of the series in which at least one row has log odds of `limit` or more. What
     /// the whole site shows is not among them.
     pub fn incidents(&self, limit: f64) -> Vec<Incident> {
@@ -163,7 +171,7 @@ impl Evidence {
         let rows = &self.rows[start..=last];
         let mut kinds = [0.0; IncidentKind::ALL.len()];
         let (mut observed, mut expected) = ([f64::NAN; 4], [0.0; 4]);
-        let (mut loss, mut sd) = (0.0, 0.0);
+        let (mut loss, mut sd, mut purchases) = (0.0, 0.0, 0.0);
         let mut before = None;
         for Row { hour, observed: y, state, .. } in rows {
             let probability = 1.0 / (1.0 + (-state.log_odds).exp());
@@ -177,6 +185,7 @@ impl Evidence {
                 expected[step] += state.expected[step];
             }
             let (mean, variance) = state.effect;
+            purchases += state.expected[PURCHASES] * state.purchases;
             loss += state.expected[REVENUE] * (1.0 - mean);
             // Level and size of the effect are off alike in all hours: deviations add up.
             sd += state.expected[REVENUE] * (variance + (1.0 - mean).powi(2) * state.uncertainty).sqrt();
@@ -186,7 +195,8 @@ impl Evidence {
                 expected[step] = f64::NAN;
             }
         }
-        if observed[PURCHASES].is_nan() {
+        let purchase_factor = purchases / expected[PURCHASES];
+        if observed[REVENUE].is_nan() {
             (loss, sd) = (f64::NAN, f64::NAN);
         }
         let total: f64 = kinds.iter().sum();
@@ -202,6 +212,7 @@ impl Evidence {
             log_odds: clearest,
             observed,
             expected,
+            purchase_factor,
             revenue_loss: loss,
             revenue_loss_interval: (loss - 1.645 * sd, loss + 1.645 * sd),
         }

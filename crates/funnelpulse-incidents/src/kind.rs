@@ -74,6 +74,18 @@ impl IncidentKind {
         )
     }
 
+    /// The stage of the funnel that it is the failure of: `traffic`, `cart_rate`, `purchase_rate` or
+    /// `order_value`; `None` for kinds that are no failure of one stage.
+    pub const fn stage(self) -> Option<&'static str> {
+        match self {
+            Self::CheckoutOutage | Self::GradualDegradation => Some("purchase_rate"),
+            Self::TrackingOutage | Self::BotTraffic => Some("traffic"),
+            Self::PriceError => Some("order_value"),
+            Self::CartBreak => Some("cart_rate"),
+            Self::Promotion | Self::LevelShift | Self::Spike | Self::Dip | Self::Pattern => None,
+        }
+    }
+
     /// Its position in [`Self::ALL`].
     pub const fn index(self) -> usize {
         self as usize

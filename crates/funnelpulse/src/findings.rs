@@ -5,11 +5,10 @@ use std::{cmp::Ordering, fmt};
 use funnelpulse_analytics::{Alert, Factor, Finding, Impact, Summary};
 use funnelpulse_core::{AnomalyType, Columns, SeriesKey, Severity, Timestamp};
 use funnelpulse_ensemble::{Ensemble, Verdict};
-use funnelpulse_incidents::Incident;
 use ndarray::{Array1, Array2};
 use serde::Serialize;
 
-use crate::{SeriesFailure, pipeline::Plan};
+use crate::{Incident, SeriesFailure, incident, pipeline::Plan};
 
 /// Which model spoke for a detector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -121,7 +120,7 @@ impl Findings {
         plan: &Plan,
         ensemble: &Ensemble,
         scored: Vec<Result<SeriesFindings, SeriesFailure>>,
-        site: Vec<Incident>,
+        site: Vec<funnelpulse_incidents::Incident>,
         mut failures: Vec<SeriesFailure>,
     ) -> Self {
         let mut series = Vec::with_capacity(scored.len());
@@ -133,6 +132,8 @@ impl Findings {
         }
         series.sort_by(|a: &SeriesFindings, b| a.series.cmp(&b.series));
         failures.sort_by(|a, b| a.series.cmp(&b.series));
+        let end = series.iter().filter_map(|s| s.time.last()).max().copied();
+        let site = incident::explain_site(&plan.config, &site, end);
         let metrics = plan.metric_names().clone();
         let mut findings = Self {
             stored: plan.config.input.columns().len(),
@@ -199,11 +200,11 @@ impl Findings {
         &self.site
     }
 
-    /// The incidents of all series, the costliest first.
+    /// The incidents of all series, the most urgent first, among them the costliest.
     pub fn incidents(&self) -> Vec<&Incident> {
         let mut all: Vec<&Incident> = self.series.iter().flat_map(|s| &s.incidents).collect();
-        let cost = |i: &Incident| if i.revenue_loss.is_nan() { 0.0 } else { i.revenue_loss.abs() };
-        all.sort_by(|a, b| cost(b).total_cmp(&cost(a)).then(b.log_odds.total_cmp(&a.log_odds)));
+        let cost = |i: &Incident| i.impact.revenue.map_or(0.0, f64::abs);
+        all.sort_by(|a, b| a.priority.cmp(&b.priority).then(cost(b).total_cmp(&cost(a))).then(a.id.cmp(&b.id)));
         all
     }
 

@@ -2,6 +2,7 @@
 
 mod error;
 mod findings;
+mod incident;
 mod pipeline;
 #[cfg(feature = "report")]
 pub mod report;
@@ -9,6 +10,7 @@ pub mod report;
 mod table;
 
 pub use error::{PipelineError, SeriesFailure};
+pub use incident::Incident;
 pub use findings::{Anomaly, Findings, ModelScores, ModelSource, SeriesFindings};
 pub use pipeline::{FittedPipeline, Pipeline, PipelineBuilder, Progress, SeriesInfo, Stage, registry};
 

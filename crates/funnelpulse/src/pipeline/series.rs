@@ -8,7 +8,7 @@ use funnelpulse_core::{
 };
 use funnelpulse_ensemble::{Ensemble, Verdict, Vote, ZScore, ZScoreModel};
 use funnelpulse_features::MetricKind;
-use funnelpulse_incidents::{Evidence, IncidentDetector};
+use funnelpulse_incidents::{Evidence, IncidentDetector, IncidentKind};
 use ndarray::{Array1, Array2};
 
 use super::{
@@ -19,6 +19,7 @@ use super::{
 use crate::{
     PipelineError, SeriesFailure,
     findings::{Anomaly, ModelScores, ModelSource, SeriesFindings},
+    incident,
 };
 
 /// What all series share.
@@ -207,7 +208,10 @@ impl SeriesModel {
                 expected: None,
             });
         }
-        let expectation = Expectation::new(&self.baseline, &metrics, &baseline).map_err(PipelineError::series)?;
+        let mut expectation = Expectation::new(&self.baseline, &metrics, &baseline).map_err(PipelineError::series)?;
+        if let Some(evidence) = &evidence {
+            expectation.refine(&plan.config, evidence);
+        }
         let time = joined.time()[skip..].to_vec();
         Ok(Scored { series: key.clone(), time, models, contributions, evidence, expectation })
     }
@@ -240,7 +244,11 @@ impl Scored {
     pub(super) fn conclude(self, plan: &Plan, ensemble: &Ensemble) -> Result<SeriesFindings, PipelineError> {
         let verdicts = ensemble.combine(&self.time, &self.votes())?;
         let flags: Vec<bool> = verdicts.iter().map(|v| v.is_anomaly).collect();
-        let incidents = self.evidence.as_ref().map(|e| e.incidents_of(&flags)).unwrap_or_default();
+        let raw = self.evidence.as_ref().map(|e| e.incidents_of(&flags)).unwrap_or_default();
+        // Kinds of the rows that are more likely part of an incident than not.
+        let kinds: Vec<Option<IncidentKind>> = self.evidence.as_ref().map_or_else(Vec::new, |e| {
+            e.kinds().zip(e.log_odds()).map(|(kind, log_odds)| (log_odds > 0.0).then_some(kind)).collect()
+        });
         let anomalies = verdicts
             .iter()
             .enumerate()
@@ -248,12 +256,17 @@ impl Scored {
                 let severity = verdict.severity?;
                 let why: Vec<Vec<f64>> = self.contributions.iter().map(|c| c.row(row).to_vec()).collect();
                 let (key, time) = (&self.series, self.time[row]);
-                Some(explain(plan, key, time, row, verdict, severity, &self.models, &self.expectation, &why))
+                let kind = kinds.get(row).copied().flatten();
+                Some(explain(plan, key, time, row, verdict, severity, kind, &self.models, &self.expectation, &why))
             })
             .collect();
         let Expectation { observed, expected, lower, upper, z, .. } = self.expectation;
         let (series, time, models) = (self.series, self.time, self.models);
-        Ok(SeriesFindings { series, time, observed, expected, lower, upper, z, models, verdicts, anomalies, incidents })
+        let incidents = Vec::new();
+        let mut found =
+            SeriesFindings { series, time, observed, expected, lower, upper, z, models, verdicts, anomalies, incidents };
+        found.incidents = incident::explain(&plan.config, &found, &raw);
+        Ok(found)
     }
 }
 
@@ -280,6 +293,52 @@ impl Expectation {
             z: model.residuals(metrics.usable.view())?,
             expected,
         })
+    }
+
+    /// Puts what the incidents' model expects, which follows the level of each series and knows what
+    /// all of them share, in place of the baseline's expectations. Ranges move along.
+    fn refine(&mut self, config: &Config, evidence: &Evidence) {
+        let Some(columns) = config.incident_config() else { return };
+        let names = [columns.traffic, columns.carts, columns.purchases, columns.revenue];
+        let positions = names.map(|name| self.names.position(&name?));
+        let rates: Vec<(usize, usize, usize)> = config
+            .input
+            .metrics
+            .iter()
+            .filter_map(|m| match &m.kind {
+                MetricKind::Rate { numerator, denominator } => Some((
+                    self.names.position(&m.name)?,
+                    self.names.position(numerator).filter(|p| positions.contains(&Some(*p)))?,
+                    self.names.position(denominator).filter(|p| positions.contains(&Some(*p)))?,
+                )),
+                _ => None,
+            })
+            .collect();
+        for (row, (expected, shared)) in evidence.expected().zip(evidence.shared()).enumerate() {
+            // In a broken site the baseline still knows what there should have been.
+            if shared {
+                continue;
+            }
+            for (position, value) in positions.iter().zip(expected) {
+                if let Some(column) = position {
+                    self.replace(row, *column, value);
+                }
+            }
+            for &(rate, numerator, denominator) in &rates {
+                let value = self.expected[[row, numerator]] / self.expected[[row, denominator]];
+                self.replace(row, rate, value);
+            }
+        }
+    }
+
+    fn replace(&mut self, row: usize, column: usize, value: f64) {
+        let at = [row, column];
+        let ratio = value / self.expected[at];
+        if value.is_finite() && ratio.is_finite() && ratio > 0.0 {
+            self.expected[at] = value;
+            self.lower[at] *= ratio;
+            self.upper[at] *= ratio;
+        }
     }
 
     fn deviations(&self, row: usize) -> Vec<Deviation> {
@@ -323,6 +382,18 @@ fn expected_primary(
     Some(column(numerator)?.to_owned() / denominator.mapv(|d| if d > 0.0 { d } else { f64::NAN }))
 }
 
+/// The type that goes with a kind of incident; a wrong price drives values either way.
+fn type_of(kind: IncidentKind) -> Option<AnomalyType> {
+    use IncidentKind as K;
+    match kind {
+        K::CheckoutOutage | K::TrackingOutage | K::CartBreak | K::Dip | K::GradualDegradation => Some(AnomalyType::Drop),
+        K::BotTraffic | K::Promotion | K::Spike => Some(AnomalyType::Spike),
+        K::LevelShift => Some(AnomalyType::Changepoint),
+        K::Pattern => Some(AnomalyType::Pattern),
+        K::PriceError => None,
+    }
+}
+
 #[expect(clippy::too_many_arguments, reason = "one row seen from every side")]
 fn explain(
     plan: &Plan,
@@ -331,6 +402,7 @@ fn explain(
     row: usize,
     verdict: &Verdict,
     severity: Severity,
+    kind: Option<IncidentKind>,
     models: &[ModelScores],
     expectation: &Expectation,
     contributions: &[Vec<f64>],
@@ -342,7 +414,8 @@ fn explain(
     let strongest = strongest.max_by(|a, b| a.abs().total_cmp(&b.abs())).unwrap_or(f64::NAN);
     let score_of = |m: &ModelScores| m.scores[row];
     let loudest = models.iter().filter(|m| !score_of(m).is_nan()).max_by(|a, b| score_of(a).total_cmp(&score_of(b)));
-    let anomaly_type = AnomalyType::classify(strongest, loudest.is_some_and(|m| m.detector == "changepoint"));
+    let by_value = AnomalyType::classify(strongest, loudest.is_some_and(|m| m.detector == "changepoint"));
+    let anomaly_type = kind.and_then(type_of).unwrap_or(by_value);
     let impact = Impact::assess(&plan.config.impact, &deviations);
     let alert = Alert::new(&plan.config.alerts, key.clone(), time, severity, anomaly_type, impact, &factors);
     Anomaly { row, score: verdict.score, severity, anomaly_type, factors, impact, alert, rank: 0 }

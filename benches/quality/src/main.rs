@@ -1,0 +1,54 @@
+//! How good detection and analysis are, measured: one command per table.
+//!
+//! `cargo run --release -p funnelpulse-quality -- funnel` and so on; `--help` lists them.
+#![allow(clippy::print_stdout, reason = "tables are what it is for")]
+
+mod budget;
+mod funnel;
+mod oracle;
+mod ratios;
+
+use clap::{Parser, Subcommand};
+use funnelpulse::eval::generator::Difficulty;
+
+/// Tables of quality, in Markdown.
+#[derive(Debug, Parser)]
+struct Args {
+    #[command(subcommand)]
+    table: Table,
+}
+
+#[derive(Debug, Subcommand)]
+enum Table {
+    /// Detection on generated shops beside a z-score and an oracle that knows the true rates.
+    Funnel(Shops),
+    /// False alarms on held-out hours of shops without an incident, beside the budget.
+    Budget(Shops),
+}
+
+/// Which shops to generate.
+#[derive(Clone, Debug, clap::Args)]
+struct Shops {
+    /// Seeds, comma-separated.
+    #[arg(long, value_delimiter = ',', default_values_t = [11, 12, 13])]
+    seeds: Vec<u64>,
+    /// How far anomalies stand out: easy, medium, hard.
+    #[arg(long, default_value_t = Difficulty::Medium)]
+    difficulty: Difficulty,
+    /// Number of brands.
+    #[arg(long, default_value_t = 40)]
+    brands: usize,
+    /// Number of days.
+    #[arg(long, default_value_t = 150)]
+    days: usize,
+    /// Incidents that hit all brands at once.
+    #[arg(long, default_value_t = 0)]
+    site_wide: usize,
+}
+
+fn main() -> anyhow::Result<()> {
+    match Args::parse().table {
+        Table::Funnel(shops) => funnel::table(&shops),
+        Table::Budget(shops) => budget::table(&shops),
+    }
+}

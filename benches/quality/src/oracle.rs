@@ -1,0 +1,98 @@
+//! An observer who knows the true rates and the true noise of a generated shop.
+//!
+//! It searches for the same kinds of incident in the same way as the detector, so what it finds is
+//! what could be found at best without knowing where to look: the distance to it is what
+//! estimating rates, noise, levels and shared factors costs.
+
+use std::collections::BTreeMap;
+
+use funnelpulse::{
+    core::SeriesKey,
+    eval::generator::GeneratedFunnel,
+    incidents::{Evidence, Forecast, IncidentConfig, IncidentDetector, Noise},
+};
+
+/// Relative variances of the generator's gamma noise on visits, carts and orders.
+const RELATIVE: [f64; 3] = [1.0 / 25.0, 1.0 / 15.0, 1.0 / 12.0];
+
+/// What the oracle sees in every series.
+pub(crate) fn oracle(shop: &GeneratedFunnel) -> anyhow::Result<Vec<Evidence>> {
+    let forecasts = shop.panel().keys().filter_map(|key| Some((key.clone(), forecast(shop, key)?))).collect();
+    let forecasts: BTreeMap<SeriesKey, Forecast> = forecasts;
+    Ok(IncidentDetector::new(IncidentConfig::default())?.scan_against(shop.panel(), &forecasts)?)
+}
+
+/// The true rates; sizes of baskets and spread of prices as the clean rows have them.
+fn forecast(shop: &GeneratedFunnel, key: &SeriesKey) -> Option<Forecast> {
+    let name = key.as_str();
+    let (frame, expected, labels) = (shop.panel().get(name)?, shop.truth(name)?, shop.labels(name)?);
+    let (observed, means) = (frame.values(), expected.values());
+    let (mut excess, mut total) = (0.0, 0.0);
+    let (mut spread, mut n) = (0.0, 0.0);
+    for row in (0..frame.nrows()).filter(|&row| !labels[row]) {
+        let (count, mean) = (observed[[row, 2]], means[[row, 2]]);
+        // Orders and, but for what the hour before brings, visits make the rate restless.
+        excess += (count - mean).powi(2) - mean * mean * (RELATIVE[2] + 0.58 * RELATIVE[0]);
+        total += mean;
+        if count > 0.0 {
+            let price = means[[row, 3]] / mean;
+            spread += count * (observed[[row, 3]] / (count * price) - 1.0).powi(2);
+            n += 1.0;
+        }
+    }
+    let noise = Noise {
+        relative: RELATIVE,
+        dispersion: [1.0, 1.0, (excess / total).clamp(1.0, 200.0)],
+        price: (spread / n).clamp(0.005, 10.0),
+    };
+    Some(Forecast { expected: expected.clone(), noise })
+}
+
+#[cfg(test)]
+mod tests {
+    use funnelpulse::eval::{
+        generator::{Difficulty, GeneratorConfig},
+        metrics::auc_pr,
+    };
+
+    use super::*;
+
+    fn shop(difficulty: Difficulty, anomaly_share: f64) -> GeneratedFunnel {
+        let config = GeneratorConfig { brands: 6, days: 60, difficulty, anomaly_share, ..GeneratorConfig::default() };
+        GeneratedFunnel::generate(&config).unwrap()
+    }
+
+    fn quality(difficulty: Difficulty) -> f64 {
+        let shop = shop(difficulty, 0.05);
+        let seen = oracle(&shop).unwrap();
+        let labels: Vec<bool> = seen.iter().flat_map(|e| shop.labels(e.series.as_str()).unwrap().to_vec()).collect();
+        let scores: Vec<f64> = seen.iter().flat_map(|e| e.log_odds().collect::<Vec<_>>()).collect();
+        auc_pr(&labels, &scores).unwrap()
+    }
+
+    #[test]
+    fn it_sees_nearly_everything_that_is_easy_and_less_of_what_is_hard() {
+        let [easy, medium, hard] = [Difficulty::Easy, Difficulty::Medium, Difficulty::Hard].map(quality);
+        assert!(easy > 0.9 && easy > medium && medium > hard && hard > 0.1, "{easy} {medium} {hard}");
+    }
+
+    #[test]
+    fn it_sees_nothing_where_there_is_nothing() {
+        let shop = shop(Difficulty::Medium, 0.0);
+        let seen = oracle(&shop).unwrap();
+        let rows = seen.iter().map(|e| e.time().len()).sum::<usize>();
+        let likely = seen.iter().flat_map(|e| e.log_odds().collect::<Vec<_>>()).filter(|l| *l > 0.0).count();
+        assert!(likely * 500 < rows, "{likely} of {rows} rows");
+    }
+
+    #[test]
+    fn it_knows_baskets_and_prices() {
+        let shop = shop(Difficulty::Medium, 0.0);
+        for key in shop.panel().keys() {
+            let noise = forecast(&shop, key).unwrap().noise;
+            // Baskets of 2.8 to 5 pieces; prices of a catalogue with a spread of a half.
+            assert!((3.5..11.0).contains(&noise.dispersion[2]), "{noise:?}");
+            assert!((0.15..0.6).contains(&noise.price), "{noise:?}");
+        }
+    }
+}

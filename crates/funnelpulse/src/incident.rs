@@ -1,0 +1,177 @@
+//! Incidents, explained.
+
+use funnelpulse_analytics::{
+    Attribution, Decomposition, Impact, Level, Priority, Profile, Similar, Story, decompose_levels, most_similar,
+};
+use funnelpulse_config::Config;
+use funnelpulse_core::{SeriesKey, Severity, Timestamp};
+use funnelpulse_incidents::IncidentKind;
+use serde::Serialize;
+
+use crate::SeriesFindings;
+
+/// Past incidents of a series that are compared with.
+const PAST: usize = 100;
+/// Less alike is not worth a word.
+const ALIKE: f64 = 0.5;
+
+/// One cause, from its first to its last hour: what it is, what it cost, where it broke, and the
+/// same told to a person.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Incident {
+    /// Names the series, the kind and the first hour.
+    pub id: String,
+    /// The series, or `(site)` for what all series share.
+    pub series: SeriesKey,
+    /// What it is.
+    pub kind: IncidentKind,
+    /// Its first hour.
+    pub start: Timestamp,
+    /// The end of its last hour.
+    pub end: Timestamp,
+    /// Whether it lasts until the end of the data.
+    pub ongoing: bool,
+    /// How bad.
+    pub severity: Severity,
+    /// How soon somebody should look.
+    pub priority: Priority,
+    /// Probability that it is an incident at all.
+    pub probability: f64,
+    /// Probability of its kind, given that it is one.
+    pub kind_probability: f64,
+    /// Visits, carts, purchases and revenue as they were, NaN (in JSON: null) where there is no such step.
+    pub observed: [f64; 4],
+    /// The same as expected.
+    pub expected: [f64; 4],
+    /// Revenue gained (positive) or lost (negative) and conversions lost (positive) or gained, on
+    /// average over chance.
+    pub impact: Impact,
+    /// The range that holds the revenue impact with a probability of 90 %.
+    pub revenue_interval: Option<(f64, f64)>,
+    /// The stage of the funnel that broke; `None` where none stands out.
+    pub stage: Option<String>,
+    /// Per stage of the funnel, its part in the change of revenue; they add up to the whole change.
+    pub stages: Vec<(String, f64)>,
+    /// The most similar earlier incident of the series, if any is alike.
+    pub similar: Option<Similar>,
+    /// All of this in words.
+    pub summary: String,
+    /// Its rows within the series, first and last.
+    #[serde(skip)]
+    pub rows: (usize, usize),
+}
+
+/// The incidents of a series in the order of time.
+pub(crate) fn explain(config: &Config, found: &SeriesFindings, raw: &[funnelpulse_incidents::Incident]) -> Vec<Incident> {
+    let mut past: Vec<Profile> = Vec::new();
+    let mut explained = Vec::with_capacity(raw.len());
+    for incident in raw {
+        let severities = found.verdicts[incident.rows.0..=incident.rows.1].iter().filter_map(|v| v.severity);
+        let severity = severities.max().unwrap_or(Severity::Low);
+        let ongoing = incident.rows.1 + 1 == found.time.len();
+        explained.push(one(config, incident, severity, ongoing, &mut past));
+    }
+    explained
+}
+
+/// What all series share.
+pub(crate) fn explain_site(config: &Config, raw: &[funnelpulse_incidents::Incident], end: Option<Timestamp>) -> Vec<Incident> {
+    let mut past = Vec::new();
+    raw.iter()
+        .map(|incident| {
+            // A shop that is broken is worse than one of its brands; one that is busy is not bad at all.
+            let severity = if incident.kind.breaks_the_site() { Severity::Critical } else { Severity::Low };
+            let ongoing = end.is_some_and(|end| incident.last >= end.floor_to(Timestamp::HOUR));
+            one(config, incident, severity, ongoing, &mut past)
+        })
+        .collect()
+}
+
+fn one(
+    config: &Config,
+    raw: &funnelpulse_incidents::Incident,
+    severity: Severity,
+    ongoing: bool,
+    past: &mut Vec<Profile>,
+) -> Incident {
+    let id = format!("{}@{}:{}", raw.series, raw.start, raw.kind);
+    let end = raw.last.floor_to(Timestamp::HOUR).offset(Timestamp::HOUR);
+    let known = |v: f64| v.is_finite().then_some(v);
+    let lost = raw.expected[2] * (1.0 - raw.purchase_factor);
+    let impact = Impact { revenue: known(0.0 - raw.revenue_loss), lost_conversions: known(lost) };
+    let (low, high) = raw.revenue_loss_interval;
+    let revenue_interval = (low.is_finite() && high.is_finite()).then_some((0.0 - high, 0.0 - low));
+    let decomposition = decompose(config, raw);
+    let stage = raw.kind.stage().map(str::to_owned).or_else(|| {
+        decomposition.as_ref().and_then(Decomposition::broken_stage).map(|s| s.name.to_string())
+    });
+    let stages: Vec<(String, f64)> =
+        decomposition.iter().flat_map(|d| &d.stages).map(|s| (s.name.to_string(), s.contribution)).collect();
+    let calendar = calendar(raw.start);
+    let profile = Profile {
+        id: id.clone(),
+        kind: raw.kind.to_string(),
+        contributions: stages.iter().map(|(name, part)| (name.as_str().into(), *part)).collect(),
+        calendar: calendar.iter().map(|word| (*word).to_owned()).collect(),
+    };
+    let similar = most_similar(&profile, past, 1).into_iter().find(|s| s.similarity >= ALIKE);
+    if past.len() == PAST {
+        past.remove(0);
+    }
+    past.push(profile);
+    let summary = Story {
+        end: (!ongoing).then_some(end),
+        revenue: impact.revenue,
+        revenue_interval,
+        stages: decomposition.as_ref(),
+        calendar: &calendar,
+        similar: similar.as_ref(),
+        ..Story::new(raw.series.as_str(), raw.kind.as_str(), raw.start)
+    }
+    .to_string();
+    Incident {
+        id,
+        series: raw.series.clone(),
+        kind: raw.kind,
+        start: raw.start,
+        end,
+        ongoing,
+        severity,
+        priority: Priority::of(severity, impact, &config.alerts),
+        probability: 1.0 / (1.0 + (-raw.log_odds).exp()),
+        kind_probability: raw.kind_probability,
+        observed: raw.observed,
+        expected: raw.expected,
+        impact,
+        revenue_interval,
+        stage,
+        stages,
+        similar,
+        summary,
+        rows: raw.rows,
+    }
+}
+
+/// The change of revenue, or of the last step there is, by stages.
+fn decompose(config: &Config, raw: &funnelpulse_incidents::Incident) -> Option<Decomposition> {
+    let columns = config.incident_config()?;
+    let names = [columns.traffic, columns.carts, columns.purchases, columns.revenue];
+    let rates = ["traffic", "cart_rate", "purchase_rate", "order_value"];
+    let levels: Vec<Level> = names
+        .into_iter()
+        .zip(rates)
+        .enumerate()
+        .filter_map(|(step, (name, rate))| Some(Level::new(name?, rate, raw.observed[step], raw.expected[step])))
+        .collect();
+    decompose_levels(&levels, Attribution::Lmdi).ok()
+}
+
+/// Words for when it was, UTC.
+fn calendar(time: Timestamp) -> Vec<&'static str> {
+    const DAYS: [&str; 7] = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
+    const PARTS: [&str; 4] = ["night", "morning", "afternoon", "evening"];
+    // 1970-01-01 was a Thursday.
+    let day = (time.as_micros().div_euclid(Timestamp::DAY) + 3).rem_euclid(7) as usize;
+    let hour = time.as_micros().rem_euclid(Timestamp::DAY) / Timestamp::HOUR;
+    vec![DAYS[day], PARTS[(hour / 6) as usize]]
+}
