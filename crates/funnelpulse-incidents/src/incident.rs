@@ -12,6 +12,9 @@ use crate::{
 /// Hours without a row, or with odds below even, that an incident may contain.
 const BRIDGE: usize = 2;
 
+/// Log odds above which a row next to an incident counts for its cost, by its probability.
+const MAY_BE: f64 = -4.0;
+
 /// What the rows of one series show.
 #[derive(Clone, Debug)]
 pub struct Evidence {
@@ -186,9 +189,12 @@ impl Evidence {
             }
             let (mean, variance) = state.effect;
             purchases += state.expected[PURCHASES] * state.purchases;
-            loss += state.expected[REVENUE] * (1.0 - mean);
             // Level and size of the effect are off alike in all hours: deviations add up.
             sd += state.expected[REVENUE] * (variance + (1.0 - mean).powi(2) * state.uncertainty).sqrt();
+        }
+        for Row { state, .. } in self.around(start, last) {
+            let probability = 1.0 / (1.0 + (-state.log_odds).exp());
+            loss += probability * state.expected[REVENUE] * (1.0 - state.effect.0);
         }
         for step in 0..4 {
             if observed[step].is_nan() {
@@ -216,6 +222,17 @@ impl Evidence {
             revenue_loss: loss,
             revenue_loss_interval: (loss - 1.645 * sd, loss + 1.645 * sd),
         }
+    }
+}
+
+impl Evidence {
+    /// The rows of an incident and those next to it that may be part of it, one for each hour.
+    fn around(&self, start: usize, last: usize) -> impl Iterator<Item = &Row> {
+        let may_be = |row: &&Row| row.state.log_odds > MAY_BE && !row.is_shared();
+        let before = self.rows[..start].iter().rev().take_while(may_be).count();
+        let after = self.rows[last + 1..].iter().take_while(may_be).count();
+        let mut hour = None;
+        self.rows[start - before..=last + after].iter().filter(move |row| hour.replace(row.hour) != Some(row.hour))
     }
 }
 
