@@ -57,9 +57,8 @@ impl Default for DispatchConfig {
 impl DispatchConfig {
     /// Checks every field.
     pub fn validate(&self) -> Result<(), AlertsError> {
-        let check = |ok: bool, name, value: &dyn fmt::Display, allowed| match ok {
-            true => Ok(()),
-            false => Err(AlertsError::field(name, value, allowed)),
+        let check = |ok: bool, name, value: &dyn fmt::Display, allowed| {
+            if ok { Ok(()) } else { Err(AlertsError::field(name, value, allowed)) }
         };
         check((1..=1_000_000).contains(&self.capacity), "capacity", &self.capacity, "1 to 1000000")?;
         let rate = self.per_minute > 0.0 && self.per_minute <= 60_000.0;
@@ -366,10 +365,10 @@ fn finish(shared: &Shared, state: &mut State, number: u64, sink: &str) {
             shared.waiting.fetch_sub(1, SeqCst);
         }
     }
-    if let Some(spool) = &mut state.spool {
-        if let Err(e) = spool.done(number, sink).and_then(|()| spool.compact(&state.pending)) {
-            state.report.spool_error = Some(e.to_string());
-        }
+    if let Some(spool) = &mut state.spool
+        && let Err(e) = spool.done(number, sink).and_then(|()| spool.compact(&state.pending))
+    {
+        state.report.spool_error = Some(e.to_string());
     }
 }
 

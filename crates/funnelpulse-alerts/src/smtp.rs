@@ -128,10 +128,7 @@ impl Sink for Smtp {
     }
 
     fn deliver(&mut self, alert: &Alert) -> Result<(), DeliveryError> {
-        let error = match self.transport.send(&self.message(alert)?) {
-            Ok(_) => return Ok(()),
-            Err(error) => error,
-        };
+        let Err(error) = self.transport.send(&self.message(alert)?) else { return Ok(()) };
         // The library's texts can hold what the server said, and with it what it was told.
         match error.status() {
             Some(code) => {
@@ -191,13 +188,10 @@ mod tests {
                     _ => Some("250 ok"),
                 };
                 in_data = line == "DATA" || (in_data && line != ".");
-                said += &format!("{line}\n");
-                if let Some(reply) = reply {
-                    if stream.write_all(format!("{reply}\r\n").as_bytes()).is_err() {
-                        break;
-                    }
-                }
-                if line == "." || line == "QUIT" {
+                let over = line == "." || line == "QUIT";
+                said = said + &line + "\n";
+                let answered = reply.is_none_or(|r| stream.write_all(format!("{r}\r\n").as_bytes()).is_ok());
+                if over || !answered {
                     break;
                 }
             }

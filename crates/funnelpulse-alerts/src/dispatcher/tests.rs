@@ -42,13 +42,11 @@ impl Sink for Fake {
         if let Some(gate) = &self.gate {
             let _ = gate.recv();
         }
-        match self.failures.pop() {
-            Some(error) => Err(error),
-            None => {
-                self.got.lock().unwrap().push((Instant::now(), alert.id.clone()));
-                Ok(())
-            }
+        if let Some(error) = self.failures.pop() {
+            return Err(error);
         }
+        self.got.lock().unwrap().push((Instant::now(), alert.id.clone()));
+        Ok(())
     }
 }
 
