@@ -1,4 +1,4 @@
-//! Root cause localization on the open RobustSpot cases and on synthetic cubes, as tables.
+//! Root cause localization on the open `RobustSpot` cases and on synthetic cubes, as tables.
 //!
 //! `cargo run --release -p funnelpulse-analytics --example rootcause -- FOLDER`, where FOLDER holds
 //! `robustspot.parquet` and `robustspot_truth.json`; without it the synthetic cubes only.

@@ -110,7 +110,10 @@ impl Localizer {
     /// Adds causes to `found`, one by one, while there is another one.
     fn explain(&self, coded: &Coded, mut evidence: Evidence, mut found: Vec<Found>) -> Vec<Found> {
         while found.len() < self.config.max_causes {
-            let Some(best) = search::best(coded, &evidence, self.config.max_attributes) else { break };
+            let Some(best) = search::best(coded, &evidence, self.config.max_attributes, self.config.min_evidence)
+            else {
+                break;
+            };
             // The same leaves a second time would only correct the factor of the first.
             let known = found.iter().any(|(other, _)| other.members == best.members);
             if best.evidence < self.config.min_evidence || known {
