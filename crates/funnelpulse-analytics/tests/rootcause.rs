@@ -44,3 +44,22 @@ fn finds_planted_causes() {
     }
     assert!(score.recall() >= 0.75, "two causes: recall {}", score.recall());
 }
+
+#[test]
+fn nothing_planted_is_nothing_found() {
+    let localizer = Localizer::new(LocalizeConfig::default()).unwrap();
+    let alarms = |noise| {
+        (0..20).filter(|seed| !localizer.localize(&cubes::cube(*seed, 1, 0, noise).0).causes.is_empty()).count()
+    };
+    assert_eq!((alarms(0.02), alarms(0.1)), (0, 0));
+    // Normal errors of 30 % take some of 9600 leaves to zero, thousands of events or not: a leaf that
+    // lost everything is reported.
+    assert_eq!(alarms(0.3), 20);
+}
+
+#[test]
+fn counts_that_scatter_like_counts_are_no_incident() {
+    let found = Localizer::new(LocalizeConfig::default()).unwrap().localize(&cubes::wide(0.0));
+    assert!(found.causes.is_empty(), "{:?}", found.causes);
+}
+}

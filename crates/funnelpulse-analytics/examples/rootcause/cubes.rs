@@ -61,7 +61,6 @@ pub(crate) fn cube(seed: u64, depth: usize, causes: usize, noise: f64) -> (Leave
 }
 
 /// Counts in 5000 leaves of ten attributes, of which those with `a0 = 1, a1 = 1` lost a part.
-#[allow(dead_code, reason = "the tests have no use for it")]
 pub(crate) fn wide(loss: f64) -> Leaves {
     let mut rng = Pcg64::seed_from_u64(7);
     let noise = rand_distr::Poisson::new(30.0).expect("the mean is positive");

@@ -67,7 +67,7 @@ fn choice(cases: &[(Leaves, Truth)]) -> Result<(), Box<dyn Error>> {
         let others: Vec<f64> = tried.iter().filter(|t| t.0 == most).map(|t| t.1).collect();
         let (low, high) = (others.iter().copied().fold(1.0, f64::min), others.iter().copied().fold(0.0, f64::max));
         println!("| {half} | {most:.3} | {} | {low:.3} to {high:.3} |", others.len());
-        tried.iter_mut().for_each(|t| *t = (t.1, t.0));
+        tried = tried.into_iter().map(|(chosen, other)| (other, chosen)).collect();
     }
     println!();
     Ok(())

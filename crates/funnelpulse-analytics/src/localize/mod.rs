@@ -41,6 +41,9 @@ type Found = (Best, f64);
 /// `RiskLoc` (Kalander 2022) answer the same question by rules of thumb. Cost: leaves x sets of
 /// attributes that branch and bound leaves over, some milliseconds for thousands of leaves.
 ///
+/// It answers where, given that something happened; it's no detector: asked about an ordinary hour it
+/// names whatever small part of it stands out.
+///
 /// ```
 /// use funnelpulse_analytics::{Leaves, LocalizeConfig, Localizer};
 ///
