@@ -62,4 +62,3 @@ fn counts_that_scatter_like_counts_are_no_incident() {
     let found = Localizer::new(LocalizeConfig::default()).unwrap().localize(&cubes::wide(0.0));
     assert!(found.causes.is_empty(), "{:?}", found.causes);
 }
-}
