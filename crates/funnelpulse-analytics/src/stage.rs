@@ -54,10 +54,14 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// Standard deviations from expected to observed; infinite where a change has no known noise.
+    /// Standard deviations from expected to observed; infinite where a change has no known noise or
+    /// nothing was expected.
     pub fn z(&self) -> f64 {
-        let relative = (self.observed - self.expected) / self.expected;
-        if self.observed == self.expected { 0.0 } else { relative / self.noise }
+        match (self.observed - self.expected) / self.expected {
+            _ if self.observed == self.expected => 0.0,
+            relative if relative.is_infinite() => relative,
+            relative => relative / self.noise,
+        }
     }
 }
 

@@ -11,7 +11,9 @@ use funnelpulse_analytics::{LocalizeConfig, Localizer};
 use funnelpulse_testing::shared_file;
 use score::Score;
 
-/// Published figures on 47 cases of this data: `RobustSpot` .404, `AutoRoot` .299, Adtributor .180.
+/// A guard against getting worse, not a held-out figure: the method was developed on these cases.
+/// Measured on 47 cases of this data, not quite the same: `RobustSpot` .404, `AutoRoot` .299,
+/// Adtributor .180.
 #[test]
 fn finds_the_causes_of_real_incidents() {
     let Some(folder) = shared_file("data/rootcause") else { return };
@@ -41,4 +43,22 @@ fn finds_planted_causes() {
         score.add(&localizer.localize(&leaves), &truth);
     }
     assert!(score.recall() >= 0.75, "two causes: recall {}", score.recall());
+}
+
+#[test]
+fn nothing_planted_is_nothing_found() {
+    let localizer = Localizer::new(LocalizeConfig::default()).unwrap();
+    let alarms = |noise| {
+        (0..20).filter(|seed| !localizer.localize(&cubes::cube(*seed, 1, 0, noise).0).causes.is_empty()).count()
+    };
+    assert_eq!((alarms(0.02), alarms(0.1)), (0, 0));
+    // Normal errors of 30 % take some of 9600 leaves to zero, thousands of events or not: a leaf that
+    // lost everything is reported.
+    assert_eq!(alarms(0.3), 20);
+}
+
+#[test]
+fn counts_that_scatter_like_counts_are_no_incident() {
+    let found = Localizer::new(LocalizeConfig::default()).unwrap().localize(&cubes::wide(0.0));
+    assert!(found.causes.is_empty(), "{:?}", found.causes);
 }

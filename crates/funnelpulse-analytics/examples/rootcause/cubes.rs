@@ -59,3 +59,18 @@ pub(crate) fn cube(seed: u64, depth: usize, causes: usize, noise: f64) -> (Leave
     }
     (leaves, truth)
 }
+
+/// Counts in 5000 leaves of ten attributes, of which those with `a0 = 1, a1 = 1` lost a part.
+pub(crate) fn wide(loss: f64) -> Leaves {
+    let mut rng = Pcg64::seed_from_u64(7);
+    let noise = rand_distr::Poisson::new(30.0).expect("the mean is positive");
+    let mut leaves = Leaves::new((0..10).map(|a| format!("a{a}")));
+    for _ in 0..5000 {
+        let values: Vec<String> = (0..10).map(|_| rng.random_range(0..6u8).to_string()).collect();
+        let left = if values[0] == "1" && values[1] == "1" { 1.0 - loss } else { 1.0 };
+        let place: Vec<Option<&str>> = values.iter().map(|v| Some(v.as_str())).collect();
+        let observed: f64 = noise.sample(&mut rng);
+        leaves.push(&place, (observed * left).round(), 30.0).expect("every leaf has all attributes");
+    }
+    leaves
+}

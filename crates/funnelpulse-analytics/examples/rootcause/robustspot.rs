@@ -1,4 +1,4 @@
-//! The open cases of RobustSpot (Li et al. 2022): stalling viewers per minute of a live stream.
+//! The open cases of `RobustSpot` (Li et al. 2022): stalling viewers per minute of a live stream.
 
 use std::{collections::BTreeMap, error::Error, fs::File, path::Path};
 

@@ -7,6 +7,9 @@ use super::{Leaves, LocalizeError};
 /// The sums of one leaf in one period.
 type Sums = (f64, f64);
 
+/// The values of a leaf's attributes.
+type Place = Vec<Option<Arc<str>>>;
+
 /// The past of a cube, from which each leaf's expectation at some moment is made.
 ///
 /// Periods are any integers that grow with time (seconds, hours, row numbers). Only those before
@@ -36,7 +39,7 @@ type Sums = (f64, f64);
 pub struct History {
     attributes: Vec<Arc<str>>,
     ratio: bool,
-    periods: BTreeMap<i64, BTreeMap<Vec<Option<Arc<str>>>, Sums>>,
+    periods: BTreeMap<i64, BTreeMap<Place, Sums>>,
     added: usize,
 }
 

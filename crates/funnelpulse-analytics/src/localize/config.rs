@@ -58,9 +58,8 @@ pub enum LocalizeError {
 impl LocalizeConfig {
     /// Checks every field.
     pub fn validate(&self) -> Result<(), LocalizeError> {
-        let check = |ok: bool, name, value, allowed| match ok {
-            true => Ok(()),
-            false => Err(LocalizeError::Field { name, value, allowed }),
+        let check = |ok: bool, name, value, allowed| {
+            if ok { Ok(()) } else { Err(LocalizeError::Field { name, value, allowed }) }
         };
         let Self { dispersion, unit, max_attributes, max_causes, min_evidence, min_share } = *self;
         check(dispersion > 0.0 && dispersion <= 100.0, "dispersion", dispersion, "above 0 to 100")?;

@@ -45,7 +45,8 @@ impl Evidence {
     }
 
     fn judged(observed: Vec<f64>, expected: Vec<f64>, shape: f64) -> Self {
-        let table = observed.iter().zip(&expected).map(|(o, e)| row(*o, *e, shape)).collect();
+        let growths = LOG_FACTORS.map(f64::exp_m1);
+        let table = observed.iter().zip(&expected).map(|(o, e)| row(*o, *e, shape, &growths)).collect();
         Self { observed, expected, shape, table }
     }
 
@@ -64,30 +65,37 @@ impl Evidence {
     /// is returned.
     pub(super) fn apply(&mut self, members: &[u32], grid_index: usize) -> f64 {
         let at = |log_factor: f64| -> f64 {
-            let leaf =
-                |i: &u32| log_ratio(self.observed[*i as usize], self.expected[*i as usize], self.shape, log_factor);
+            let growth = log_factor.exp_m1();
+            let leaf = |i: &u32| {
+                log_ratio(self.observed[*i as usize], self.expected[*i as usize], self.shape, log_factor, growth)
+            };
             members.iter().map(leaf).sum()
         };
         let centre = LOG_FACTORS[grid_index];
         let factor = golden_section(at, centre - 0.25, centre + 0.25).exp();
+        let growths = LOG_FACTORS.map(f64::exp_m1);
         for &i in members {
             let i = i as usize;
             self.expected[i] *= factor;
-            self.table[i] = row(self.observed[i], self.expected[i], self.shape);
+            self.table[i] = row(self.observed[i], self.expected[i], self.shape, &growths);
         }
         factor
     }
 }
 
-fn row(observed: f64, expected: f64, shape: f64) -> [f64; FACTORS] {
-    LOG_FACTORS.map(|log_factor| log_ratio(observed, expected, shape, log_factor))
+/// `growths` are the factors less one.
+fn row(observed: f64, expected: f64, shape: f64, growths: &[f64; FACTORS]) -> [f64; FACTORS] {
+    let mut row = LOG_FACTORS;
+    for (value, growth) in row.iter_mut().zip(growths) {
+        *value = log_ratio(observed, expected, shape, *value, *growth);
+    }
+    row
 }
 
 /// Log likelihood of `observed` at mean `expected * factor` less that at mean `expected`, negative
-/// binomial; what depends on `observed` alone cancels.
-fn log_ratio(observed: f64, expected: f64, shape: f64, log_factor: f64) -> f64 {
-    let growth = expected * log_factor.exp_m1() / (shape + expected);
-    observed * log_factor - (observed + shape) * growth.ln_1p()
+/// binomial; what depends on `observed` alone cancels. `growth` is the factor less one.
+fn log_ratio(observed: f64, expected: f64, shape: f64, log_factor: f64, growth: f64) -> f64 {
+    observed * log_factor - (observed + shape) * (expected * growth / (shape + expected)).ln_1p()
 }
 
 /// The dispersion below `most` at which the median leaf is as far off as chance would have it, at
@@ -133,10 +141,10 @@ mod tests {
 
     #[test]
     fn a_leaf_without_data_is_neutral_and_a_huge_one_is_bounded() {
-        assert_eq!(log_ratio(0.0, 0.0, 4.0, 1.0), 0.0);
-        let huge = log_ratio(1e9, 1e8, 4.0, 10f64.ln());
+        assert_eq!(log_ratio(0.0, 0.0, 4.0, 1.0, 1f64.exp_m1()), 0.0);
+        let huge = log_ratio(1e9, 1e8, 4.0, 10f64.ln(), 9.0);
         // 4 * (10 - 1 - ln 10): the spread caps what one leaf can say.
         assert!((huge - 26.8).abs() < 0.1, "{huge}");
-        assert!(log_ratio(100.0, 100.0, 4.0, 10f64.ln()) < -3.0);
+        assert!(log_ratio(100.0, 100.0, 4.0, 10f64.ln(), 9.0) < -3.0);
     }
 }

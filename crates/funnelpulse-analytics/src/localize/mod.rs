@@ -41,6 +41,9 @@ type Found = (Best, f64);
 /// `RiskLoc` (Kalander 2022) answer the same question by rules of thumb. Cost: leaves x sets of
 /// attributes that branch and bound leaves over, some milliseconds for thousands of leaves.
 ///
+/// It answers where, given that something happened; it's no detector: asked about an ordinary hour it
+/// names whatever small part of it stands out.
+///
 /// ```
 /// use funnelpulse_analytics::{Leaves, LocalizeConfig, Localizer};
 ///
@@ -110,7 +113,10 @@ impl Localizer {
     /// Adds causes to `found`, one by one, while there is another one.
     fn explain(&self, coded: &Coded, mut evidence: Evidence, mut found: Vec<Found>) -> Vec<Found> {
         while found.len() < self.config.max_causes {
-            let Some(best) = search::best(coded, &evidence, self.config.max_attributes) else { break };
+            let Some(best) = search::best(coded, &evidence, self.config.max_attributes, self.config.min_evidence)
+            else {
+                break;
+            };
             // The same leaves a second time would only correct the factor of the first.
             let known = found.iter().any(|(other, _)| other.members == best.members);
             if best.evidence < self.config.min_evidence || known {

@@ -45,14 +45,15 @@ impl Node {
 }
 
 /// The combination of one to `max_attributes` attributes with the most evidence, the one with fewer
-/// attributes among equals; `None` when no attribute tells leaves apart.
+/// attributes among equals. One of less than `least` evidence may be missed or be any; `None` when no
+/// attribute tells leaves apart.
 ///
 /// Its cost is that of naming one attribute after another, and of each one value out of all.
 ///
 /// A combination can have no more evidence than the leaves of any combination that holds it have
 /// where only those in favour count. So leaves go as soon as that sum is no better than the best
 /// so far, and with them all that is below.
-pub(super) fn best(coded: &Coded, evidence: &Evidence, max_attributes: usize) -> Option<Best> {
+pub(super) fn best(coded: &Coded, evidence: &Evidence, max_attributes: usize, least: f64) -> Option<Best> {
     let n = coded.observed.len();
     let useful: Vec<usize> = (0..coded.codes.len()).filter(|a| coded.cardinality[*a] > 1).collect();
     let price: Vec<f64> = coded.cardinality.iter().map(|c| ((useful.len() * c) as f64).ln()).collect();
@@ -64,13 +65,15 @@ pub(super) fn best(coded: &Coded, evidence: &Evidence, max_attributes: usize) ->
     for depth in 1..=max_attributes {
         let mut bounds = Vec::with_capacity(layer.len());
         for node in &layer {
-            let cost = node.attributes.iter().map(|a| price[*a]).sum();
-            bounds.push(judge(node, evidence, cost, &mut best));
+            let cost: f64 = node.attributes.iter().map(|a| price[*a]).sum();
+            let hopes = judge(node, evidence, cost, &mut best);
+            // What is below costs at least as much.
+            bounds.push(hopes.into_iter().map(|hope| hope - cost).collect::<Vec<f64>>());
         }
-        let floor = best.as_ref().map_or(0.0, |b| b.evidence);
+        let floor = best.as_ref().map_or(least, |b| b.evidence.max(least));
         let mut next = Vec::new();
         for (node, bound) in layer.iter().zip(bounds) {
-            let alive: Vec<bool> = bound.iter().map(|b| *b > floor).collect();
+            let alive: Vec<bool> = bound.iter().map(|b| *b >= floor).collect();
             if let [attribute] = node.attributes[..] {
                 for (leaf, group) in node.leaves.iter().zip(&node.groups) {
                     hopeful[attribute][*leaf as usize] = alive[*group as usize];

@@ -107,12 +107,16 @@ impl Leaves {
                 rank
             })
             .collect();
-        for (place, (observed, expected)) in self.rows.iter().filter(|(_, leaf)| usable(leaf)) {
-            for ((column, code), rank) in coded.codes.iter_mut().zip(place).zip(&ranks) {
-                column.push(rank[*code as usize]);
+        let ranked = |place: &Vec<u32>| place.iter().zip(&ranks).map(|(c, rank)| rank[*c as usize]).collect();
+        let mut rows: Vec<(Vec<u32>, (f64, f64))> =
+            self.rows.iter().filter(|(_, leaf)| usable(leaf)).map(|(place, leaf)| (ranked(place), *leaf)).collect();
+        rows.sort_by(|a, b| a.0.cmp(&b.0));
+        for (place, (observed, expected)) in rows {
+            for (column, rank) in coded.codes.iter_mut().zip(place) {
+                column.push(rank);
             }
-            coded.observed.push(*observed);
-            coded.expected.push(*expected);
+            coded.observed.push(observed);
+            coded.expected.push(expected);
         }
         let distinct = |column: &Vec<u32>| column.iter().collect::<BTreeSet<_>>().len();
         coded.cardinality = coded.codes.iter().map(distinct).collect();

@@ -180,7 +180,7 @@ proptest! {
         }
         let coded = leaves.coded(None);
         let evidence = Evidence::new(&coded, 0.25);
-        let best = search::best(&coded, &evidence, 3).map_or(f64::NEG_INFINITY, |best| best.evidence);
+        let best = search::best(&coded, &evidence, 3, 0.0).map_or(f64::NEG_INFINITY, |best| best.evidence);
         let all = exhaustive(&coded, &evidence);
         // Below zero nothing is looked for.
         prop_assert!(best == all || (best - all).abs() < 1e-9 || (best <= 0.0 && all <= 0.0), "{best} {all}");
@@ -190,17 +190,18 @@ proptest! {
     fn any_numbers_and_any_order(
         rows in prop::collection::vec((0..4u8, 0..4u8, prop_oneof![Just(f64::NAN), Just(0.0), -9e9..9e200]), 0..40),
     ) {
-        let fill = |rows: &[(u8, u8, f64)]| {
-            let mut leaves = Leaves::new(["a", "b"]);
-            for (i, (a, b, value)) in rows.iter().enumerate() {
-                let (a, b) = (a.to_string(), format!("{b}{i}"));
-                leaves.push(&[Some(&a), Some(&b)], *value, 1e5).unwrap();
-            }
-            leaves
-        };
-        let leaves = fill(&rows);
+        let mut leaves = Leaves::new(["a", "b"]);
+        for (i, (a, b, value)) in rows.iter().enumerate() {
+            let (a, b) = (a.to_string(), format!("{b}{i}"));
+            leaves.push(&[Some(&a), Some(&b)], *value, 1e5).unwrap();
+        }
         let found = Localizer::new(LocalizeConfig::default()).unwrap().localize(&leaves);
         prop_assert!(found.causes.iter().all(|c| c.evidence.is_finite() && c.factor > 0.0));
-        prop_assert_eq!(&found, &Localizer::new(LocalizeConfig::default()).unwrap().localize(&fill(&rows)));
+        let mut mirrored = Leaves::new(["a", "b"]);
+        for (i, (a, b, value)) in rows.iter().enumerate().rev() {
+            let (a, b) = (a.to_string(), format!("{b}{i}"));
+            mirrored.push(&[Some(&a), Some(&b)], *value, 1e5).unwrap();
+        }
+        prop_assert_eq!(&found, &Localizer::new(LocalizeConfig::default()).unwrap().localize(&mirrored));
     }
 }
