@@ -70,8 +70,8 @@ pub(crate) struct Settings {
 /// Where results go.
 #[derive(Debug, Args)]
 pub(crate) struct Results {
-    /// Folder for the results: `anomalies/` (Parquet, partitioned by `window_date`), `alerts.jsonl`,
-    /// `summary.json`, and from events also `hourly.parquet`
+    /// Folder for the results: `anomalies/` (Parquet, partitioned by `window_date`), `incidents.jsonl`,
+    /// `alerts.jsonl`, `summary.json`, and from events also `hourly.parquet`
     #[arg(long, value_name = "DIR")]
     pub(crate) output: PathBuf,
     /// Also write an HTML report that opens offline
@@ -80,9 +80,15 @@ pub(crate) struct Results {
     /// Write every scored row, not only the anomalies
     #[arg(long)]
     pub(crate) all_rows: bool,
-    /// Number of anomalies to print
+    /// Number of incidents to print
     #[arg(long, default_value_t = 10, value_name = "N")]
     pub(crate) top: usize,
+    /// Deliver alerts as this file says (TOML: sinks, rate, state; see the book)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) alerts: Option<PathBuf>,
+    /// Print the time that each stage took
+    #[arg(long)]
+    pub(crate) timings: bool,
     /// Print the summary as JSON instead of text
     #[arg(long)]
     pub(crate) json: bool,
@@ -100,7 +106,7 @@ pub(crate) struct DemoArgs {
     pub(crate) shop: Shop,
     #[command(flatten)]
     pub(crate) settings: Settings,
-    /// Number of anomalies to print
+    /// Number of incidents to print
     #[arg(long, default_value_t = 10, value_name = "N")]
     pub(crate) top: usize,
 }

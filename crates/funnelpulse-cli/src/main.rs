@@ -1,5 +1,6 @@
 //! The `funnelpulse` command.
 
+mod alerting;
 mod args;
 mod commands;
 mod input;

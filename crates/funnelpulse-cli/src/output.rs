@@ -22,7 +22,7 @@ use funnelpulse::{
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
-use crate::{Outcome, args::Results, input::Input};
+use crate::{Outcome, alerting, args::Results, input::Input};
 
 static QUIET: AtomicBool = AtomicBool::new(false);
 
@@ -135,8 +135,8 @@ pub(crate) fn deliver(
     };
     let json = serde_json::to_string_pretty(&digest)?;
     write_text(&results.output.join("summary.json"), &json)?;
-    let alerts = findings.ranked().into_iter().map(|(_, a)| Ok(serde_json::to_string(&a.alert)? + "\n"));
-    write_text(&results.output.join("alerts.jsonl"), &alerts.collect::<serde_json::Result<String>>()?)?;
+    write_lines(&results.output.join("incidents.jsonl"), findings.incidents())?;
+    write_lines(&results.output.join("alerts.jsonl"), alerts(&findings))?;
     if let Some(path) = &results.report {
         let notes = input.ingest.iter().flat_map(|i| i.to_string().lines().map(str::to_owned).collect::<Vec<_>>());
         if let Some(folder) = path.parent() {
@@ -153,12 +153,34 @@ pub(crate) fn deliver(
             say(format_args!("Report in {}", path.display()))?;
         }
     }
+    if results.timings {
+        print_timings(&findings);
+    }
+    if let Some(path) = &results.alerts {
+        alerting::deliver(path, &findings)?;
+    }
     print_failures(findings.failures(), " (all in summary.json)");
     if findings.series().is_empty() {
         note("error: no series could be scored");
     }
     let unscored = findings.series().is_empty() || results.strict && !findings.failures().is_empty();
     Ok(if unscored { Outcome::Unscored } else { Outcome::Done })
+}
+
+/// A line of JSON per value.
+fn write_lines<T: Serialize>(path: &Path, values: impl IntoIterator<Item = T>) -> anyhow::Result<()> {
+    let lines = values.into_iter().map(|value| Ok(serde_json::to_string(&value)? + "\n"));
+    write_text(path, &lines.collect::<serde_json::Result<String>>()?)
+}
+
+/// One alert per incident; per hour where incidents are not among the detectors.
+fn alerts(findings: &Findings) -> Vec<serde_json::Value> {
+    let incidents = findings.site_incidents().iter().filter(|i| i.kind.breaks_the_site()).chain(findings.incidents());
+    let told: Vec<serde_json::Value> = incidents.map(|i| alerting::as_json(i)).collect();
+    if told.is_empty() {
+        return findings.ranked().into_iter().map(|(_, a)| serde_json::json!(a.alert)).collect();
+    }
+    told
 }
 
 /// The table of anomalies, or of all rows.
@@ -216,12 +238,38 @@ pub(crate) fn print_findings(findings: &Findings, summary: &Summary, top: usize)
             short(summary.total.revenue_gained)
         )?;
     }
-    if top > 0 && !ranked.is_empty() {
-        writeln!(text, "\nBy impact:")?;
+    let site = findings.site_incidents();
+    if top > 0 && !site.is_empty() {
+        writeln!(text, "\nShared by all series:")?;
     }
-    for (_, anomaly) in ranked.into_iter().take(top) {
-        writeln!(text, "{:>4}  {}  (score {:.2})", anomaly.rank, anomaly.alert.title, anomaly.score)?;
-        writeln!(text, "      {}", anomaly.alert.message)?;
+    for incident in site.iter().take(top) {
+        writeln!(text, "      {}", incident.summary)?;
+    }
+    let incidents = findings.incidents();
+    if top > 0 && !incidents.is_empty() {
+        writeln!(text, "\n{} incidents, the most urgent first:", incidents.len())?;
+    }
+    for incident in incidents.iter().take(top) {
+        writeln!(text, "  {}  {} (probability {:.2})", incident.priority, incident.severity, incident.probability)?;
+        writeln!(text, "      {}", incident.summary)?;
+    }
+    if top > 0 && incidents.is_empty() && !ranked.is_empty() {
+        writeln!(text, "\nBy impact:")?;
+        for (_, anomaly) in ranked.into_iter().take(top) {
+            writeln!(text, "{:>4}  {}  (score {:.2})", anomaly.rank, anomaly.alert.title, anomaly.score)?;
+            writeln!(text, "      {}", anomaly.alert.message)?;
+        }
     }
     say(text.trim_end())
+}
+
+/// The time that each stage took, and its share.
+fn print_timings(findings: &Findings) {
+    let total: Duration = findings.timings().iter().map(|(_, time)| *time).sum();
+    note(format_args!("{:<14}{:>10}{:>8}", "stage", "seconds", "share"));
+    for (stage, time) in findings.timings() {
+        let share = 100.0 * time.as_secs_f64() / total.as_secs_f64().max(1e-9);
+        note(format_args!("{stage:<14}{:>10.3}{share:>6.1} %", time.as_secs_f64()));
+    }
+    note(format_args!("{:<14}{:>10.3}", "all threads", total.as_secs_f64()));
 }

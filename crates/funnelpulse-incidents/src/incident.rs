@@ -192,8 +192,11 @@ impl Evidence {
             // Level and size of the effect are off alike in all hours: deviations add up.
             sd += state.expected[REVENUE] * (variance + (1.0 - mean).powi(2) * state.uncertainty).sqrt();
         }
+        // Given that it is an incident: relative to its clearest row.
+        let likely = |log_odds: f64| 1.0 / (1.0 + (-log_odds).exp());
+        let clearest = rows.iter().map(|r| r.state.log_odds).fold(f64::NEG_INFINITY, f64::max);
         for Row { state, .. } in self.around(start, last) {
-            let probability = 1.0 / (1.0 + (-state.log_odds).exp());
+            let probability = (likely(state.log_odds) / likely(clearest)).min(1.0);
             loss += probability * state.expected[REVENUE] * (1.0 - state.effect.0);
         }
         for step in 0..4 {
@@ -207,7 +210,6 @@ impl Evidence {
         }
         let total: f64 = kinds.iter().sum();
         let (kind, weight) = most_probable(&kinds);
-        let clearest = rows.iter().map(|r| r.state.log_odds).fold(f64::NEG_INFINITY, f64::max);
         Incident {
             series: self.series.clone(),
             kind,

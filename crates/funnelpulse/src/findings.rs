@@ -1,6 +1,6 @@
 //! What a pipeline found.
 
-use std::{cmp::Ordering, fmt};
+use std::{cmp::Ordering, fmt, time::Duration};
 
 use funnelpulse_analytics::{Alert, Factor, Finding, Impact, Summary};
 use funnelpulse_core::{AnomalyType, Columns, SeriesKey, Severity, Timestamp};
@@ -8,7 +8,7 @@ use funnelpulse_ensemble::{Ensemble, Verdict};
 use ndarray::{Array1, Array2};
 use serde::Serialize;
 
-use crate::{Incident, SeriesFailure, incident, pipeline::Plan};
+use crate::{Incident, SeriesFailure, incident, pipeline::Plan, timings::Stopwatch};
 
 /// Which model spoke for a detector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -102,8 +102,8 @@ impl SeriesFindings {
     }
 }
 
-/// Everything found in a panel.
-#[derive(Clone, Debug, PartialEq)]
+/// Everything found in a panel. Two are equal that found the same, however long it took.
+#[derive(Clone, Debug)]
 pub struct Findings {
     metrics: Columns,
     stored: usize,
@@ -112,7 +112,22 @@ pub struct Findings {
     series: Vec<SeriesFindings>,
     site: Vec<Incident>,
     threshold: f64,
+    timings: Vec<(String, Duration)>,
     failures: Vec<SeriesFailure>,
+}
+
+impl PartialEq for Findings {
+    fn eq(&self, other: &Self) -> bool {
+        let Self { metrics, stored, keys, primary, series, site, threshold, timings: _, failures } = self;
+        *metrics == other.metrics
+            && *stored == other.stored
+            && *keys == other.keys
+            && *primary == other.primary
+            && *series == other.series
+            && *site == other.site
+            && *threshold == other.threshold
+            && *failures == other.failures
+    }
 }
 
 impl Findings {
@@ -122,6 +137,7 @@ impl Findings {
         scored: Vec<Result<SeriesFindings, SeriesFailure>>,
         site: Vec<funnelpulse_incidents::Incident>,
         mut failures: Vec<SeriesFailure>,
+        watch: Stopwatch,
     ) -> Self {
         let mut series = Vec::with_capacity(scored.len());
         for result in scored {
@@ -143,6 +159,7 @@ impl Findings {
             series,
             site,
             threshold: ensemble.config().threshold,
+            timings: watch.finish(),
             failures,
         };
         findings.rank();
@@ -193,6 +210,11 @@ impl Findings {
     /// The combined score from which rows were flagged, before it adapted to a restless series.
     pub fn threshold(&self) -> f64 {
         self.threshold
+    }
+
+    /// The time that each stage took, added up over threads, the longest first.
+    pub fn timings(&self) -> &[(String, Duration)] {
+        &self.timings
     }
 
     /// What all series share, in order of time: broken shops, but also holidays and campaigns.

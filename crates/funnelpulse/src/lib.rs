@@ -8,10 +8,11 @@ mod pipeline;
 pub mod report;
 #[cfg(feature = "io")]
 mod table;
+mod timings;
 
 pub use error::{PipelineError, SeriesFailure};
-pub use incident::Incident;
 pub use findings::{Anomaly, Findings, ModelScores, ModelSource, SeriesFindings};
+pub use incident::Incident;
 pub use pipeline::{FittedPipeline, Pipeline, PipelineBuilder, Progress, SeriesInfo, Stage, registry};
 
 pub use funnelpulse_analytics as analytics;

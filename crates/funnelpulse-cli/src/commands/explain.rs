@@ -4,9 +4,9 @@ use std::fmt::Write;
 
 use anyhow::{Context, bail};
 use funnelpulse::{
-    FittedPipeline, SeriesFindings,
+    FittedPipeline, Incident, SeriesFindings,
     analytics::short,
-    core::{Columns, Panel, SeriesKey, parse_timestamp},
+    core::{Columns, SeriesKey, parse_timestamp},
 };
 use serde_json::json;
 
@@ -16,14 +16,14 @@ pub(crate) fn explain(args: &ExplainArgs) -> anyhow::Result<()> {
     let time = parse_timestamp(&args.time).context("--time")?;
     let model = FittedPipeline::load(&args.model)?;
     let read = input::read(&args.input, model.config())?;
-    let Some(frame) = read.panel.get(&args.series) else {
+    if read.panel.get(&args.series).is_none() {
         bail!("{}: {}", args.input.display(), why_absent(&read, &args.series));
-    };
-    let mut panel = Panel::new(read.panel.columns().clone());
-    panel.insert(args.series.as_str(), frame.clone())?;
-    let findings = model.detect(&panel)?;
-    let Some(series) = findings.series().first() else {
-        bail!("{}", findings.failures().iter().map(|f| f.message.as_str()).collect::<Vec<_>>().join("; "));
+    }
+    // All series: what they share is no anomaly of this one.
+    let findings = model.detect(&read.panel)?;
+    let Some(series) = findings.series().iter().find(|s| s.series.as_str() == args.series) else {
+        let failures = findings.failures().iter().filter(|f| f.series.as_str() == args.series);
+        bail!("{}", failures.map(|f| f.message.as_str()).collect::<Vec<_>>().join("; "));
     };
     let row = series.time.binary_search(&time).ok();
     let row = row.with_context(|| {
@@ -51,6 +51,10 @@ fn why_absent(read: &input::Input, series: &str) -> String {
     format!("there is no series `{series}` (there are: {})", some.join(", "))
 }
 
+fn incident_at(series: &SeriesFindings, row: usize) -> Option<&Incident> {
+    series.incidents.iter().find(|i| (i.rows.0..=i.rows.1).contains(&row))
+}
+
 fn as_json(series: &SeriesFindings, metrics: &Columns, row: usize) -> serde_json::Value {
     // JSON has no NaN: serde_json writes null, which is what a missing value is.
     let metric = |(i, name): (usize, &std::sync::Arc<str>)| {
@@ -76,6 +80,7 @@ fn as_json(series: &SeriesFindings, metrics: &Columns, row: usize) -> serde_json
         "models": series.models.iter().map(model).collect::<Vec<_>>(),
         "factors": anomaly.map(|a| &a.factors),
         "alert": anomaly.map(|a| &a.alert),
+        "incident": incident_at(series, row),
     })
 }
 
@@ -85,6 +90,12 @@ fn as_text(series: &SeriesFindings, metrics: &Columns, row: usize) -> Result<Str
     match series.anomalies.iter().find(|a| a.row == row) {
         Some(anomaly) => writeln!(text, "{}\n{}", anomaly.alert.title, anomaly.alert.message)?,
         None => writeln!(text, "Nothing unusual in {} at {}.", series.series, series.time[row])?,
+    }
+    if let Some(incident) = incident_at(series, row) {
+        writeln!(text, "{}", incident.summary)?;
+        for (stage, part) in &incident.stages {
+            writeln!(text, "  {stage:<20}{:>12} of the revenue", short(*part))?;
+        }
     }
     writeln!(
         text,

@@ -25,7 +25,7 @@ use super::{
     member::{CalibratedModel, Member},
     series::{Plan, Pooled, Prepared, Scored, SeriesModel},
 };
-use crate::{Findings, PipelineError, SeriesFailure};
+use crate::{Findings, PipelineError, SeriesFailure, timings::Stopwatch};
 
 /// The models that this build can load: every detector of the workspace.
 pub fn registry() -> Registry {
@@ -271,7 +271,7 @@ impl Pipeline {
                 let (key, model) = self.fit_series(prepared, &pooled);
                 let evidence = incidents.as_ref().zip(seen.series.get(&key).cloned());
                 let combined = model
-                    .score(&self.plan, &pooled, evidence, &key, inputs, 0)
+                    .score(&self.plan, &pooled, evidence, &key, inputs, 0, &Stopwatch::default())
                     .and_then(|scored| Ok((scored.combined(&self.plan.ensemble)?, scored.time)));
                 report(&key);
                 (key, model, combined)
@@ -294,14 +294,15 @@ impl Pipeline {
         let pooled = self.pool(&prepared, &mut failures);
         let incidents = self.fit_incidents(&prepared, &mut failures);
         let report = self.reporter.stage(Stage::Fit, prepared.len());
-        let seen = see(incidents.as_ref(), &prepared);
+        let watch = Stopwatch::default();
+        let seen = watch.time(incidents::NAME, || see(incidents.as_ref(), &prepared));
         let scored: Vec<_> = prepared
             .into_par_iter()
             .map(|prepared| {
                 let inputs = prepared.inputs.clone();
-                let (key, model) = self.fit_series(prepared, &pooled);
+                let (key, model) = watch.time("training", || self.fit_series(prepared, &pooled));
                 let evidence = incidents.as_ref().zip(seen.series.get(&key).cloned());
-                let scored = model.score(&self.plan, &pooled, evidence, &key, inputs, 0);
+                let scored = model.score(&self.plan, &pooled, evidence, &key, inputs, 0, &watch);
                 let scored = scored.and_then(|scored| Ok((scored.combined(&self.plan.ensemble)?, scored)));
                 report(&key);
                 scored.map_err(|e| SeriesFailure { series: key, message: e.to_string() })
@@ -315,8 +316,8 @@ impl Pipeline {
             let series = scored.series.clone();
             scored.conclude(&self.plan, &ensemble).map_err(|e| SeriesFailure { series, message: e.to_string() })
         };
-        let found = scored.into_par_iter().map(conclude).collect();
-        Ok(Findings::collect(&self.plan, &ensemble, found, seen.site, failures))
+        let found = watch.time("explaining", || scored.into_par_iter().map(conclude).collect());
+        Ok(Findings::collect(&self.plan, &ensemble, found, seen.site, failures, watch))
     }
 
     /// The ensemble with the threshold that keeps to the budget on the combined scores of a history.

@@ -15,11 +15,11 @@ use rayon::prelude::*;
 
 use super::{
     builder::{Reporter, Stage, registry},
-    incidents::FittedIncidents,
+    incidents::{self, FittedIncidents},
     saved,
-    series::{Plan, Pooled, SeriesModel, Speaker},
+    series::{Plan, Pooled, Scored, SeriesModel, Speaker},
 };
-use crate::{Findings, ModelSource, PipelineError, Progress, SeriesFailure};
+use crate::{Findings, ModelSource, PipelineError, Progress, SeriesFailure, timings::Stopwatch};
 
 /// The model's file inside a model folder.
 const MODEL_FILE: &str = "pipeline.model";
@@ -126,14 +126,16 @@ impl FittedPipeline {
             })
             .collect();
         let frames = joined.iter().filter_map(|(key, j)| j.as_ref().ok().map(|(_, frame, skip)| (*key, frame, *skip)));
-        let seen = self.incidents.as_ref().map(|i| i.scan(frames)).unwrap_or_default();
+        let watch = Stopwatch::default();
+        let seen = watch.time(incidents::NAME, || self.incidents.as_ref().map(|i| i.scan(frames)).unwrap_or_default());
         let scored = joined
             .into_par_iter()
             .map(|(key, joined)| {
                 let found = joined.and_then(|(model, frame, skip)| {
                     let evidence = self.incidents.as_ref().zip(seen.series.get(key).cloned());
-                    let scored = model.score(&self.plan, &self.pooled, evidence, key, frame, skip);
-                    scored.and_then(|s| s.conclude(&self.plan, &self.ensemble)).map_err(|e| e.to_string())
+                    let scored = model.score(&self.plan, &self.pooled, evidence, key, frame, skip, &watch);
+                    let conclude = |s: Scored| watch.time("explaining", || s.conclude(&self.plan, &self.ensemble));
+                    scored.and_then(conclude).map_err(|e| e.to_string())
                 });
                 report(key);
                 found.map_err(|message| SeriesFailure { series: key.clone(), message })
@@ -141,7 +143,7 @@ impl FittedPipeline {
             .collect();
         // What training has to say of models that are not of one series.
         let general = self.failures.iter().filter(|f| panel.get(f.series.as_str()).is_none()).cloned().collect();
-        Ok(Findings::collect(&self.plan, &self.ensemble, scored, seen.site, general))
+        Ok(Findings::collect(&self.plan, &self.ensemble, scored, seen.site, general, watch))
     }
 
     fn why_unknown(&self, key: &SeriesKey) -> String {

@@ -18,6 +18,7 @@ use super::{
 };
 use crate::{
     PipelineError, SeriesFailure,
+    timings::Stopwatch,
     findings::{Anomaly, ModelScores, ModelSource, SeriesFindings},
     incident,
 };
@@ -174,11 +175,15 @@ impl SeriesModel {
         key: &SeriesKey,
         joined: Frame,
         skip: usize,
+        watch: &Stopwatch,
     ) -> Result<Scored, PipelineError> {
-        let metrics = plan.matrix.metrics(joined.view())?;
-        let wide = plan.matrix.wide(joined.view(), &metrics, &self.baseline, plan.engineered)?;
-        let metrics = metrics.skip(skip);
-        let baseline = self.baseline.detect(metrics.usable.view()).map_err(PipelineError::series)?;
+        let (metrics, wide, baseline) = watch.time("features", || {
+            let metrics = plan.matrix.metrics(joined.view())?;
+            let wide = plan.matrix.wide(joined.view(), &metrics, &self.baseline, plan.engineered)?;
+            let metrics = metrics.skip(skip);
+            let baseline = self.baseline.detect(metrics.usable.view()).map_err(PipelineError::series)?;
+            Ok::<_, PipelineError>((metrics, wide, baseline))
+        })?;
 
         let mut models = Vec::new();
         let mut contributions = Vec::new();
@@ -188,7 +193,8 @@ impl SeriesModel {
                 (Speaker::Pooled, Some(model)) => (model, ModelSource::Pooled),
                 _ => continue,
             };
-            let (detection, scores) = model.detect(wide.view(), skip).map_err(PipelineError::series)?;
+            let detected = watch.time(&member.name, || model.detect(wide.view(), skip));
+            let (detection, scores) = detected.map_err(PipelineError::series)?;
             contributions.extend(per_metric(plan, model.model.as_ref(), &detection));
             let expected = expected_primary(plan, model.model.as_ref(), &detection, &metrics.observed);
             models.push(ModelScores { detector: member.name.clone(), source, scores, expected });
