@@ -115,7 +115,7 @@ impl<'a> Story<'a> {
         let share = if (0.5..100.5).contains(&share) { format!(", {share:.0} % of the change") } else { String::new() };
         let name = stage.name.replace('_', " ");
         Some(format!(
-            "The stage that broke is {name}: {} instead of {}{change}{share}.",
+            "It shows most in {name}: {} instead of {}{change}{share}.",
             short(observed),
             short(expected)
         ))
@@ -183,7 +183,7 @@ mod tests {
             story.to_string(),
             "Checkout outage in runail from 2019-10-26T08:00:00Z to 2019-10-26T09:00:00Z (1 hour). \
              Revenue is 900 EUR below what was expected (between 820 and 1010). \
-             The stage that broke is purchase rate: 0.033 instead of 0.333 (-90 %), 100 % of the change. \
+             It shows most in purchase rate: 0.033 instead of 0.333 (-90 %), 100 % of the change. \
              It is found in device = mobile: 0 instead of 180, 100 % of the change. \
              Calendar: Saturday, day before the end of summer time. \
              Most like runail@2019-09-01 (82 % alike)."

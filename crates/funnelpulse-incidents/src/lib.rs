@@ -19,5 +19,5 @@ pub use config::IncidentConfig;
 pub use error::IncidentError;
 pub use incident::{Evidence, Incident};
 pub use kind::IncidentKind;
-pub use model::{Forecast, IncidentDetector, IncidentModel, Scan};
+pub use model::{Forecast, IncidentDetector, IncidentModel, SITE, Scan};
 pub use noise::Noise;

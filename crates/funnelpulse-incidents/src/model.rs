@@ -18,6 +18,8 @@ use crate::{
     tail::Tail,
 };
 
+/// The name of what all series show together.
+pub const SITE: &str = "(site)";
 /// Hours with visits that a series needs to be learnt.
 const MIN_HOURS: usize = 48;
 /// The site's level moves this much more in a day than that of a series: it holds the holidays.
@@ -276,7 +278,7 @@ impl IncidentModel {
         let site_rows: Vec<usize> = (0..grid.hours).filter(|&h| !decoded.site_observed[h][TRAFFIC].is_nan()).collect();
         let site = decoded.site.map(|(_, d)| {
             let time = site_rows.iter().map(|&h| grid.time(h)).collect();
-            Evidence::new(SeriesKey::new("(site)"), time, &site_rows, &decoded.site_observed, &d.hours)
+            Evidence::new(SeriesKey::new(SITE), time, &site_rows, &decoded.site_observed, &d.hours)
         });
         let evidence = |(((key, frame), series), decoded): (((&SeriesKey, &Frame), &Series), &Decoded)| {
             let time = frame.time().to_vec();

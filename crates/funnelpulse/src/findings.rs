@@ -109,6 +109,7 @@ pub struct Findings {
     stored: usize,
     keys: Vec<String>,
     primary: usize,
+    funnel: Vec<Option<String>>,
     series: Vec<SeriesFindings>,
     site: Vec<Incident>,
     threshold: f64,
@@ -118,11 +119,12 @@ pub struct Findings {
 
 impl PartialEq for Findings {
     fn eq(&self, other: &Self) -> bool {
-        let Self { metrics, stored, keys, primary, series, site, threshold, timings: _, failures } = self;
+        let Self { metrics, stored, keys, primary, funnel, series, site, threshold, timings: _, failures } = self;
         *metrics == other.metrics
             && *stored == other.stored
             && *keys == other.keys
             && *primary == other.primary
+            && *funnel == other.funnel
             && *series == other.series
             && *site == other.site
             && *threshold == other.threshold
@@ -155,6 +157,7 @@ impl Findings {
             stored: plan.config.input.columns().len(),
             keys: plan.config.input.keys.clone(),
             primary: metrics.position(plan.config.primary_metric()).unwrap_or(0),
+            funnel: plan.config.incident_config().map_or_else(Vec::new, |c| vec![c.traffic, c.carts, c.purchases, c.revenue]),
             metrics,
             series,
             site,
@@ -200,6 +203,12 @@ impl Findings {
     /// result.
     pub fn primary_metric(&self) -> usize {
         self.primary
+    }
+
+    /// The metrics that are visits, carts, purchases and revenue to the incidents' model; empty where
+    /// there is none.
+    pub fn funnel(&self) -> &[Option<String>] {
+        &self.funnel
     }
 
     /// The series in order of their names.

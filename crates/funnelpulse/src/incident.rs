@@ -5,7 +5,7 @@ use funnelpulse_analytics::{
 };
 use funnelpulse_config::Config;
 use funnelpulse_core::{SeriesKey, Severity, Timestamp};
-use funnelpulse_incidents::IncidentKind;
+use funnelpulse_incidents::{IncidentKind, SITE};
 use serde::Serialize;
 
 use crate::SeriesFindings;
@@ -26,8 +26,10 @@ pub struct Incident {
     /// What it is.
     pub kind: IncidentKind,
     /// Its first hour.
+    #[serde(serialize_with = "rfc3339")]
     pub start: Timestamp,
     /// The end of its last hour.
+    #[serde(serialize_with = "rfc3339")]
     pub end: Timestamp,
     /// Whether it lasts until the end of the data.
     pub ongoing: bool,
@@ -59,6 +61,11 @@ pub struct Incident {
     /// Its rows within the series, first and last.
     #[serde(skip)]
     pub rows: (usize, usize),
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes the field so")]
+fn rfc3339<S: serde::Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(time)
 }
 
 /// The incidents of a series in the order of time.
@@ -126,7 +133,7 @@ fn one(
         stages: decomposition.as_ref(),
         calendar: &calendar,
         similar: similar.as_ref(),
-        ..Story::new(raw.series.as_str(), raw.kind.as_str(), raw.start)
+        ..Story::new(if raw.series.as_str() == SITE { "the whole site" } else { raw.series.as_str() }, raw.kind.as_str(), raw.start)
     }
     .to_string();
     Incident {

@@ -4,6 +4,7 @@
 //! opens without a network, and forbids itself any request by a content security policy. Names
 //! of series and metrics are data from outside: they are shown as text, whatever they contain.
 
+mod incidents;
 mod number;
 mod plots;
 #[cfg(test)]
@@ -44,7 +45,7 @@ pub enum ReportError {
     },
 }
 
-/// One page that shows findings: totals, anomalies by impact, a timeline of each affected series
+/// One page that shows findings: totals, incidents with their causes and price, anomalies by impact, a timeline of each affected series
 /// with its expected range, and the series that could not be scored.
 ///
 /// ```

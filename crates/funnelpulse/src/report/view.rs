@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use super::{
     Report, ReportError,
+    incidents::{self, Card},
     number::{NONE, grouped, signed},
     plots::{self, Pictures, Timeline},
 };
@@ -30,6 +31,9 @@ struct Page<'a> {
     tiles: Vec<Tile>,
     severities: Vec<Level>,
     notes: &'a [String],
+    site: Vec<Card>,
+    incidents: Vec<Card>,
+    n_incidents: usize,
     quality: &'a [(String, String)],
     anomalies: usize,
     rows: Vec<Row>,
@@ -108,6 +112,7 @@ pub(super) fn render(report: &Report<'_>) -> Result<String, ReportError> {
     let has_revenue = ranked.iter().any(|(_, a)| a.impact.revenue.is_some());
     let timeline_of = |series: &SeriesFindings| shown.iter().position(|s| s.series == series.series);
     let primary = findings.metrics().get(findings.primary_metric());
+    let (site, incidents, n_incidents) = incidents::cards(findings);
     let page = Page {
         title: &report.title,
         version: env!("CARGO_PKG_VERSION"),
@@ -115,6 +120,9 @@ pub(super) fn render(report: &Report<'_>) -> Result<String, ReportError> {
         tiles: tiles(findings, &summary, &ranked),
         severities: Severity::ALL.iter().rev().map(|&s| level(s, &summary)).collect(),
         notes: &report.notes,
+        site,
+        incidents,
+        n_incidents,
         quality: &report.quality,
         anomalies: ranked.len(),
         rows: ranked
@@ -160,7 +168,7 @@ fn most_affected(findings: &Findings) -> Vec<&SeriesFindings> {
     affected
 }
 
-fn clock(time: Timestamp) -> String {
+pub(super) fn clock(time: Timestamp) -> String {
     // 2019-10-28T12:00:00Z as 2019-10-28 12:00
     let text = time.to_string();
     match text.strip_suffix(":00Z") {
@@ -181,7 +189,15 @@ fn tiles(findings: &Findings, summary: &Summary, ranked: &[(&SeriesFindings, &An
     let share = 100.0 * ranked.len() as f64 / rows.max(1) as f64;
     let mut tiles = vec![
         Tile { label: "Hours scored", value: count(rows), hint: format!("in {} series", count(series)) },
-        Tile { label: "Anomalies", value: count(ranked.len()), hint: format!("{} % of the hours", grouped(share)) },
+        Tile {
+            label: "Incidents",
+            value: count(findings.incidents().len()),
+            hint: match findings.site_incidents().len() {
+                0 => "of one series each".to_owned(),
+                n => format!("of one series each, and {} shared by all", count(n)),
+            },
+        },
+        Tile { label: "Anomalous hours", value: count(ranked.len()), hint: format!("{} % of the hours", grouped(share)) },
         Tile {
             label: "Series affected",
             value: count(summary.by_series.len()),
