@@ -14,6 +14,8 @@ mod noise;
 mod profile;
 mod site;
 mod tail;
+#[cfg(test)]
+mod tests;
 
 pub use config::IncidentConfig;
 pub use error::IncidentError;
