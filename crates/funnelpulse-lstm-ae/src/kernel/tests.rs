@@ -80,7 +80,7 @@ fn plain_loss(sizes: &Sizes, weights: &[f64], windows: Windows<'_>) -> f64 {
 #[test]
 fn gradients_are_those_of_finite_differences() {
     for (encoder, bottleneck, decoder, rows) in
-        [(vec![5, 3], 4, vec![3, 5], 3), (vec![20], 7, vec![18], 21), (vec![4, 17, 3], 2, vec![5], 1)]
+        [(vec![5, 3], 4, vec![3, 5], 3), (vec![4], 3, vec![5], 21), (vec![4, 17, 3], 2, vec![5], 1)]
     {
         let sizes = Sizes { inputs: 4, outputs: 2, encoder, bottleneck, decoder };
         let steps = 11;
@@ -93,7 +93,7 @@ fn gradients_are_those_of_finite_differences() {
         let exact: Vec<f64> = weights.iter().map(|w| f64::from(*w)).collect();
         assert!((f64::from(value) - plain_loss(&sizes, &exact, windows)).abs() < 1e-6);
         let (mut error, mut size) = (0.0, 0.0);
-        for at in 0..weights.len() {
+        for at in (0..weights.len()).step_by(1 + weights.len() / 400) {
             let mut moved = exact.clone();
             moved[at] = exact[at] + 1e-5;
             let up = plain_loss(&sizes, &moved, windows);
