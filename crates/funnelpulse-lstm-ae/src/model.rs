@@ -211,7 +211,7 @@ impl LstmAutoencoderModel {
         };
         let mut squares = vec![0.0; width];
         let known = |row: usize| values.row(row).iter().filter(|v| !v.is_nan()).count().max(1) as f64;
-        let mut judge = |out: &mut Judgement, row: usize, squares: &[f64]| {
+        let judge = |out: &mut Judgement, row: usize, squares: &[f64]| {
             let total: f64 = squares.iter().sum();
             let score = (total / known(row)).sqrt();
             out.scores[row] = score;

@@ -142,7 +142,7 @@ impl Batch {
 
     /// Number of windows after which a batch of them takes about as much memory as the network's pass.
     pub(crate) fn room(sizes: &Sizes, length: usize) -> usize {
-        (1 << 22_usize).div_ceil(length * (sizes.inputs + sizes.outputs)).clamp(1, 256)
+        (1_usize << 22).div_ceil(length * (sizes.inputs + sizes.outputs)).clamp(1, 256)
     }
 }
 
