@@ -4,7 +4,6 @@ use std::{ops::Range, time::Instant};
 
 use burn::{
     grad_clipping::GradientClippingConfig,
-    module::Module,
     optim::{AdamConfig, GradientsParams, ModuleOptimizer},
     tensor::Tensor,
 };
@@ -183,9 +182,4 @@ fn validation_loss(task: &Task<'_>, weights: &[f32]) -> Result<f32, LstmAutoenco
         }
     }
     Ok((sum / f64::max(total, 1.0)) as f32)
-}
-
-/// Number of weights of a network; what burn counts too.
-pub(crate) fn parameters(network: &Network) -> usize {
-    network.num_params()
 }

@@ -179,7 +179,7 @@ fn one_giant_among_a_hundred_does_not_matter() {
         let known = model.of_series(index).unwrap().detect(views[index]).unwrap().into_score();
         let guessed = model.detect(views[index]).unwrap().into_score();
         for (a, b) in known.iter().zip(&guessed).skip(23) {
-            assert!(*a < 20.0 && (a / b).ln().abs() < 0.7, "series {index}: {a} {b}");
+            assert!(*a < 20.0 && (a - b).abs() < 0.5 + 0.5 * a, "series {index}: {a} {b}");
         }
     }
     assert!(model.of_series(100).is_none());
@@ -248,7 +248,8 @@ fn the_calendar_tells_equal_weeks_apart() {
     let saved = to_bytes(&model).unwrap();
     let loaded = registry().load(&saved).unwrap();
     let scores = loaded.detect(frame(values.clone()).view()).unwrap().into_score();
-    assert_eq!(scores, model.detect(frame(values).view()).unwrap().into_score());
+    let before = model.detect(frame(values).view()).unwrap().into_score();
+    assert_eq!(scores.as_slice().unwrap()[23..], before.as_slice().unwrap()[23..]);
 }
 
 #[test]

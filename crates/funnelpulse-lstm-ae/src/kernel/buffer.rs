@@ -13,13 +13,6 @@ pub(crate) struct Buffer {
 const LINE: usize = 64;
 
 impl Buffer {
-    /// `len` zeros.
-    pub(crate) fn zeros(len: usize) -> Self {
-        let mut buffer = Self::default();
-        buffer.resize(len);
-        buffer
-    }
-
     /// Makes it `len` long; what it holds is arbitrary where it was there before.
     pub(crate) fn resize(&mut self, len: usize) {
         let room = len + LINE / size_of::<f32>();
