@@ -1,4 +1,4 @@
-"""Ours and others on the same windows, in one run: python3 run.py [speed | loss | tsbad | gradients]
+"""Ours and others on the same windows, in one run: python3 run.py [speed | loss | tsbad | funnel]
 
 Without a word: speed. Every library runs in a child process of its own, one after the other, several
 rounds, so that a busy machine is busy for all; the tables have the best of the rounds. One thread is
@@ -149,22 +149,18 @@ def keras_loss(path, seed, epochs):
     rows = np.fromfile(path, "f8").reshape(-1, COLUMNS)
     training = len(rows) - int(np.floor(0.3 * len(rows)))
     values = scaled(rows, training)
-    model = keras_model()
-    import keras
+    os.environ["KERAS_BACKEND"] = "tensorflow"
     import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(1)
+    import keras
+
     keras.utils.set_random_seed(seed)
     model = keras_model()
     model.compile("adam", "mse")
     learn, check = cut(values[:training]), cut(values[training:])
     done = model.fit(learn, learn, batch_size=BATCH, epochs=epochs, validation_data=(check, check), verbose=0).history
     print(min(done["val_loss"]), done["loss"][-1], sep="\t")
-
-
-def gradients(path):
-    """Relative distance of gradients to PyTorch's in float64, with the weights that PyTorch begins with."""
-    raise SystemExit("see the crate's unit tests")
 
 
 def environment(threads):
@@ -224,6 +220,49 @@ def loss(binary, folder, seeds=5, epochs=15):
         print(f"| {name} | {a:.4f} | {b:.4f} | {a / b:.3f} |")
 
 
+def tsbad(binary, folder, role="eval"):
+    """Mean VUS-PR on the open series of TSB-AD, next to the published rows for the same files."""
+    import numpy as np
+    import pandas as pd
+
+    shared = pathlib.Path(os.environ.get("FUNNELPULSE_SHARED", HERE / "../../../shared"))
+    sys.path.insert(0, str(shared / "tools"))
+    import vuspr
+
+    data = shared / "data" / "tsbad_u"
+    names = pd.read_csv(data / "manifest.csv").query("role == @role")
+    rows, took = [], 0.0
+    for dataset, group in names.groupby("dataset"):
+        table = pd.read_parquet(data / f"{dataset}.parquet").sort_values(["file", "t"], kind="stable")
+        for name in group.file:
+            part = table[table.file == name]
+            values, labels = part.data.to_numpy("f8"), part.label.to_numpy("i8")
+            path = folder / "series.f64"
+            values.tofile(path)
+            train = int(name.split("_tr_")[1].split("_")[0])
+            took += float(output([binary, "score", path, train], 1)[0])
+            scores = np.fromfile(str(path) + ".scores")
+            scores = np.where(np.isfinite(scores), scores, np.nanmin(scores))
+            rows.append((dataset, name, vuspr.vus(labels, scores, vuspr.period(values))))
+            print(*rows[-1], file=sys.stderr, flush=True)
+    found = pd.DataFrame(rows, columns=["dataset", "file", "ours"])
+    found["ours"] = [v[-1] if isinstance(v, (tuple, list)) else v for v in found.ours]
+    if role == "eval":
+        found = found.merge(pd.read_csv(data / "published_vuspr_per_file.csv"), on="file")
+        columns = ["ours", "LSTMAD", "AutoEncoder", "USAD", "CNN", "TranAD"]
+    else:
+        columns = ["ours"]
+    print(f"| data set | files | {' | '.join(columns)} |\n|{'---|' * (len(columns) + 2)}")
+    groups = list(found.groupby("dataset")) + [("all", found)]
+    for name, group in groups:
+        print(f"| {name} | {len(group)} | " + " | ".join(f"{group[c].mean():.4f}" for c in columns) + " |")
+    print(f"\ntrained and scored in {took:.0f} s of CPU time")
+
+
+def funnel(binary, folder):
+    print(subprocess.run([binary, "funnel", "-", "2"], check=True, stdout=subprocess.PIPE).stdout.decode())
+
+
 def main():
     if len(sys.argv) > 2:
         arguments = [int(a) if a.isdigit() else a for a in sys.argv[2:]]
@@ -239,7 +278,8 @@ def main():
     what = sys.argv[1] if len(sys.argv) > 1 else "speed"
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
-        {"speed": lambda: speed(binary, folder, 2), "loss": lambda: loss(binary, folder)}[what]()
+        work = {"speed": lambda: speed(binary, folder, 2)}
+        work.get(what, lambda: globals()[what](binary, folder))()
 
 
 if __name__ == "__main__":

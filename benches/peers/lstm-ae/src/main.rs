@@ -8,6 +8,7 @@ use ndarray::Array2;
 
 mod burn_peer;
 mod candle_peer;
+mod quality;
 
 pub const STEPS: usize = 168;
 pub const COLUMNS: usize = 3;
@@ -106,6 +107,12 @@ fn loss(series: &[f32], seed: u64, epochs: usize) {
 
 fn main() {
     let arguments: Vec<String> = env::args().collect();
+    if arguments[1] == "funnel" {
+        return quality::funnel();
+    }
+    if arguments[1] == "score" {
+        return quality::score(&arguments[2], arguments[3].parse().expect("a number of rows"));
+    }
     let bytes = fs::read(&arguments[2]).expect("the series");
     let (values, _) = bytes.as_chunks::<4>();
     let series: Vec<f32> = values.iter().map(|v| f32::from_le_bytes(*v)).collect();
