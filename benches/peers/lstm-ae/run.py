@@ -202,7 +202,7 @@ def speed(binary, folder, rounds):
             print(f"| {who} | {train:,.0f} | {ours[0] / train:.2f}x | {share:.0%} | {predict:,.0f} | {ours[1] / predict:.2f}x | {one:.2f} | {ours[2] / one:.2f} | {memory:.0f} |")
 
 
-def loss(binary, folder, seeds=5, epochs=15):
+def loss(binary, folder, seeds=5, epochs=30):
     import numpy as np
 
     path, f32 = folder / "series.f64", folder / "series.f32"

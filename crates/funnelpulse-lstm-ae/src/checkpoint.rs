@@ -6,7 +6,10 @@ use burn::{optim::ModuleOptimizer, tensor::Bytes};
 use funnelpulse_core::{read_payload, write_payload};
 use serde::{Deserialize, Serialize};
 
-use crate::{LstmAutoencoderError, train::{EpochLoss, Task}};
+use crate::{
+    LstmAutoencoderError,
+    train::{EpochLoss, Task},
+};
 
 const KIND: &str = "lstm-ae-checkpoint";
 
@@ -63,7 +66,10 @@ impl Checkpoint {
             && found.best_epoch <= found.history.len()
             && found.weights.iter().chain(&found.best).all(|w| w.is_finite());
         if found.identity != identity || !whole {
-            return Err(failed(path, &"of a training with other data or another configuration; delete it to start anew"));
+            return Err(failed(
+                path,
+                &"of a training with other data or another configuration; delete it to start anew",
+            ));
         }
         Ok(Some(found))
     }

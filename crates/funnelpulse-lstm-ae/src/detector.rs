@@ -111,7 +111,8 @@ impl LstmAutoencoder {
         let columns = same_columns(histories)?;
         let step = usual_step(histories.iter().map(FrameView::time));
         let cutter = Cutter::new(config);
-        let (mut scales, mut series, mut training, mut validation, mut held_out) = (vec![], vec![], vec![], vec![], vec![]);
+        let (mut scales, mut series, mut training, mut validation, mut held_out) =
+            (vec![], vec![], vec![], vec![], vec![]);
         for (index, history) in histories.iter().enumerate() {
             let rows = Split::new(config, history.nrows()).training_rows;
             let scale = Scale::learn(history.rows(0..rows).values());
@@ -194,11 +195,13 @@ impl LstmAutoencoderModel {
                 }
                 let rows = Split::new(&self.config, history.nrows()).training_rows;
                 let first = if all { 0 } else { rows };
-                let context = if self.config.scoring == Scoring::LastPosition { self.config.sequence_length } else { 0 };
+                let context =
+                    if self.config.scoring == Scoring::LastPosition { self.config.sequence_length } else { 0 };
                 let from = first.saturating_sub(context);
-                let detection = self.of_series(index).map_or_else(|| self.score_rows(history.rows(from..history.nrows())), |model| {
-                    model.score_rows(history.rows(from..history.nrows()))
-                })?;
+                let detection = self.of_series(index).map_or_else(
+                    || self.score_rows(history.rows(from..history.nrows())),
+                    |model| model.score_rows(history.rows(from..history.nrows())),
+                )?;
                 scores.extend(detection.iter().skip(first - from).filter(|s| !s.is_nan()));
             }
             if !scores.is_empty() {

@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use funnelpulse_core::{
-    Columns, Detection, Error, FittedDetector, FrameView, PersistentModel, Threshold, Timestamp,
-};
+use funnelpulse_core::{Columns, Detection, Error, FittedDetector, FrameView, PersistentModel, Threshold, Timestamp};
 use ndarray::{Array1, Array2, ArrayView2};
 use serde::{Deserialize, Serialize};
 
@@ -183,7 +181,9 @@ impl LstmAutoencoderModel {
         let room = Batch::room(&sizes, cutter.length);
         for (part, chunk) in windows.chunks(room).enumerate() {
             batch.clear();
-            chunk.iter().for_each(|&window| cutter.cut(of(window), window.1, &mut batch));
+            for &window in chunk {
+                cutter.cut(of(window), window.1, &mut batch);
+            }
             let outputs = engine::reconstruct(self.config.compute, &sizes, &self.weights, &batch, &self.scratch)
                 .map_err(|error| Error::detector(KIND, error))?;
             for (n, (&window, outputs)) in chunk.iter().zip(outputs.chunks_exact(cutter.length * width)).enumerate() {
@@ -225,33 +225,45 @@ impl LstmAutoencoderModel {
                     let before = series.stretches.partition_point(|s| s.end <= slot);
                     slot + 1 >= series.stretches[before].start + length
                 };
-                let judged: Vec<usize> = (0..rows).filter(|&row| in_stretch(series.slots[row]) && !missing(row)).collect();
+                let judged: Vec<usize> =
+                    (0..rows).filter(|&row| in_stretch(series.slots[row]) && !missing(row)).collect();
                 let windows: Vec<_> = judged.iter().map(|&row| (0, series.slots[row] + 1 - length)).collect();
-                self.errors(&cutter, &windows, |_| &series, |n, errors, outputs| {
-                    let last = (length - 1) * width;
-                    self.whitening.squares(length - 1, &errors[last..], &mut squares);
-                    judge(&mut out, judged[n], &squares);
-                    for (column, output) in outputs[last..].iter().enumerate() {
-                        out.expected[judged[n] * width + column] = scale.undo(column, f64::from(*output));
-                    }
-                })?;
+                self.errors(
+                    &cutter,
+                    &windows,
+                    |_| &series,
+                    |n, errors, outputs| {
+                        let last = (length - 1) * width;
+                        self.whitening.squares(length - 1, &errors[last..], &mut squares);
+                        judge(&mut out, judged[n], &squares);
+                        for (column, output) in outputs[last..].iter().enumerate() {
+                            out.expected[judged[n] * width + column] = scale.undo(column, f64::from(*output));
+                        }
+                    },
+                )?;
             }
             Scoring::WindowMean => {
-                let windows: Vec<_> = series.starts(length, 0..series.len()).into_iter().flatten().map(|s| (0, s)).collect();
+                let windows: Vec<_> =
+                    series.starts(length, 0..series.len()).into_iter().flatten().map(|s| (0, s)).collect();
                 let mut sums = vec![0.0; series.len() * width];
                 let mut outputs_sum = vec![0.0; series.len() * width];
                 let mut counts = vec![0_u32; series.len()];
-                self.errors(&cutter, &windows, |_| &series, |n, errors, outputs| {
-                    for (position, errors) in errors.chunks_exact(width).enumerate() {
-                        let slot = windows[n].1 + position;
-                        counts[slot] += 1;
-                        self.whitening.squares(position, errors, &mut squares);
-                        for column in 0..width {
-                            sums[slot * width + column] += squares[column];
-                            outputs_sum[slot * width + column] += f64::from(outputs[position * width + column]);
+                self.errors(
+                    &cutter,
+                    &windows,
+                    |_| &series,
+                    |n, errors, outputs| {
+                        for (position, errors) in errors.chunks_exact(width).enumerate() {
+                            let slot = windows[n].1 + position;
+                            counts[slot] += 1;
+                            self.whitening.squares(position, errors, &mut squares);
+                            for column in 0..width {
+                                sums[slot * width + column] += squares[column];
+                                outputs_sum[slot * width + column] += f64::from(outputs[position * width + column]);
+                            }
                         }
-                    }
-                })?;
+                    },
+                )?;
                 for row in 0..rows {
                     let slot = series.slots[row];
                     if counts[slot] > 0 && !missing(row) {
@@ -288,12 +300,17 @@ impl LstmAutoencoderModel {
         }
         let mut scores = vec![f64::NAN; windows.len()];
         let mut squares = vec![0.0; width];
-        self.errors(&Cutter::new(&self.config), &places, |(n, _)| &windows[n], |n, errors, _| {
-            let errors = &errors[(length - 1) * width..];
-            self.whitening.squares(length - 1, errors, &mut squares);
-            let known = errors.iter().filter(|e| !e.is_nan()).count().max(1) as f64;
-            scores[judged[n]] = (squares.iter().sum::<f64>() / known).sqrt();
-        })?;
+        self.errors(
+            &Cutter::new(&self.config),
+            &places,
+            |(n, _)| &windows[n],
+            |n, errors, _| {
+                let errors = &errors[(length - 1) * width..];
+                self.whitening.squares(length - 1, errors, &mut squares);
+                let known = errors.iter().filter(|e| !e.is_nan()).count().max(1) as f64;
+                scores[judged[n]] = (squares.iter().sum::<f64>() / known).sqrt();
+            },
+        )?;
         Ok(scores)
     }
 }

@@ -31,6 +31,9 @@ pub(crate) struct Network {
     output: Linear,
 }
 
+/// Number, name, shape and values of one weight tensor.
+type Part<'a> = (usize, ((String, [usize; 2]), &'a [f32]));
+
 impl Network {
     /// A network with the weights of a flat vector in the order of [`Sizes::tensors`].
     pub(crate) fn from_flat(sizes: &Sizes, flat: &[f32], device: &Device) -> Self {
@@ -38,11 +41,11 @@ impl Network {
         let mut next = || parts.next().expect("as many parts as the sizes name");
         // The same identities each time: the optimizer's record finds its parameters by them.
         let id = |n: usize| ParamId::from(n as u64 + 1);
-        let matrix = |(n, ((_, shape), values)): (usize, ((String, [usize; 2]), &[f32]))| {
+        let matrix = |(n, ((_, shape), values)): Part<'_>| {
             let tensor = Tensor::<2>::from_data(TensorData::new(values.to_vec(), shape), device);
             Param::initialized(id(n), tensor.set_require_grad(device.is_autodiff()))
         };
-        let vector = |(n, (_, values)): (usize, ((String, [usize; 2]), &[f32]))| {
+        let vector = |(n, (_, values)): Part<'_>| {
             let tensor = Tensor::<1>::from_data(TensorData::new(values.to_vec(), [values.len()]), device);
             Param::initialized(id(n), tensor.set_require_grad(device.is_autodiff()))
         };
@@ -114,7 +117,8 @@ impl LstmLayer {
         let forget = lstm.forget_gate.as_mut().expect("gates are not coupled");
         let gates = [&mut lstm.input_gate, forget, &mut lstm.cell_gate, &mut lstm.output_gate];
         for (gate, part) in gates.into_iter().enumerate() {
-            let columns = |tensor: Tensor<2>| Param::initialized(ParamId::new(), tensor.narrow(1, gate * hidden, hidden));
+            let columns =
+                |tensor: Tensor<2>| Param::initialized(ParamId::new(), tensor.narrow(1, gate * hidden, hidden));
             part.input_transform.weight = columns(self.input.val());
             part.hidden_transform.weight = columns(self.recurrent.val());
             let bias = self.bias.val().narrow(0, gate * hidden, hidden);
@@ -126,7 +130,7 @@ impl LstmLayer {
 }
 
 /// First weights as Keras chooses them: kernels uniform (Glorot & Bengio 2010), recurrent kernels with
-/// orthonormal rows (Saxe, McClelland & Ganguli 2014), biases 0 but for forget gates, 1 (Jozefowicz,
+/// orthonormal rows (Saxe, `McClelland` & Ganguli 2014), biases 0 but for forget gates, 1 (Jozefowicz,
 /// Zaremba & Sutskever 2015).
 pub(crate) fn first_weights(sizes: &Sizes, seed: u64) -> Vec<f32> {
     let mut rng = Pcg64::seed_from_u64(seed);
@@ -159,7 +163,9 @@ fn orthonormal(rows: usize, columns: usize, rng: &mut Pcg64) -> Vec<f32> {
             }
         }
         let norm = row.iter().map(|v| v * v).sum::<f64>().sqrt();
-        row.iter_mut().for_each(|v| *v /= norm);
+        for value in &mut row {
+            *value /= norm;
+        }
         done.push(row);
     }
     done.into_iter().flatten().map(|v| v as f32).collect()
@@ -174,6 +180,13 @@ mod tests {
         fused::{self, Plan},
         kernel::Scratch,
     };
+
+    fn compare<const D: usize>(param: &Param<Tensor<D>>, plain: &Gradients, fused: &Gradients) {
+        let [plain, fused] = [plain, fused].map(|grads| param.val().grad(grads).expect("a gradient"));
+        let norm = |t: Tensor<D>| t.square().sum().sqrt().into_scalar::<f32>();
+        let (distance, size) = (norm(plain.clone() * 2.0 - fused), norm(plain));
+        assert!(size > 0.0 && distance < 1e-4 * size, "{distance:e} of {size:e}");
+    }
 
     #[test]
     fn both_paths_have_the_same_loss_and_gradients() {
@@ -195,12 +208,6 @@ mod tests {
         let value = |loss: &Tensor<1>| loss.clone().into_scalar::<f32>();
         assert!((value(&plain) - value(&fused)).abs() < 1e-6);
         let (plain, fused) = (plain.backward(), (fused * 2.0).backward());
-        fn compare<const D: usize>(param: &Param<Tensor<D>>, plain: &Gradients, fused: &Gradients) {
-            let [plain, fused] = [plain, fused].map(|grads| param.val().grad(grads).unwrap());
-            let norm = |t: Tensor<D>| t.square().sum().sqrt().into_scalar::<f32>();
-            let (distance, size) = (norm(plain.clone() * 2.0 - fused), norm(plain));
-            assert!(size > 0.0 && distance < 1e-4 * size, "{distance:e} of {size:e}");
-        }
         for layer in network.encoder.iter().chain(&network.decoder) {
             compare(&layer.input, &plain, &fused);
             compare(&layer.recurrent, &plain, &fused);

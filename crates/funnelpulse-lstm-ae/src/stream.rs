@@ -75,7 +75,8 @@ impl LstmAutoencoderStream {
             if values.len() != width || values.iter().any(|v| v.is_infinite()) {
                 return Err(refuse(format!("series `{name}`: a row has {width} values that are finite or NaN")));
             }
-            if recent.time.last().is_some_and(|last| last >= time) || rows[..n].iter().any(|(other, ..)| other == name) {
+            if recent.time.last().is_some_and(|last| last >= time) || rows[..n].iter().any(|(other, ..)| other == name)
+            {
                 return Err(refuse(format!("series `{name}`: time {time} does not come after the last row")));
             }
         }

@@ -34,7 +34,11 @@ pub(crate) fn read(sizes: &Sizes, bytes: &[u8]) -> Result<Vec<f32>, String> {
         let tensor = file.tensor(&name).map_err(|e| format!("{name}: {e}"))?;
         let shape = if name.ends_with("bias") { vec![columns] } else { vec![rows, columns] };
         if tensor.dtype() != Dtype::F32 || tensor.shape() != shape {
-            return Err(format!("{name}: {:?} of shape {:?}, expected f32 of {shape:?}", tensor.dtype(), tensor.shape()));
+            return Err(format!(
+                "{name}: {:?} of shape {:?}, expected f32 of {shape:?}",
+                tensor.dtype(),
+                tensor.shape()
+            ));
         }
         let (values, _) = tensor.data().as_chunks::<4>();
         flat.extend(values.iter().map(|value| f32::from_le_bytes(*value)));

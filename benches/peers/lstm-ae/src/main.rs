@@ -49,11 +49,16 @@ pub fn windows(series: &[f32]) -> Vec<f32> {
     series.windows(STEPS * COLUMNS).step_by(COLUMNS).flatten().copied().collect()
 }
 
-pub fn report(who: &str, train: f64, predict: f64, one: f64) {
+/// Megabytes: `VmRSS` now, `VmHWM` at most so far.
+pub fn memory(what: &str) -> f64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let peak = status.lines().find_map(|l| l.strip_prefix("VmHWM:")).and_then(|l| l.trim().split(' ').next());
-    let peak: f64 = peak.and_then(|kb| kb.parse().ok()).unwrap_or(f64::NAN);
-    println!("{who}\t{train}\t{predict}\t{one}\t{}", peak / 1024.0);
+    let line = status.lines().find_map(|l| l.strip_prefix(what)?.strip_prefix(':'));
+    let kilobytes = line.and_then(|l| l.trim().split(' ').next()?.parse::<f64>().ok());
+    kilobytes.unwrap_or(f64::NAN) / 1024.0
+}
+
+pub fn report(who: &str, train: f64, predict: f64, one: f64) {
+    println!("{who}\t{train}\t{predict}\t{one}\t{}", memory("VmHWM"));
 }
 
 fn frame(series: &[f32]) -> Frame {
@@ -100,6 +105,7 @@ fn loss(series: &[f32], seed: u64, epochs: usize) {
         ..Default::default()
     };
     let frame = frame(series);
+    let config = quality::changed(&config);
     let model = LstmAutoencoder::new(config).expect("valid").fit(frame.view()).expect("trains");
     let best = model.history().iter().map(|l| l.validation).fold(f32::INFINITY, f32::min);
     println!("{}\t{}", best, model.history().last().expect("an epoch").training);

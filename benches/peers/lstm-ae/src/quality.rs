@@ -12,7 +12,7 @@ use funnelpulse_lstm_ae::{LstmAutoencoder, LstmAutoencoderConfig, Scoring};
 use ndarray::{Array2, Axis};
 
 /// The configuration with fields of the JSON in the environment's `CONFIG` replaced.
-fn changed(base: &LstmAutoencoderConfig) -> LstmAutoencoderConfig {
+pub fn changed(base: &LstmAutoencoderConfig) -> LstmAutoencoderConfig {
     let mut all = serde_json::to_value(base).expect("a configuration is JSON");
     let changes: serde_json::Value =
         serde_json::from_str(&env::var("CONFIG").unwrap_or("{}".into())).expect("CONFIG is JSON");
@@ -35,8 +35,10 @@ pub fn funnel() {
     let series: Vec<(String, Frame)> = funnel.panel().iter().map(select).collect();
     let views: Vec<FrameView<'_>> = series.iter().map(|(_, frame)| frame.view()).collect();
     let config = changed(&LstmAutoencoderConfig::default());
+    let before = crate::memory("VmRSS");
     let begun = Instant::now();
     let model = LstmAutoencoder::new(config).expect("valid").fit_pooled(&views).expect("trains");
+    let peak = crate::memory("VmHWM");
     let trained = begun.elapsed().as_secs_f64();
     let begun = Instant::now();
     let ours: Vec<Vec<f64>> = (0..views.len())
@@ -49,12 +51,11 @@ pub fn funnel() {
         views.iter().map(|view| one(view).into_score().to_vec()).collect()
     };
     println!(
-        "{} series, {} rows: trained in {trained:.0} s ({} epochs), scored in {scored:.0} s\n",
+        "{} series, {} rows: trained in {trained:.0} s ({} epochs), scored in {scored:.0} s; {before:.0} MB before training, {peak:.0} MB at most\n",
         views.len(),
         views.iter().map(|v| v.nrows()).sum::<usize>(),
         model.history().len()
     );
-    eprintln!("{:?}", model.history());
     let found = [("LSTM autoencoder", ours), ("z-score", z(Season::None)), ("seasonal z-score", z(Season::Auto))];
     println!("Event recall at 1 % false alarms (AUC-ROC of rows)\n");
     println!("| | {} |\n|---|{}", found.each_ref().map(|f| f.0).join(" | "), "---|".repeat(found.len()));
@@ -92,8 +93,8 @@ pub fn score(path: &str, train: usize) {
     let length = length.min(train / 4);
     let config = changed(&LstmAutoencoderConfig {
         sequence_length: length,
-        stride: 1.max(train / 1500),
-        epochs: 20,
+        stride: 1.max(train / 1000),
+        epochs: 10,
         scoring: Scoring::WindowMean,
         contamination: None,
         ..Default::default()

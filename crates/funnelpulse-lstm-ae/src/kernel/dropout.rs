@@ -58,13 +58,13 @@ mod tests {
     fn drops_the_share_asked_for_everywhere() {
         let dropout = Dropout::new(0.2, 5).unwrap().of_layer(1);
         let (mut by_unit, mut by_place) = ([0; 64], [0; 500]);
-        for place in 0..500 {
+        for (place, dropped) in by_place.iter_mut().enumerate() {
             let mut values = [1.0; 64];
             dropout.apply(place, &mut values);
             for (unit, &value) in values.iter().enumerate() {
                 assert!(value == 0.0 || value == 1.25);
                 by_unit[unit] += usize::from(value == 0.0);
-                by_place[place] += usize::from(value == 0.0);
+                *dropped += usize::from(value == 0.0);
             }
         }
         let total: usize = by_unit.iter().sum();

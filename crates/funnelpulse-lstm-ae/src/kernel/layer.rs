@@ -119,7 +119,10 @@ impl WithSimd for Step<'_, '_> {
         for block in 0..layer.width() / UNITS {
             let input = self.input.map(|rows| (rows, layer.input.block(block)));
             let recurrent = self.recurrent.map(|rows| (rows, layer.recurrent.block(block)));
-            tiles::<S>(rows, &mut StepBlock { simd, step: &mut self, block, width: layer.width(), parts: [input, recurrent] });
+            tiles::<S>(
+                rows,
+                &mut StepBlock { simd, step: &mut self, block, width: layer.width(), parts: [input, recurrent] },
+            );
         }
     }
 }
@@ -197,6 +200,7 @@ impl Packed {
 
     /// Fills the hidden states of `trace` (and what is left of them after dropout); the rest of it only
     /// with `keep`.
+    #[expect(clippy::too_many_arguments, reason = "what a layer reads, writes and keeps apart")]
     pub(crate) fn forward<S: Simd>(
         &self,
         simd: S,
@@ -223,7 +227,14 @@ impl Packed {
             row.copy_from_slice(&self.bias.data);
         }
         if let Source::Constant(data) = source {
-            simd.vectorize(Product { left: data, rows, panel: &self.input, out: &mut scratch.before, stride: 4 * width, add: true });
+            simd.vectorize(Product {
+                left: data,
+                rows,
+                panel: &self.input,
+                out: &mut scratch.before,
+                stride: 4 * width,
+                add: true,
+            });
         }
         // The weights of few rows are read faster than they are used: one product for all steps reads those of
         // the input a fourth as often.
@@ -234,14 +245,22 @@ impl Packed {
                     step.copy_from_slice(&scratch.before);
                 }
                 let out = &mut scratch.ahead;
-                simd.vectorize(Product { left: data, rows: steps * rows, panel: &self.input, out, stride: 4 * width, add: true });
+                simd.vectorize(Product {
+                    left: data,
+                    rows: steps * rows,
+                    panel: &self.input,
+                    out,
+                    stride: 4 * width,
+                    add: true,
+                });
                 true
             }
             _ => false,
         };
         for step in 0..steps {
             let (done, hidden) = trace.hidden.split_at_mut(step * small);
-            let earlier = (step > 0).then(|| Rows { data: &done[(step - 1) * small..], stride: width, width: self.hidden });
+            let earlier =
+                (step > 0).then(|| Rows { data: &done[(step - 1) * small..], stride: width, width: self.hidden });
             let (earlier_cell, cell) = if keep {
                 let (done, cell) = trace.cell.split_at_mut(step * small);
                 ((step > 0).then(|| &done[(step - 1) * small..]), &mut cell[..small])
@@ -278,6 +297,7 @@ impl Packed {
 
     /// Adds to the gradients of the weights and, where asked for, writes those of the source: a row per step
     /// and row for a sequence, a row per row for constants, padded to whole groups of units.
+    #[expect(clippy::too_many_arguments, clippy::too_many_lines, reason = "one walk back through time")]
     pub(crate) fn backward<S: Simd>(
         &self,
         simd: S,
@@ -329,7 +349,14 @@ impl Packed {
                 });
                 if step > 0 {
                     let left = Rows { data: d_gates, stride: 4 * width, width: 4 * width };
-                    simd.vectorize(Product { left, rows, panel: &self.recurrent_back, out: &mut scratch.d_hidden, stride: width, add: false });
+                    simd.vectorize(Product {
+                        left,
+                        rows,
+                        panel: &self.recurrent_back,
+                        out: &mut scratch.d_hidden,
+                        stride: width,
+                        add: false,
+                    });
                 }
             }
             let count = (end - start) * rows;
@@ -338,17 +365,40 @@ impl Packed {
             if count > first {
                 let data = &trace.hidden[start.saturating_sub(1) * small..];
                 let left = Rows { data, stride: width, width: self.hidden };
-                simd.vectorize(Outer { left, right: d_gates.from(first), rows: count - first, out: &mut gradient.recurrent });
+                simd.vectorize(Outer {
+                    left,
+                    right: d_gates.from(first),
+                    rows: count - first,
+                    out: &mut gradient.recurrent,
+                });
             }
             match source {
                 Source::Sequence(data) => {
-                    simd.vectorize(Outer { left: data.from(start * rows), right: d_gates, rows: count, out: &mut gradient.input });
+                    simd.vectorize(Outer {
+                        left: data.from(start * rows),
+                        right: d_gates,
+                        rows: count,
+                        out: &mut gradient.input,
+                    });
                     simd.vectorize(AddRows { to: &mut gradient.bias, from: d_gates.data });
                     if let Some((d_source, dropout)) = &mut d_source {
                         let out = &mut d_source[start * rows * source_width..][..count * source_width];
-                        simd.vectorize(Product { left: d_gates, rows: count, panel: &self.input_back, out, stride: source_width, add: false });
+                        simd.vectorize(Product {
+                            left: d_gates,
+                            rows: count,
+                            panel: &self.input_back,
+                            out,
+                            stride: source_width,
+                            add: false,
+                        });
                         if let Some(dropout) = dropout {
-                            simd.vectorize(Drop { dropout: *dropout, span, step: start, width: source_width, values: out });
+                            simd.vectorize(Drop {
+                                dropout: *dropout,
+                                span,
+                                step: start,
+                                width: source_width,
+                                values: out,
+                            });
                         }
                     }
                 }
@@ -363,7 +413,14 @@ impl Packed {
             simd.vectorize(Outer { left: data, right: d_before, rows, out: &mut gradient.input });
             simd.vectorize(AddRows { to: &mut gradient.bias, from: &scratch.d_before });
             if let Some((d_source, _)) = d_source {
-                simd.vectorize(Product { left: d_before, rows, panel: &self.input_back, out: d_source, stride: source_width, add: false });
+                simd.vectorize(Product {
+                    left: d_before,
+                    rows,
+                    panel: &self.input_back,
+                    out: d_source,
+                    stride: source_width,
+                    add: false,
+                });
             }
         }
     }

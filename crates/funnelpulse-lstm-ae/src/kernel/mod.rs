@@ -83,11 +83,8 @@ fn run<T: Send>(
         (finish(&mut work), work)
     };
     let all = chunks(sizes, windows);
-    let done = if all.len() > 1 {
-        all.into_par_iter().map(chunk).collect()
-    } else {
-        all.into_iter().map(chunk).collect()
-    };
+    let done =
+        if all.len() > 1 { all.into_par_iter().map(chunk).collect() } else { all.into_iter().map(chunk).collect() };
     scratch.with(|pool| pool.packed.push(packed));
     done
 }

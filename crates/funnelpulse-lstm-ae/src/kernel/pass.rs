@@ -64,6 +64,7 @@ pub(crate) struct Pass<'a> {
 impl WithSimd for Pass<'_> {
     type Output = ();
 
+    #[expect(clippy::too_many_lines, reason = "one pass through the network, there and back")]
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let Windows { steps, rows, inputs, targets } = self.windows;
@@ -168,7 +169,16 @@ impl WithSimd for Pass<'_> {
         let layer = self.encoder_layers;
         let (trace, gradient) = (&work.traces[layer], &mut work.layers[layer]);
         let (upper, below) = (Upper::Each(&*d_upper), Some((&mut work.d_code, None)));
-        weights.layers[layer].backward(simd, Source::Constant(code), upper, span, trace, gradient, below, &mut work.scratch);
+        weights.layers[layer].backward(
+            simd,
+            Source::Constant(code),
+            upper,
+            span,
+            trace,
+            gradient,
+            below,
+            &mut work.scratch,
+        );
 
         let encoded = output_of(&work.traces[last], &weights.layers[last]).from((steps - 1) * rows);
         let encoded_width = encoded.stride;
@@ -255,7 +265,9 @@ const LANES: usize = 16;
 impl PackedDense {
     #[inline(always)]
     fn forward(&self, input: &[f32], output: &mut [f32]) {
-        for ((value, bias), weight) in output.iter_mut().zip(&self.bias).zip(self.weight.chunks_exact(padded(self.inputs))) {
+        for ((value, bias), weight) in
+            output.iter_mut().zip(&self.bias).zip(self.weight.chunks_exact(padded(self.inputs)))
+        {
             let mut sums = [0.0_f32; LANES];
             for (a, b) in input.chunks_exact(LANES).zip(weight.chunks_exact(LANES)) {
                 for lane in 0..LANES {

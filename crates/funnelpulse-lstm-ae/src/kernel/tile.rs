@@ -136,7 +136,10 @@ impl WithSimd for Product<'_, '_> {
         for block in 0..panel.blocks {
             let column = block * panel.groups * UNITS;
             let groups = panel.groups;
-            tiles::<S>(rows, &mut ProductOf { simd, left, panel: panel.block(block), out, stride, column, add, groups });
+            tiles::<S>(
+                rows,
+                &mut ProductOf { simd, left, panel: panel.block(block), out, stride, column, add, groups },
+            );
         }
     }
 }
