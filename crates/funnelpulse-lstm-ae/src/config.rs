@@ -17,6 +17,21 @@ pub enum Scoring {
     WindowMean,
 }
 
+/// On what scale the network sees a column.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Transform {
+    /// Logarithmic for columns that are never negative and, in most series, skewed to the right: whose 95 %
+    /// quantile lies over twice as far from the median as their 5 % quantile. Linear for others.
+    #[default]
+    Auto,
+    /// The values as they are.
+    Linear,
+    /// `ln(1 + value / u)`, where `u` is the median of the series' positive values (mirrored for negative ones): busy
+    /// hours don't drown quiet ones.
+    Log,
+}
+
 /// Where the network is trained and run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -65,6 +80,8 @@ pub struct LstmAutoencoderConfig {
     /// Share of each series, at its end, that validates: 0 to 0.5. With 0, or too few rows for a
     /// window, the training windows do.
     pub validation_share: f64,
+    /// On what scale the network sees the columns.
+    pub transform: Transform,
     /// Also read the hour of the day and the day of the week (UTC), as sines and cosines.
     pub calendar: bool,
     /// Hide the values of a window's last row from the encoder, in training and in scoring: the score of
@@ -105,6 +122,7 @@ impl Default for LstmAutoencoderConfig {
             patience: 10,
             clip_norm: Some(1.0),
             validation_share: 0.2,
+            transform: Transform::Auto,
             calendar: false,
             blind: false,
             last_row_weight: 1.0,

@@ -5,10 +5,10 @@ use std::{ops::Range, sync::Arc};
 use funnelpulse_core::{Columns, Detector, Error, FrameView, Threshold};
 
 use crate::{
-    LstmAutoencoderConfig, LstmAutoencoderError, LstmAutoencoderModel, Progress, Scoring, engine,
+    LstmAutoencoderConfig, LstmAutoencoderError, LstmAutoencoderModel, Progress, Scoring, Transform, engine,
     kernel::{Scratch, Sizes},
     model::KIND,
-    scale::Scale,
+    scale::{Scale, skewed},
     series::{Cutter, Series, usual_step},
     train::{Task, train},
     whiten::Whitening,
@@ -111,11 +111,19 @@ impl LstmAutoencoder {
         let columns = same_columns(histories)?;
         let step = usual_step(histories.iter().map(FrameView::time));
         let cutter = Cutter::new(config);
+        let logarithms = match config.transform {
+            Transform::Auto => {
+                let rows = |h: &FrameView<'_>| Split::new(config, h.nrows()).training_rows;
+                let training: Vec<_> = histories.iter().map(|h| h.rows(0..rows(h)).values()).collect();
+                skewed(&training, columns.len())
+            }
+            other => vec![other == Transform::Log; columns.len()],
+        };
         let (mut scales, mut series, mut training, mut validation, mut held_out) =
             (vec![], vec![], vec![], vec![], vec![]);
         for (index, history) in histories.iter().enumerate() {
             let rows = Split::new(config, history.nrows()).training_rows;
-            let scale = Scale::learn(history.rows(0..rows).values());
+            let scale = Scale::learn(history.rows(0..rows).values(), &logarithms);
             let laid = Series::of(*history, &scale, step, config.max_gap);
             let cut = laid.slots.get(rows).copied().unwrap_or(laid.len());
             let mut runs = laid.starts(length, 0..cut);

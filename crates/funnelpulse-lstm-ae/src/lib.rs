@@ -16,7 +16,7 @@ mod tensors;
 mod train;
 mod whiten;
 
-pub use config::{Compute, LstmAutoencoderConfig, LstmAutoencoderError, Scoring};
+pub use config::{Compute, LstmAutoencoderConfig, LstmAutoencoderError, Scoring, Transform};
 pub use detector::LstmAutoencoder;
 pub use model::LstmAutoencoderModel;
 pub use stream::LstmAutoencoderStream;

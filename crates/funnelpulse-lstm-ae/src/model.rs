@@ -156,7 +156,7 @@ impl LstmAutoencoderModel {
         if let Some(known) = self.chosen.or((self.scales.len() == 1).then_some(0)) {
             return self.scales[known].clone();
         }
-        let own = Scale::learn(values);
+        let own = Scale::learn(values, &self.scales[0].logarithms());
         let nearest = self.scales.iter().map(|s| (s.distance(&own), s)).min_by(|a, b| a.0.total_cmp(&b.0));
         match nearest {
             Some((distance, scale)) if distance < STRANGER => scale.clone(),

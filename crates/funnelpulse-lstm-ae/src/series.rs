@@ -167,7 +167,7 @@ mod tests {
     fn series(hours: &[i64]) -> Series {
         let time: Vec<Timestamp> = hours.iter().map(|h| Timestamp::from_seconds(3600 * h)).collect();
         let values = Array2::from_shape_fn((time.len(), 1), |(i, _)| hours[i] as f64);
-        let scale = Scale { center: vec![0.0], spread: vec![1.0] };
+        let scale = Scale::plain(1);
         Series::new(&time, values.view(), &scale, Timestamp::HOUR, 2)
     }
 

@@ -3,7 +3,7 @@
 use std::{env, fs, time::Instant};
 
 use funnelpulse_core::{Columns, Detector, FittedDetector, Frame, Timestamp};
-use funnelpulse_lstm_ae::{LstmAutoencoder, LstmAutoencoderConfig};
+use funnelpulse_lstm_ae::{LstmAutoencoder, LstmAutoencoderConfig, Transform};
 use ndarray::Array2;
 
 mod burn_peer;
@@ -77,6 +77,7 @@ fn ours(series: &[f32], clock: &Clock) {
         epochs: 4,
         validation_share: 0.0,
         contamination: None,
+        transform: Transform::Linear,
         max_windows: 1 << 20,
         ..Default::default()
     };
@@ -101,6 +102,7 @@ fn loss(series: &[f32], seed: u64, epochs: usize) {
         validation_share: 0.3,
         max_windows: 1 << 20,
         contamination: None,
+        transform: Transform::Linear,
         seed,
         ..Default::default()
     };

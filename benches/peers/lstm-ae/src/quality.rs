@@ -29,7 +29,6 @@ pub fn funnel() {
     let select = |(key, frame): (&funnelpulse_core::SeriesKey, &Frame)| {
         let chosen = frame.view().select(&columns).expect("there");
         let (time, columns, values) = chosen.into_parts();
-        let values = if env::var("LOG").is_ok() { values.mapv(f64::ln_1p) } else { values };
         (key.as_str().to_owned(), Frame::new(time, columns, values).expect("valid"))
     };
     let series: Vec<(String, Frame)> = funnel.panel().iter().map(select).collect();

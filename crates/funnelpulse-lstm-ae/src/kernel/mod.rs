@@ -73,14 +73,16 @@ fn run<T: Send>(
     backward: Option<f32>,
     scratch: &Scratch,
     finish: impl Fn(&mut Workspace) -> T + Sync,
-) -> Vec<(T, Workspace)> {
+) -> Vec<T> {
     let mut packed = scratch.with(|pool| pool.packed.pop()).unwrap_or_default();
     packed.pack(sizes, weights, backward.is_some());
     let chunk = |(first_row, windows): (usize, Windows<'_>)| {
         let mut work = scratch.with(|pool| pool.workspaces.pop()).unwrap_or_default();
         let encoder_layers = sizes.encoder.len();
         dispatch(Pass { weights: &packed, encoder_layers, windows, first_row, dropout, backward, work: &mut work });
-        (finish(&mut work), work)
+        let result = finish(&mut work);
+        scratch.with(|pool| pool.workspaces.push(work));
+        result
     };
     let all = chunks(sizes, windows);
     let done =
@@ -91,15 +93,7 @@ fn run<T: Send>(
 
 /// Reconstructions: `rows x steps x outputs`.
 pub(crate) fn reconstruct(sizes: &Sizes, weights: &[f32], windows: Windows<'_>, scratch: &Scratch) -> Vec<f32> {
-    let parts = run(sizes, weights, windows, None, None, scratch, |work| std::mem::take(&mut work.outputs));
-    let mut all = Vec::with_capacity(windows.rows * windows.steps * sizes.outputs);
-    for (mut part, mut work) in parts {
-        all.append(&mut part);
-        part.clear();
-        work.outputs = part;
-        scratch.with(|pool| pool.workspaces.push(work));
-    }
-    all
+    run(sizes, weights, windows, None, None, scratch, |work| std::mem::take(&mut work.outputs)).concat()
 }
 
 /// Mean squared error over the values that count; with `gradient`, its derivative by each weight too.
@@ -114,15 +108,18 @@ pub(crate) fn loss(
     let counts = windows.targets.map_or(&[][..], |(_, counts)| counts);
     let total: f64 = counts.iter().map(|count| f64::from(*count)).sum::<f64>().max(f64::MIN_POSITIVE);
     let backward = gradient.then_some((2.0 / total) as f32);
-    let parts = run(sizes, weights, windows, dropout, backward, scratch, |_| ());
-    let mut flat = vec![0.0; if gradient { weights.len() } else { 0 }];
-    let mut sum = 0.0;
-    for ((), work) in parts {
-        sum += work.loss;
+    let finish = |work: &mut Workspace| {
+        let mut flat = vec![0.0; if gradient { weights.len() } else { 0 }];
         if gradient {
             work.add_gradients(sizes, &mut flat);
         }
-        scratch.with(|pool| pool.workspaces.push(work));
+        (work.loss, flat)
+    };
+    let mut parts = run(sizes, weights, windows, dropout, backward, scratch, finish).into_iter();
+    let (mut sum, mut flat) = parts.next().unwrap_or_default();
+    for (loss, part) in parts {
+        sum += loss;
+        flat.iter_mut().zip(&part).for_each(|(all, part)| *all += part);
     }
     ((sum / total) as f32, flat)
 }
