@@ -82,11 +82,11 @@ pub struct LstmAutoencoderConfig {
     pub validation_share: f64,
     /// On what scale the network sees the columns.
     pub transform: Transform,
-    /// Also read the hour of the day and the day of the week (UTC), as sines and cosines.
+    /// Also read the hour of the day and the day of the week (UTC), as sines and cosines. The original does not.
     pub calendar: bool,
     /// Hide the values of a window's last row from the encoder, in training and in scoring: the score of
     /// a row then says how far it is from what the rows before it promised, not how well a network that
-    /// saw it can repeat it.
+    /// saw it can repeat it. The original autoencoder does not hide anything.
     pub blind: bool,
     /// How much errors of a window's last row count in training, next to 1 for the others; above 0 to 1e4.
     pub last_row_weight: f64,
@@ -123,8 +123,8 @@ impl Default for LstmAutoencoderConfig {
             clip_norm: Some(1.0),
             validation_share: 0.2,
             transform: Transform::Auto,
-            calendar: false,
-            blind: false,
+            calendar: true,
+            blind: true,
             last_row_weight: 1.0,
             scoring: Scoring::LastPosition,
             max_gap: 3,

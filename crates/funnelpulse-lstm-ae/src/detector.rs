@@ -254,7 +254,9 @@ impl LstmAutoencoderConfig {
     /// Number of weights of the network for series of `columns` columns.
     ///
     /// ```
-    /// assert_eq!(funnelpulse_lstm_ae::LstmAutoencoderConfig::default().parameters(3), 64_227);
+    /// use funnelpulse_lstm_ae::LstmAutoencoderConfig;
+    ///
+    /// assert_eq!(LstmAutoencoderConfig { calendar: false, ..Default::default() }.parameters(3), 64_227);
     /// ```
     pub fn parameters(&self, columns: usize) -> usize {
         self.sizes(columns).len()

@@ -77,6 +77,8 @@ fn ours(series: &[f32], clock: &Clock) {
         epochs: 4,
         validation_share: 0.0,
         contamination: None,
+        calendar: false,
+        blind: false,
         transform: Transform::Linear,
         max_windows: 1 << 20,
         ..Default::default()
@@ -102,6 +104,8 @@ fn loss(series: &[f32], seed: u64, epochs: usize) {
         validation_share: 0.3,
         max_windows: 1 << 20,
         contamination: None,
+        calendar: false,
+        blind: false,
         transform: Transform::Linear,
         seed,
         ..Default::default()

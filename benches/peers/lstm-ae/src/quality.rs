@@ -8,7 +8,7 @@ use funnelpulse_eval::{
     generator::{AnomalyKind, GeneratedFunnel, GeneratorConfig},
     metrics::{acf_period, auc_roc, event_recall_at_fpr},
 };
-use funnelpulse_lstm_ae::{LstmAutoencoder, LstmAutoencoderConfig, Scoring};
+use funnelpulse_lstm_ae::{LstmAutoencoder, LstmAutoencoderConfig, Scoring, Transform};
 use ndarray::{Array2, Axis};
 
 /// The configuration with fields of the JSON in the environment's `CONFIG` replaced.
@@ -95,6 +95,9 @@ pub fn score(path: &str, train: usize) {
         stride: 1.max(train / 1000),
         epochs: 10,
         scoring: Scoring::WindowMean,
+        transform: Transform::Linear,
+        calendar: false,
+        blind: false,
         contamination: None,
         ..Default::default()
     });
