@@ -30,7 +30,9 @@ impl Scale {
             let positive = &sorted[sorted.partition_point(|v| *v <= 0.0)..];
             let unit = if logarithm { quantile(positive, 0.5).unwrap_or(1.0).max(1e-290) } else { 0.0 };
             if logarithm {
-                sorted.iter_mut().for_each(|v| *v = compress(*v, unit));
+                for value in &mut sorted {
+                    *value = compress(*value, unit);
+                }
             }
             scale.unit.push(unit);
             let at = |q: f64| quantile(&sorted, q);
