@@ -12,10 +12,10 @@ use rand_pcg::Pcg64;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Compute, LstmAutoencoderConfig, LstmAutoencoderError,
+    LstmAutoencoderConfig, LstmAutoencoderError,
     checkpoint::Checkpoint,
     engine,
-    kernel::{Dropout, Scratch, Sizes},
+    kernel::{Scratch, Sizes},
     network::{Network, first_weights},
     series::{Batch, Cutter, Series},
 };
@@ -157,11 +157,10 @@ fn fill(task: &Task<'_>, windows: &[(usize, usize)], batch: &mut Batch) {
     }
 }
 
-#[cfg_attr(not(feature = "flex"), expect(unused_variables, reason = "only the fused kernel has its own dropout"))]
 fn batch_loss(task: &Task<'_>, network: &Network, data: [Tensor<3>; 3], seed: u64) -> Tensor<1> {
     #[cfg(feature = "flex")]
-    if task.config.compute == Compute::Fused {
-        let dropout = Dropout::new(task.config.dropout, seed);
+    if task.config.compute == crate::Compute::Fused {
+        let dropout = crate::kernel::Dropout::new(task.config.dropout, seed);
         let plan = crate::fused::Plan { sizes: task.sizes.clone(), dropout, scratch: task.scratch.clone() };
         return crate::fused::loss(network.flat(), data, plan);
     }
