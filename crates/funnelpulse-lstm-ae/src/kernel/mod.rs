@@ -10,6 +10,7 @@
 mod buffer;
 mod dropout;
 mod layer;
+mod ops;
 mod panel;
 mod pass;
 mod simd;
