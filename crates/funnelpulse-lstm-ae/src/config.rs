@@ -21,8 +21,8 @@ pub enum Scoring {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Transform {
-    /// Logarithmic for columns that are never negative and, in most series, skewed to the right: whose 95 %
-    /// quantile lies over twice as far from the median as their 5 % quantile. Linear for others.
+    /// Logarithmic for columns that are never negative and, in most series, range widely: whose 95 % quantile is more
+    /// than four times their 5 % quantile. Linear for others.
     #[default]
     Auto,
     /// The values as they are.

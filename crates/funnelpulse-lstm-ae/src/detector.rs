@@ -8,7 +8,7 @@ use crate::{
     LstmAutoencoderConfig, LstmAutoencoderError, LstmAutoencoderModel, Progress, Scoring, Transform, engine,
     kernel::{Scratch, Sizes},
     model::KIND,
-    scale::{Scale, skewed},
+    scale::{Scale, wide},
     series::{Cutter, Series, usual_step},
     train::{Task, train},
     whiten::Whitening,
@@ -115,7 +115,7 @@ impl LstmAutoencoder {
             Transform::Auto => {
                 let rows = |h: &FrameView<'_>| Split::new(config, h.nrows()).training_rows;
                 let training: Vec<_> = histories.iter().map(|h| h.rows(0..rows(h)).values()).collect();
-                skewed(&training, columns.len())
+                wide(&training, columns.len())
             }
             other => vec![other == Transform::Log; columns.len()],
         };

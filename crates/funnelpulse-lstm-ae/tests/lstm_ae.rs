@@ -220,11 +220,19 @@ fn training_goes_on_where_it_was_killed() {
 
 #[test]
 fn losses_fall_and_the_best_weights_are_kept() {
-    let config = LstmAutoencoderConfig { epochs: 60, patience: 3, learning_rate: 0.03, ..small() };
+    let config = LstmAutoencoderConfig {
+        epochs: 60,
+        patience: 3,
+        learning_rate: 0.03,
+        blind: false,
+        calendar: false,
+        transform: Transform::Linear,
+        ..small()
+    };
     let model = LstmAutoencoder::new(config).unwrap().fit(frame(shop(20, 1.0, 5)).view()).unwrap();
     let losses: Vec<f32> = model.history().iter().map(|l| l.validation).collect();
     let best = losses.iter().copied().fold(f32::INFINITY, f32::min);
-    assert!(best < 0.75 * losses[0], "{losses:?}");
+    assert!(best < 0.6 * losses[0], "{losses:?}");
     let place = losses.iter().position(|l| *l == best).unwrap();
     assert!(losses.len() == 60 || losses.len() == place + 1 + 3, "stopped after {} of {place}", losses.len());
 }
