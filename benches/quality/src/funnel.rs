@@ -72,7 +72,13 @@ pub(crate) fn table(shops: &Shops) -> anyhow::Result<()> {
             let each: Vec<String> = values.iter().map(|v| format!("{v:.3}")).collect();
             format!("{:.3} ({})", mean(&values), each.join(", "))
         };
-        println!("| {} | {} | {} | {} |", &name[2..], each(|d| d.auc_pr), each(|d| d.best_f1), each(|d| d.macro_recall));
+        println!(
+            "| {} | {} | {} | {} |",
+            &name[2..],
+            each(|d| d.auc_pr),
+            each(|d| d.best_f1),
+            each(|d| d.macro_recall)
+        );
     }
     let of = |name: &str, figure: fn(&Detection) -> f64| mean(&rows[name].iter().map(figure).collect::<Vec<_>>());
     let share = |figure| 100.0 * of("2 default", figure) / of("3 oracle", figure);
@@ -86,7 +92,8 @@ pub(crate) fn table(shops: &Shops) -> anyhow::Result<()> {
     for kind in AnomalyKind::ALL {
         let found = |name: &str| {
             let all = rows[name].iter().filter_map(|d| d.kinds.get(&kind));
-            let (hits, n) = all.fold((0.0, 0), |(hits, n), (recall, events)| (hits + recall * *events as f64, n + events));
+            let (hits, n) =
+                all.fold((0.0, 0), |(hits, n), (recall, events)| (hits + recall * *events as f64, n + events));
             (hits / n as f64, n)
         };
         let (z, ours, best) = (found("1 z-score"), found("2 default"), found("3 oracle"));
@@ -147,8 +154,7 @@ impl Analysis {
             let events: Vec<&AnomalyEvent> = shop.events().iter().filter(|e| e.series == series.series).collect();
             let meets = |i: &Incident, e: &AnomalyEvent| i.start < e.end && i.end > e.start;
             self.incidents += series.incidents.len();
-            self.false_incidents +=
-                series.incidents.iter().filter(|i| !events.iter().any(|e| meets(i, e))).count();
+            self.false_incidents += series.incidents.iter().filter(|i| !events.iter().any(|e| meets(i, e))).count();
             for event in events {
                 let hits = series.incidents.iter().filter(|i| meets(i, event));
                 let hit = hits.max_by(|a, b| a.probability.total_cmp(&b.probability).then(length(a).cmp(&length(b))));

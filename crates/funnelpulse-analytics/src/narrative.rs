@@ -114,11 +114,7 @@ impl<'a> Story<'a> {
         // Stages that pull in opposite directions have shares beyond the whole, which tell nothing.
         let share = if (0.5..100.5).contains(&share) { format!(", {share:.0} % of the change") } else { String::new() };
         let name = stage.name.replace('_', " ");
-        Some(format!(
-            "It shows most in {name}: {} instead of {}{change}{share}.",
-            short(observed),
-            short(expected)
-        ))
+        Some(format!("It shows most in {name}: {} instead of {}{change}{share}.", short(observed), short(expected)))
     }
 
     fn place(&self) -> Option<String> {

@@ -208,6 +208,9 @@ pub(crate) enum DetectorName {
     Changepoint,
     /// Z-score: values far from what is usual at that hour
     Zscore,
+    /// LSTM autoencoder: rows that the rows before them don't lead up to
+    #[cfg(feature = "lstm-ae")]
+    LstmAe,
 }
 
 #[derive(Debug, Args)]

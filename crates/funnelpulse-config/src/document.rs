@@ -6,6 +6,8 @@ use funnelpulse_ensemble::{Ensemble, EnsembleConfig, ZScoreConfig};
 use funnelpulse_features::{EventSpec, FeatureConfig, FeatureEngineer, MetricKind, PanelSpec};
 use funnelpulse_iforest::IsolationForestConfig;
 use funnelpulse_incidents::IncidentConfig;
+#[cfg(feature = "lstm-ae")]
+use funnelpulse_lstm_ae::LstmAutoencoderConfig;
 use funnelpulse_seasonal::{FourierOrder, Mode, SeasonalConfig};
 use serde::{Deserialize, Serialize};
 
@@ -43,6 +45,9 @@ pub struct Config {
     pub seasonal: SeasonalConfig,
     /// The changepoints.
     pub changepoint: ChangepointConfig,
+    /// The LSTM autoencoder.
+    #[cfg(feature = "lstm-ae")]
+    pub lstm_ae: LstmAutoencoderConfig,
     /// The seasonal z-score.
     pub zscore: ZScoreConfig,
     /// The incidents. Without columns named here, the funnel is taken from `input` and `impact`: the
@@ -75,6 +80,8 @@ impl Default for Config {
                 ..SeasonalConfig::default()
             },
             changepoint: ChangepointConfig::default(),
+            #[cfg(feature = "lstm-ae")]
+            lstm_ae: LstmAutoencoderConfig::default(),
             zscore: ZScoreConfig::default(),
             incidents: IncidentConfig {
                 traffic: None,
@@ -101,6 +108,8 @@ impl Config {
         self.iforest.validate().map_err(|e| ConfigError::invalid("iforest", e))?;
         self.seasonal.validate().map_err(|e| ConfigError::invalid("seasonal", e))?;
         Changepoint::new(self.changepoint.clone()).map_err(|e| ConfigError::invalid("changepoint", e))?;
+        #[cfg(feature = "lstm-ae")]
+        self.lstm_ae.validate().map_err(|e| ConfigError::invalid("lstm_ae", e))?;
         Ensemble::new(self.ensemble.clone()).map_err(|e| ConfigError::invalid("ensemble", e))?;
         self.alerts.validate().map_err(|e| ConfigError::invalid("alerts", e))?;
         if let Some(metric) = &self.pipeline.metric

@@ -4,8 +4,15 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// Names of the detectors of this version.
-pub(crate) const DETECTORS: [&str; 5] = ["iforest", "seasonal", "changepoint", "zscore", "incidents"];
+/// Names of the detectors that run unless others are named.
+const DEFAULT: [&str; 5] = ["iforest", "seasonal", "changepoint", "zscore", "incidents"];
+
+/// Names of the detectors of this build.
+pub(crate) const DETECTORS: &[&str] = if cfg!(feature = "lstm-ae") {
+    &["iforest", "seasonal", "changepoint", "zscore", "incidents", "lstm-ae"]
+} else {
+    &DEFAULT
+};
 
 /// On what a detector is trained.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -23,9 +30,11 @@ pub enum Scope {
 #[serde(default, deny_unknown_fields)]
 pub struct PipelineConfig {
     /// The detectors to run: `iforest`, `seasonal`, `changepoint`, `zscore`,
-    /// `incidents`.
+    /// `incidents`; builds with the feature `lstm-ae` also have `lstm-ae`, which takes minutes to
+    /// train and is not among the default ones.
     pub detectors: Vec<String>,
-    /// Per detector: one model per series (the default) or one of all series.
+    /// Per detector: one model per series or one of all series. By default `lstm-ae` has one of all
+    /// series, every other detector one per series.
     pub scope: BTreeMap<String, Scope>,
     /// Per detector: the columns it sees. Any stored metric, rate or engineered column; for each
     /// metric and rate also `NAME_residual`, its seasonal z-score, and `NAME_residual_6h` and
@@ -58,7 +67,7 @@ pub struct PipelineConfig {
 impl Default for PipelineConfig {
     fn default() -> Self {
         Self {
-            detectors: DETECTORS.map(str::to_owned).into(),
+            detectors: DEFAULT.map(str::to_owned).into(),
             scope: BTreeMap::new(),
             columns: BTreeMap::new(),
             min_rows: 168,
@@ -85,6 +94,12 @@ pub(crate) enum PipelineError {
 }
 
 impl PipelineConfig {
+    /// What `detector` is trained on.
+    pub fn scope_of(&self, detector: &str) -> Scope {
+        let usual = if detector == "lstm-ae" { Scope::Pooled } else { Scope::PerSeries };
+        self.scope.get(detector).copied().unwrap_or(usual)
+    }
+
     pub(crate) fn validate(&self) -> Result<(), PipelineError> {
         let known = |name, detector: &String| {
             if DETECTORS.contains(&detector.as_str()) {

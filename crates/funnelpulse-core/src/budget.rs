@@ -150,7 +150,9 @@ mod tests {
 
     #[test]
     fn nonsense_is_refused() {
-        for text in ["", "0 per day", "-1 per day", "NaN per day", "1 per series per fortnight", "inf per hour", "1 a day"] {
+        for text in
+            ["", "0 per day", "-1 per day", "NaN per day", "1 per series per fortnight", "inf per hour", "1 a day"]
+        {
             assert!(text.parse::<AlarmBudget>().is_err(), "{text}");
         }
     }

@@ -53,6 +53,13 @@ pub trait FittedDetector: Debug + Send + Sync + erased_serde::Serialize {
         Ok(None)
     }
 
+    /// The model of many frames as it applies to one of those that it was trained on, by position:
+    /// with that frame's own scale, say. `None`, the default, when it is the same for all.
+    fn of_frame(&self, index: usize) -> Option<Box<dyn FittedDetector>> {
+        let _ = index;
+        None
+    }
+
     /// The model as an [`OnlineDetector`], if it can learn row by row.
     fn as_online(&mut self) -> Option<&mut dyn OnlineDetector> {
         None

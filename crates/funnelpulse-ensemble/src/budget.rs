@@ -46,8 +46,7 @@ pub fn threshold_for_budget(budget: AlarmBudget, series: &[(&[Timestamp], &[f64]
     let mut curve: Vec<(f64, f64)> = Vec::new();
     let mut level = STEP;
     while level <= highest {
-        let alarms: usize =
-            series.iter().zip(&evidence).map(|((time, _), e)| alarms_at(time, e, level)).sum();
+        let alarms: usize = series.iter().zip(&evidence).map(|((time, _), e)| alarms_at(time, e, level)).sum();
         if alarms < MIN_ALARMS {
             break;
         }
@@ -124,7 +123,9 @@ mod tests {
     #[test]
     fn normal_rows_keep_to_the_budget() {
         let (history, later) = (history(40, 3000, 1), history(40, 3000, 2));
-        for text in ["2 per series per week", "1 per series per week", "1 per series per month", "2 per series per year"] {
+        for text in
+            ["2 per series per week", "1 per series per week", "1 per series per month", "2 per series per year"]
+        {
             let budget: AlarmBudget = text.parse().unwrap();
             let threshold = threshold_for_budget(budget, &views(&history)).unwrap();
             let level = evidence_of_score(threshold);

@@ -45,8 +45,14 @@ pub struct EnsembleConfig {
 
 impl Default for EnsembleConfig {
     fn default() -> Self {
-        let weights =
-            [("lstm-ae", 0.30), ("seasonal", 0.30), ("iforest", 0.25), ("changepoint", 0.15), ("zscore", 0.30), ("incidents", 9.0)];
+        let weights = [
+            ("lstm-ae", 0.30),
+            ("seasonal", 0.30),
+            ("iforest", 0.25),
+            ("changepoint", 0.15),
+            ("zscore", 0.30),
+            ("incidents", 9.0),
+        ];
         Self {
             weights: weights.map(|(name, weight)| (name.to_owned(), weight)).into(),
             voting: Voting::default(),

@@ -73,7 +73,8 @@ fn log_terms(count: usize, size: f64, shape: f64, terms: &mut Vec<f64>) {
     for n in 1..=count {
         terms.push(log);
         let next = n as f64;
-        log += ((shape + next) / (next + 1.0)).ln() + ((count as f64 - next) / next).ln() - size.ln()
+        log += ((shape + next) / (next + 1.0)).ln() + ((count as f64 - next) / next).ln()
+            - size.ln()
             - more.max(1e-12).ln();
     }
 }

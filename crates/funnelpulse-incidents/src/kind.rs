@@ -133,9 +133,11 @@ pub(crate) fn hypotheses(known: [bool; 4]) -> Vec<Hypothesis> {
         K::CartBreak => carts,
         K::LevelShift | K::Spike | K::Dip | K::Pattern => true,
     };
-    let kept: Vec<bool> = states.iter().map(|s| possible(s.kind) && (s.displaced[0] || s.shift == 0 || purchases)).collect();
+    let kept: Vec<bool> =
+        states.iter().map(|s| possible(s.kind) && (s.displaced[0] || s.shift == 0 || purchases)).collect();
     // Chains of states are kept or left out as a whole, so only positions change.
-    let position: Vec<usize> = kept.iter().scan(0, |n, kept| Some(std::mem::replace(n, *n + usize::from(*kept)))).collect();
+    let position: Vec<usize> =
+        kept.iter().scan(0, |n, kept| Some(std::mem::replace(n, *n + usize::from(*kept)))).collect();
     states.iter_mut().for_each(|s| s.after = s.after.map(|before| position[before]));
     let mut kept = kept.into_iter();
     states.retain(|_| kept.next() == Some(true));
@@ -148,7 +150,15 @@ fn all_hypotheses() -> Vec<Hypothesis> {
     let mut add = |kind, hours, grid: &[[f64; 4]]| {
         for factors in grid {
             let share = 1.0 / grid.len() as f64;
-            all.push(Hypothesis { kind, factors: *factors, displaced: [false; 3], shift: 0, hours, share, after: None });
+            all.push(Hypothesis {
+                kind,
+                factors: *factors,
+                displaced: [false; 3],
+                shift: 0,
+                hours,
+                share,
+                after: None,
+            });
         }
     };
     add(K::CheckoutOutage, 6.0, &DOWN.map(|f| [1.0, 1.0, f, 1.0]));
@@ -158,20 +168,21 @@ fn all_hypotheses() -> Vec<Hypothesis> {
     add(
         K::PriceError,
         9.0,
-        &[[1.0, 1.0, 3.0, 0.1], [1.0, 1.0, 2.0, 0.35], [1.0, 1.0, 1.3, 0.7], [1.0, 1.0, 0.6, 1.7], [1.0, 1.0, 0.15, 6.0]],
+        &[
+            [1.0, 1.0, 3.0, 0.1],
+            [1.0, 1.0, 2.0, 0.35],
+            [1.0, 1.0, 1.3, 0.7],
+            [1.0, 1.0, 0.6, 1.7],
+            [1.0, 1.0, 0.15, 6.0],
+        ],
     );
-    add(
-        K::LevelShift,
-        72.0,
-        &[0.25, 0.4, 0.55, 0.75, 1.33, 1.7, 2.5, 4.0].map(|f| [f, f, f, 1.0]),
-    );
+    add(K::LevelShift, 72.0, &[0.25, 0.4, 0.55, 0.75, 1.33, 1.7, 2.5, 4.0].map(|f| [f, f, f, 1.0]));
     add(K::Spike, 1.2, &[1.9, 2.8, 4.5, 7.0].map(|f| [f, f, f, 1.0]));
     add(K::Dip, 1.2, &[0.05, 0.15, 0.3, 0.5].map(|f| [f, f, f, 1.0]));
     add(K::CartBreak, 6.0, &DOWN.map(|f| [1.0, f, 1.0 - 0.8 * (1.0 - f), 1.0]));
-    for (shifts, displaced, hours) in [
-        (&[-12, -9, -6, 6, 9, 12][..], [true; 3], 6.0),
-        (&[-12, -8, 8, 12][..], [false, true, true], 24.0),
-    ] {
+    for (shifts, displaced, hours) in
+        [(&[-12, -9, -6, 6, 9, 12][..], [true; 3], 6.0), (&[-12, -8, 8, 12][..], [false, true, true], 24.0)]
+    {
         for &shift in shifts {
             let share = 0.5 / shifts.len() as f64;
             all.push(Hypothesis { kind: K::Pattern, factors: [1.0; 4], displaced, shift, hours, share, after: None });

@@ -89,7 +89,11 @@ impl TryFrom<Saved> for IncidentModel {
         let series_is_valid =
             |s: &SeriesModel| s.profile.is_valid() && s.noise.is_valid() && levels_are_valid(&s.levels);
         let site_is_valid = |s: &SiteModel| s.noise.is_valid() && levels_are_valid(&s.levels);
-        if week.is_valid() && tail.is_valid() && series.values().all(series_is_valid) && site.as_ref().is_none_or(site_is_valid) {
+        if week.is_valid()
+            && tail.is_valid()
+            && series.values().all(series_is_valid)
+            && site.as_ref().is_none_or(site_is_valid)
+        {
             Ok(Self { config, week, series, site, tail })
         } else {
             Err("a value is missing, out of range or out of order".to_owned())

@@ -153,7 +153,8 @@ fn collect(observed: &[Steps], expected: &[Steps], noise: &Noise) -> ([Moments; 
                 continue;
             }
             // What the views leave open of the traffic is not this step's noise.
-            let open = if step == TRAFFIC || !known { 0.0 } else { noise.traffic_uncertainty(y[TRAFFIC]) * mean * mean };
+            let open =
+                if step == TRAFFIC || !known { 0.0 } else { noise.traffic_uncertainty(y[TRAFFIC]) * mean * mean };
             let variance = variance(mean, noise.dispersion[step], noise.relative[step]) + open;
             let above = reach_above(mean, variance.sqrt(), noise.dispersion[step], CLIP);
             let squared = (y[step] - mean).clamp(-CLIP * variance.sqrt(), above).powi(2);

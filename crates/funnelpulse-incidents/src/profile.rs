@@ -74,7 +74,12 @@ impl SeriesProfile {
             week.factors[step][bin] * self.habits[step].day[bin % 24] * self.habits[step].weekday[bin / 24]
         });
         let visits = self.level[TRAFFIC] * relative[TRAFFIC];
-        [visits, visits * self.level[1] * relative[1], visits * self.level[PURCHASES] * relative[PURCHASES], self.level[REVENUE]]
+        [
+            visits,
+            visits * self.level[1] * relative[1],
+            visits * self.level[PURCHASES] * relative[PURCHASES],
+            self.level[REVENUE],
+        ]
     }
 
     /// Whether it may come from a fit; anything may stand in a file.

@@ -29,11 +29,14 @@ fn easy_incidents_are_found_named_and_priced() {
             let hit = incidents.iter().find(|i| i.start < event.end && i.last >= event.start);
             found += usize::from(hit.is_some());
             let pattern = matches!(event.kind, AnomalyKind::WrongHour | AnomalyKind::CorrelationBreak);
-            named += usize::from(hit.is_some_and(|i| {
-                i.kind.as_str() == event.kind.as_str() || pattern && i.kind == IncidentKind::Pattern
-            }));
+            named +=
+                usize::from(hit.is_some_and(|i| {
+                    i.kind.as_str() == event.kind.as_str() || pattern && i.kind == IncidentKind::Pattern
+                }));
             if let Some(hit) = hit {
-                assert!(hit.revenue_loss_interval.0 <= hit.revenue_loss && hit.revenue_loss <= hit.revenue_loss_interval.1);
+                assert!(
+                    hit.revenue_loss_interval.0 <= hit.revenue_loss && hit.revenue_loss <= hit.revenue_loss_interval.1
+                );
             }
         }
     }
@@ -60,7 +63,8 @@ fn the_site_is_told_once_and_every_row_of_it_counts() {
         let labels = shop.labels(e.series.as_str()).unwrap().to_vec();
         e.log_odds().zip(labels).filter(|(log_odds, label)| *label && *log_odds > 0.0).count()
     };
-    let labelled: usize = scan.series.iter().map(|e| shop.labels(e.series.as_str()).unwrap().iter().filter(|l| **l).count()).sum();
+    let labelled: usize =
+        scan.series.iter().map(|e| shop.labels(e.series.as_str()).unwrap().iter().filter(|l| **l).count()).sum();
     let seen: usize = scan.series.iter().map(broken).sum();
     assert!(seen * 10 > labelled * 8, "{seen} of {labelled}");
     // What the site explains is no incident of a brand.

@@ -362,6 +362,10 @@ impl FittedDetector for LstmAutoencoderModel {
         Ok(all.iter().flatten().any(|s| !s.is_nan()).then_some(all))
     }
 
+    fn of_frame(&self, index: usize) -> Option<Box<dyn FittedDetector>> {
+        self.of_series(index).map(|model| -> Box<dyn FittedDetector> { Box::new(model) })
+    }
+
     fn clone_box(&self) -> Box<dyn FittedDetector> {
         Box::new(self.clone())
     }

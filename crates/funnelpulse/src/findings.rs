@@ -157,7 +157,10 @@ impl Findings {
             stored: plan.config.input.columns().len(),
             keys: plan.config.input.keys.clone(),
             primary: metrics.position(plan.config.primary_metric()).unwrap_or(0),
-            funnel: plan.config.incident_config().map_or_else(Vec::new, |c| vec![c.traffic, c.carts, c.purchases, c.revenue]),
+            funnel: plan
+                .config
+                .incident_config()
+                .map_or_else(Vec::new, |c| vec![c.traffic, c.carts, c.purchases, c.revenue]),
             metrics,
             series,
             site,

@@ -69,7 +69,11 @@ fn rfc3339<S: serde::Serializer>(time: &Timestamp, serializer: S) -> Result<S::O
 }
 
 /// The incidents of a series in the order of time.
-pub(crate) fn explain(config: &Config, found: &SeriesFindings, raw: &[funnelpulse_incidents::Incident]) -> Vec<Incident> {
+pub(crate) fn explain(
+    config: &Config,
+    found: &SeriesFindings,
+    raw: &[funnelpulse_incidents::Incident],
+) -> Vec<Incident> {
     let mut past: Vec<Profile> = Vec::new();
     let mut explained = Vec::with_capacity(raw.len());
     for incident in raw {
@@ -82,7 +86,11 @@ pub(crate) fn explain(config: &Config, found: &SeriesFindings, raw: &[funnelpuls
 }
 
 /// What all series share.
-pub(crate) fn explain_site(config: &Config, raw: &[funnelpulse_incidents::Incident], end: Option<Timestamp>) -> Vec<Incident> {
+pub(crate) fn explain_site(
+    config: &Config,
+    raw: &[funnelpulse_incidents::Incident],
+    end: Option<Timestamp>,
+) -> Vec<Incident> {
     let mut past = Vec::new();
     raw.iter()
         .map(|incident| {
@@ -109,9 +117,11 @@ fn one(
     let (low, high) = raw.revenue_loss_interval;
     let revenue_interval = (low.is_finite() && high.is_finite()).then_some((0.0 - high, 0.0 - low));
     let decomposition = decompose(config, raw);
-    let stage = raw.kind.stage().map(str::to_owned).or_else(|| {
-        decomposition.as_ref().and_then(Decomposition::broken_stage).map(|s| s.name.to_string())
-    });
+    let stage = raw
+        .kind
+        .stage()
+        .map(str::to_owned)
+        .or_else(|| decomposition.as_ref().and_then(Decomposition::broken_stage).map(|s| s.name.to_string()));
     let stages: Vec<(String, f64)> =
         decomposition.iter().flat_map(|d| &d.stages).map(|s| (s.name.to_string(), s.contribution)).collect();
     let calendar = calendar(raw.start);
@@ -133,7 +143,11 @@ fn one(
         stages: decomposition.as_ref(),
         calendar: &calendar,
         similar: similar.as_ref(),
-        ..Story::new(if raw.series.as_str() == SITE { "the whole site" } else { raw.series.as_str() }, raw.kind.as_str(), raw.start)
+        ..Story::new(
+            if raw.series.as_str() == SITE { "the whole site" } else { raw.series.as_str() },
+            raw.kind.as_str(),
+            raw.start,
+        )
     }
     .to_string();
     Incident {

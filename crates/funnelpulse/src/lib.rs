@@ -27,4 +27,6 @@ pub use funnelpulse_iforest as iforest;
 pub use funnelpulse_incidents as incidents;
 #[cfg(feature = "io")]
 pub use funnelpulse_io as io;
+#[cfg(feature = "lstm-ae")]
+pub use funnelpulse_lstm_ae as lstm_ae;
 pub use funnelpulse_seasonal as seasonal;

@@ -77,6 +77,8 @@ fn detector(args: &ScoreArgs) -> anyhow::Result<Box<dyn DynDetector>> {
         DetectorName::Seasonal => "seasonal",
         DetectorName::Changepoint => "changepoint",
         DetectorName::Zscore => "zscore",
+        #[cfg(feature = "lstm-ae")]
+        DetectorName::LstmAe => "lstm_ae",
     };
     let mut layers = Layers::new();
     for param in &args.params {
@@ -89,6 +91,8 @@ fn detector(args: &ScoreArgs) -> anyhow::Result<Box<dyn DynDetector>> {
         DetectorName::Seasonal => Box::new(Seasonal::new(config.seasonal)?),
         DetectorName::Changepoint => Box::new(Changepoint::new(config.changepoint)?),
         DetectorName::Zscore => Box::new(ZScore::new(config.zscore)),
+        #[cfg(feature = "lstm-ae")]
+        DetectorName::LstmAe => Box::new(funnelpulse::lstm_ae::LstmAutoencoder::new(config.lstm_ae)?),
     })
 }
 

@@ -29,7 +29,11 @@ use crate::{Findings, PipelineError, SeriesFailure, timings::Stopwatch};
 
 /// The models that this build can load: every detector of the workspace.
 pub fn registry() -> Registry {
-    Registry::new()
+    #[cfg(feature = "lstm-ae")]
+    let registry = Registry::new().with::<funnelpulse_lstm_ae::LstmAutoencoderModel>();
+    #[cfg(not(feature = "lstm-ae"))]
+    let registry = Registry::new();
+    registry
         .with::<ChangepointModel>()
         .with::<IsolationForestModel>()
         .with::<SeasonalDetectorModel>()
@@ -146,6 +150,11 @@ impl PipelineBuilder {
                     let changepoint = Changepoint::new(config.changepoint.clone());
                     Box::new(changepoint.expect("the configuration is validated"))
                 }
+                #[cfg(feature = "lstm-ae")]
+                "lstm-ae" => {
+                    let autoencoder = funnelpulse_lstm_ae::LstmAutoencoder::new(config.lstm_ae.clone());
+                    Box::new(autoencoder.expect("the configuration is validated"))
+                }
                 _ => Box::new(ZScore::new(config.zscore.clone())),
             };
             (detector, config.pipeline.columns.get(name).cloned())
@@ -167,15 +176,17 @@ impl PipelineBuilder {
                     default_metrics.iter().flatten().map(|m| m.column.clone()).collect()
                 }
                 "seasonal" | "changepoint" => matrix.metric_names().iter().map(ToString::to_string).collect(),
+                "lstm-ae" => config.input.stored().map(|m| m.name.clone()).collect(),
                 _ => matrix.residual_names().collect(),
             });
             check_columns(&name, &columns, &matrix)?;
-            let pooled = config.pipeline.scope.get(&name) == Some(&Scope::Pooled);
+            let pooled = config.pipeline.scope_of(&name) == Scope::Pooled;
             members.push(Member { name, columns: Columns::new(columns)?, pooled });
             detectors.push(detector);
         }
         let ensemble = Ensemble::new(config.ensemble.clone())?;
-        let incidents = config.incident_config().map(|c| IncidentDetector::new(c).expect("the configuration is validated"));
+        let incidents =
+            config.incident_config().map(|c| IncidentDetector::new(c).expect("the configuration is validated"));
         let plan = Plan::new(config, matrix, members, incidents, ensemble);
         Ok(Pipeline { plan: Arc::new(plan), detectors, reporter: self.reporter })
     }
@@ -211,6 +222,16 @@ fn default_metrics(config: &Config) -> Option<Vec<Metric>> {
 /// Whether no rate is a share that `metric` has in another.
 fn is_top(metric: &str, metrics: &[MetricSpec]) -> bool {
     !metrics.iter().any(|m| matches!(&m.kind, MetricKind::Rate { numerator, .. } if numerator == metric))
+}
+
+/// Each series with its position among those that pooled models are trained on.
+fn positions<'a>(plan: &Plan, prepared: Vec<Prepared<'a>>) -> Vec<(Prepared<'a>, Option<usize>)> {
+    let mut next = 0;
+    let position = |p: Prepared<'a>| {
+        let position = p.is_long(plan).then(|| std::mem::replace(&mut next, next + 1));
+        (p, position)
+    };
+    prepared.into_iter().map(position).collect()
 }
 
 /// What the series show, all seen together.
@@ -264,11 +285,11 @@ impl Pipeline {
         let incidents = self.fit_incidents(&prepared, &mut failures);
         let report = self.reporter.stage(Stage::Fit, prepared.len());
         let seen = see(incidents.as_ref(), &prepared);
-        let fitted: Vec<_> = prepared
+        let fitted: Vec<_> = positions(&self.plan, prepared)
             .into_par_iter()
-            .map(|prepared| {
+            .map(|(prepared, position)| {
                 let inputs = prepared.inputs.clone();
-                let (key, model) = self.fit_series(prepared, &pooled);
+                let (key, model) = self.fit_series(prepared, &pooled, position);
                 let evidence = incidents.as_ref().zip(seen.series.get(&key).cloned());
                 let combined = model
                     .score(&self.plan, &pooled, evidence, &key, inputs, 0, &Stopwatch::default())
@@ -296,11 +317,11 @@ impl Pipeline {
         let report = self.reporter.stage(Stage::Fit, prepared.len());
         let watch = Stopwatch::default();
         let seen = watch.time(incidents::NAME, || see(incidents.as_ref(), &prepared));
-        let scored: Vec<_> = prepared
+        let scored: Vec<_> = positions(&self.plan, prepared)
             .into_par_iter()
-            .map(|prepared| {
+            .map(|(prepared, position)| {
                 let inputs = prepared.inputs.clone();
-                let (key, model) = watch.time("training", || self.fit_series(prepared, &pooled));
+                let (key, model) = watch.time("training", || self.fit_series(prepared, &pooled, position));
                 let evidence = incidents.as_ref().zip(seen.series.get(&key).cloned());
                 let scored = model.score(&self.plan, &pooled, evidence, &key, inputs, 0, &watch);
                 let scored = scored.and_then(|scored| Ok((scored.combined(&self.plan.ensemble)?, scored)));
@@ -395,7 +416,7 @@ impl Pipeline {
         self.plan.members.iter().zip(self.detectors.iter().map(AsRef::as_ref)).map(fit).collect()
     }
 
-    fn fit_series(&self, prepared: Prepared<'_>, pooled: &Pooled) -> (SeriesKey, SeriesModel) {
-        SeriesModel::fit(&self.plan, &self.detectors, pooled, prepared)
+    fn fit_series(&self, prepared: Prepared<'_>, pooled: &Pooled, position: Option<usize>) -> (SeriesKey, SeriesModel) {
+        SeriesModel::fit(&self.plan, &self.detectors, pooled, position, prepared)
     }
 }

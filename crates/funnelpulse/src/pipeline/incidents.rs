@@ -54,10 +54,15 @@ impl FittedIncidents {
         let skips: BTreeMap<&SeriesKey, usize> = frames.iter().map(|(key, _, skip)| (*key, *skip)).collect();
         let site = scan.site.map(|s| s.incidents(SITE_LIMIT)).unwrap_or_default();
         Seen {
-            series: scan.series.into_iter().map(|e| (e.series.clone(), e)).map(|(k, e)| {
-                let skip = skips.get(&k).copied().unwrap_or(0);
-                (k, e.skip(skip))
-            }).collect(),
+            series: scan
+                .series
+                .into_iter()
+                .map(|e| (e.series.clone(), e))
+                .map(|(k, e)| {
+                    let skip = skips.get(&k).copied().unwrap_or(0);
+                    (k, e.skip(skip))
+                })
+                .collect(),
             site: site.into_iter().filter(|i| first.is_some_and(|first| i.last >= first)).collect(),
         }
     }

@@ -79,7 +79,14 @@ impl Matrix {
         let trailing = TRAILING_HOURS.into_iter().map(|h| h * Timestamp::HOUR);
         let looks_back = config.pipeline.detectors.iter().any(|d| d == "changepoint");
         let changepoint = looks_back.then(|| config.changepoint.context() as i64 * Timestamp::HOUR);
-        let reach = days.chain(hours).chain(trailing).chain(changepoint).max().unwrap_or(0);
+        #[cfg(feature = "lstm-ae")]
+        let window = {
+            let runs = config.pipeline.detectors.iter().any(|d| d == "lstm-ae");
+            runs.then(|| config.lstm_ae.sequence_length as i64 * Timestamp::HOUR)
+        };
+        #[cfg(not(feature = "lstm-ae"))]
+        let window: Option<i64> = None;
+        let reach = days.chain(hours).chain(trailing).chain(changepoint).chain(window).max().unwrap_or(0);
         Ok(Self { metrics, proportions, min_exposure: config.pipeline.min_exposure, engineer, reach })
     }
 

@@ -43,6 +43,12 @@ impl CalibratedModel {
         Ok(Self { model: model.into(), calibrator })
     }
 
+    /// A model of many frames as it applies to one of them, if it differs.
+    pub(super) fn of_frame(&self, index: usize) -> Option<Self> {
+        let model = self.model.of_frame(index)?;
+        Some(Self { model: model.into(), calibrator: self.calibrator.clone() })
+    }
+
     /// The detection of a frame without its first `skip` rows, which only some models look back
     /// to, and its calibrated scores.
     pub(super) fn detect(&self, frame: FrameView<'_>, skip: usize) -> Result<(Detection, Array1<f64>), Error> {

@@ -18,9 +18,9 @@ use super::{
 };
 use crate::{
     PipelineError, SeriesFailure,
-    timings::Stopwatch,
     findings::{Anomaly, ModelScores, ModelSource, SeriesFindings},
     incident,
+    timings::Stopwatch,
 };
 
 /// What all series share.
@@ -126,6 +126,7 @@ impl SeriesModel {
         plan: &Plan,
         detectors: &[Box<dyn DynDetector>],
         pooled: &Pooled,
+        position: Option<usize>,
         prepared: Prepared<'_>,
     ) -> (SeriesKey, Self) {
         let long = prepared.is_long(plan);
@@ -135,8 +136,10 @@ impl SeriesModel {
             .zip(detectors)
             .zip(pooled)
             .map(|((member, detector), pooled)| {
-                if pooled.is_some() && (member.pooled || !long) {
-                    return Speaker::Pooled;
+                if let Some(pooled) = pooled.as_ref().filter(|_| member.pooled || !long) {
+                    // A model of all that knows each series' own scale speaks with it.
+                    let own = position.and_then(|position| pooled.of_frame(position));
+                    return own.map_or(Speaker::Pooled, Speaker::Own);
                 }
                 let own = long.then(|| {
                     let config = &plan.config.pipeline;
@@ -269,8 +272,19 @@ impl Scored {
         let Expectation { observed, expected, lower, upper, z, .. } = self.expectation;
         let (series, time, models) = (self.series, self.time, self.models);
         let incidents = Vec::new();
-        let mut found =
-            SeriesFindings { series, time, observed, expected, lower, upper, z, models, verdicts, anomalies, incidents };
+        let mut found = SeriesFindings {
+            series,
+            time,
+            observed,
+            expected,
+            lower,
+            upper,
+            z,
+            models,
+            verdicts,
+            anomalies,
+            incidents,
+        };
         found.incidents = incident::explain(&plan.config, &found, &raw);
         Ok(found)
     }
@@ -392,7 +406,9 @@ fn expected_primary(
 fn type_of(kind: IncidentKind) -> Option<AnomalyType> {
     use IncidentKind as K;
     match kind {
-        K::CheckoutOutage | K::TrackingOutage | K::CartBreak | K::Dip | K::GradualDegradation => Some(AnomalyType::Drop),
+        K::CheckoutOutage | K::TrackingOutage | K::CartBreak | K::Dip | K::GradualDegradation => {
+            Some(AnomalyType::Drop)
+        }
         K::BotTraffic | K::Promotion | K::Spike => Some(AnomalyType::Spike),
         K::LevelShift => Some(AnomalyType::Changepoint),
         K::Pattern => Some(AnomalyType::Pattern),

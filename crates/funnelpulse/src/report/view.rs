@@ -197,7 +197,11 @@ fn tiles(findings: &Findings, summary: &Summary, ranked: &[(&SeriesFindings, &An
                 n => format!("of one series each, and {} shared by all", count(n)),
             },
         },
-        Tile { label: "Anomalous hours", value: count(ranked.len()), hint: format!("{} % of the hours", grouped(share)) },
+        Tile {
+            label: "Anomalous hours",
+            value: count(ranked.len()),
+            hint: format!("{} % of the hours", grouped(share)),
+        },
         Tile {
             label: "Series affected",
             value: count(summary.by_series.len()),
