@@ -228,7 +228,9 @@ fn is_top(metric: &str, metrics: &[MetricSpec]) -> bool {
 fn positions<'a>(plan: &Plan, prepared: Vec<Prepared<'a>>) -> Vec<(Prepared<'a>, Option<usize>)> {
     let mut next = 0;
     let position = |p: Prepared<'a>| {
-        let position = p.is_long(plan).then(|| std::mem::replace(&mut next, next + 1));
+        let long = p.is_long(plan);
+        let position = long.then_some(next);
+        next += usize::from(long);
         (p, position)
     };
     prepared.into_iter().map(position).collect()
