@@ -7,6 +7,7 @@ mod budget;
 mod funnel;
 mod oracle;
 mod ratios;
+mod shift;
 
 use clap::{Parser, Subcommand};
 use funnelpulse::eval::generator::Difficulty;
@@ -24,6 +25,8 @@ enum Table {
     Funnel(Shops),
     /// False alarms on held-out hours of shops without an incident, beside the budget.
     Budget(Shops),
+    /// How soon level shifts after training are seen.
+    Shift(Shops),
 }
 
 /// Which shops to generate.
@@ -50,5 +53,6 @@ fn main() -> anyhow::Result<()> {
     match Args::parse().table {
         Table::Funnel(shops) => funnel::table(&shops),
         Table::Budget(shops) => budget::table(&shops),
+        Table::Shift(shops) => shift::table(&shops),
     }
 }

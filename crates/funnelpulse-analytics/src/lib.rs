@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod alert;
+mod compare;
 mod deviation;
 mod factors;
 mod impact;
@@ -12,6 +13,7 @@ mod stage;
 mod summary;
 
 pub use alert::{Alert, AlertConfig, AlertError, Priority};
+pub use compare::{Change, Comparison, compare};
 pub use deviation::Deviation;
 pub use factors::{Factor, top_factors};
 pub use impact::{Impact, ImpactConfig};
@@ -23,6 +25,6 @@ pub use stage::{
     Attribution, Decomposition, FunnelTotals, Level, Link, Stage, StageError, decompose, decompose_funnel,
     decompose_levels,
 };
-pub use summary::{Finding, Summary, Tally};
+pub use summary::{Direction, Finding, Summary, Tally, Trend};
 
 pub(crate) use number::median;

@@ -74,6 +74,33 @@ pub struct Summary {
     pub by_series: BTreeMap<SeriesKey, Tally>,
     /// By hour of the day, 0 to 23, UTC.
     pub by_hour: BTreeMap<u8, Tally>,
+    /// The last week against the one before; `None` until [`Summary::with_trend`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trend: Option<Trend>,
+}
+
+/// Where the number of anomalies is going.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Direction {
+    /// Clearly more than before.
+    Rising,
+    /// No clear change: what chance does to counts explains it.
+    Steady,
+    /// Clearly fewer than before.
+    Falling,
+}
+
+/// The last week against the one before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Trend {
+    /// Anomalies of the last week.
+    pub last_week: usize,
+    /// Anomalies of the week before.
+    pub week_before: usize,
+    /// Where it goes: rising or falling when the two differ by more than two standard deviations of
+    /// Poisson counts.
+    pub direction: Direction,
 }
 
 impl Summary {
@@ -89,5 +116,33 @@ impl Summary {
             summary.by_hour.entry(hour).or_default().add(finding.impact);
         }
         summary
+    }
+
+    /// Adds the trend of anomalies at `times` up to `end`, the end of the data.
+    ///
+    /// ```
+    /// use funnelpulse_analytics::{Direction, Summary};
+    /// use funnelpulse_core::Timestamp;
+    ///
+    /// let days = |d: i64| Timestamp::from_seconds(d * 86_400);
+    /// let times = (7..14).flat_map(|d| [days(d), days(d), days(d)]).chain([days(3)]);
+    /// let trend = Summary::default().with_trend(times, days(14)).trend.unwrap();
+    /// assert_eq!((trend.last_week, trend.week_before, trend.direction), (21, 1, Direction::Rising));
+    /// ```
+    pub fn with_trend(mut self, times: impl IntoIterator<Item = Timestamp>, end: Timestamp) -> Self {
+        let (middle, start) = (end.offset(-7 * Timestamp::DAY), end.offset(-14 * Timestamp::DAY));
+        let (mut last_week, mut week_before) = (0, 0);
+        for time in times {
+            last_week += usize::from((middle..end).contains(&time));
+            week_before += usize::from((start..middle).contains(&time));
+        }
+        let z = (last_week as f64 - week_before as f64) / ((last_week + week_before).max(1) as f64).sqrt();
+        let direction = match z {
+            z if z > 2.0 => Direction::Rising,
+            z if z < -2.0 => Direction::Falling,
+            _ => Direction::Steady,
+        };
+        self.trend = Some(Trend { last_week, week_before, direction });
+        self
     }
 }

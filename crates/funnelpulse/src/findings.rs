@@ -265,9 +265,9 @@ impl Findings {
         self.series.iter().map(|s| s.time.len()).sum()
     }
 
-    /// Totals by severity, type, series and hour.
+    /// Totals by severity, type, series and hour, and the trend.
     pub fn summary(&self) -> Summary {
-        Summary::new(self.series.iter().flat_map(|s| {
+        let summary = Summary::new(self.series.iter().flat_map(|s| {
             s.anomalies.iter().map(|a| Finding {
                 series: s.series.clone(),
                 time: s.time[a.row],
@@ -275,6 +275,9 @@ impl Findings {
                 anomaly_type: a.anomaly_type,
                 impact: a.impact,
             })
-        }))
+        }));
+        let Some(last) = self.series.iter().filter_map(|s| s.time.last()).max() else { return summary };
+        let times = self.series.iter().flat_map(|s| s.anomalies.iter().map(|a| s.time[a.row]));
+        summary.with_trend(times, last.floor_to(Timestamp::HOUR).offset(Timestamp::HOUR))
     }
 }
