@@ -1,0 +1,13 @@
+#![doc = include_str!("../README.md")]
+
+mod config;
+mod detector;
+mod model;
+mod patterns;
+mod period;
+mod scale;
+
+pub use config::{SubsequenceConfig, SubsequenceError};
+pub use detector::Subsequence;
+pub use model::SubsequenceModel;
+pub use period::period;
