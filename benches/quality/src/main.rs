@@ -4,9 +4,11 @@
 #![allow(clippy::print_stdout, reason = "tables are what it is for")]
 
 mod budget;
+mod corpus;
 mod funnel;
 mod oracle;
 mod ratios;
+mod tsbad;
 
 use clap::{Parser, Subcommand};
 use funnelpulse::eval::generator::Difficulty;
@@ -24,6 +26,8 @@ enum Table {
     Funnel(Shops),
     /// False alarms on held-out hours of shops without an incident, beside the budget.
     Budget(Shops),
+    /// VUS-PR on the open series of TSB-AD beside published methods.
+    Tsbad(tsbad::Folder),
 }
 
 /// Which shops to generate.
@@ -50,5 +54,6 @@ fn main() -> anyhow::Result<()> {
     match Args::parse().table {
         Table::Funnel(shops) => funnel::table(&shops),
         Table::Budget(shops) => budget::table(&shops),
+        Table::Tsbad(folder) => tsbad::table(&folder),
     }
 }

@@ -41,6 +41,12 @@ impl Normal {
     }
 }
 
+struct Judged {
+    scores: Array1<f64>,
+    contributions: Array2<f64>,
+    expected: Array2<f64>,
+}
+
 /// A fitted [`Subsequence`](crate::Subsequence).
 ///
 /// A column's score is the root mean square distance of its window from the nearest normal
@@ -121,7 +127,7 @@ impl SubsequenceModel {
             };
             (0..values.len()).map(|row| (score(row), f64::NAN)).collect()
         })
-        .map(|(score, contributions, _)| Detection::new(score).with_contributions(contributions))
+        .map(|judged| Detection::new(judged.scores).with_contributions(judged.contributions))
     }
 
     /// Scores, contributions and expected values; `column` gives the distance and the expected
@@ -130,7 +136,7 @@ impl SubsequenceModel {
         &self,
         frame: FrameView<'_>,
         column: impl Fn(&Normal, &[f64]) -> Vec<(f64, f64)>,
-    ) -> Result<(Array1<f64>, Array2<f64>, Array2<f64>), Error> {
+    ) -> Result<Judged, Error> {
         let table = frame.aligned(&self.columns)?;
         let mut contributions = Array2::from_elem(table.dim(), f64::NAN);
         let mut expected = contributions.clone();
@@ -144,13 +150,14 @@ impl SubsequenceModel {
                 expected[[row, index]] = value;
             }
         }
-        let scores = contributions.rows_mut().into_iter().map(|mut row| {
+        let score_of_row = contributions.rows_mut().into_iter().map(|mut row| {
             let (sum, judged) = row.iter().filter(|c| !c.is_nan()).fold((0.0, 0.0), |(s, n), c| (s + c, n + 1.0));
             let score = f64::sqrt(sum / judged);
             row.mapv_inplace(|c| if c > 0.0 { c / (judged * score) } else { 0.0 });
             score
         });
-        Ok((scores.collect(), contributions, expected))
+        let scores = score_of_row.collect();
+        Ok(Judged { scores, contributions, expected })
     }
 }
 
@@ -168,7 +175,7 @@ impl FittedDetector for SubsequenceModel {
     /// up, where half of the window or more is missing, and for rows without a value. The expected value is what
     /// that pattern has in the row's place.
     fn detect(&self, frame: FrameView<'_>) -> Result<Detection, Error> {
-        let (score, contributions, expected) = self.judge(frame, |normal, values| {
+        let judged = self.judge(frame, |normal, values| {
             let judge = |(nearest, &value): (Option<Nearest>, &f64)| match nearest {
                 None => (f64::NAN, f64::NAN),
                 Some(Nearest { distance, last }) => {
@@ -178,7 +185,8 @@ impl FittedDetector for SubsequenceModel {
             };
             normal.trailing(values).into_iter().zip(values).map(judge).collect()
         })?;
-        Ok(Detection::new(score).with_expected(expected).with_contributions(contributions))
+        let detection = Detection::new(judged.scores).with_expected(judged.expected);
+        Ok(detection.with_contributions(judged.contributions))
     }
 
     fn clone_box(&self) -> Box<dyn FittedDetector> {
