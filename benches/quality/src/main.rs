@@ -6,6 +6,7 @@
 mod budget;
 mod corpus;
 mod funnel;
+mod nab;
 mod oracle;
 mod ratios;
 mod tsbad;
@@ -26,6 +27,8 @@ enum Table {
     Funnel(Shops),
     /// False alarms on held-out hours of shops without an incident, beside the budget.
     Budget(Shops),
+    /// Scores of the Numenta Anomaly Benchmark on its open half.
+    Nab(nab::Folder),
     /// VUS-PR on the open series of TSB-AD beside published methods.
     Tsbad(tsbad::Folder),
 }
@@ -54,6 +57,7 @@ fn main() -> anyhow::Result<()> {
     match Args::parse().table {
         Table::Funnel(shops) => funnel::table(&shops),
         Table::Budget(shops) => budget::table(&shops),
+        Table::Nab(folder) => nab::table(&folder),
         Table::Tsbad(folder) => tsbad::table(&folder),
     }
 }

