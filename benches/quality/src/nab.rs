@@ -37,7 +37,7 @@ pub(crate) fn table(folder: &Folder) -> anyhow::Result<()> {
     for one in &series {
         let first = files.iter().position(|f| f.as_deref() == Some(&one.file)).context("a file without rows")?;
         let mut steps: Vec<i64> =
-            times[first..first + one.values.len()].windows(2).map(|t| t[1].seconds() - t[0].seconds()).collect();
+            times[first..first + one.values.len()].windows(2).map(|t| t[1].as_micros() - t[0].as_micros()).collect();
         steps.sort_unstable();
         let season = usize::try_from(Timestamp::DAY / steps[steps.len() / 2].max(1))?;
         let mut stream = Stream::new(StreamConfig { season: Some(season), ..StreamConfig::default() })?;
@@ -60,7 +60,13 @@ pub(crate) fn table(folder: &Folder) -> anyhow::Result<()> {
     let columns = columns.iter().map(|c| published.f64_column(c)).collect::<Result<Vec<_>, _>>()?;
     for other in OTHERS {
         let row = names.iter().position(|n| n.as_deref() == Some(other)).context("a detector is not listed")?;
-        println!("| {other} | {} | {:.1} | {:.1} | {:.1} |", series.len(), columns[0][row], columns[1][row], columns[2][row]);
+        println!(
+            "| {other} | {} | {:.1} | {:.1} | {:.1} |",
+            series.len(),
+            columns[0][row],
+            columns[1][row],
+            columns[2][row]
+        );
     }
     match &folder.scores {
         Some(path) => Ok(std::fs::write(path, csv)?),

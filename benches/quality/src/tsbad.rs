@@ -71,12 +71,17 @@ pub(crate) fn table(folder: &Folder) -> anyhow::Result<()> {
         }
     }
     println!("VUS-PR, fitted to the whole series without labels, one setting\n");
-    println!("| series | number | FunnelPulse | {} |\n|---|---|---|{}", OTHERS.join(" | "), "---|".repeat(OTHERS.len()));
+    println!(
+        "| series | number | FunnelPulse | {} |\n|---|---|---|{}",
+        OTHERS.join(" | "),
+        "---|".repeat(OTHERS.len())
+    );
     for (name, rows) in &groups {
-        let means = (0..=OTHERS.len()).map(|c| match rows.iter().map(|r| r.get(c).copied()).collect::<Option<Vec<f64>>>() {
-            Some(column) => format!("{:.3}", mean(&column)),
-            None => "-".into(),
-        });
+        let means =
+            (0..=OTHERS.len()).map(|c| match rows.iter().map(|r| r.get(c).copied()).collect::<Option<Vec<f64>>>() {
+                Some(column) => format!("{:.3}", mean(&column)),
+                None => "-".into(),
+            });
         println!("| {} | {} | {} |", name.trim_start_matches("~ "), rows.len(), means.collect::<Vec<_>>().join(" | "));
     }
     match &folder.scores {

@@ -112,7 +112,8 @@ impl Detector for Subsequence {
         let needed = self.config.window.unwrap_or(MIN_VALUES).max(MIN_VALUES);
         let too_few = || Error::TooFewRows { detector: KIND, rows, needed };
         let columns = histories.first().ok_or_else(too_few)?.columns();
-        let tables = histories.iter().map(|h| h.aligned(columns)).collect::<Result<Vec<_>, _>>().map_err(Error::from)?;
+        let tables =
+            histories.iter().map(|h| h.aligned(columns)).collect::<Result<Vec<_>, _>>().map_err(Error::from)?;
         let learn = |index: usize| {
             let series: Vec<Vec<f64>> = tables.iter().map(|t| t.index_axis(Axis(1), index).to_vec()).collect();
             self.learn(&series)

@@ -14,7 +14,7 @@ const FARTHEST: f64 = 20.0;
 #[serde(from = "Latest", into = "Latest")]
 pub(crate) struct Sorted {
     latest: VecDeque<f64>,
-    sorted: Vec<f64>,
+    ascending: Vec<f64>,
     capacity: usize,
 }
 
@@ -26,9 +26,9 @@ struct Latest {
 
 impl From<Latest> for Sorted {
     fn from(latest: Latest) -> Self {
-        let mut sorted = latest.values.clone();
-        sorted.sort_unstable_by(f64::total_cmp);
-        Self { latest: latest.values.into(), sorted, capacity: latest.capacity }
+        let mut ascending = latest.values.clone();
+        ascending.sort_unstable_by(f64::total_cmp);
+        Self { latest: latest.values.into(), ascending, capacity: latest.capacity }
     }
 }
 
@@ -40,32 +40,32 @@ impl From<Sorted> for Latest {
 
 impl Sorted {
     pub(crate) fn new(capacity: usize) -> Self {
-        Self { latest: VecDeque::new(), sorted: Vec::new(), capacity }
+        Self { latest: VecDeque::new(), ascending: Vec::new(), capacity }
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.sorted.len()
+        self.ascending.len()
     }
 
     pub(crate) fn is_valid(&self, capacity: usize) -> bool {
-        self.capacity == capacity && self.len() <= capacity && self.sorted.iter().all(|v| v.is_finite())
+        self.capacity == capacity && self.len() <= capacity && self.ascending.iter().all(|v| v.is_finite())
     }
 
     pub(crate) fn push(&mut self, value: f64) {
-        if self.latest.len() == self.capacity {
-            if let Some(oldest) = self.latest.pop_front() {
-                let place = self.sorted.partition_point(|v| *v < oldest);
-                self.sorted.remove(place);
-            }
+        if self.latest.len() == self.capacity
+            && let Some(oldest) = self.latest.pop_front()
+        {
+            let place = self.ascending.partition_point(|v| *v < oldest);
+            self.ascending.remove(place);
         }
         self.latest.push_back(value);
-        let place = self.sorted.partition_point(|v| *v < value);
-        self.sorted.insert(place, value);
+        let place = self.ascending.partition_point(|v| *v < value);
+        self.ascending.insert(place, value);
     }
 
     pub(crate) fn median(&self) -> Option<f64> {
         let n = self.len();
-        (n > 0).then(|| f64::midpoint(self.sorted[(n - 1) / 2], self.sorted[n / 2]))
+        (n > 0).then(|| f64::midpoint(self.ascending[(n - 1) / 2], self.ascending[n / 2]))
     }
 
     /// How rare so large a value is: 0 for the smallest, 1 where it would be the largest
@@ -75,15 +75,15 @@ impl Sorted {
         if n == 0 {
             return 0.0;
         }
-        let as_large = n - self.sorted.partition_point(|v| *v < value);
+        let as_large = n - self.ascending.partition_point(|v| *v < value);
         let all = (n + 1) as f64;
         if as_large > 0 {
             return (all / (as_large + 1) as f64).ln() / (all + 1.0).ln();
         }
         let top = n.min((n / 20).clamp(3, 50));
-        let start = self.sorted[n - top];
-        let excess = self.sorted[n - top..].iter().map(|v| v - start).sum::<f64>() / top as f64;
-        let beyond = ((value - self.sorted[n - 1]) / excess.max(f64::MIN_POSITIVE)).min(FARTHEST);
+        let start = self.ascending[n - top];
+        let excess = self.ascending[n - top..].iter().map(|v| v - start).sum::<f64>() / top as f64;
+        let beyond = ((value - self.ascending[n - 1]) / excess.max(f64::MIN_POSITIVE)).min(FARTHEST);
         (all.ln() + BEYOND * beyond) / (all + 1.0).ln()
     }
 }
@@ -98,7 +98,7 @@ mod tests {
         for value in [9.0, 1.0, 5.0, 3.0, 7.0, 2.0, 2.0] {
             sorted.push(value);
         }
-        assert_eq!(sorted.sorted, [2.0, 2.0, 3.0, 5.0, 7.0]);
+        assert_eq!(sorted.ascending, [2.0, 2.0, 3.0, 5.0, 7.0]);
         assert_eq!(sorted.median(), Some(3.0));
     }
 

@@ -1,5 +1,7 @@
 //! A series as it comes.
 
+use std::collections::VecDeque;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{SubsequenceError, sorted::Sorted};
@@ -95,7 +97,7 @@ pub struct Stream {
     past: Vec<f64>,
     views: Vec<Sorted>,
     /// Scores before they were silenced, of the latest `quiet` rows.
-    scores: Vec<f64>,
+    scores: VecDeque<f64>,
 }
 
 #[derive(Deserialize)]
@@ -106,7 +108,7 @@ struct Unchecked {
     level: Sorted,
     past: Vec<f64>,
     views: Vec<Sorted>,
-    scores: Vec<f64>,
+    scores: VecDeque<f64>,
 }
 
 impl TryFrom<Unchecked> for Stream {
@@ -139,7 +141,7 @@ impl Stream {
         config.validate()?;
         let views = vec![Sorted::new(config.memory); VIEWS];
         let (usual, level) = (vec![None; config.season.unwrap_or(0)], Sorted::new(config.level_rows));
-        Ok(Self { config, phase: 0, usual, level, past: Vec::new(), views, scores: Vec::new() })
+        Ok(Self { config, phase: 0, usual, level, past: Vec::new(), views, scores: VecDeque::new() })
     }
 
     /// The hyper-parameters.
@@ -176,9 +178,9 @@ impl Stream {
         let highest = self.scores.iter().copied().fold(0.0, f64::max);
         if self.config.quiet > 0 {
             if self.scores.len() == self.config.quiet {
-                self.scores.remove(0);
+                self.scores.pop_front();
             }
-            self.scores.push(score);
+            self.scores.push_back(score);
         }
         if score > highest { score } else { 0.0 }
     }
@@ -228,7 +230,9 @@ mod tests {
         for i in 400..600 {
             assert_eq!(loaded.push(noise(i)), stream.push(noise(i)));
         }
-        for (good, bad) in [("\"memory\":150", "\"memory\":200"), ("\"phase\":16", "\"phase\":99"), ("[0.", "[1e300,0.")] {
+        for (good, bad) in
+            [("\"memory\":150", "\"memory\":200"), ("\"phase\":16", "\"phase\":99"), ("[0.", "[1e300,0.")]
+        {
             assert!(json.contains(good), "{good}");
             assert!(serde_json::from_str::<Stream>(&json.replacen(good, bad, 1)).is_err(), "{bad}");
         }
