@@ -3,6 +3,7 @@
 //! `cargo run --release -p funnelpulse-quality -- funnel` and so on; `--help` lists them.
 #![allow(clippy::print_stdout, reason = "tables are what it is for")]
 
+mod asd;
 mod budget;
 mod corpus;
 mod funnel;
@@ -27,6 +28,8 @@ enum Table {
     Funnel(Shops),
     /// False alarms on held-out hours of shops without an incident, beside the budget.
     Budget(Shops),
+    /// Which metrics explain an anomaly, on the Application Server Dataset.
+    Asd(asd::Folder),
     /// Scores of the Numenta Anomaly Benchmark on its open half.
     Nab(nab::Folder),
     /// VUS-PR on the open series of TSB-AD beside published methods.
@@ -57,6 +60,7 @@ fn main() -> anyhow::Result<()> {
     match Args::parse().table {
         Table::Funnel(shops) => funnel::table(&shops),
         Table::Budget(shops) => budget::table(&shops),
+        Table::Asd(folder) => asd::table(&folder),
         Table::Nab(folder) => nab::table(&folder),
         Table::Tsbad(folder) => tsbad::table(&folder),
     }
