@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::Context;
 use funnelpulse::{
-    core::Detector,
+    core::{Detector, FittedDetector},
     eval::metrics::{acf_period, vus},
     io::Table,
 };
@@ -54,31 +54,34 @@ pub(crate) fn table(folder: &Folder) -> anyhow::Result<()> {
     for i in listed {
         let series = series.get(&files[i]).with_context(|| format!("no series `{}`", files[i]))?;
         let frame = series.frame()?;
-        let score = detector.fit(frame.view())?.retrospective(frame.view())?.into_score().to_vec();
-        let quality = vus(&series.labels, &score, acf_period(&series.values))?.pr;
+        let model = detector.fit(frame.view())?;
+        let score = model.retrospective(frame.view())?.into_score().to_vec();
+        let trailing = model.detect(frame.view())?.into_score().to_vec();
+        let quality = |score: &[f64]| vus(&series.labels, score, acf_period(&series.values)).map(|vus| vus.pr);
+        let ours = [quality(&score)?, quality(&trailing)?];
         if folder.scores.is_some() {
             csv.extend(score.iter().map(|s| format!("{},{s:e}\n", series.file)));
         }
         if roles[i] == "eval" {
-            let row = || std::iter::once(quality).chain(published.of(&files[i])).collect::<Vec<f64>>();
+            let row = || ours.into_iter().chain(published.of(&files[i])).collect::<Vec<f64>>();
             let half = if judged % 2 == 0 { "half 1 of the files" } else { "half 2 of the files" };
             judged += 1;
             for group in [sets[i].as_str(), half, "~ all"] {
                 groups.entry(group.into()).or_default().push(row());
             }
         } else {
-            groups.entry("~ tuning list".into()).or_default().push(vec![quality]);
+            groups.entry("~ tuning list".into()).or_default().push(ours.to_vec());
         }
     }
     println!("VUS-PR, fitted to the whole series without labels, one setting\n");
     println!(
-        "| series | number | FunnelPulse | {} |\n|---|---|---|{}",
+        "| series | number | FunnelPulse | its `detect`, looking back only | {} |\n|---|---|---|---|{}",
         OTHERS.join(" | "),
         "---|".repeat(OTHERS.len())
     );
     for (name, rows) in &groups {
         let means =
-            (0..=OTHERS.len()).map(|c| match rows.iter().map(|r| r.get(c).copied()).collect::<Option<Vec<f64>>>() {
+            (0..OTHERS.len() + 2).map(|c| match rows.iter().map(|r| r.get(c).copied()).collect::<Option<Vec<f64>>>() {
                 Some(column) => format!("{:.3}", mean(&column)),
                 None => "-".into(),
             });
