@@ -3,11 +3,15 @@
 //! `cargo run --release -p funnelpulse-quality -- funnel` and so on; `--help` lists them.
 #![allow(clippy::print_stdout, reason = "tables are what it is for")]
 
+mod asd;
 mod budget;
+mod corpus;
 mod funnel;
+mod nab;
 mod oracle;
 mod ratios;
 mod shift;
+mod tsbad;
 
 use clap::{Parser, Subcommand};
 use funnelpulse::eval::generator::Difficulty;
@@ -27,6 +31,12 @@ enum Table {
     Budget(Shops),
     /// How soon level shifts after training are seen.
     Shift(Shops),
+    /// Which metrics explain an anomaly, on the Application Server Dataset.
+    Asd(asd::Folder),
+    /// Scores of the Numenta Anomaly Benchmark on its open half.
+    Nab(nab::Folder),
+    /// VUS-PR on the open series of TSB-AD beside published methods.
+    Tsbad(tsbad::Folder),
 }
 
 /// Which shops to generate.
@@ -54,5 +64,8 @@ fn main() -> anyhow::Result<()> {
         Table::Funnel(shops) => funnel::table(&shops),
         Table::Budget(shops) => budget::table(&shops),
         Table::Shift(shops) => shift::table(&shops),
+        Table::Asd(folder) => asd::table(&folder),
+        Table::Nab(folder) => nab::table(&folder),
+        Table::Tsbad(folder) => tsbad::table(&folder),
     }
 }

@@ -18,10 +18,7 @@ const BACK: i64 = 7;
 /// Prints the table: a shift counts as seen when a row of its first hours is flagged on data that end
 /// with them.
 pub(crate) fn table(shops: &Shops) -> anyhow::Result<()> {
-    println!(
-        "Level shifts after training, {} brands, seeds {:?}, default configuration\n",
-        shops.brands, shops.seeds
-    );
+    println!("Level shifts after training, {} brands, seeds {:?}, default configuration\n", shops.brands, shops.seeds);
     println!("| | flagged within {SOON} hours | of those downwards | upwards |\n|---|---|---|---|");
     for difficulty in [Difficulty::Easy, Difficulty::Medium, Difficulty::Hard] {
         let (mut all, mut down, mut up) = (Share::default(), Share::default(), Share::default());

@@ -57,11 +57,8 @@ pub struct Comparison {
 /// # Ok::<(), funnelpulse_analytics::StageError>(())
 /// ```
 pub fn compare(levels: &[(&str, &str, f64, f64)]) -> Result<Comparison, StageError> {
-    let changes = levels.iter().map(|(name, _, before, after)| Change {
-        metric: (*name).into(),
-        before: *before,
-        after: *after,
-    });
+    let changes =
+        levels.iter().map(|(name, _, before, after)| Change { metric: (*name).into(), before: *before, after: *after });
     let chain: Vec<Level> =
         levels.iter().map(|(name, rate, before, after)| Level::new(*name, *rate, *after, *before)).collect();
     Ok(Comparison { changes: changes.collect(), stages: decompose_levels(&chain, Attribution::Lmdi)? })
