@@ -4,7 +4,7 @@ use funnelpulse_core::{AlarmBudget, Timestamp, evidence_of_score, score_of_evide
 
 /// Alarms per series and week within which a history is taken at its word: rarer ones may be real.
 const FREQUENT: f64 = 5.0;
-const RARE: f64 = 1.0;
+const RARE: f64 = 0.5;
 /// Alarms that the count at a threshold needs to say anything.
 const MIN_ALARMS: usize = 20;
 /// Evidence rises in such steps, decades.
@@ -15,7 +15,7 @@ const WEEK: f64 = 168.0;
 ///
 /// `series` holds the times and combined scores of a history, NaN where there is none. Alarms
 /// (runs of rows at or above a threshold) are counted at rising thresholds. As long as there are more
-/// than one per series and week nearly all of them are false, since incidents are rarer, and the
+/// than one per series and fortnight most of them are false, since incidents are rarer, and the
 /// count is the answer. Beyond, the logarithm of their number is extrapolated as a straight line in
 /// the evidence, the tail that likelihood ratios have.
 ///

@@ -27,7 +27,7 @@ impl Baskets {
     /// For counts of variance `dispersion * mean + relative * mean^2`.
     pub(crate) fn new(dispersion: f64, relative: f64) -> Self {
         // Geometric sizes of mean b have a variance of b^2 - b: pieces vary by 2 b - 1 times their mean.
-        let size = (dispersion + 1.0) / 2.0;
+        let size = f64::midpoint(dispersion, 1.0);
         let shape = 1.0 / relative;
         let mut table = Vec::with_capacity(COUNTS * STEPS);
         let mut terms = Vec::with_capacity(COUNTS);

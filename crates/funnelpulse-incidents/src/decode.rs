@@ -138,8 +138,9 @@ impl Decoder<'_> {
             let mut expected = (self.normal)(hour, 0);
             let elsewhere = Elsewhere::new(self, hour, &expected);
             expected[TRAFFIC] *= level.log[TRAFFIC].exp();
-            for step in 1..COUNTS {
-                expected[step] *= (level.log[TRAFFIC] + level.log[step]).exp();
+            let visits = level.log[TRAFFIC];
+            for (expected, log) in expected.iter_mut().zip(level.log).take(COUNTS).skip(1) {
+                *expected *= (visits + log).exp();
             }
             expected[REVENUE] *= level.log[REVENUE].exp();
             let observed = &observed[hour];
@@ -153,7 +154,9 @@ impl Decoder<'_> {
                 evidence.push(factor as f32);
             }
             let total: f64 = next.iter().sum();
-            next.iter_mut().for_each(|p| *p = (*p / total).max(TINY));
+            for p in &mut next {
+                *p = (*p / total).max(TINY);
+            }
             std::mem::swap(&mut probability, &mut next);
             forward.extend(&probability);
 
@@ -226,7 +229,9 @@ impl Decoder<'_> {
             }
             self.chain.backward(&weights, &mut later);
             let total: f64 = later.iter().sum::<f64>() / n as f64;
-            later.iter_mut().for_each(|v| *v = (*v / total).max(TINY));
+            for v in &mut later {
+                *v = (*v / total).max(TINY);
+            }
         }
         hours.reverse();
         hours

@@ -2,7 +2,7 @@
 
 use crate::{
     baskets::Baskets,
-    grid::{COUNTS, PURCHASES, REVENUE, Steps, TRAFFIC},
+    grid::{COUNTS, PURCHASES, REVENUE, Steps, TRAFFIC, is_positive},
     kind::Hypothesis,
     level::Level,
     noise::Noise,
@@ -45,7 +45,7 @@ impl Hour<'_> {
     pub(crate) fn ratios(&self, hypotheses: &[Hypothesis], elsewhere: impl Fn(i64) -> [f64; COUNTS], out: &mut [f64]) {
         out.fill(0.0);
         let (y, m) = (self.observed, self.expected);
-        if y[TRAFFIC].is_nan() || !(m[TRAFFIC] > 0.0) {
+        if y[TRAFFIC].is_nan() || !is_positive(m[TRAFFIC]) {
             return;
         }
         let restlessness = self.noise.relative[TRAFFIC] + self.level.variance[TRAFFIC];

@@ -55,6 +55,11 @@ impl Grid {
     }
 }
 
+/// Above zero, and not NaN.
+pub(crate) fn is_positive(value: f64) -> bool {
+    value > 0.0
+}
+
 /// Hours since 1970.
 pub(crate) fn hour_of(time: Timestamp) -> i64 {
     time.as_micros().div_euclid(Timestamp::HOUR)

@@ -138,7 +138,9 @@ pub(crate) fn hypotheses(known: [bool; 4]) -> Vec<Hypothesis> {
     // Chains of states are kept or left out as a whole, so only positions change.
     let position: Vec<usize> =
         kept.iter().scan(0, |n, kept| Some(std::mem::replace(n, *n + usize::from(*kept)))).collect();
-    states.iter_mut().for_each(|s| s.after = s.after.map(|before| position[before]));
+    for state in &mut states {
+        state.after = state.after.map(|before| position[before]);
+    }
     let mut kept = kept.into_iter();
     states.retain(|_| kept.next() == Some(true));
     states

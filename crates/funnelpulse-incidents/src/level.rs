@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    grid::{COUNTS, PURCHASES, REVENUE, Steps, TRAFFIC},
+    grid::{COUNTS, PURCHASES, REVENUE, Steps, TRAFFIC, is_positive},
     noise::{Noise, reach_above, variance},
 };
 
@@ -91,7 +91,7 @@ impl Level {
 fn standardize(noise: &Noise, step: usize, y: &Steps, expected: &Steps) -> Option<(f64, f64, f64)> {
     if step < COUNTS {
         let mean = expected[step];
-        if y[step].is_nan() || !(mean > 0.0) {
+        if y[step].is_nan() || !is_positive(mean) {
             return None;
         }
         let open = if step == TRAFFIC { 0.0 } else { noise.traffic_uncertainty(y[TRAFFIC]) };

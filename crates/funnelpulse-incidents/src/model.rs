@@ -386,7 +386,9 @@ fn site_noise(observed: &[Steps], expected: &[Steps]) -> Noise {
             let known = || observed.iter().zip(&*expected).filter(|(y, _)| !y[step].is_nan());
             let (brought, due) = known().fold((0.0, 0.0), |(y, m), row| (y + row.0[step], m + row.1[step]));
             if brought > 0.0 && due > 0.0 {
-                expected.iter_mut().for_each(|m| m[step] *= brought / due);
+                for m in expected.iter_mut() {
+                    m[step] *= brought / due;
+                }
             }
         }
     }

@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::grid::{COUNTS, PURCHASES, REVENUE, Steps, TRAFFIC};
+use crate::grid::{COUNTS, PURCHASES, REVENUE, Steps, TRAFFIC, is_positive};
 
 /// The noise of a series: a count of mean `m` has variance `dispersion * m + relative * m^2`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -149,7 +149,7 @@ fn collect(observed: &[Steps], expected: &[Steps], noise: &Noise) -> ([Moments; 
         let factor = if known { noise.traffic_factor(y[TRAFFIC], m[TRAFFIC]) } else { 1.0 };
         for step in 0..COUNTS {
             let mean = if step == TRAFFIC { m[step] } else { m[step] * factor };
-            if y[step].is_nan() || !(mean > 0.0) {
+            if y[step].is_nan() || !is_positive(mean) {
                 continue;
             }
             // What the views leave open of the traffic is not this step's noise.

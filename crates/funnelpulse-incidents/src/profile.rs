@@ -10,7 +10,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    grid::{COUNTS, Grid, PURCHASES, REVENUE, Series, Steps, TRAFFIC, hour_of_week},
+    grid::{COUNTS, Grid, PURCHASES, REVENUE, Series, Steps, TRAFFIC, hour_of_week, is_positive},
     noise::{self, Noise, reach_above, variance},
 };
 
@@ -179,7 +179,7 @@ impl<'a> Fit<'a> {
                 mean *= noise.traffic_factor(y[TRAFFIC], expected[TRAFFIC]);
                 relative += noise.traffic_uncertainty(y[TRAFFIC]);
             }
-            if y[step].is_nan() || !(mean > 0.0) {
+            if y[step].is_nan() || !is_positive(mean) {
                 return (0.0, 0.0, 0.0);
             }
             let variance = variance(mean, noise.dispersion[step], relative);
@@ -226,7 +226,9 @@ impl<'a> Fit<'a> {
     fn center_levels(&mut self, s: usize, step: usize) {
         let levels = &mut self.levels[s];
         let mean = (levels.iter().map(|l| l[step].ln()).sum::<f64>() / levels.len().max(1) as f64).exp();
-        levels.iter_mut().for_each(|l| l[step] /= mean);
+        for level in levels.iter_mut() {
+            level[step] /= mean;
+        }
         self.profiles[s].level[step] = (self.profiles[s].level[step] * mean).clamp(1e-9, 1e14);
     }
 
@@ -317,7 +319,7 @@ impl<'a> Fit<'a> {
             let levels = &self.levels[s];
             let row = |(hour, y): (usize, &Steps)| {
                 let (purchases, revenue) = (y[PURCHASES], y[REVENUE]);
-                if !(purchases > 0.0) || revenue.is_nan() {
+                if !is_positive(purchases) || revenue.is_nan() {
                     return (0.0, 0.0, 0.0);
                 }
                 let expected = price * levels[hour / 24][REVENUE];
@@ -369,7 +371,9 @@ struct Ratio {
 impl Ratio {
     fn of(rows: &[(f64, f64, f64)]) -> Self {
         let mut ratio = Self::default();
-        rows.iter().for_each(|row| ratio.add(*row));
+        for row in rows {
+            ratio.add(*row);
+        }
         ratio
     }
 

@@ -5,7 +5,7 @@
 //! logarithm of observed to expected counts: no single series, however big or broken, moves it far.
 
 use crate::{
-    grid::{CARTS, COUNTS, Grid, PURCHASES, REVENUE, Series, Steps, TRAFFIC},
+    grid::{CARTS, COUNTS, Grid, PURCHASES, REVENUE, Series, Steps, TRAFFIC, is_positive},
     level::{Drift, Level},
     noise::{Noise, reach_above, variance},
 };
@@ -67,7 +67,9 @@ pub(crate) fn shared_factors(
                     m[PURCHASES] *= g.exp() * own;
                 }
             } else {
-                expected.iter_mut().for_each(|m| m[step] *= g.exp());
+                for m in &mut expected {
+                    m[step] *= g.exp();
+                }
             }
         }
         for (s, level) in levels.iter_mut().enumerate() {
@@ -81,7 +83,7 @@ pub(crate) fn shared_factors(
 
 /// Count, mean, dispersion and relative variance of a series that has a row.
 fn term(y: &Steps, expected: &Steps, noise: &Noise, level: &Level, step: usize) -> Option<(f64, f64, f64, f64)> {
-    if y[step].is_nan() || y[TRAFFIC].is_nan() || !(expected[step] > 0.0) {
+    if y[step].is_nan() || y[TRAFFIC].is_nan() || !is_positive(expected[step]) {
         return None;
     }
     let open = if step == TRAFFIC { 0.0 } else { noise.traffic_uncertainty(y[TRAFFIC]) };

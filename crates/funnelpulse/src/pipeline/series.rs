@@ -170,6 +170,7 @@ impl SeriesModel {
     }
 
     /// Scores the rows of `joined` after the first `skip`.
+    #[expect(clippy::too_many_arguments, reason = "what all series share, and what this one is")]
     pub(super) fn score(
         &self,
         plan: &Plan,
