@@ -63,7 +63,7 @@ fn split(panel: &Panel, days: usize) -> anyhow::Result<(Panel, Panel)> {
     let (mut history, mut later) = (Panel::new(panel.columns().clone()), Panel::new(panel.columns().clone()));
     let start = panel.iter().filter_map(|(_, f)| f.time().first()).min().copied().unwrap_or_default();
     let end = start.offset(days as i64 * Timestamp::DAY);
-    for (key, frame) in panel.iter() {
+    for (key, frame) in panel {
         let row = frame.time().partition_point(|t| *t < end);
         history.insert(key.clone(), frame.view().rows(0..row).to_frame())?;
         later.insert(key.clone(), frame.view().rows(row..frame.nrows()).to_frame())?;

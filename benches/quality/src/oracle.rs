@@ -19,7 +19,7 @@ const RELATIVE: [f64; 3] = [1.0 / 25.0, 1.0 / 15.0, 1.0 / 12.0];
 pub(crate) fn oracle(shop: &GeneratedFunnel) -> anyhow::Result<Vec<Evidence>> {
     let forecasts = shop.panel().keys().filter_map(|key| Some((key.clone(), forecast(shop, key)?))).collect();
     let forecasts: BTreeMap<SeriesKey, Forecast> = forecasts;
-    Ok(IncidentDetector::new(IncidentConfig::default())?.scan_against(shop.panel(), &forecasts)?)
+    Ok(IncidentDetector::new(IncidentConfig::funnel())?.scan_against(shop.panel(), &forecasts)?)
 }
 
 /// The true rates; sizes of baskets and spread of prices as the clean rows have them.

@@ -26,7 +26,7 @@ pub(crate) fn table(shops: &Shops) -> anyhow::Result<()> {
             let shop = GeneratedFunnel::generate(&GeneratorConfig {
                 brands: shops.brands,
                 days: TRAINED + 30,
-                quiet_days: (TRAINED + 30) / 2,
+                quiet_days: TRAINED / 2,
                 seed,
                 difficulty,
                 kinds: vec![AnomalyKind::LevelShift],
@@ -56,7 +56,7 @@ fn seen(model: &FittedPipeline, panel: &Panel, event: &AnomalyEvent) -> anyhow::
 
 fn slice(panel: &Panel, start: Timestamp, end: Timestamp) -> anyhow::Result<Panel> {
     let mut part = Panel::new(panel.columns().clone());
-    for (key, frame) in panel.iter() {
+    for (key, frame) in panel {
         let rows = frame.time().partition_point(|t| *t < start)..frame.time().partition_point(|t| *t < end);
         part.insert(key.clone(), frame.view().rows(rows).to_frame())?;
     }

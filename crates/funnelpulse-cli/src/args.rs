@@ -69,6 +69,7 @@ pub(crate) struct Settings {
 
 /// Where results go.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(crate) struct Results {
     /// Folder for the results: `anomalies/` (Parquet, partitioned by `window_date`), `incidents.jsonl`,
     /// `alerts.jsonl`, `summary.json`, and from events also `hourly.parquet`

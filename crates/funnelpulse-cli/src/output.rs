@@ -176,7 +176,7 @@ fn write_lines<T: Serialize>(path: &Path, values: impl IntoIterator<Item = T>) -
 /// One alert per incident; per hour where incidents are not among the detectors.
 fn alerts(findings: &Findings) -> Vec<serde_json::Value> {
     let incidents = findings.site_incidents().iter().filter(|i| i.kind.breaks_the_site()).chain(findings.incidents());
-    let told: Vec<serde_json::Value> = incidents.map(|i| alerting::as_json(i)).collect();
+    let told: Vec<serde_json::Value> = incidents.map(alerting::as_json).collect();
     if told.is_empty() {
         return findings.ranked().into_iter().map(|(_, a)| serde_json::json!(a.alert)).collect();
     }

@@ -83,13 +83,7 @@ impl Default for Config {
             #[cfg(feature = "lstm-ae")]
             lstm_ae: LstmAutoencoderConfig::default(),
             zscore: ZScoreConfig::default(),
-            incidents: IncidentConfig {
-                traffic: None,
-                carts: None,
-                purchases: None,
-                revenue: None,
-                ..IncidentConfig::default()
-            },
+            incidents: IncidentConfig::default(),
             ensemble: EnsembleConfig::default(),
             impact: ImpactConfig::default(),
             alerts: AlertConfig::default(),

@@ -95,12 +95,11 @@ impl Layers {
 
     /// The document with the settings of sections whose defaults here are not those of their crate.
     fn over_defaults(self) -> toml::Table {
-        let Config { iforest, seasonal, incidents, .. } = Config::default();
+        let Config { iforest, seasonal, .. } = Config::default();
         let section = |table: Result<toml::Table, _>| table.expect("sections have only types that TOML has").into();
         let mut document = toml::Table::new();
         document.insert("iforest".to_owned(), section(toml::Table::try_from(iforest)));
         document.insert("seasonal".to_owned(), section(toml::Table::try_from(seasonal)));
-        document.insert("incidents".to_owned(), section(toml::Table::try_from(incidents)));
         merge(&mut document, self.document);
         document
     }

@@ -25,13 +25,13 @@ const WEEK: f64 = 168.0;
 /// use funnelpulse_core::{Timestamp, score_of_evidence};
 /// use funnelpulse_ensemble::threshold_for_budget;
 ///
-/// // Evidence of one decade every ten hours, of two every hundred, and so on.
+/// // Tail probabilities that are uniform, as those of normal rows are.
 /// let hours: Vec<Timestamp> = (0..100_000).map(|h| Timestamp::from_seconds(h * 3600)).collect();
-/// let decades = |h: usize| (1..5).rev().find(|d| h % 10_usize.pow(*d) == 0).unwrap_or(0);
-/// let scores: Vec<f64> = (0..hours.len()).map(|h| score_of_evidence(f64::from(decades(h)))).collect();
+/// let uniform = |h: usize| ((h * 37_911 % 100_003) as f64 + 0.5) / 100_003.0;
+/// let scores: Vec<f64> = (0..hours.len()).map(|h| score_of_evidence(-uniform(h).log10())).collect();
 /// let series = [(hours.as_slice(), scores.as_slice())];
 /// let threshold = threshold_for_budget("3 per series per year".parse()?, &series).unwrap();
-/// assert!((score_of_evidence(2.8)..score_of_evidence(3.9)).contains(&threshold));
+/// assert!((score_of_evidence(3.2)..score_of_evidence(3.7)).contains(&threshold));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn threshold_for_budget(budget: AlarmBudget, series: &[(&[Timestamp], &[f64])]) -> Option<f64> {
@@ -43,26 +43,27 @@ pub fn threshold_for_budget(budget: AlarmBudget, series: &[(&[Timestamp], &[f64]
     let highest = evidence.iter().flatten().copied().filter(|e| e.is_finite()).fold(0.0, f64::max);
     // Alarms per series and week at rising evidence, from where they are most frequent: below, runs
     // only flow into one another.
-    let mut curve: Vec<(f64, f64)> = Vec::new();
+    let mut curve: Vec<(f64, usize)> = Vec::new();
     let mut level = STEP;
     while level <= highest {
-        let alarms: usize = series.iter().zip(&evidence).map(|((time, _), e)| alarms_at(time, e, level)).sum();
-        if alarms < MIN_ALARMS {
-            break;
-        }
-        curve.push((level, alarms as f64 / weeks));
+        curve.push((level, series.iter().zip(&evidence).map(|((time, _), e)| alarms_at(time, e, level)).sum()));
         level += STEP;
     }
-    let peak = curve.iter().enumerate().max_by(|a, b| a.1.1.total_cmp(&b.1.1))?.0;
-    let curve = &curve[peak..];
+    let peak = curve.iter().enumerate().max_by_key(|(i, (_, alarms))| (*alarms, std::cmp::Reverse(*i)))?.0;
+    let curve: Vec<(f64, f64)> = curve[peak..]
+        .iter()
+        .take_while(|(_, alarms)| *alarms >= MIN_ALARMS)
+        .map(|(level, alarms)| (*level, *alarms as f64 / weeks))
+        .collect();
+    let lowest = curve.first()?.0;
     if allowed >= RARE
         && let Some((level, _)) = curve.iter().find(|(_, alarms)| *alarms <= allowed)
     {
         return Some(score_of_evidence(*level));
     }
-    let (intercept, slope) = line(curve)?;
+    let (intercept, slope) = line(&curve)?;
     let evidence = (intercept - allowed.ln()) / slope;
-    Some(score_of_evidence(evidence.max(curve[0].0)))
+    Some(score_of_evidence(evidence.max(lowest)))
 }
 
 /// Runs of rows at or above `level`; gaps in time of more than a few hours end a run.

@@ -226,7 +226,7 @@ mod tests {
             Vote::new("iforest", array![0.4]),
             Vote::new("changepoint", array![0.0]),
         ];
-        let verdict = ensemble(|_| ()).combine(&hours(1), &votes).unwrap()[0];
+        let verdict = ensemble(|c| c.voting = Voting::Weighted).combine(&hours(1), &votes).unwrap()[0];
         assert!((verdict.score - (0.30 * 0.8 + 0.30 * 0.6 + 0.25 * 0.4)).abs() < 1e-15);
         assert!(verdict.is_anomaly);
         assert_eq!(verdict.n_models_flagged, 2);
@@ -236,10 +236,25 @@ mod tests {
     #[test]
     fn absent_detectors_leave_their_weight_to_the_others() {
         let votes = [Vote::new("lstm-ae", array![f64::NAN]), Vote::new("iforest", array![0.8])];
-        let verdict = ensemble(|_| ()).combine(&hours(1), &votes).unwrap()[0];
+        let verdict = ensemble(|c| c.voting = Voting::Weighted).combine(&hours(1), &votes).unwrap()[0];
         assert_eq!((verdict.score, verdict.n_models, verdict.confidence), (0.8, 1, 1.0));
         let nobody = ensemble(|_| ()).combine(&hours(1), &[]).unwrap()[0];
         assert!(nobody.score.is_nan() && nobody.confidence.is_nan() && !nobody.is_anomaly);
+    }
+
+    #[test]
+    fn one_that_is_certain_is_enough_and_echoes_do_not_add_up() {
+        let score = |votes: &[Vote]| ensemble(|_| ()).combine(&hours(1), votes).unwrap()[0].score;
+        let vote = |name: &str, evidence: f64| Vote::new(name, array![score_of_evidence(evidence)]);
+        // One in a billion, a third of the weight.
+        let lone = score(&[vote("lstm-ae", 9.0), vote("seasonal", 0.3), vote("zscore", 0.1)]);
+        assert!((evidence_of_score(lone) - 8.5).abs() < 0.1, "{lone}");
+        // Three that say the same say what one says.
+        let echo = score(&[vote("lstm-ae", 3.0), vote("seasonal", 3.0), vote("zscore", 3.0)]);
+        assert!((evidence_of_score(echo) - 3.0).abs() < 1e-6, "{echo}");
+        let certain = score(&[Vote::new("seasonal", array![1.0]), vote("zscore", 0.0)]);
+        assert!(certain > 0.99 && certain.is_finite());
+        assert!(score(&[vote("seasonal", 0.0), vote("zscore", 0.0)]).abs() < 0.01);
     }
 
     #[test]

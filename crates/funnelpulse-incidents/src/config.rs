@@ -9,14 +9,14 @@ use crate::IncidentError;
 /// ```
 /// use funnelpulse_incidents::{IncidentConfig, IncidentDetector};
 ///
-/// let config = IncidentConfig { incidents_per_year: 0.0, ..IncidentConfig::default() };
+/// let config = IncidentConfig { incidents_per_year: 0.0, ..IncidentConfig::funnel() };
 /// let error = IncidentDetector::new(config).unwrap_err();
 /// assert_eq!(error.to_string(), "incidents_per_year = 0 is out of range (above 0, at most 1000)");
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct IncidentConfig {
-    /// The column that counts visits, the top of the funnel.
+    /// The column that counts visits, the top of the funnel; needed.
     pub traffic: Option<String>,
     /// The column that counts what is put into carts.
     pub carts: Option<String>,
@@ -36,15 +36,14 @@ pub struct IncidentConfig {
     pub new_normal_hours: u32,
 }
 
-/// The columns of a shop's hourly table, an incident a month.
+/// No columns yet, an incident a month.
 impl Default for IncidentConfig {
     fn default() -> Self {
-        let name = |name: &str| Some(name.to_owned());
         Self {
-            traffic: name("views"),
-            carts: name("carts"),
-            purchases: name("purchases"),
-            revenue: name("revenue"),
+            traffic: None,
+            carts: None,
+            purchases: None,
+            revenue: None,
             incidents_per_year: 12.0,
             level_sd_per_day: 0.03,
             min_series: 8,
@@ -54,6 +53,18 @@ impl Default for IncidentConfig {
 }
 
 impl IncidentConfig {
+    /// The columns of a shop's hourly table: `views`, `carts`, `purchases`, `revenue`.
+    pub fn funnel() -> Self {
+        let name = |name: &str| Some(name.to_owned());
+        Self {
+            traffic: name("views"),
+            carts: name("carts"),
+            purchases: name("purchases"),
+            revenue: name("revenue"),
+            ..Self::default()
+        }
+    }
+
     /// Checks every field.
     pub fn validate(&self) -> Result<(), IncidentError> {
         let checks = [

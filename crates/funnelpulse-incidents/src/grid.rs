@@ -71,7 +71,11 @@ pub(crate) fn hour_of_week(hour: i64) -> usize {
     (hour + 3 * 24).rem_euclid(168) as usize
 }
 
-/// One series on a grid. Rows of one hour are added up; what is negative or infinite is unknown.
+/// More in an hour is a damaged value.
+const MOST: f64 = 1e15;
+
+/// One series on a grid. Rows of one hour are added up; what is negative or beyond all bounds is
+/// unknown.
 #[derive(Clone, Debug)]
 pub(crate) struct Series {
     pub(crate) observed: Vec<Steps>,
@@ -87,7 +91,7 @@ impl Series {
             let Some(column) = column else { continue };
             for (row, &value) in frame.column(column)?.iter().enumerate() {
                 let sum = &mut observed[rows[row]][step];
-                if value >= 0.0 && value.is_finite() {
+                if (0.0..=MOST).contains(&value) {
                     *sum = if sum.is_nan() { value } else { *sum + value };
                 }
             }

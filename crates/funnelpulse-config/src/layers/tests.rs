@@ -52,10 +52,10 @@ fn typos_are_answered_with_the_nearest_name() {
 fn bad_values_name_the_setting_and_the_range() {
     assert!(refuse("[iforest]\nn_trees = 'many'").starts_with("`iforest.n_trees`: invalid type: string"));
     assert_eq!(refuse("[iforest]\nn_trees = 0"), "[iforest] n_trees = 0 is out of range (1 to 65535)");
-    assert_eq!(
-        refuse("[pipeline]\ndetectors = ['prophet']"),
-        "[pipeline] detectors: no detector is called `prophet` (there are: iforest, seasonal, changepoint, zscore)"
-    );
+    let unknown = refuse("[pipeline]\ndetectors = ['prophet']");
+    let expected = "[pipeline] detectors: no detector is called `prophet` (there are: iforest, seasonal, changepoint, \
+                    zscore, incidents";
+    assert!(unknown.starts_with(expected), "{unknown}");
     assert!(refuse("[pipeline]\nmetric = 'clicks'").contains("`clicks` is not a metric of [input]"));
     assert!(
         refuse("[pipeline]\nmin_exposure = nan").contains("min_exposure = NaN is out of range (0 or more, finite)")

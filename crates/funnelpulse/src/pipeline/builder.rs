@@ -14,7 +14,7 @@ use funnelpulse_core::{Columns, DynDetector, Panel, Registry, SeriesKey, Timesta
 use funnelpulse_ensemble::{Ensemble, ZScore, ZScoreModel, threshold_for_budget};
 use funnelpulse_features::{MetricKind, MetricSpec};
 use funnelpulse_iforest::{IsolationForest, IsolationForestModel};
-use funnelpulse_incidents::IncidentDetector;
+use funnelpulse_incidents::{IncidentDetector, IncidentError};
 use funnelpulse_seasonal::{Likelihood, Metric, Seasonal, SeasonalConfig, SeasonalDetectorModel};
 use rayon::prelude::*;
 
@@ -386,6 +386,8 @@ impl Pipeline {
         }
         match FittedIncidents::fit(detector, &panel) {
             Ok(fitted) => Some(fitted),
+            // As with any detector, the column `models` says that it did not speak.
+            Err(IncidentError::TooShort { .. } | IncidentError::TooCoarse { .. }) => None,
             Err(error) => {
                 let message = format!("model of incidents: {error}");
                 failures.push(SeriesFailure { series: SeriesKey::new("(all)"), message });

@@ -154,14 +154,14 @@ fn short_series_fall_back_and_say_so() {
     assert_eq!(
         words,
         [
-            ("long", "iforest:own seasonal:own changepoint:own zscore:own".to_owned()),
-            ("short", "iforest:pooled".to_owned())
+            ("long", "iforest:own seasonal:own changepoint:own zscore:own incidents:pooled".to_owned()),
+            ("short", "iforest:pooled incidents:pooled".to_owned())
         ]
     );
     assert_eq!(findings.failures().len(), 1);
     assert_eq!(findings.failures()[0].message, "too short to score: 5 hours with data, at least 24 are needed");
 
-    let alone = pipeline("").run(&self::panel(&[("short", 100)])).unwrap();
+    let alone = pipeline("").run(&self::panel(&[("short", 40)])).unwrap();
     assert_eq!(alone.series()[0].models[0].source, ModelSource::Fallback);
     assert_eq!(alone.series()[0].models[0].detector, "zscore");
 }

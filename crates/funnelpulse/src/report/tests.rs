@@ -122,6 +122,7 @@ fn every_severity_can_be_filtered() {
 #[test]
 fn quiet_and_empty_findings_make_a_page() {
     let mut quiet = Config::default();
+    quiet.alerts.budget = funnelpulse_core::AlarmBudget::OFF;
     quiet.ensemble.threshold = 1.0;
     quiet.ensemble.severity = SeverityLevels { low: 1.0, medium: 1.0, high: 1.0, critical: 1.0 };
     let columns = quiet.input.columns();
