@@ -276,7 +276,13 @@ impl Findings {
                 impact: a.impact,
             })
         }));
-        let Some(last) = self.series.iter().filter_map(|s| s.time.last()).max() else { return summary };
+        let first = self.series.iter().filter_map(|s| s.time.first()).min();
+        let last = self.series.iter().filter_map(|s| s.time.last()).max();
+        let Some((first, last)) = first.zip(last) else { return summary };
+        // Two whole weeks, or there is nothing to compare.
+        if *last < first.offset(14 * Timestamp::DAY - Timestamp::HOUR) {
+            return summary;
+        }
         let times = self.series.iter().flat_map(|s| s.anomalies.iter().map(|a| s.time[a.row]));
         summary.with_trend(times, last.floor_to(Timestamp::HOUR).offset(Timestamp::HOUR))
     }

@@ -12,6 +12,8 @@ use crate::SeriesFindings;
 
 /// Past incidents of a series that are compared with.
 const PAST: usize = 100;
+/// Revenue that changes by less than this share is not worth a word.
+const NOTHING: f64 = 0.005;
 /// Less alike is not worth a word.
 const ALIKE: f64 = 0.5;
 
@@ -136,11 +138,18 @@ fn one(
         past.remove(0);
     }
     past.push(profile);
+    // A kind that is the failure of one stage may move another's numbers more: purchases per recorded
+    // visit rise when visits are not recorded.
+    let agrees = |d: &&Decomposition| {
+        let shows = d.broken_stage().map(|s| &*s.name);
+        raw.kind.stage().is_none() || shows.is_none() || raw.kind.stage() == shows
+    };
+    let costs = |revenue: &f64| revenue.abs() >= NOTHING * raw.expected[3].abs();
     let summary = Story {
         end: (!ongoing).then_some(end),
-        revenue: impact.revenue,
+        revenue: impact.revenue.filter(costs),
         revenue_interval,
-        stages: decomposition.as_ref(),
+        stages: decomposition.as_ref().filter(agrees),
         calendar: &calendar,
         similar: similar.as_ref(),
         ..Story::new(
