@@ -1,4 +1,7 @@
 //! False alarms where nothing is wrong.
+//!
+//! An alarm is what people are told of: an incident of a series, or one of the whole site that breaks
+//! it.
 
 use funnelpulse::{
     Pipeline,
@@ -43,7 +46,8 @@ pub(crate) fn table(shops: &Shops) -> anyhow::Result<()> {
         let mut ratios = Vec::new();
         for (history, later) in &panels {
             let findings = pipeline.fit(history)?.detect(later)?;
-            let alarms: usize = findings.series().iter().map(|s| runs(s.anomalies.iter().map(|a| a.row))).sum();
+            let of_site = findings.site_incidents().iter().filter(|i| i.kind.breaks_the_site()).count();
+            let alarms = of_site + findings.series().iter().map(|s| s.incidents.len()).sum::<usize>();
             let allowed = config.alerts.budget.per_series_hour(later.len()).unwrap_or(0.0) * findings.rows() as f64;
             ratios.push(alarms as f64 / allowed);
         }
@@ -51,12 +55,6 @@ pub(crate) fn table(shops: &Shops) -> anyhow::Result<()> {
         println!("| {budget} | {:.2} | {} |", mean(&ratios), each.join(", "));
     }
     Ok(())
-}
-
-/// Runs of consecutive rows.
-fn runs(rows: impl Iterator<Item = usize>) -> usize {
-    let mut last = None;
-    rows.filter(|&row| last.replace(row).is_none_or(|last: usize| row > last + 1)).count()
 }
 
 fn split(panel: &Panel, days: usize) -> anyhow::Result<(Panel, Panel)> {
@@ -69,15 +67,4 @@ fn split(panel: &Panel, days: usize) -> anyhow::Result<(Panel, Panel)> {
         later.insert(key.clone(), frame.view().rows(row..frame.nrows()).to_frame())?;
     }
     Ok((history, later))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn neighbours_are_one_alarm() {
-        assert_eq!(runs([1, 2, 3, 7, 9, 10].into_iter()), 3);
-        assert_eq!(runs([].into_iter()), 0);
-    }
 }

@@ -2,93 +2,116 @@
 
 use funnelpulse_core::{AlarmBudget, Timestamp, evidence_of_score, score_of_evidence};
 
-/// Alarms per series and week within which a history is taken at its word: rarer ones may be real.
-const FREQUENT: f64 = 5.0;
+/// Alarms per series and week down to which a history is taken at its word where nothing says which
+/// of its alarms are real: rarer ones may be.
 const RARE: f64 = 0.5;
-/// Alarms that the count at a threshold needs to say anything.
-const MIN_ALARMS: usize = 20;
+/// False alarms that the count at a threshold needs to say anything.
+const MIN_ALARMS: f64 = 8.0;
+/// The tail is carried on by how it falls where alarms are up to this many times as frequent as at
+/// its end.
+const TAIL: f64 = 10.0;
 /// Evidence rises in such steps, decades.
 const STEP: f64 = 0.05;
 const WEEK: f64 = 168.0;
 
+/// A series of the history that a threshold is learnt from; one value per row.
+#[derive(Clone, Copy, Debug)]
+pub struct ScoredSeries<'a> {
+    /// Times of the rows, rising.
+    pub time: &'a [Timestamp],
+    /// Combined scores, NaN where there is none.
+    pub score: &'a [f64],
+    /// Logarithms of the odds that a row is part of a real incident, where a model says so; NaN and
+    /// none mean that it is not.
+    pub log_odds: Option<&'a [f64]>,
+}
+
 /// The combined score from which a row is flagged so that normal rows raise `budget` alarms.
 ///
-/// `series` holds the times and combined scores of a history, NaN where there is none. Alarms
-/// (runs of rows at or above a threshold) are counted at rising thresholds. As long as there are more
-/// than one per series and fortnight most of them are false, since incidents are rarer, and the
-/// count is the answer. Beyond, the logarithm of their number is extrapolated as a straight line in
-/// the evidence, the tail that likelihood ratios have.
+/// Alarms (runs of rows at or above a threshold) are counted at rising thresholds, each as the
+/// probability that it is false: one minus that of an incident where
+/// [`log_odds`](ScoredSeries::log_odds) tells (a local false discovery rate; Efron 2001), and one where
+/// nothing does. Without any odds the count is believed as long as there is more than one per series
+/// and fortnight, for most of those are false, since incidents are rarer. Beyond the last
+/// count that says something the logarithm of the number of alarms is carried on as a straight line in
+/// the evidence.
 ///
-/// `None` without a budget, or when the history is too short to count twenty alarms.
+/// `None` without a budget, or when the history is too short to count eight alarms.
 ///
 /// ```
 /// use funnelpulse_core::{Timestamp, score_of_evidence};
-/// use funnelpulse_ensemble::threshold_for_budget;
+/// use funnelpulse_ensemble::{ScoredSeries, threshold_for_budget};
 ///
 /// // Tail probabilities that are uniform, as those of normal rows are.
-/// let hours: Vec<Timestamp> = (0..100_000).map(|h| Timestamp::from_seconds(h * 3600)).collect();
+/// let time: Vec<Timestamp> = (0..100_000).map(|h| Timestamp::from_seconds(h * 3600)).collect();
 /// let uniform = |h: usize| ((h * 37_911 % 100_003) as f64 + 0.5) / 100_003.0;
-/// let scores: Vec<f64> = (0..hours.len()).map(|h| score_of_evidence(-uniform(h).log10())).collect();
-/// let series = [(hours.as_slice(), scores.as_slice())];
+/// let score: Vec<f64> = (0..time.len()).map(|h| score_of_evidence(-uniform(h).log10())).collect();
+/// let series = [ScoredSeries { time: &time, score: &score, log_odds: None }];
 /// let threshold = threshold_for_budget("3 per series per year".parse()?, &series).unwrap();
 /// assert!((score_of_evidence(3.2)..score_of_evidence(3.7)).contains(&threshold));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn threshold_for_budget(budget: AlarmBudget, series: &[(&[Timestamp], &[f64])]) -> Option<f64> {
+pub fn threshold_for_budget(budget: AlarmBudget, series: &[ScoredSeries<'_>]) -> Option<f64> {
     let allowed = budget.per_series_hour(series.len())? * WEEK;
     let evidence: Vec<Vec<f64>> =
-        series.iter().map(|(_, scores)| scores.iter().map(|s| evidence_of_score(*s)).collect()).collect();
+        series.iter().map(|s| s.score.iter().map(|s| evidence_of_score(*s)).collect()).collect();
     let rows: usize = evidence.iter().flatten().filter(|e| !e.is_nan()).count();
     let weeks = rows as f64 / WEEK;
     let highest = evidence.iter().flatten().copied().filter(|e| e.is_finite()).fold(0.0, f64::max);
-    // Alarms per series and week at rising evidence, from where they are most frequent: below, runs
-    // only flow into one another.
-    let mut curve: Vec<(f64, usize)> = Vec::new();
+    // False alarms per series and week at rising evidence, from where they are most frequent: below,
+    // runs only flow into one another.
+    let mut curve: Vec<(f64, f64)> = Vec::new();
     let mut level = STEP;
     while level <= highest {
-        curve.push((level, series.iter().zip(&evidence).map(|((time, _), e)| alarms_at(time, e, level)).sum()));
+        curve.push((level, series.iter().zip(&evidence).map(|(s, e)| false_alarms(s, e, level)).sum()));
         level += STEP;
     }
-    let peak = curve.iter().enumerate().max_by_key(|(i, (_, alarms))| (*alarms, std::cmp::Reverse(*i)))?.0;
+    let peak = (0..curve.len()).rev().max_by(|a, b| curve[*a].1.total_cmp(&curve[*b].1))?;
+    let known = series.iter().any(|s| s.log_odds.is_some());
+    let last_word = if known { MIN_ALARMS } else { MIN_ALARMS.max(RARE * weeks) };
     let curve: Vec<(f64, f64)> = curve[peak..]
         .iter()
-        .take_while(|(_, alarms)| *alarms >= MIN_ALARMS)
-        .map(|(level, alarms)| (*level, *alarms as f64 / weeks))
+        .take_while(|(_, alarms)| *alarms >= last_word)
+        .map(|(level, alarms)| (*level, *alarms / weeks))
         .collect();
-    let lowest = curve.first()?.0;
-    if allowed >= RARE
-        && let Some((level, _)) = curve.iter().find(|(_, alarms)| *alarms <= allowed)
-    {
+    if let Some((level, _)) = curve.iter().find(|(_, alarms)| *alarms <= allowed) {
         return Some(score_of_evidence(*level));
     }
-    let (intercept, slope) = line(&curve)?;
-    let evidence = (intercept - allowed.ln()) / slope;
-    Some(score_of_evidence(evidence.max(lowest)))
+    let (last, alarms) = *curve.last()?;
+    Some(score_of_evidence(last + (alarms / allowed).ln() / slope(&curve)?))
 }
 
-/// Runs of rows at or above `level`; gaps in time of more than a few hours end a run.
-fn alarms_at(time: &[Timestamp], evidence: &[f64], level: f64) -> usize {
-    let mut alarms = 0;
-    let mut last: Option<Timestamp> = None;
-    for (time, evidence) in time.iter().zip(evidence) {
+/// Runs of rows at or above `level`, each as the probability that it is false; gaps in time of more than
+/// a few hours end a run.
+fn false_alarms(series: &ScoredSeries<'_>, evidence: &[f64], level: f64) -> f64 {
+    let mut alarms = 0.0;
+    let mut run: Option<(Timestamp, f64)> = None;
+    let probability = |log_odds: f64| 1.0 / (1.0 + log_odds.exp());
+    for (row, (time, evidence)) in series.time.iter().zip(evidence).enumerate() {
         if *evidence >= level {
-            let goes_on = last.is_some_and(|last| *time <= last.offset(3 * Timestamp::HOUR));
-            alarms += usize::from(!goes_on);
-            last = Some(*time);
-        } else if last.is_some_and(|last| *time > last.offset(Timestamp::HOUR)) {
-            last = None;
+            let log_odds = series.log_odds.map_or(f64::NAN, |l| l[row]).max(f64::MIN);
+            match &mut run {
+                Some((last, highest)) if *time <= last.offset(3 * Timestamp::HOUR) => {
+                    *last = *time;
+                    *highest = highest.max(log_odds);
+                }
+                _ => alarms += run.replace((*time, log_odds)).map_or(0.0, |(_, highest)| probability(highest)),
+            }
+        } else if let Some((last, highest)) = run
+            && *time > last.offset(Timestamp::HOUR)
+        {
+            alarms += probability(highest);
+            run = None;
         }
     }
-    alarms
+    alarms + run.map_or(0.0, |(_, highest)| probability(highest))
 }
 
-/// Least squares of the logarithm of the alarms on the evidence where they are neither too rare nor
-/// too frequent: intercept and how steeply they fall.
-fn line(curve: &[(f64, f64)]) -> Option<(f64, f64)> {
-    let mut points: Vec<(f64, f64)> = curve.iter().copied().filter(|(_, a)| (RARE..=FREQUENT).contains(a)).collect();
-    if points.len() < 3 {
-        points = curve.to_vec();
-    }
+/// How steeply the logarithm of the alarms falls with the evidence at the end of the curve, by least
+/// squares.
+fn slope(curve: &[(f64, f64)]) -> Option<f64> {
+    let end = curve.last()?.1;
+    let points: Vec<(f64, f64)> = curve.iter().copied().filter(|(_, alarms)| *alarms <= TAIL * end).collect();
     let n = points.len() as f64;
     let x = points.iter().map(|p| p.0).sum::<f64>() / n;
     let y = points.iter().map(|p| p.1.ln()).sum::<f64>() / n;
@@ -97,7 +120,7 @@ fn line(curve: &[(f64, f64)]) -> Option<(f64, f64)> {
     let slope = -sxy / sxx;
     // Tails of calibrated evidence fall about a decade per decade; a flat or missing slope says the
     // history is too short to tell.
-    (points.len() >= 3 && slope.is_finite() && slope > 0.1).then_some((y + slope * x, slope))
+    (points.len() >= 3 && slope.is_finite() && slope > 0.1).then_some(slope)
 }
 
 #[cfg(test)]
@@ -117,8 +140,8 @@ mod tests {
         (0..series).map(|_| one()).collect()
     }
 
-    fn views(history: &[(Vec<Timestamp>, Vec<f64>)]) -> Vec<(&[Timestamp], &[f64])> {
-        history.iter().map(|(t, s)| (t.as_slice(), s.as_slice())).collect()
+    fn views(history: &[(Vec<Timestamp>, Vec<f64>)]) -> Vec<ScoredSeries<'_>> {
+        history.iter().map(|(time, score)| ScoredSeries { time, score, log_odds: None }).collect()
     }
 
     #[test]
@@ -130,11 +153,9 @@ mod tests {
             let budget: AlarmBudget = text.parse().unwrap();
             let threshold = threshold_for_budget(budget, &views(&history)).unwrap();
             let level = evidence_of_score(threshold);
-            let alarms: usize = later
-                .iter()
-                .map(|(t, s)| alarms_at(t, &s.iter().map(|s| evidence_of_score(*s)).collect::<Vec<_>>(), level))
-                .sum();
-            let ratio = alarms as f64 / (budget.per_series_hour(40).unwrap() * 40.0 * 3000.0);
+            let evidence = |s: &ScoredSeries<'_>| s.score.iter().map(|s| evidence_of_score(*s)).collect::<Vec<_>>();
+            let alarms: f64 = views(&later).iter().map(|s| false_alarms(s, &evidence(s), level)).sum();
+            let ratio = alarms / (budget.per_series_hour(40).unwrap() * 40.0 * 3000.0);
             assert!((0.5..2.0).contains(&ratio), "{text}: {ratio} times the budget");
         }
     }
@@ -151,6 +172,26 @@ mod tests {
         let (a, b) = (threshold_for_budget(budget, &views(&clean)), threshold_for_budget(budget, &views(&struck)));
         let (a, b) = (evidence_of_score(a.unwrap()), evidence_of_score(b.unwrap()));
         assert!((a - b).abs() < 0.3, "{a} and {b}");
+    }
+
+    #[test]
+    fn odds_tell_incidents_from_false_alarms() {
+        // One incident per series and week, far more than the budget: without odds they all count.
+        let clean = history(40, 3000, 6);
+        let mut struck = clean.clone();
+        let mut odds = vec![vec![-8.0; 3000]; 40];
+        for ((_, scores), odds) in struck.iter_mut().zip(&mut odds) {
+            for start in (100..2900).step_by(168) {
+                scores[start..start + 5].fill(0.95);
+                odds[start..start + 5].fill(6.0);
+            }
+        }
+        let budget = "2 per series per year".parse().unwrap();
+        let told: Vec<ScoredSeries<'_>> =
+            views(&struck).iter().zip(&odds).map(|(s, odds)| ScoredSeries { log_odds: Some(odds), ..*s }).collect();
+        let level = |series: &[ScoredSeries<'_>]| evidence_of_score(threshold_for_budget(budget, series).unwrap());
+        let (clean, told) = (level(&views(&clean)), level(&told));
+        assert!((clean - told).abs() < 0.3, "{clean} and {told}");
     }
 
     #[test]

@@ -8,7 +8,7 @@ mod severity;
 mod zscore;
 
 pub use adaptive::{AdaptiveConfig, AdaptiveThreshold};
-pub use budget::threshold_for_budget;
+pub use budget::{ScoredSeries, threshold_for_budget};
 pub use combine::{Ensemble, EnsembleConfig, Verdict, Vote, Voting};
 pub use error::EnsembleError;
 pub use severity::SeverityLevels;

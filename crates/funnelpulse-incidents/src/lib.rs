@@ -11,6 +11,7 @@ mod kind;
 mod level;
 mod model;
 mod noise;
+mod prior;
 mod profile;
 mod site;
 mod tail;

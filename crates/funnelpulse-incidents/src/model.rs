@@ -13,6 +13,7 @@ use crate::{
     kind::hypotheses,
     level::{Drift, Level},
     noise::{self, Noise},
+    prior,
     profile::{Fit, SeriesProfile, Week},
     site,
     tail::Tail,
@@ -64,6 +65,7 @@ pub struct IncidentModel {
     series: BTreeMap<SeriesKey, SeriesModel>,
     site: Option<SiteModel>,
     tail: Tail,
+    prior_log_odds: f64,
 }
 
 /// A model from a file, before anything is known to be right.
@@ -74,12 +76,13 @@ struct Saved {
     series: BTreeMap<SeriesKey, SeriesModel>,
     site: Option<SiteModel>,
     tail: Tail,
+    prior_log_odds: f64,
 }
 
 impl TryFrom<Saved> for IncidentModel {
     type Error = String;
 
-    fn try_from(Saved { config, week, series, site, tail }: Saved) -> Result<Self, String> {
+    fn try_from(Saved { config, week, series, site, tail, prior_log_odds }: Saved) -> Result<Self, String> {
         config.validate().map_err(|e| e.to_string())?;
         let levels_are_valid = |levels: &[Snapshot]| {
             !levels.is_empty()
@@ -91,10 +94,11 @@ impl TryFrom<Saved> for IncidentModel {
         let site_is_valid = |s: &SiteModel| s.noise.is_valid() && levels_are_valid(&s.levels);
         if week.is_valid()
             && tail.is_valid()
+            && prior::is_valid(prior_log_odds)
             && series.values().all(series_is_valid)
             && site.as_ref().is_none_or(site_is_valid)
         {
-            Ok(Self { config, week, series, site, tail })
+            Ok(Self { config, week, series, site, tail, prior_log_odds })
         } else {
             Err("a value is missing, out of range or out of order".to_owned())
         }
@@ -138,7 +142,8 @@ impl IncidentDetector {
         let fitted = Fit::run(grid, &series, self.config.min_series);
         let drift = Drift::new(self.config.level_sd_per_day);
         let (config, tail) = (self.config.clone(), Tail::fit(Vec::new()));
-        let mut model = IncidentModel { config, week: fitted.week, series: BTreeMap::new(), site: None, tail };
+        let (week, series_models) = (fitted.week, BTreeMap::new());
+        let mut model = IncidentModel { config, week, series: series_models, site: None, tail, prior_log_odds: 0.0 };
         let parts = fitted.profiles.into_iter().zip(fitted.noise).zip(fitted.first_level);
         for (key, ((profile, noise), level)) in keys.iter().zip(parts) {
             let start = Snapshot { hour: grid.start, level: drift.around(level.map(f64::ln)) };
@@ -150,9 +155,10 @@ impl IncidentDetector {
         }
         // One pass over the history settles the levels, and the noise of the site.
         let decoded = model.decode(grid, &keys, &series, true);
-        let rows = series.iter().zip(&decoded.series);
-        let log_odds = rows.flat_map(|(s, d)| s.rows.iter().map(|hour| d.hours[*hour].log_odds)).collect();
-        model.tail = Tail::fit(log_odds);
+        let log_odds = |(s, d): (&Series, &Decoded)| s.rows.iter().map(|hour| d.hours[*hour].log_odds).collect();
+        let log_odds: Vec<Vec<f64>> = series.iter().zip(&decoded.series).map(log_odds).collect();
+        model.tail = Tail::fit(log_odds.concat());
+        model.prior_log_odds = prior::log_odds(&log_odds, model.config.incidents_per_year);
         for (key, decoded) in keys.iter().zip(decoded.series) {
             model.series.get_mut(key).expect("inserted above").levels = decoded.levels;
         }
@@ -255,6 +261,12 @@ impl IncidentModel {
     /// normal row in a thousand. Rises with the log odds throughout.
     pub fn evidence(&self, log_odds: f64) -> f64 {
         self.tail.evidence(log_odds)
+    }
+
+    /// Logarithm of how many times as frequent incidents were in the history as the settings say
+    /// they are, at least a hundredth: added to log odds it makes them those of this shop.
+    pub fn prior_log_odds(&self) -> f64 {
+        self.prior_log_odds
     }
 
     /// The series that it knows.

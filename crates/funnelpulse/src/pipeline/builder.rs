@@ -10,8 +10,8 @@ use std::{
 
 use funnelpulse_changepoint::{Changepoint, ChangepointModel};
 use funnelpulse_config::{Config, Scope};
-use funnelpulse_core::{Columns, DynDetector, Panel, Registry, SeriesKey, Timestamp};
-use funnelpulse_ensemble::{Ensemble, ZScore, ZScoreModel, threshold_for_budget};
+use funnelpulse_core::{Columns, DynDetector, Panel, Registry, SeriesKey};
+use funnelpulse_ensemble::{Ensemble, ScoredSeries, ZScore, ZScoreModel, threshold_for_budget};
 use funnelpulse_features::{MetricKind, MetricSpec};
 use funnelpulse_iforest::{IsolationForest, IsolationForestModel};
 use funnelpulse_incidents::{IncidentDetector, IncidentError};
@@ -23,7 +23,7 @@ use super::{
     incidents::{self, FittedIncidents, Seen},
     matrix::{Matrix, RESIDUAL},
     member::{CalibratedModel, Member},
-    series::{Plan, Pooled, Prepared, Scored, SeriesModel},
+    series::{Judged, Plan, Pooled, Prepared, Scored, SeriesModel},
 };
 use crate::{Findings, PipelineError, SeriesFailure, timings::Stopwatch};
 
@@ -293,18 +293,14 @@ impl Pipeline {
                 let inputs = prepared.inputs.clone();
                 let (key, model) = self.fit_series(prepared, &pooled, position);
                 let evidence = incidents.as_ref().zip(seen.series.get(&key).cloned());
-                let combined = model
+                let judged = model
                     .score(&self.plan, &pooled, evidence, &key, inputs, 0, &Stopwatch::default())
-                    .and_then(|scored| Ok((scored.combined(&self.plan.ensemble)?, scored.time)));
+                    .and_then(|scored| scored.judged(&self.plan.ensemble));
                 report(&key);
-                (key, model, combined)
+                (key, model, judged)
             })
             .collect();
-        let mut history: Vec<(&SeriesKey, &[Timestamp], &[f64])> = fitted
-            .iter()
-            .filter_map(|(key, _, combined)| combined.as_ref().ok().map(|(s, t)| (key, t.as_slice(), s.as_slice())))
-            .collect();
-        let ensemble = self.threshold(&mut history)?;
+        let ensemble = self.threshold(fitted.iter().filter_map(|(_, _, judged)| judged.as_ref().ok()))?;
         failures.sort_by(|a, b| a.series.cmp(&b.series));
         let series = fitted.into_iter().map(|(key, model, _)| (key, model)).collect();
         Ok(FittedPipeline::new(self.plan.clone(), series, pooled, incidents, ensemble, failures, self.reporter.clone()))
@@ -326,15 +322,13 @@ impl Pipeline {
                 let (key, model) = watch.time("training", || self.fit_series(prepared, &pooled, position));
                 let evidence = incidents.as_ref().zip(seen.series.get(&key).cloned());
                 let scored = model.score(&self.plan, &pooled, evidence, &key, inputs, 0, &watch);
-                let scored = scored.and_then(|scored| Ok((scored.combined(&self.plan.ensemble)?, scored)));
+                let scored = scored.and_then(|scored| Ok((scored.judged(&self.plan.ensemble)?, scored)));
                 report(&key);
                 scored.map_err(|e| SeriesFailure { series: key, message: e.to_string() })
             })
             .collect();
-        let mut history: Vec<(&SeriesKey, &[Timestamp], &[f64])> =
-            scored.iter().flatten().map(|(c, s)| (&s.series, s.time.as_slice(), c.as_slice())).collect();
-        let ensemble = self.threshold(&mut history)?;
-        let conclude = |scored: Result<(Vec<f64>, Scored), SeriesFailure>| {
+        let ensemble = self.threshold(scored.iter().flatten().map(|(judged, _)| judged))?;
+        let conclude = |scored: Result<(Judged, Scored), SeriesFailure>| {
             let (_, scored) = scored?;
             let series = scored.series.clone();
             scored.conclude(&self.plan, &ensemble).map_err(|e| SeriesFailure { series, message: e.to_string() })
@@ -343,10 +337,11 @@ impl Pipeline {
         Ok(Findings::collect(&self.plan, &ensemble, found, seen.site, failures, watch))
     }
 
-    /// The ensemble with the threshold that keeps to the budget on the combined scores of a history.
-    fn threshold(&self, history: &mut [(&SeriesKey, &[Timestamp], &[f64])]) -> Result<Ensemble, PipelineError> {
-        history.sort_by_key(|(key, ..)| *key);
-        let series: Vec<_> = history.iter().map(|(_, time, scores)| (*time, *scores)).collect();
+    /// The ensemble with the threshold that keeps to the budget on a history.
+    fn threshold<'a>(&self, history: impl Iterator<Item = &'a Judged>) -> Result<Ensemble, PipelineError> {
+        let mut history: Vec<&Judged> = history.collect();
+        history.sort_by_key(|judged| &judged.series);
+        let series: Vec<ScoredSeries<'_>> = history.into_iter().map(Judged::view).collect();
         let ensemble = self.plan.ensemble.clone();
         Ok(match threshold_for_budget(self.plan.config.alerts.budget, &series) {
             Some(threshold) => ensemble.with_threshold(threshold)?,

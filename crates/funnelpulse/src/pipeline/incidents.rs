@@ -36,6 +36,12 @@ impl FittedIncidents {
         evidence.log_odds().map(|l| score_of_evidence(self.0.evidence(l))).collect()
     }
 
+    /// Logarithms of the odds that each row is part of an incident, where incidents are as frequent as
+    /// they were in the history.
+    pub(super) fn log_odds(&self, evidence: &Evidence) -> Vec<f64> {
+        evidence.log_odds().map(|l| l + self.0.prior_log_odds()).collect()
+    }
+
     /// Whether it was trained with these settings.
     pub(super) fn has_config(&self, config: &IncidentConfig) -> bool {
         self.0.config() == config

@@ -6,7 +6,7 @@ use funnelpulse_core::{
     AnomalyType, Calibrator, Detection, Detector, DynDetector, FittedDetector, Frame, FrameView, SeriesKey, Severity,
     Timestamp,
 };
-use funnelpulse_ensemble::{Ensemble, Verdict, Vote, ZScore, ZScoreModel};
+use funnelpulse_ensemble::{Ensemble, ScoredSeries, Verdict, Vote, ZScore, ZScoreModel};
 use funnelpulse_features::MetricKind;
 use funnelpulse_incidents::{Evidence, IncidentDetector, IncidentKind};
 use ndarray::{Array1, Array2};
@@ -203,8 +203,10 @@ impl SeriesModel {
             let expected = expected_primary(plan, model.model.as_ref(), &detection, &metrics.observed);
             models.push(ModelScores { detector: member.name.clone(), source, scores, expected });
         }
+        let mut log_odds = None;
         let evidence = evidence.map(|(incidents, evidence)| {
             let scores = incidents.scores(&evidence);
+            log_odds = Some(incidents.log_odds(&evidence));
             let detector = incidents::NAME.to_owned();
             models.push(ModelScores { detector, source: ModelSource::Pooled, scores, expected: None });
             evidence
@@ -223,7 +225,7 @@ impl SeriesModel {
             expectation.refine(&plan.config, evidence);
         }
         let time = joined.time()[skip..].to_vec();
-        Ok(Scored { series: key.clone(), time, models, contributions, evidence, expectation })
+        Ok(Scored { series: key.clone(), time, models, contributions, evidence, log_odds, expectation })
     }
 }
 
@@ -236,7 +238,24 @@ pub(super) struct Scored {
     /// Per detector that has them, a value per row and metric.
     contributions: Vec<Array2<f64>>,
     evidence: Option<Evidence>,
+    /// Logarithms of the odds that each row is part of an incident.
+    log_odds: Option<Vec<f64>>,
     expectation: Expectation,
+}
+
+/// What a threshold is learnt from.
+#[derive(Debug)]
+pub(super) struct Judged {
+    pub(super) series: SeriesKey,
+    time: Vec<Timestamp>,
+    score: Vec<f64>,
+    log_odds: Option<Vec<f64>>,
+}
+
+impl Judged {
+    pub(super) fn view(&self) -> ScoredSeries<'_> {
+        ScoredSeries { time: &self.time, score: &self.score, log_odds: self.log_odds.as_deref() }
+    }
 }
 
 impl Scored {
@@ -244,10 +263,17 @@ impl Scored {
         self.models.iter().map(|m| Vote::new(&m.detector, m.scores.clone())).collect()
     }
 
-    /// The combined scores.
-    pub(super) fn combined(&self, ensemble: &Ensemble) -> Result<Vec<f64>, PipelineError> {
+    /// The combined scores. Rows that the whole site explains have none: they are one alarm of the site,
+    /// not one of every series.
+    pub(super) fn judged(&self, ensemble: &Ensemble) -> Result<Judged, PipelineError> {
         let verdicts = ensemble.combine(&self.time, &self.votes())?;
-        Ok(verdicts.into_iter().map(|v| v.score).collect())
+        let mut score: Vec<f64> = verdicts.into_iter().map(|v| v.score).collect();
+        for (score, shared) in score.iter_mut().zip(self.evidence.iter().flat_map(Evidence::shared)) {
+            if shared {
+                *score = f64::NAN;
+            }
+        }
+        Ok(Judged { series: self.series.clone(), time: self.time.clone(), score, log_odds: self.log_odds.clone() })
     }
 
     /// Decides and explains.
