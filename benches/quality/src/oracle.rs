@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use funnelpulse::{
-    core::SeriesKey,
+    core::{Panel, SeriesKey},
     eval::generator::GeneratedFunnel,
     incidents::{Evidence, Forecast, IncidentConfig, IncidentDetector, Noise},
 };
@@ -17,9 +17,31 @@ const RELATIVE: [f64; 3] = [1.0 / 25.0, 1.0 / 15.0, 1.0 / 12.0];
 
 /// What the oracle sees in every series.
 pub(crate) fn oracle(shop: &GeneratedFunnel) -> anyhow::Result<Vec<Evidence>> {
-    let forecasts = shop.panel().keys().filter_map(|key| Some((key.clone(), forecast(shop, key)?))).collect();
+    look(shop, shop.panel())
+}
+
+/// What the oracle sees in a part of the shop.
+pub(crate) fn look(shop: &GeneratedFunnel, part: &Panel) -> anyhow::Result<Vec<Evidence>> {
+    let forecasts = part.keys().filter_map(|key| Some((key.clone(), forecast(shop, key)?))).collect();
     let forecasts: BTreeMap<SeriesKey, Forecast> = forecasts;
-    Ok(IncidentDetector::new(IncidentConfig::funnel())?.scan_against(shop.panel(), &forecasts)?)
+    Ok(IncidentDetector::new(IncidentConfig::funnel())?.scan_against(part, &forecasts)?)
+}
+
+/// The log odds from which on the oracle raises `per_month` false alarms per series and month.
+pub(crate) fn limit(shop: &GeneratedFunnel, per_month: f64) -> anyhow::Result<f64> {
+    let mut peaks = Vec::new();
+    let mut hours = 0;
+    for seen in oracle(shop)? {
+        let labels = shop.labels(seen.series.as_str()).unwrap_or_default();
+        let normal: Vec<f64> = seen.log_odds().zip(labels).map(|(l, hit)| if *hit { f64::MIN } else { l }).collect();
+        hours += labels.iter().filter(|hit| !**hit).count();
+        // The highest of its neighbourhood is an alarm.
+        let highest = |row: usize| normal[row.saturating_sub(3)..(row + 4).min(normal.len())].iter().all(|l| *l <= normal[row]);
+        peaks.extend((0..normal.len()).filter(|row| highest(*row)).map(|row| normal[row]));
+    }
+    peaks.sort_by(|a, b| b.total_cmp(a));
+    let allowed = (per_month * hours as f64 / 730.5) as usize;
+    Ok(peaks.get(allowed).copied().unwrap_or(f64::MIN))
 }
 
 /// The true rates; sizes of baskets and spread of prices as the clean rows have them.
