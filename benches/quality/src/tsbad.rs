@@ -7,7 +7,9 @@ use std::{
 
 use anyhow::Context;
 use funnelpulse::{
-    core::{Detector, FittedDetector},
+    Pipeline,
+    config::Preset,
+    core::{Columns, Detector, FittedDetector, Frame, Panel, Timestamp},
     eval::metrics::{acf_period, vus},
     io::Table,
 };
@@ -46,6 +48,7 @@ pub(crate) fn table(folder: &Folder) -> anyhow::Result<()> {
         let all = corpus::read(&folder.data.join(format!("{set}.parquet")), "data")?;
         series.extend(all.into_iter().map(|s| (s.file.clone(), s)));
     }
+    let pipeline = Pipeline::builder().config(Preset::Univariate.config()).build()?;
     let detector = Subsequence::new(SubsequenceConfig::default())?;
     let mut listed: Vec<usize> = (0..files.len()).collect();
     listed.sort_by_key(|&i| &files[i]);
@@ -58,7 +61,7 @@ pub(crate) fn table(folder: &Folder) -> anyhow::Result<()> {
         let score = model.retrospective(frame.view())?.into_score().to_vec();
         let trailing = model.detect(frame.view())?.into_score().to_vec();
         let quality = |score: &[f64]| vus(&series.labels, score, acf_period(&series.values)).map(|vus| vus.pr);
-        let ours = [quality(&score)?, quality(&trailing)?];
+        let ours = [quality(&preset(&pipeline, &frame)?)?, quality(&score)?, quality(&trailing)?];
         if folder.scores.is_some() {
             csv.extend(score.iter().map(|s| format!("{},{s:e}\n", series.file)));
         }
@@ -75,13 +78,13 @@ pub(crate) fn table(folder: &Folder) -> anyhow::Result<()> {
     }
     println!("VUS-PR, fitted to the whole series without labels, one setting\n");
     println!(
-        "| series | number | FunnelPulse | its `detect`, looking back only | {} |\n|---|---|---|---|{}",
+        "| series | number | preset `univariate` | `retrospective` | `detect`, looking back only | {} |\n|---|---|---|---|---|{}",
         OTHERS.join(" | "),
         "---|".repeat(OTHERS.len())
     );
     for (name, rows) in &groups {
         let means =
-            (0..OTHERS.len() + 2).map(|c| match rows.iter().map(|r| r.get(c).copied()).collect::<Option<Vec<f64>>>() {
+            (0..OTHERS.len() + 3).map(|c| match rows.iter().map(|r| r.get(c).copied()).collect::<Option<Vec<f64>>>() {
                 Some(column) => format!("{:.3}", mean(&column)),
                 None => "-".into(),
             });
@@ -91,6 +94,17 @@ pub(crate) fn table(folder: &Folder) -> anyhow::Result<()> {
         Some(path) => Ok(std::fs::write(path, csv)?),
         None => Ok(()),
     }
+}
+
+/// Scores of the ensemble.
+fn preset(pipeline: &Pipeline, frame: &Frame) -> anyhow::Result<Vec<f64>> {
+    let mut panel = Panel::new(Columns::new(["value"])?);
+    // One row an hour: what the time means is not known.
+    let time = (0..frame.nrows() as i64).map(|row| Timestamp::from_seconds(3600 * row)).collect();
+    panel.insert("series", Frame::new(time, Columns::new(["value"])?, frame.values().to_owned())?)?;
+    let findings = pipeline.run(&panel)?;
+    let series = findings.series().first().context("the series was not scored")?;
+    Ok(series.verdicts.iter().map(|v| v.score).collect())
 }
 
 fn strings(table: &Table, column: &str) -> anyhow::Result<Vec<String>> {

@@ -2,7 +2,11 @@
 
 use std::{num::NonZeroUsize, path::PathBuf};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{
+    Args, Parser, Subcommand, ValueEnum,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
+use funnelpulse::config::Preset;
 
 mod series;
 
@@ -59,6 +63,9 @@ pub(crate) enum Command {
 /// Where settings come from.
 #[derive(Debug, Args)]
 pub(crate) struct Settings {
+    /// Start from settings for other data than a shop's funnel
+    #[arg(long, value_name = "NAME", value_parser = presets())]
+    pub(crate) preset: Option<Preset>,
     /// Configuration file, TOML or JSON (see `funnelpulse config show`)
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
@@ -209,6 +216,8 @@ pub(crate) enum DetectorName {
     Changepoint,
     /// Z-score: values far from what is usual at that hour
     Zscore,
+    /// Subsequences: windows that look like none that recur
+    Subsequence,
     /// LSTM autoencoder: rows that the rows before them don't lead up to
     #[cfg(feature = "lstm-ae")]
     LstmAe,
@@ -350,6 +359,10 @@ pub(crate) enum ModelAction {
         #[arg(long)]
         json: bool,
     },
+}
+
+fn presets() -> impl TypedValueParser<Value = Preset> {
+    PossibleValuesParser::new(Preset::ALL.map(Preset::as_str)).try_map(|name| name.parse())
 }
 
 /// Refused now rather than when all the work is done.

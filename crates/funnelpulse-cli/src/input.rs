@@ -15,7 +15,7 @@ use crate::{args::Settings, output};
 
 /// Defaults, file, environment, flags.
 pub(crate) fn configuration(settings: &Settings) -> anyhow::Result<Config> {
-    let mut layers = Layers::new();
+    let mut layers = settings.preset.map_or_else(Layers::new, |p| Layers::new().preset(p));
     if let Some(file) = &settings.config {
         layers = layers.file(file)?;
     }

@@ -9,6 +9,7 @@ use funnelpulse_incidents::IncidentConfig;
 #[cfg(feature = "lstm-ae")]
 use funnelpulse_lstm_ae::LstmAutoencoderConfig;
 use funnelpulse_seasonal::{FourierOrder, Mode, SeasonalConfig};
+use funnelpulse_subsequence::SubsequenceConfig;
 use serde::{Deserialize, Serialize};
 
 use crate::{ConfigError, PipelineConfig};
@@ -54,6 +55,8 @@ pub struct Config {
     /// metrics called `views`, `carts`, `purchases` and `revenue`, or else the first count as visits
     /// and what `impact` names as purchases and revenue.
     pub incidents: IncidentConfig,
+    /// The subsequences.
+    pub subsequence: SubsequenceConfig,
     /// Weights, votes, thresholds, severities.
     pub ensemble: EnsembleConfig,
     /// Which metrics carry the money.
@@ -84,6 +87,7 @@ impl Default for Config {
             lstm_ae: LstmAutoencoderConfig::default(),
             zscore: ZScoreConfig::default(),
             incidents: IncidentConfig::default(),
+            subsequence: SubsequenceConfig::default(),
             ensemble: EnsembleConfig::default(),
             impact: ImpactConfig::default(),
             alerts: AlertConfig::default(),
@@ -104,6 +108,7 @@ impl Config {
         Changepoint::new(self.changepoint.clone()).map_err(|e| ConfigError::invalid("changepoint", e))?;
         #[cfg(feature = "lstm-ae")]
         self.lstm_ae.validate().map_err(|e| ConfigError::invalid("lstm_ae", e))?;
+        self.subsequence.validate().map_err(|e| ConfigError::invalid("subsequence", e))?;
         Ensemble::new(self.ensemble.clone()).map_err(|e| ConfigError::invalid("ensemble", e))?;
         self.alerts.validate().map_err(|e| ConfigError::invalid("alerts", e))?;
         if let Some(metric) = &self.pipeline.metric

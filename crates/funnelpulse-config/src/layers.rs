@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use crate::{Config, ConfigError, keys};
+use crate::{Config, ConfigError, Preset, keys};
 
 /// What environment variables that are settings start with.
 const PREFIX: &str = "FUNNELPULSE_";
@@ -34,6 +34,11 @@ impl Layers {
             return Ok(self.layer(table));
         }
         self.text(&text, &origin)
+    }
+
+    /// Adds a preset; it belongs below every other layer.
+    pub fn preset(self, preset: Preset) -> Self {
+        self.toml(preset.toml()).expect("presets are TOML")
     }
 
     /// Adds TOML.

@@ -9,9 +9,9 @@ const DEFAULT: [&str; 5] = ["iforest", "seasonal", "changepoint", "zscore", "inc
 
 /// Names of the detectors of this build.
 pub(crate) const DETECTORS: &[&str] = if cfg!(feature = "lstm-ae") {
-    &["iforest", "seasonal", "changepoint", "zscore", "incidents", "lstm-ae"]
+    &["iforest", "seasonal", "changepoint", "zscore", "incidents", "subsequence", "lstm-ae"]
 } else {
-    &DEFAULT
+    &["iforest", "seasonal", "changepoint", "zscore", "incidents", "subsequence"]
 };
 
 /// On what a detector is trained.
@@ -29,9 +29,9 @@ pub enum Scope {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct PipelineConfig {
-    /// The detectors to run: `iforest`, `seasonal`, `changepoint`, `zscore`,
-    /// `incidents`; builds with the feature `lstm-ae` also have `lstm-ae`, which takes minutes to
-    /// train and is not among the default ones.
+    /// The detectors to run: `iforest`, `seasonal`, `changepoint`, `zscore`, `incidents`. Not among
+    /// the default ones are `subsequence`, for series whose seasons are none of the calendar's,
+    /// and, in builds with the feature `lstm-ae`, `lstm-ae`, which takes minutes to train.
     pub detectors: Vec<String>,
     /// Per detector: one model per series or one of all series. By default `lstm-ae` has one of all
     /// series, every other detector one per series.
@@ -40,7 +40,7 @@ pub struct PipelineConfig {
     /// metric and rate also `NAME_residual`, its seasonal z-score, and `NAME_residual_6h` and
     /// `NAME_residual_24h`, those of the last hours added up. By default the isolation forest sees
     /// all residuals, the z-score metrics, rates and the added-up residuals, changepoints metrics and
-    /// rates. The seasonal model sees the counts, each with its own noise: a count that is part of
+    /// rates, subsequences and the autoencoder metrics. The seasonal model sees the counts, each with its own noise: a count that is part of
     /// another (as its rates say) as beta-binomial with the other as exposure, any other as
     /// negative binomial; where there are no counts, metrics and rates. `seasonal.metrics` or columns
     /// given here replace that.

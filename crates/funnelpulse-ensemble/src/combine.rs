@@ -52,6 +52,7 @@ impl Default for EnsembleConfig {
             ("changepoint", 0.15),
             ("zscore", 0.30),
             ("incidents", 9.0),
+            ("subsequence", 0.30),
         ];
         Self {
             weights: weights.map(|(name, weight)| (name.to_owned(), weight)).into(),

@@ -7,6 +7,18 @@ pub(crate) const MAX_WINDOW: usize = 100_000;
 /// Most patterns of a column.
 pub(crate) const MAX_PATTERNS: usize = 10_000;
 
+/// Which windows score a row.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Scoring {
+    /// The one that ends with it: known as soon as the row is, the same in a stream as in a batch.
+    #[default]
+    LastPosition,
+    /// All that contain it, see [`retrospective`](crate::SubsequenceModel::retrospective). Needs the rows
+    /// that follow: for looking back, not for streams.
+    WindowMean,
+}
+
 /// Hyper-parameters of [`Subsequence`](crate::Subsequence). The default is meant for every series.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -22,13 +34,23 @@ pub struct SubsequenceConfig {
     pub min_share: f64,
     /// Windows that patterns are learnt from, 100 to 1,000,000: evenly spaced ones when there are more.
     pub max_windows: usize,
+    /// Which windows score a row in `detect`: `last_position` or `window_mean`.
+    pub scoring: Scoring,
     /// Seed of all random choices.
     pub seed: u64,
 }
 
 impl Default for SubsequenceConfig {
     fn default() -> Self {
-        Self { window: None, periods: 2.0, patterns: 100, min_share: 0.005, max_windows: 2500, seed: 42 }
+        Self {
+            window: None,
+            periods: 2.0,
+            patterns: 100,
+            min_share: 0.005,
+            max_windows: 2500,
+            scoring: Scoring::default(),
+            seed: 42,
+        }
     }
 }
 

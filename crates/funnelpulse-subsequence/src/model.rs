@@ -7,7 +7,7 @@ use ndarray::{Array1, Array2, Axis};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    SubsequenceConfig,
+    Scoring, SubsequenceConfig,
     patterns::{Nearest, Patterns, Window},
     scale::Scale,
 };
@@ -174,7 +174,12 @@ impl FittedDetector for SubsequenceModel {
     /// plus how far the row itself is off it. NaN while the first window fills
     /// up, where half of the window or more is missing, and for rows without a value. The expected value is what
     /// that pattern has in the row's place.
+    ///
+    /// With [`Scoring::WindowMean`] the same as [`retrospective`](Self::retrospective).
     fn detect(&self, frame: FrameView<'_>) -> Result<Detection, Error> {
+        if self.config.scoring == Scoring::WindowMean {
+            return self.retrospective(frame);
+        }
         let judged = self.judge(frame, |normal, values| {
             let judge = |(nearest, &value): (Option<Nearest>, &f64)| match nearest {
                 None => (f64::NAN, f64::NAN),
@@ -210,6 +215,18 @@ mod tests {
     fn conforms() {
         let detector = Subsequence::new(SubsequenceConfig { patterns: 20, ..Default::default() }).unwrap();
         Conformance::new(&detector, Registry::new().with::<SubsequenceModel>()).shape(200, 3).context(60).run();
+    }
+
+    #[test]
+    fn window_mean_looks_at_both_sides() {
+        let config = SubsequenceConfig { patterns: 20, scoring: Scoring::WindowMean, ..Default::default() };
+        let frame = noise_frame(200, 1, 1);
+        let model = Subsequence::new(config).unwrap().fit(frame.view()).unwrap();
+        let both = model.detect(frame.view()).unwrap().into_score();
+        assert_eq!(both, model.retrospective(frame.view()).unwrap().into_score());
+        let last = SubsequenceModel { config: SubsequenceConfig::default(), ..model };
+        let last = last.detect(frame.view()).unwrap().into_score();
+        assert!(last[0].is_nan() && !both[0].is_nan());
     }
 
     #[test]

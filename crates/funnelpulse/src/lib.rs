@@ -30,3 +30,4 @@ pub use funnelpulse_io as io;
 #[cfg(feature = "lstm-ae")]
 pub use funnelpulse_lstm_ae as lstm_ae;
 pub use funnelpulse_seasonal as seasonal;
+pub use funnelpulse_subsequence as subsequence;

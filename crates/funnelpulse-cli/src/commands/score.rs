@@ -12,6 +12,7 @@ use funnelpulse::{
     iforest::IsolationForest,
     io::{Table, write_file},
     seasonal::Seasonal,
+    subsequence::Subsequence,
 };
 use ndarray::Array2;
 use rayon::prelude::*;
@@ -77,6 +78,7 @@ fn detector(args: &ScoreArgs) -> anyhow::Result<Box<dyn DynDetector>> {
         DetectorName::Seasonal => "seasonal",
         DetectorName::Changepoint => "changepoint",
         DetectorName::Zscore => "zscore",
+        DetectorName::Subsequence => "subsequence",
         #[cfg(feature = "lstm-ae")]
         DetectorName::LstmAe => "lstm_ae",
     };
@@ -91,6 +93,7 @@ fn detector(args: &ScoreArgs) -> anyhow::Result<Box<dyn DynDetector>> {
         DetectorName::Seasonal => Box::new(Seasonal::new(config.seasonal)?),
         DetectorName::Changepoint => Box::new(Changepoint::new(config.changepoint)?),
         DetectorName::Zscore => Box::new(ZScore::new(config.zscore)),
+        DetectorName::Subsequence => Box::new(Subsequence::new(config.subsequence)?),
         #[cfg(feature = "lstm-ae")]
         DetectorName::LstmAe => Box::new(funnelpulse::lstm_ae::LstmAutoencoder::new(config.lstm_ae)?),
     })

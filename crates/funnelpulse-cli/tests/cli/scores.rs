@@ -163,3 +163,29 @@ fn eval_says_what_it_leaves_out() {
     folder.write("scores.csv", "series,row,score\nin.csv,0,1\nin.csv,1,2\n");
     folder.output("eval --labels labels.csv --scores scores.csv");
 }
+
+#[test]
+fn the_univariate_preset_finds_a_strange_stretch() {
+    let folder = Folder::new();
+    let mut text = "timestamp,series,value\n".to_owned();
+    for row in 0..1500_u32 {
+        let period = if (1000..1020).contains(&row) { 11.0 } else { 37.0 };
+        let wave = (f64::from(row) * std::f64::consts::TAU / period).sin();
+        let noise = f64::from(row * 7919 % 101) / 50.0;
+        let (day, hour, minute) = (1 + row / 1440, row / 60 % 24, row % 60);
+        writeln!(text, "2024-01-0{day}T{hour:02}:{minute:02}:00Z,pulse,{:.3}", 100.0 + 20.0 * wave + noise).unwrap();
+    }
+    folder.write("pulse.csv", text);
+    folder.output("run --preset univariate --set input.step_seconds=60 --input pulse.csv --output found");
+    let table = folder.table("found/anomalies");
+    let times = table.time_column("window_start").unwrap();
+    let start = funnelpulse::core::parse_timestamp("2024-01-01T00:00:00Z").unwrap();
+    let minutes: Vec<i64> = times.iter().map(|t| (t.as_micros() - start.as_micros()) / 60_000_000).collect();
+    assert!(minutes.iter().any(|m| (1000..1020).contains(m)), "{minutes:?}");
+    assert!(minutes.iter().all(|m| (920..1100).contains(m)), "{minutes:?}");
+
+    folder.output("score --detector subsequence --input pulse.csv --columns value --output scores.csv");
+    assert_eq!(folder.text("scores.csv").lines().count(), 1501);
+    let refused = folder.run("run --preset funnel --input pulse.csv --output found").code(2);
+    assert!(stderr(&refused).contains("possible values: univariate"));
+}

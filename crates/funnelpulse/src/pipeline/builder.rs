@@ -16,6 +16,7 @@ use funnelpulse_features::{MetricKind, MetricSpec};
 use funnelpulse_iforest::{IsolationForest, IsolationForestModel};
 use funnelpulse_incidents::{IncidentDetector, IncidentError};
 use funnelpulse_seasonal::{Likelihood, Metric, Seasonal, SeasonalConfig, SeasonalDetectorModel};
+use funnelpulse_subsequence::{Subsequence, SubsequenceModel};
 use rayon::prelude::*;
 
 use super::{
@@ -37,6 +38,7 @@ pub fn registry() -> Registry {
         .with::<ChangepointModel>()
         .with::<IsolationForestModel>()
         .with::<SeasonalDetectorModel>()
+        .with::<SubsequenceModel>()
         .with::<ZScoreModel>()
 }
 
@@ -150,6 +152,10 @@ impl PipelineBuilder {
                     let changepoint = Changepoint::new(config.changepoint.clone());
                     Box::new(changepoint.expect("the configuration is validated"))
                 }
+                "subsequence" => {
+                    let subsequence = Subsequence::new(config.subsequence.clone());
+                    Box::new(subsequence.expect("the configuration is validated"))
+                }
                 #[cfg(feature = "lstm-ae")]
                 "lstm-ae" => {
                     let autoencoder = funnelpulse_lstm_ae::LstmAutoencoder::new(config.lstm_ae.clone());
@@ -176,7 +182,7 @@ impl PipelineBuilder {
                     default_metrics.iter().flatten().map(|m| m.column.clone()).collect()
                 }
                 "seasonal" | "changepoint" => matrix.metric_names().iter().map(ToString::to_string).collect(),
-                "lstm-ae" => config.input.stored().map(|m| m.name.clone()).collect(),
+                "lstm-ae" | "subsequence" => config.input.stored().map(|m| m.name.clone()).collect(),
                 _ => matrix.residual_names().collect(),
             });
             check_columns(&name, &columns, &matrix)?;
