@@ -185,6 +185,10 @@ pub(crate) struct TrainArgs {
     /// Where to save the model: a folder, or a file when the name has an extension
     #[arg(long, value_name = "PATH")]
     pub(crate) model: PathBuf,
+    /// What people said of earlier alarms: CSV or Parquet with `series`, `start`, `end` (no longer part of
+    /// it) and `verdict` (`incident` or `false_alarm`)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) feedback: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) settings: Settings,
     /// End with status 3 when any series could not be trained

@@ -4,9 +4,9 @@ use std::{collections::BTreeMap, path::Path};
 
 use anyhow::{Context, bail};
 use funnelpulse::{
-    SeriesFailure,
+    Feedback, SeriesFailure,
     config::{Config, Layers},
-    core::{Panel, Timestamp},
+    core::{Panel, SeriesKey, Timestamp},
     features::{IngestReport, NO_KEY},
     io::{InputKind, PanelRead, Table, read_events, read_panel, recognise},
 };
@@ -40,6 +40,28 @@ pub(crate) fn split_setting<'a>(text: &'a str, flag: &str, example: &str) -> any
 pub(crate) fn series_names(table: &Table, column: &str) -> anyhow::Result<Vec<String>> {
     let names = table.string_column(column)?.into_iter();
     Ok(names.map(|n| n.filter(|n| !n.trim().is_empty()).unwrap_or_else(|| NO_KEY.to_owned())).collect())
+}
+
+/// What people said of alarms.
+pub(crate) fn feedback(path: &Path) -> anyhow::Result<Vec<Feedback>> {
+    let table = Table::read(path)?;
+    let (series, verdicts) = (table.string_column("series")?, table.string_column("verdict")?);
+    let (starts, ends) = (table.time_column("start")?, table.time_column("end")?);
+    let answer = |row: usize| {
+        let place = format!("{}: row {}", path.display(), row + 1);
+        let (start, end) = (starts[row], ends[row]);
+        if start >= end {
+            bail!("{place}: the end, {end}, is not after the start, {start}");
+        }
+        let is_incident = match verdicts[row].as_deref().map(str::trim) {
+            Some("incident") => true,
+            Some("false_alarm") => false,
+            other => bail!("{place}: a verdict is `incident` or `false_alarm`, found `{}`", other.unwrap_or_default()),
+        };
+        let series = SeriesKey::new(series[row].as_deref().unwrap_or(NO_KEY));
+        Ok(Feedback { series, start, end, is_incident })
+    };
+    (0..table.num_rows()).map(answer).collect()
 }
 
 /// One series of a table: its name and its rows, in order.

@@ -6,7 +6,7 @@ use funnelpulse_core::{Severity, Timestamp, evidence_of_score, score_of_evidence
 use ndarray::Array1;
 use serde::{Deserialize, Serialize};
 
-use crate::{AdaptiveConfig, AdaptiveThreshold, EnsembleError, SeverityLevels, error::check};
+use crate::{AdaptiveConfig, AdaptiveThreshold, EnsembleError, SeverityLevels, Weighting, error::check};
 
 /// How the detectors decide together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -37,6 +37,9 @@ pub struct EnsembleConfig {
     pub threshold: f64,
     /// Detectors that must flag a row for it to be an anomaly; never more than there are.
     pub min_agreement: usize,
+    /// Where the weights come from: `fixed`, or `auto` to learn from the history what each detector is
+    /// worth.
+    pub weighting: Weighting,
     /// The threshold's adaptation to recent scores.
     pub adaptive: AdaptiveConfig,
     /// Where the severities start.
@@ -59,6 +62,7 @@ impl Default for EnsembleConfig {
             voting: Voting::default(),
             threshold: 0.5,
             min_agreement: 1,
+            weighting: Weighting::default(),
             adaptive: AdaptiveConfig::default(),
             severity: SeverityLevels::default(),
         }
@@ -76,6 +80,16 @@ impl Vote {
     /// The scores of `detector`, one per row, calibrated to `[0, 1]`.
     pub fn new(detector: impl Into<String>, scores: Array1<f64>) -> Self {
         Self { detector: detector.into(), scores }
+    }
+
+    /// The detector.
+    pub fn detector(&self) -> &str {
+        &self.detector
+    }
+
+    /// Its scores.
+    pub fn scores(&self) -> &Array1<f64> {
+        &self.scores
     }
 }
 
@@ -103,7 +117,7 @@ pub struct Verdict {
 /// example.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ensemble {
-    config: EnsembleConfig,
+    pub(crate) config: EnsembleConfig,
 }
 
 impl Ensemble {
@@ -190,7 +204,7 @@ impl Ensemble {
 
 /// The score of the combined tail probability: each probability `p` as the Cauchy variable
 /// `tan((1/2 - p) pi)`, whose weighted means are Cauchy again, nearly so under any dependence.
-fn cauchy(ballots: impl Iterator<Item = (f64, f64)>) -> f64 {
+pub(crate) fn cauchy(ballots: impl Iterator<Item = (f64, f64)>) -> f64 {
     let mut mean = 0.0;
     for (score, share) in ballots.filter(|(_, share)| *share > 0.0) {
         let evidence = evidence_of_score(score);

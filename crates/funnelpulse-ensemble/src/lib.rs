@@ -5,6 +5,7 @@ mod budget;
 mod combine;
 mod error;
 mod severity;
+mod weights;
 mod zscore;
 
 pub use adaptive::{AdaptiveConfig, AdaptiveThreshold};
@@ -12,4 +13,5 @@ pub use budget::{ScoredSeries, threshold_for_budget};
 pub use combine::{Ensemble, EnsembleConfig, Verdict, Vote, Voting};
 pub use error::EnsembleError;
 pub use severity::SeverityLevels;
+pub use weights::{Episode, Weighting};
 pub use zscore::{Scale, Season, ZScore, ZScoreConfig, ZScoreModel};

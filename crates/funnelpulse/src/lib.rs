@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod error;
+mod feedback;
 mod findings;
 mod incident;
 mod pipeline;
@@ -11,6 +12,7 @@ mod table;
 mod timings;
 
 pub use error::{PipelineError, SeriesFailure};
+pub use feedback::Feedback;
 pub use findings::{Anomaly, Findings, ModelScores, ModelSource, SeriesFindings};
 pub use incident::Incident;
 pub use pipeline::{FittedPipeline, Pipeline, PipelineBuilder, Progress, SeriesInfo, Stage, registry};

@@ -32,12 +32,17 @@ pub(crate) fn model(args: &ModelArgs) -> anyhow::Result<()> {
         let document = json!({
             "kind": info.kind, "format_version": info.format_version, "crate_version": info.crate_version,
             "bytes": bytes.len(), "config": model.config(), "series": series,
+            "threshold": model.threshold(), "weights": model.weights(),
         });
         return output::say(serde_json::to_string_pretty(&document)?);
     }
     let mut text = String::new();
     writeln!(text, "{}: a {} of {} series", file.display(), info.kind, model.series().len())?;
     writeln!(text, "format {}, written by version {}, {} bytes", info.format_version, info.crate_version, bytes.len())?;
+    let detectors = model.config().pipeline.detectors.iter();
+    let weights: Vec<String> =
+        detectors.filter_map(|d| Some(format!("{d} {:.3}", model.weights().get(d)?))).collect();
+    writeln!(text, "threshold {:.3}; weights: {}", model.threshold(), weights.join(", "))?;
     writeln!(text, "\n{:<24}{:>8}  {:<22}{:<22}models", "series", "rows", "first", "last")?;
     for s in model.series() {
         let models: Vec<String> = s.models.iter().map(|(d, source)| format!("{d}:{source}")).collect();

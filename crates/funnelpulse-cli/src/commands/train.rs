@@ -16,7 +16,8 @@ pub(crate) fn train(args: &TrainArgs) -> anyhow::Result<Outcome> {
     reading.finish_and_clear();
     input.note_ingest();
     let pipeline = Pipeline::builder().config(config).progress(output::progress()).build()?;
-    let model = pipeline.fit(&input.panel)?;
+    let feedback = args.feedback.as_deref().map(input::feedback).transpose()?.unwrap_or_default();
+    let model = pipeline.fit_with_feedback(&input.panel, &feedback)?;
     let failures: Vec<_> = input.failures.iter().chain(model.failures()).cloned().collect();
     output::print_failures(&failures, "");
     if model.series().len() == 0 {

@@ -1,8 +1,10 @@
 //! `explain`, `config`, `model`, `demo`, and help.
 
+use std::fmt::Write;
+
 use predicates::str::contains;
 
-use crate::folder::{Folder, HEADER, hour, ordinary};
+use crate::folder::{Folder, HEADER, hour, ordinary, stderr};
 
 /// A trained model and a table with an hour of zero purchases.
 fn with_outage() -> Folder {
@@ -157,4 +159,36 @@ fn help_teaches_every_option() {
         }
     }
     folder.run("--version").success().stdout(contains("funnelpulse 0."));
+}
+
+#[test]
+fn feedback_changes_whom_to_believe() {
+    let folder = Folder::new().with_shop();
+    folder.output("train --input hours.csv --model before");
+    let weights = |model: &str| -> serde_json::Value {
+        let text = folder.output(&format!("model inspect {model} --json"));
+        serde_json::from_str::<serde_json::Value>(&text).unwrap()["weights"].take()
+    };
+    let before = weights("before");
+    assert_eq!(before["iforest"], 0.25);
+
+    let table = folder.table("hours.csv");
+    let times = table.time_column("window_start").unwrap();
+    let series = table.string_column("brand").unwrap()[100].clone().unwrap();
+    let mut answers = "series,start,end,verdict\n".to_owned();
+    for row in (100..160).step_by(6) {
+        writeln!(answers, "{series},{},{},false_alarm", times[row], times[row + 2]).unwrap();
+    }
+    folder.write("answers.csv", &answers);
+    folder.output("train --input hours.csv --model after --feedback answers.csv");
+    assert_ne!(weights("after"), before);
+    folder.output("detect --model after --input hours.csv --output found");
+
+    folder.write("answers.csv", "series,start,end,verdict\nnobody,2020-01-01T00:00:00Z,2020-01-01T01:00:00Z,incident\n");
+    let said = stderr(&folder.run("train --input hours.csv --model after --feedback answers.csv").success());
+    assert!(said.contains("nobody") && said.contains("no row of the history"), "{said}");
+    folder.write("answers.csv", "series,start,end,verdict\na,2020-01-01T02:00:00Z,2020-01-01T01:00:00Z,incident\n");
+    folder.refuses("train --input hours.csv --model after --feedback answers.csv", "is not after the start");
+    folder.write("answers.csv", "series,start,end,verdict\na,2020-01-01T00:00:00Z,2020-01-01T01:00:00Z,perhaps\n");
+    folder.refuses("train --input hours.csv --model after --feedback answers.csv", "`incident` or `false_alarm`");
 }

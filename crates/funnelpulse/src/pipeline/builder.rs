@@ -11,7 +11,7 @@ use std::{
 use funnelpulse_changepoint::{Changepoint, ChangepointModel};
 use funnelpulse_config::{Config, Scope};
 use funnelpulse_core::{Columns, DynDetector, Panel, Registry, SeriesKey};
-use funnelpulse_ensemble::{Ensemble, ScoredSeries, ZScore, ZScoreModel, threshold_for_budget};
+use funnelpulse_ensemble::{Ensemble, ScoredSeries, Weighting, ZScore, ZScoreModel, threshold_for_budget};
 use funnelpulse_features::{MetricKind, MetricSpec};
 use funnelpulse_iforest::{IsolationForest, IsolationForestModel};
 use funnelpulse_incidents::{IncidentDetector, IncidentError};
@@ -26,7 +26,7 @@ use super::{
     member::{CalibratedModel, Member},
     series::{Judged, Plan, Pooled, Prepared, Scored, SeriesModel},
 };
-use crate::{Findings, PipelineError, SeriesFailure, timings::Stopwatch};
+use crate::{Feedback, Findings, PipelineError, SeriesFailure, timings::Stopwatch};
 
 /// The models that this build can load: every detector of the workspace.
 pub fn registry() -> Registry {
@@ -247,6 +247,11 @@ fn see(incidents: Option<&FittedIncidents>, prepared: &[Prepared<'_>]) -> Seen {
     incidents.map(|i| i.scan(prepared.iter().map(|p| (&p.key, &p.inputs, 0)))).unwrap_or_default()
 }
 
+fn unknown(answer: &Feedback) -> SeriesFailure {
+    let message = format!("feedback from {} to {}: no row of the history is scored there", answer.start, answer.end);
+    SeriesFailure { series: answer.series.clone(), message }
+}
+
 fn check_columns(detector: &str, columns: &[String], matrix: &Matrix) -> Result<(), PipelineError> {
     let available = matrix.available();
     match columns.iter().find(|c| !available.contains(c)) {
@@ -288,12 +293,19 @@ impl Pipeline {
     ///
     /// The model depends neither on the number of threads nor on the order of the series.
     pub fn fit(&self, history: &Panel) -> Result<FittedPipeline, PipelineError> {
+        self.fit_with_feedback(history, &[])
+    }
+
+    /// The same, with what people said of alarms in this history: detectors that were right weigh more
+    /// from now on. Answers about no row of the history are reported in
+    /// [`FittedPipeline::failures`].
+    pub fn fit_with_feedback(&self, history: &Panel, feedback: &[Feedback]) -> Result<FittedPipeline, PipelineError> {
         let (prepared, mut failures) = self.prepare(history)?;
         let pooled = self.pool(&prepared, &mut failures);
         let incidents = self.fit_incidents(&prepared, &mut failures);
         let report = self.reporter.stage(Stage::Fit, prepared.len());
         let seen = see(incidents.as_ref(), &prepared);
-        let fitted: Vec<_> = positions(&self.plan, prepared)
+        let mut fitted: Vec<_> = positions(&self.plan, prepared)
             .into_par_iter()
             .map(|(prepared, position)| {
                 let inputs = prepared.inputs.clone();
@@ -301,12 +313,13 @@ impl Pipeline {
                 let evidence = incidents.as_ref().zip(seen.series.get(&key).cloned());
                 let judged = model
                     .score(&self.plan, &pooled, evidence, &key, inputs, 0, &Stopwatch::default())
-                    .and_then(|scored| scored.judged(&self.plan.ensemble));
+                    .and_then(|scored| scored.judged(&self.plan.ensemble, self.learns_weights(feedback)));
                 report(&key);
                 (key, model, judged)
             })
             .collect();
-        let ensemble = self.threshold(fitted.iter().filter_map(|(_, _, judged)| judged.as_ref().ok()))?;
+        let judged = fitted.iter_mut().filter_map(|(_, _, judged)| judged.as_mut().ok()).collect();
+        let ensemble = self.learn(judged, feedback, &mut failures)?;
         failures.sort_by(|a, b| a.series.cmp(&b.series));
         let series = fitted.into_iter().map(|(key, model, _)| (key, model)).collect();
         Ok(FittedPipeline::new(self.plan.clone(), series, pooled, incidents, ensemble, failures, self.reporter.clone()))
@@ -321,19 +334,20 @@ impl Pipeline {
         let report = self.reporter.stage(Stage::Fit, prepared.len());
         let watch = Stopwatch::default();
         let seen = watch.time(incidents::NAME, || see(incidents.as_ref(), &prepared));
-        let scored: Vec<_> = positions(&self.plan, prepared)
+        let mut scored: Vec<_> = positions(&self.plan, prepared)
             .into_par_iter()
             .map(|(prepared, position)| {
                 let inputs = prepared.inputs.clone();
                 let (key, model) = watch.time("training", || self.fit_series(prepared, &pooled, position));
                 let evidence = incidents.as_ref().zip(seen.series.get(&key).cloned());
                 let scored = model.score(&self.plan, &pooled, evidence, &key, inputs, 0, &watch);
-                let scored = scored.and_then(|scored| Ok((scored.judged(&self.plan.ensemble)?, scored)));
+                let scored = scored.and_then(|s| Ok((s.judged(&self.plan.ensemble, self.learns_weights(&[]))?, s)));
                 report(&key);
                 scored.map_err(|e| SeriesFailure { series: key, message: e.to_string() })
             })
             .collect();
-        let ensemble = self.threshold(scored.iter().flatten().map(|(judged, _)| judged))?;
+        let judged = scored.iter_mut().flatten().map(|(judged, _)| judged).collect();
+        let ensemble = self.learn(judged, &[], &mut failures)?;
         let conclude = |scored: Result<(Judged, Scored), SeriesFailure>| {
             let (_, scored) = scored?;
             let series = scored.series.clone();
@@ -343,12 +357,35 @@ impl Pipeline {
         Ok(Findings::collect(&self.plan, &ensemble, found, seen.site, failures, watch))
     }
 
-    /// The ensemble with the threshold that keeps to the budget on a history.
-    fn threshold<'a>(&self, history: impl Iterator<Item = &'a Judged>) -> Result<Ensemble, PipelineError> {
-        let mut history: Vec<&Judged> = history.collect();
-        history.sort_by_key(|judged| &judged.series);
-        let series: Vec<ScoredSeries<'_>> = history.into_iter().map(Judged::view).collect();
-        let ensemble = self.plan.ensemble.clone();
+    fn learns_weights(&self, feedback: &[Feedback]) -> bool {
+        !feedback.is_empty() || self.plan.config.ensemble.weighting == Weighting::Auto
+    }
+
+    /// The ensemble with the weights that a history teaches and the threshold that keeps to the budget on it.
+    fn learn(
+        &self,
+        mut history: Vec<&mut Judged>,
+        feedback: &[Feedback],
+        failures: &mut Vec<SeriesFailure>,
+    ) -> Result<Ensemble, PipelineError> {
+        history.sort_by(|a, b| a.series.cmp(&b.series));
+        let mut ensemble = self.plan.ensemble.clone();
+        if self.learns_weights(feedback) {
+            if self.plan.config.ensemble.weighting == Weighting::Auto {
+                ensemble = ensemble.clone().with_weights(&ensemble.weights_by_agreement(&history))?;
+            }
+            let mut episodes = Vec::new();
+            for answer in feedback {
+                let at = history.binary_search_by(|judged| judged.series.cmp(&answer.series));
+                match at.ok().and_then(|at| history[at].episode(answer)) {
+                    Some(episode) => episodes.push(episode),
+                    None => failures.push(unknown(answer)),
+                }
+            }
+            ensemble = ensemble.clone().with_weights(&ensemble.weights_by_feedback(&episodes))?;
+            history.iter_mut().try_for_each(|judged| judged.combine(&ensemble))?;
+        }
+        let series: Vec<ScoredSeries<'_>> = history.iter().map(|judged| judged.view()).collect();
         Ok(match threshold_for_budget(self.plan.config.alerts.budget, &series) {
             Some(threshold) => ensemble.with_threshold(threshold)?,
             None => ensemble,

@@ -48,7 +48,7 @@ pub struct FittedPipeline {
     pub(super) series: BTreeMap<SeriesKey, SeriesModel>,
     pub(super) pooled: Pooled,
     pub(super) incidents: Option<FittedIncidents>,
-    /// With the threshold that training found.
+    /// With the weights and the threshold that training found.
     pub(super) ensemble: Ensemble,
     failures: Vec<SeriesFailure>,
     reporter: Reporter,
@@ -76,6 +76,12 @@ impl FittedPipeline {
     /// `ensemble.threshold` without a budget or where the history was too short for it.
     pub fn threshold(&self) -> f64 {
         self.ensemble.config().threshold
+    }
+
+    /// The weight of each detector: those of the configuration, or what was learnt from the history
+    /// (`ensemble.weighting = "auto"`) and from feedback.
+    pub fn weights(&self) -> &BTreeMap<String, f64> {
+        &self.ensemble.config().weights
     }
 
     /// Calls back after each series that [`detect`](Self::detect) scores, from any thread. Not saved

@@ -30,6 +30,7 @@ struct SavedPipeline {
     pooled: Vec<Option<SavedModel>>,
     series: Vec<SavedSeries>,
     incidents: Option<FittedIncidents>,
+    weights: BTreeMap<String, f64>,
     threshold: f64,
 }
 
@@ -77,7 +78,8 @@ pub(super) fn to_bytes(pipeline: &FittedPipeline) -> Result<Vec<u8>, ModelError>
     let pooled = pipeline.pooled.iter().map(|m| m.as_ref().map(save_model).transpose()).collect::<Result<_, _>>()?;
     let series = pipeline.series.iter().map(|(key, model)| save_series(key, model)).collect::<Result<_, _>>()?;
     let incidents = pipeline.incidents.clone();
-    write_payload(KIND, &SavedPipeline { config, members, pooled, series, incidents, threshold: pipeline.threshold() })
+    let (weights, threshold) = (pipeline.weights().clone(), pipeline.threshold());
+    write_payload(KIND, &SavedPipeline { config, members, pooled, series, incidents, weights, threshold })
 }
 
 fn save_model(model: &CalibratedModel) -> Result<SavedModel, ModelError> {
@@ -163,7 +165,8 @@ pub(super) fn from_bytes(bytes: &[u8], registry: &Registry) -> Result<Loaded, Mo
     if !saved.incidents.as_ref().is_none_or(fits) {
         return Err(invalid(&"the model of incidents has other settings than the configuration"));
     }
-    let learnt = ensemble.clone().with_threshold(saved.threshold).map_err(|e| invalid(&e))?;
+    let learnt = ensemble.clone().with_weights(&saved.weights).and_then(|e| e.with_threshold(saved.threshold));
+    let learnt = learnt.map_err(|e| invalid(&e))?;
     Ok((Plan::new(config, matrix, members, detector, ensemble), series, pooled, saved.incidents, learnt))
 }
 

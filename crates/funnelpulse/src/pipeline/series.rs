@@ -6,7 +6,7 @@ use funnelpulse_core::{
     AnomalyType, Calibrator, Detection, Detector, DynDetector, FittedDetector, Frame, FrameView, SeriesKey, Severity,
     Timestamp,
 };
-use funnelpulse_ensemble::{Ensemble, ScoredSeries, Verdict, Vote, ZScore, ZScoreModel};
+use funnelpulse_ensemble::{Ensemble, Episode, ScoredSeries, Verdict, Vote, ZScore, ZScoreModel};
 use funnelpulse_features::MetricKind;
 use funnelpulse_incidents::{Evidence, IncidentDetector, IncidentKind};
 use ndarray::{Array1, Array2};
@@ -17,6 +17,7 @@ use super::{
     member::{CalibratedModel, Member},
 };
 use crate::{
+    Feedback,
     PipelineError, SeriesFailure,
     findings::{Anomaly, ModelScores, ModelSource, SeriesFindings},
     incident,
@@ -250,9 +251,41 @@ pub(super) struct Judged {
     time: Vec<Timestamp>,
     score: Vec<f64>,
     log_odds: Option<Vec<f64>>,
+    shared: Vec<bool>,
+    /// Empty where weights are not learnt.
+    votes: Vec<Vote>,
+}
+
+impl AsRef<[Vote]> for Judged {
+    fn as_ref(&self) -> &[Vote] {
+        &self.votes
+    }
 }
 
 impl Judged {
+    /// Combines the votes anew. Rows that the whole site explains have no score: they are one alarm of
+    /// the site, not one of every series.
+    pub(super) fn combine(&mut self, ensemble: &Ensemble) -> Result<(), PipelineError> {
+        let verdicts = ensemble.combine(&self.time, &self.votes)?;
+        self.score = verdicts.into_iter().map(|v| v.score).collect();
+        for (score, _) in self.score.iter_mut().zip(&self.shared).filter(|(_, shared)| **shared) {
+            *score = f64::NAN;
+        }
+        Ok(())
+    }
+
+    /// What the detectors said of a time; `None` without a row in it.
+    pub(super) fn episode(&self, feedback: &Feedback) -> Option<Episode> {
+        let at = |time| self.time.partition_point(|t| *t < time);
+        let rows = at(feedback.start)..at(feedback.end);
+        let highest = |vote: &Vote| {
+            let scores = rows.clone().map(|row| vote.scores()[row]).filter(|s| !s.is_nan());
+            scores.max_by(f64::total_cmp).map(|score| (vote.detector().to_owned(), score))
+        };
+        let scores: Vec<_> = self.votes.iter().filter_map(highest).collect();
+        (!scores.is_empty()).then_some(Episode { scores, is_incident: feedback.is_incident })
+    }
+
     pub(super) fn view(&self) -> ScoredSeries<'_> {
         ScoredSeries { time: &self.time, score: &self.score, log_odds: self.log_odds.as_deref() }
     }
@@ -263,17 +296,21 @@ impl Scored {
         self.models.iter().map(|m| Vote::new(&m.detector, m.scores.clone())).collect()
     }
 
-    /// The combined scores. Rows that the whole site explains have none: they are one alarm of the site,
-    /// not one of every series.
-    pub(super) fn judged(&self, ensemble: &Ensemble) -> Result<Judged, PipelineError> {
-        let verdicts = ensemble.combine(&self.time, &self.votes())?;
-        let mut score: Vec<f64> = verdicts.into_iter().map(|v| v.score).collect();
-        for (score, shared) in score.iter_mut().zip(self.evidence.iter().flat_map(Evidence::shared)) {
-            if shared {
-                *score = f64::NAN;
-            }
+    /// What weights and a threshold are learnt from; the votes are only kept for weights.
+    pub(super) fn judged(&self, ensemble: &Ensemble, keep_votes: bool) -> Result<Judged, PipelineError> {
+        let mut judged = Judged {
+            series: self.series.clone(),
+            time: self.time.clone(),
+            score: Vec::new(),
+            log_odds: self.log_odds.clone(),
+            shared: self.evidence.iter().flat_map(Evidence::shared).collect(),
+            votes: self.votes(),
+        };
+        judged.combine(ensemble)?;
+        if !keep_votes {
+            judged.votes = Vec::new();
         }
-        Ok(Judged { series: self.series.clone(), time: self.time.clone(), score, log_odds: self.log_odds.clone() })
+        Ok(judged)
     }
 
     /// Decides and explains.

@@ -1,0 +1,134 @@
+//! Weights from what people said.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use funnelpulse_core::evidence_of_score;
+
+use crate::combine::cauchy;
+
+/// Answers that the configured weights are worth.
+const PRIOR: f64 = 2.0;
+/// Evidence at which an alarm is as likely false as not, and how fast that changes, before anybody answered.
+const START: (f64, f64) = (2.0, 1.0);
+const ROUNDS: usize = 200;
+/// Logarithms of weights move by so much at first, at least and at most in a round.
+const STEP: (f64, f64, f64) = (0.1, 1e-4, 0.5);
+const DIFFERENCE: f64 = 1e-4;
+
+/// A time that somebody judged.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Episode {
+    /// Each detector with its highest calibrated score in that time; those without one are left out.
+    pub scores: Vec<(String, f64)>,
+    /// Whether it was an incident; a false alarm otherwise.
+    pub is_incident: bool,
+}
+
+/// The most probable weights: those of detectors that no episode has a score of stay as they are.
+pub(super) fn fit(configured: &BTreeMap<String, f64>, answers: &[Episode]) -> BTreeMap<String, f64> {
+    let seen: BTreeSet<&str> = answers.iter().flat_map(|e| e.scores.iter().map(|(name, _)| name.as_str())).collect();
+    let names: Vec<&str> = seen.into_iter().filter(|name| configured.get(*name).is_some_and(|w| *w > 0.0)).collect();
+    let total: f64 = names.iter().map(|name| configured[*name]).sum();
+    if names.is_empty() {
+        return configured.clone();
+    }
+    let prior: Vec<f64> = names.iter().map(|name| configured[*name] / total).collect();
+    let episodes: Vec<(Vec<Option<f64>>, bool)> = answers.iter().map(|e| (row(e, &names), e.is_incident)).collect();
+    // Logarithms of the weights, then where an alarm is even, then the logarithm of how fast that changes.
+    let mut x: Vec<f64> = prior.iter().map(|p| p.ln()).collect();
+    x.extend([START.0, START.1.ln()]);
+    let loss = |x: &[f64]| loss(x, &prior, &episodes);
+    // Resilient propagation (Riedmiller and Braun 1993): signs of the gradient, a step for each.
+    let mut steps = vec![STEP.0; x.len()];
+    let mut before = vec![0.0; x.len()];
+    for _ in 0..ROUNDS {
+        let gradient: Vec<f64> = (0..x.len()).map(|i| slope(&loss, &x, i)).collect();
+        for i in 0..x.len() {
+            let turn = gradient[i] * before[i];
+            steps[i] = (steps[i] * if turn < 0.0 { 0.5 } else { 1.2 }).clamp(STEP.1, STEP.2);
+            before[i] = if turn < 0.0 { 0.0 } else { gradient[i] };
+            if before[i] != 0.0 {
+                x[i] -= steps[i] * before[i].signum();
+            }
+        }
+    }
+    let mut weights = configured.clone();
+    for (name, share) in names.iter().zip(softmax(&x[..names.len()])) {
+        weights.insert((*name).to_owned(), share * total);
+    }
+    weights
+}
+
+fn row(episode: &Episode, names: &[&str]) -> Vec<Option<f64>> {
+    let of = |name: &&str| episode.scores.iter().find(|(n, s)| n == name && !s.is_nan()).map(|(_, score)| *score);
+    names.iter().map(of).collect()
+}
+
+/// Minus the logarithm of the posterior.
+fn loss(x: &[f64], prior: &[f64], episodes: &[(Vec<Option<f64>>, bool)]) -> f64 {
+    let (logs, line) = x.split_at(prior.len());
+    let weights = softmax(logs);
+    let (even, rate) = (line[0], line[1].exp());
+    let mut loss: f64 = prior.iter().zip(&weights).map(|(p, w)| PRIOR * p * (p / w).ln()).sum();
+    loss += 0.5 * (even - START.0).powi(2) + 0.5 * (line[1] - START.1.ln()).powi(2);
+    for (scores, is_incident) in episodes {
+        let known = || scores.iter().zip(&weights).filter_map(|(s, w)| s.map(|s| (s, *w)));
+        let sum: f64 = known().map(|(_, w)| w).sum();
+        if sum <= 0.0 {
+            continue;
+        }
+        let evidence = evidence_of_score(cauchy(known().map(|(s, w)| (s, w / sum)))).min(300.0);
+        let margin = rate * (evidence - even) * if *is_incident { 1.0 } else { -1.0 };
+        loss += (-margin).max(0.0) + (-margin.abs()).exp().ln_1p();
+    }
+    loss
+}
+
+fn slope(loss: &dyn Fn(&[f64]) -> f64, x: &[f64], i: usize) -> f64 {
+    let mut at = x.to_vec();
+    at[i] = x[i] + DIFFERENCE;
+    let above = loss(&at);
+    at[i] = x[i] - DIFFERENCE;
+    (above - loss(&at)) / (2.0 * DIFFERENCE)
+}
+
+fn softmax(logs: &[f64]) -> Vec<f64> {
+    let highest = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let sum: f64 = logs.iter().map(|l| (l - highest).exp()).sum();
+    logs.iter().map(|l| (l - highest).exp() / sum).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn configured() -> BTreeMap<String, f64> {
+        [("a", 0.5), ("b", 0.5), ("absent", 0.7)].map(|(name, weight)| (name.to_owned(), weight)).into()
+    }
+
+    fn answer(a: f64, b: f64, is_incident: bool) -> Episode {
+        Episode { scores: vec![("a".into(), a), ("b".into(), b)], is_incident }
+    }
+
+    #[test]
+    fn whoever_was_right_counts_more() {
+        let answers = |n: usize| -> Vec<Episode> {
+            (0..n).map(|i| if i % 2 == 0 { answer(0.9, 0.2, true) } else { answer(0.2, 0.9, false) }).collect()
+        };
+        let ratio = |n: usize| {
+            let weights = fit(&configured(), &answers(n));
+            assert!((weights["a"] + weights["b"] - 1.0).abs() < 1e-9 && weights["absent"] == 0.7, "{weights:?}");
+            weights["a"] / weights["b"]
+        };
+        let ratios = [2, 10, 100].map(ratio);
+        assert!(ratios[0] > 1.0 && ratios[0] < 2.0 && ratios.is_sorted() && ratios[2] > 3.0, "{ratios:?}");
+    }
+
+    #[test]
+    fn no_answers_no_change() {
+        assert_eq!(fit(&configured(), &[]), configured());
+        let unknown = Episode { scores: vec![("c".into(), 0.9), ("a".into(), f64::NAN)], is_incident: true };
+        let weights = fit(&configured(), &[unknown]);
+        assert!((weights["a"] - 0.5).abs() < 0.01, "{weights:?}");
+    }
+}

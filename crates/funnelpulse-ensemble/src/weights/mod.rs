@@ -1,0 +1,102 @@
+//! Weights that are learnt.
+
+mod agreement;
+mod feedback;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+pub use feedback::Episode;
+use serde::{Deserialize, Serialize};
+
+use crate::{Ensemble, EnsembleError, Vote, error::check};
+
+/// Where the weights come from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Weighting {
+    /// From `weights`.
+    #[default]
+    Fixed,
+    /// `weights` times what a detector shares with the others, learnt from the history without labels
+    /// ([`Ensemble::weights_by_agreement`]).
+    Auto,
+}
+
+impl Ensemble {
+    /// The same with other weights, as the two functions below learn them; detectors that are not named
+    /// keep theirs.
+    pub fn with_weights(mut self, weights: &BTreeMap<String, f64>) -> Result<Self, EnsembleError> {
+        for (name, weight) in weights {
+            check(format!("weights.{name}"), *weight, 0.0..=f64::MAX, "0 or more, finite")?;
+            self.config.weights.insert(name.clone(), *weight);
+        }
+        Ok(self)
+    }
+
+    /// Weights without labels: the configured ones times how much each detector tells of what all
+    /// of them see. `history` has the votes of each series, all of the same rows.
+    ///
+    /// One common factor is taken to be behind the scores, that something is wrong; its loadings `a`
+    /// are estimated from the correlations between detectors (principal factor analysis), and a detector counts as much
+    /// as it does in the best estimate of the factor, `a / (1 - a^2)` (Bartlett 1937). One that agrees with
+    /// nobody is left out. Detectors that err alike look as if they were right, so the configured weights should
+    /// know of families. With fewer than three detectors nobody can tell who is wrong: the weights stay.
+    ///
+    /// ```
+    /// use funnelpulse_ensemble::{Ensemble, EnsembleConfig, Vote};
+    /// use ndarray::Array1;
+    ///
+    /// let rows = |factor: f64, phase: f64| -> Array1<f64> {
+    ///     (0..500).map(|i| factor * f64::from(u8::from(i % 50 == 7)) + 0.1 * (phase * f64::from(i)).sin().abs()).collect()
+    /// };
+    /// let votes = vec![
+    ///     Vote::new("iforest", rows(0.7, 1.3)),
+    ///     Vote::new("seasonal", rows(0.7, 2.9)),
+    ///     Vote::new("zscore", rows(0.7, 4.1)),
+    ///     Vote::new("changepoint", rows(0.0, 5.3)),
+    /// ];
+    /// let weights = Ensemble::new(EnsembleConfig::default())?.weights_by_agreement(&[votes]);
+    /// assert!(weights["changepoint"] < 0.1 * weights["iforest"]);
+    /// # Ok::<(), funnelpulse_ensemble::EnsembleError>(())
+    /// ```
+    pub fn weights_by_agreement(&self, history: &[impl AsRef<[Vote]>]) -> BTreeMap<String, f64> {
+        let mut weights = self.config.weights.clone();
+        let history: Vec<&[Vote]> = history.iter().map(AsRef::as_ref).collect();
+        let names = names(&history);
+        if let Some(shares) = agreement::factor_weights(&names, &history) {
+            for (name, share) in names.iter().zip(shares) {
+                if let Some(weight) = weights.get_mut(*name) {
+                    *weight *= share;
+                }
+            }
+        }
+        weights
+    }
+
+    /// Weights that fit what people said of earlier alarms: those under which combined scores tell
+    /// incidents from false alarms best (logistic regression on the combined evidence), held near
+    /// the configured ones as if these were worth two answers.
+    ///
+    /// ```
+    /// use funnelpulse_ensemble::{Ensemble, EnsembleConfig, Episode};
+    ///
+    /// let ensemble = Ensemble::new(EnsembleConfig::default())?;
+    /// // The changepoints keep crying wolf.
+    /// let answer = |i: usize| Episode {
+    ///     scores: vec![("seasonal".into(), if i % 2 == 0 { 0.9 } else { 0.1 }), ("changepoint".into(), 0.9)],
+    ///     is_incident: i % 2 == 0,
+    /// };
+    /// let weights = ensemble.weights_by_feedback(&(0..20).map(answer).collect::<Vec<_>>());
+    /// assert!(weights["changepoint"] / weights["seasonal"] < 0.3, "{weights:?}");
+    /// # Ok::<(), funnelpulse_ensemble::EnsembleError>(())
+    /// ```
+    pub fn weights_by_feedback(&self, answers: &[Episode]) -> BTreeMap<String, f64> {
+        feedback::fit(&self.config.weights, answers)
+    }
+}
+
+/// The detectors that vote, in order of their names.
+fn names<'a>(history: &[&'a [Vote]]) -> Vec<&'a str> {
+    let names: BTreeSet<&str> = history.iter().copied().flatten().map(Vote::detector).collect();
+    names.into_iter().collect()
+}
