@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     baskets::Baskets,
     evidence::Hour,
-    grid::{COUNTS, Grid, PURCHASES, REVENUE, Steps, TRAFFIC},
+    grid::{CARTS, COUNTS, Grid, PURCHASES, REVENUE, Steps, TRAFFIC},
     kind::{Hypothesis, IncidentKind, SHIFTS},
     level::{Drift, Level},
     noise::Noise,
@@ -81,10 +81,25 @@ pub(crate) struct HourState {
     pub(crate) expected: Steps,
     /// Variance of the logarithm of the expected revenue.
     pub(crate) uncertainty: f64,
+    /// Logarithms of the level of each step that is in what is expected.
+    pub(crate) level: Steps,
+    /// Variance of the revenue around its mean, given that it is an incident.
+    pub(crate) scatter: f64,
     /// Mean of the purchases relative to normal operation, given that it is an incident.
     pub(crate) purchases: f64,
     /// Mean and variance of the revenue relative to normal operation, given that it is an incident.
     pub(crate) effect: (f64, f64),
+}
+
+impl HourState {
+    /// What normal operation would bring at another level.
+    pub(crate) fn expected_at(&self, level: &Steps) -> Steps {
+        let moved: Steps = std::array::from_fn(|step| level[step] - self.level[step]);
+        let visits = moved[TRAFFIC];
+        let purchases = visits + moved[PURCHASES];
+        let moved = [visits, visits + moved[CARTS], purchases, purchases + moved[REVENUE]];
+        std::array::from_fn(|step| self.expected[step] * moved[step].exp())
+    }
 }
 
 /// Levels to start from.
@@ -163,7 +178,7 @@ impl Decoder<'_> {
             let uncertainty: f64 = level.variance.iter().sum();
             let mut totals = expected;
             totals[REVENUE] *= expected[PURCHASES];
-            normal.push(Normal { expected: totals, uncertainty, elsewhere });
+            normal.push(Normal { expected: totals, uncertainty, elsewhere, level: level.log });
             // Purchases of an hour are judged by the visits that came, not by those expected.
             let mut given = expected;
             let factor = view.traffic_factor();
@@ -197,7 +212,7 @@ impl Decoder<'_> {
         let mut later = vec![1.0; n];
         let mut weights = vec![0.0; n];
         let mut hours = Vec::with_capacity(normal.len());
-        for (hour, Normal { expected, uncertainty, elsewhere }) in normal.iter().enumerate().rev() {
+        for (hour, Normal { expected, uncertainty, elsewhere, level }) in normal.iter().enumerate().rev() {
             let forward = &forward[hour * n..(hour + 1) * n];
             let mut kinds = [0.0; IncidentKind::ALL.len()];
             let (mut odds, mut mean, mut square, mut purchases) = (0.0, 0.0, 0.0, 0.0);
@@ -215,12 +230,15 @@ impl Decoder<'_> {
             let odds = odds.max(TINY);
             let normal = (forward[0] * later[0]).max(TINY);
             mean /= odds;
+            purchases /= odds;
             hours.push(HourState {
                 log_odds: (odds / normal).ln(),
                 kinds: kinds.map(|p| (p / odds) as f32),
                 expected: *expected,
                 uncertainty: *uncertainty,
-                purchases: purchases / odds,
+                level: *level,
+                scatter: self.noise.revenue_variance(expected[PURCHASES] * purchases, expected[REVENUE] * mean),
+                purchases,
                 effect: (mean, (square / odds - mean * mean).max(0.0)),
             });
             let evidence = &evidence[hour * n..(hour + 1) * n];
@@ -242,6 +260,7 @@ impl Decoder<'_> {
 struct Normal {
     expected: Steps,
     uncertainty: f64,
+    level: Steps,
     elsewhere: Elsewhere,
 }
 

@@ -12,6 +12,12 @@ use crate::{
 /// Hours without a row, or with odds below even, that an incident may contain.
 const BRIDGE: usize = 2;
 
+/// How far sizes are from the nearest that is searched for: standard deviation relative to them, and the
+/// size below which it gets no smaller.
+const GRID: f64 = 0.1;
+const GRID_LEAST: f64 = 0.5;
+/// Neighbouring hours stray alike: the variance of their sum is so many times as large as of independent ones.
+const ALIKE: f64 = 2.0;
 /// Log odds above which a row next to an incident counts for its cost, by its probability.
 const MAY_BE: f64 = -4.0;
 
@@ -174,8 +180,11 @@ impl Evidence {
         let rows = &self.rows[start..=last];
         let mut kinds = [0.0; IncidentKind::ALL.len()];
         let (mut observed, mut expected) = ([f64::NAN; 4], [0.0; 4]);
-        let (mut loss, mut sd, mut purchases) = (0.0, 0.0, 0.0);
+        let mut purchases = 0.0;
         let mut before = None;
+        // The level follows a little before it is known that something is wrong: what counts is that
+        // of before.
+        let level = rows[0].state.level;
         for Row { hour, observed: y, state, .. } in rows {
             let probability = 1.0 / (1.0 + (-state.log_odds).exp());
             kinds.iter_mut().zip(state.kinds).for_each(|(sum, p)| *sum += probability * f64::from(p));
@@ -183,31 +192,21 @@ impl Evidence {
                 // Several rows of one hour share its counts.
                 continue;
             }
+            let due = state.expected_at(&level);
             for step in (0..4).filter(|&step| !y[step].is_nan()) {
                 observed[step] = if observed[step].is_nan() { y[step] } else { observed[step] + y[step] };
-                expected[step] += state.expected[step];
+                expected[step] += due[step];
             }
-            let (mean, variance) = state.effect;
             purchases += state.expected[PURCHASES] * state.purchases;
-            // Level and size of the effect are off alike in all hours: deviations add up.
-            sd += state.expected[REVENUE] * (variance + (1.0 - mean).powi(2) * state.uncertainty).sqrt();
         }
-        // Given that it is an incident: relative to its clearest row.
-        let likely = |log_odds: f64| 1.0 / (1.0 + (-log_odds).exp());
         let clearest = rows.iter().map(|r| r.state.log_odds).fold(f64::NEG_INFINITY, f64::max);
-        for Row { state, .. } in self.around(start, last) {
-            let probability = (likely(state.log_odds) / likely(clearest)).min(1.0);
-            loss += probability * state.expected[REVENUE] * (1.0 - state.effect.0);
-        }
+        let (loss, sd) = if observed[REVENUE].is_nan() { (f64::NAN, f64::NAN) } else { self.cost(start, last, clearest) };
         for step in 0..4 {
             if observed[step].is_nan() {
                 expected[step] = f64::NAN;
             }
         }
         let purchase_factor = purchases / expected[PURCHASES];
-        if observed[REVENUE].is_nan() {
-            (loss, sd) = (f64::NAN, f64::NAN);
-        }
         let total: f64 = kinds.iter().sum();
         let (kind, weight) = most_probable(&kinds);
         Incident {
@@ -225,16 +224,52 @@ impl Evidence {
             revenue_loss_interval: (loss - 1.645 * sd, loss + 1.645 * sd),
         }
     }
+
+    /// The revenue that an incident cost, and its standard deviation.
+    ///
+    /// What the shop would have brought is known but for its level. What it brought on average over the
+    /// noise of the hours is told twice: by the size that the most probable states have, of which there are
+    /// only some, and by the counts, in which the noise is still contained. The more hours, the more the counts say.
+    fn cost(&self, start: usize, last: usize, clearest: f64) -> (f64, f64) {
+        let level = self.rows[start].state.level;
+        let likely = |log_odds: f64| 1.0 / (1.0 + (-log_odds).exp());
+        let (mut due, mut modelled, mut counted) = (0.0, 0.0, 0.0);
+        let (mut size_sd, mut scatter, mut edge_sd, mut uncertainty) = (0.0, 0.0, 0.0, 0.0_f64);
+        for (row, Row { observed, state, .. }) in self.around(start, last) {
+            // Given that it is an incident: relative to its clearest row.
+            let probability = (likely(state.log_odds) / likely(clearest)).min(1.0);
+            let inside = (start..=last).contains(&row);
+            let (expected, (effect, variance)) = (state.expected_at(&level)[REVENUE], state.effect);
+            let brought = state.expected[REVENUE] * effect;
+            due += probability * expected;
+            modelled += probability * brought;
+            let known = if observed[REVENUE].is_nan() { brought } else { observed[REVENUE] };
+            counted += probability * if inside { known } else { brought };
+            // Sizes are off alike in all hours, so that deviations add up; those of the counts don't.
+            size_sd += probability * state.expected[REVENUE] * (variance + (GRID * effect.max(GRID_LEAST)).powi(2)).sqrt();
+            scatter += ALIKE * probability * state.scatter;
+            edge_sd += (probability * (1.0 - probability)).sqrt() * (expected - brought).abs();
+            uncertainty = uncertainty.max(state.uncertainty);
+        }
+        let (model, counts) = (1.0 / (size_sd * size_sd).max(f64::MIN_POSITIVE), 1.0 / scatter.max(f64::MIN_POSITIVE));
+        let share = counts / (model + counts);
+        let brought = (1.0 - share) * modelled + share * counted;
+        // A wrong level is wrong in what is due, and in what the states say of what was brought.
+        let level_sd = uncertainty.sqrt() * (due - (1.0 - share) * modelled).abs();
+        let variance = 1.0 / (model + counts) + level_sd * level_sd + edge_sd * edge_sd;
+        (due - brought, variance.sqrt())
+    }
 }
 
 impl Evidence {
     /// The rows of an incident and those next to it that may be part of it, one for each hour.
-    fn around(&self, start: usize, last: usize) -> impl Iterator<Item = &Row> {
+    fn around(&self, start: usize, last: usize) -> impl Iterator<Item = (usize, &Row)> {
         let may_be = |row: &&Row| row.state.log_odds > MAY_BE && !row.is_shared();
         let before = self.rows[..start].iter().rev().take_while(may_be).count();
         let after = self.rows[last + 1..].iter().take_while(may_be).count();
         let mut hour = None;
-        self.rows[start - before..=last + after].iter().filter(move |row| hour.replace(row.hour) != Some(row.hour))
+        let rows = self.rows.iter().enumerate().take(last + after + 1).skip(start - before);
+        rows.filter(move |(_, row)| hour.replace(row.hour) != Some(row.hour))
     }
 }
 

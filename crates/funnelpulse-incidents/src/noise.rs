@@ -24,6 +24,8 @@ pub struct Noise {
 const RELATIVE: (f64, f64, f64) = (0.003, 0.06, 1.0);
 const DISPERSION: (f64, f64, f64) = (1.0, 2.0, 200.0);
 const PRICE: (f64, f64, f64) = (0.005, 0.3, 10.0);
+/// Fewer expected purchases are taken for so many.
+const FEWEST: f64 = 0.05;
 /// Residuals beyond this many standard deviations are not noise.
 const CLIP: f64 = 3.0;
 /// Series whose own estimates are worth as much as the common ones have this share of the mean information.
@@ -62,6 +64,12 @@ impl Noise {
     pub(crate) fn traffic_factor(&self, views: f64, expected: f64) -> f64 {
         let shape = 1.0 / self.relative[TRAFFIC];
         (shape + views) / (shape + expected)
+    }
+
+    /// Variance of a revenue of which `mean` is expected from so many `purchases`.
+    pub(crate) fn revenue_variance(&self, purchases: f64, mean: f64) -> f64 {
+        let rates = self.relative[TRAFFIC] + self.relative[PURCHASES];
+        mean * mean * (rates + (self.dispersion[PURCHASES] + self.price) / purchases.max(FEWEST))
     }
 
     /// Relative variance of the traffic factor that is left once `views` are known.
