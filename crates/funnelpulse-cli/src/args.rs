@@ -5,8 +5,10 @@ use std::{num::NonZeroUsize, path::PathBuf};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 mod series;
+mod sides;
 
 pub(crate) use series::{ChangepointsArgs, ForecastArgs};
+pub(crate) use sides::CompareArgs;
 
 /// Find and explain anomalies in shop funnels and other hourly tables.
 #[derive(Debug, Parser)]
@@ -50,6 +52,8 @@ pub(crate) enum Command {
     Changepoints(ChangepointsArgs),
     /// Explain one hour of one series in full
     Explain(ExplainArgs),
+    /// Compare two periods, two series or two models
+    Compare(CompareArgs),
     /// Show, check or describe the configuration
     Config(ConfigArgs),
     /// Look into a model file

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod compare;
 mod error;
 mod findings;
 mod incident;
@@ -10,6 +11,12 @@ pub mod report;
 mod table;
 mod timings;
 
+#[cfg(feature = "eval")]
+pub use compare::{Labels, Quality};
+pub use compare::{
+    CompareError, Contribution, Gap, Group, Kinds, ModelComparison, ModelSide, PanelComparison, Selection,
+    SeriesDifference, compare_findings, compare_panel,
+};
 pub use error::{PipelineError, SeriesFailure};
 pub use findings::{Anomaly, Findings, ModelScores, ModelSource, SeriesFindings};
 pub use incident::Incident;

@@ -1,6 +1,7 @@
 //! One file per command.
 
 pub(crate) mod changepoints;
+pub(crate) mod compare;
 pub(crate) mod config;
 pub(crate) mod demo;
 pub(crate) mod detect;

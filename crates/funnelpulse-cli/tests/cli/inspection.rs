@@ -121,8 +121,8 @@ fn help_teaches_every_option() {
     let cases = [
         (
             "",
-            "demo generate run train detect score eval forecast changepoints explain config model --quiet --threads \
-             funnelpulse demo",
+            "demo generate run train detect score eval forecast changepoints explain compare config model --quiet \
+             --threads funnelpulse demo",
         ),
         ("demo", "--out --brands --days --seed --difficulty --config --set --top"),
         ("generate", "--out --brands --days --seed --difficulty --events"),
@@ -145,6 +145,11 @@ fn help_teaches_every_option() {
              --min-magnitude --max-p-value --output ruptures modified_bic linear_trend",
         ),
         ("explain", "--model --input --series --time --json"),
+        (
+            "compare",
+            "--input --period --against --series --against-series --model --against-model --labels --top --json \
+             --output --config --set START..END",
+        ),
         ("config", "show check schema"),
         ("config show", "--config --set --json FUNNELPULSE_"),
         ("config check", "--config --set"),

@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod changepoints;
+mod comparisons;
 mod folder;
 mod forecasts;
 mod inspection;
