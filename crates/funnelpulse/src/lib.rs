@@ -4,6 +4,7 @@ mod compare;
 mod error;
 mod findings;
 mod incident;
+mod locate;
 mod pipeline;
 #[cfg(feature = "report")]
 pub mod report;
@@ -20,6 +21,9 @@ pub use compare::{
 pub use error::{PipelineError, SeriesFailure};
 pub use findings::{Anomaly, Findings, ModelScores, ModelSource, SeriesFindings};
 pub use incident::Incident;
+pub use locate::{
+    HISTORY_DAYS, LocateError, Measure, Place, Question, UnknownMeasure, locate, windows_of_incidents, windows_to_locate,
+};
 pub use pipeline::{FittedPipeline, Pipeline, PipelineBuilder, Progress, SeriesInfo, Stage, registry};
 
 pub use funnelpulse_analytics as analytics;

@@ -1,22 +1,21 @@
 //! `funnelpulse compare`: two periods, two series or two models side by side.
 
-use std::{
-    fmt::{self, Write},
-    path::Path,
-};
+use std::{fmt, fmt::Write, path::Path};
 
 use anyhow::{Context, bail};
 use funnelpulse::{
     FittedPipeline, Group, Labels, ModelComparison, ModelSide, PanelComparison, Selection,
-    analytics::{Change, short},
+    analytics::Change,
     compare_findings, compare_panel,
     core::SeriesKey,
     features::PanelSpec,
     io::Table,
 };
-use serde::Serialize;
-
-use crate::{args::CompareArgs, input, output};
+use crate::{
+    args::CompareArgs,
+    input,
+    output::{self, number, per_cent, signed},
+};
 
 /// Gaps and series that are shown; all of them are in the JSON.
 const SHOWN: usize = 3;
@@ -42,33 +41,7 @@ fn rows(args: &CompareArgs) -> anyhow::Result<()> {
     let before = Selection { series, period: args.against.or(usual).or(after.period) };
     let found =
         compare_panel(&read.panel, &config, after, before).with_context(|| args.input.display().to_string())?;
-    tell(args, &found, || rows_as_text(&found, args.top, config.input.step_seconds))
-}
-
-/// Prints and writes.
-fn tell<T: Serialize>(
-    args: &CompareArgs,
-    found: &T,
-    text: impl FnOnce() -> Result<String, fmt::Error>,
-) -> anyhow::Result<()> {
-    let json = serde_json::to_string_pretty(found)?;
-    if let Some(path) = &args.output {
-        output::write_text(path, &format!("{json}\n"))?;
-    }
-    if args.json { output::say(json) } else { output::say(text()?.trim_end()) }
-}
-
-/// A number, or a dash where there is none.
-fn number(value: f64) -> String {
-    if value.is_nan() { "-".to_owned() } else { short(value) }
-}
-
-fn signed(value: f64) -> String {
-    if value > 0.0 { format!("+{}", number(value)) } else { number(value) }
-}
-
-fn per_cent(value: Option<f64>) -> String {
-    value.map_or_else(|| "-".to_owned(), |p| format!("{p:+.1} %"))
+    output::tell(args.json, args.output.as_deref(), &found, || rows_as_text(&found, args.top, config.input.step_seconds))
 }
 
 /// What stands above the two columns: names where they tell the sides apart.
@@ -169,7 +142,7 @@ fn models(args: &CompareArgs, after: &Path, before: &Path) -> anyhow::Result<()>
     if let Some(labels) = &labels {
         found = found.with_labels(&new, &old, &selection, labels).with_context(place)?;
     }
-    tell(args, &found, || models_as_text(&found, args.top, after, before))
+    output::tell(args.json, args.output.as_deref(), &found, || models_as_text(&found, args.top, after, before))
 }
 
 /// Labels by series and time, under the names that the hourly table has them.

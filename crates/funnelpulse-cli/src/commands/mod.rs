@@ -9,6 +9,7 @@ pub(crate) mod eval;
 pub(crate) mod explain;
 pub(crate) mod forecast;
 pub(crate) mod generate;
+pub(crate) mod locate;
 pub(crate) mod model;
 pub(crate) mod run;
 pub(crate) mod score;
