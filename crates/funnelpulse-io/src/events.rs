@@ -48,8 +48,8 @@ pub fn read_events(table: &Table, spec: &EventSpec, step_seconds: u64) -> Result
 /// Counts a table of events per window, key and [dimension](EventSpec::dimensions), of `only` these
 /// windows where they are named. Rows count exactly as in [`read_events`].
 ///
-/// The column of the price, and any other column of floating point numbers, is taken in
-/// [bands](price_band).
+/// The column of the price, and any other column of numbers that are not whole, is taken in
+/// [bands](price_band). Of a column of text its first rows decide whether it holds such numbers.
 ///
 /// ```
 /// use funnelpulse_features::EventSpec;
@@ -88,13 +88,13 @@ pub fn read_cube(
 }
 
 /// The columns of a table of events that could be dimensions: all that are not part of an event
-/// otherwise and hold neither times nor floating point numbers.
+/// otherwise and hold neither times nor numbers that are not whole.
 pub fn further_columns(table: &Table, spec: &EventSpec) -> Vec<String> {
     let known: Vec<&str> = spec.columns().collect();
     let fits = |name: &&String| {
         let types = || table.batches().iter().filter_map(|b| b.column_by_name(name)).map(|c| c.data_type());
-        let refused = |t: &DataType| t.is_floating() || t.is_temporal() || t.is_nested();
-        !known.contains(&name.as_str()) && !types().any(refused)
+        let refused = |t: &DataType| t.is_temporal() || t.is_nested();
+        !known.contains(&name.as_str()) && !types().any(refused) && !holds_fractions(table, name)
     };
     table.columns().iter().filter(fits).cloned().collect()
 }
@@ -120,6 +120,7 @@ fn read(
     if table.num_rows() == 0 {
         return Err(IoError::Empty { path: table.source().to_path_buf(), what: "no rows" });
     }
+    let banded: Vec<bool> = dimensions.iter().map(|name| **name == spec.price || holds_fractions(table, name)).collect();
     for batch in table.batches() {
         let times = table.cells_of(batch, &spec.time, "times", cells::times)?;
         let prices = table.cells_of(batch, &spec.price, "numbers", cells::numbers)?;
@@ -127,7 +128,8 @@ fn read(
         let (types, product) = (text(&spec.event_type)?, text(&spec.product)?);
         let (user, session) = (text(&spec.user)?, text(&spec.session)?);
         let keys = spec.keys.iter().map(|k| text(k)).collect::<Result<Vec<_>, _>>()?;
-        let places = dimensions.iter().map(|d| place(table, batch, spec, d)).collect::<Result<Vec<_>, _>>()?;
+        let places = dimensions.iter().zip(&banded).map(|(name, banded)| place(table, batch, name, *banded));
+        let places = places.collect::<Result<Vec<_>, _>>()?;
         let (mut key, mut values) = (Vec::with_capacity(keys.len()), Vec::with_capacity(places.len()));
         for row in 0..batch.num_rows() {
             let Some(time) = times.values[row] else {
@@ -157,10 +159,24 @@ fn read(
     Ok(())
 }
 
+/// Whether a column holds numbers that are not whole, by its first rows.
+fn holds_fractions(table: &Table, name: &str) -> bool {
+    const LOOKED_AT: usize = 1000;
+    let columns = table.batches().iter().filter_map(|b| b.column_by_name(name));
+    for column in columns {
+        let rows = column.slice(0, column.len().min(LOOKED_AT));
+        match cells::numbers(&rows) {
+            Ok(Some(found)) if found.bad.is_empty() && found.good == 0 => {}
+            Ok(Some(found)) => return found.bad.is_empty() && found.values.iter().any(|v| v.fract() != 0.0 && !v.is_nan()),
+            _ => return false,
+        }
+    }
+    false
+}
+
 /// The values of a dimension, as text.
-fn place(table: &Table, batch: &RecordBatch, spec: &EventSpec, dimension: &str) -> Result<StringArray, IoError> {
-    let column = table.column_of(batch, dimension)?;
-    if dimension == spec.price || column.data_type().is_floating() {
+fn place(table: &Table, batch: &RecordBatch, dimension: &str, banded: bool) -> Result<StringArray, IoError> {
+    if banded {
         let numbers = table.cells_of(batch, dimension, "numbers", cells::numbers)?;
         return Ok(numbers.values.into_iter().map(price_band).collect());
     }

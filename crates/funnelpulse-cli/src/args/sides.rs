@@ -66,7 +66,7 @@ pub(crate) struct CompareArgs {
 #[command(
     after_help = "From raw events: the smallest set of attribute combinations, such as `device = mobile, brand = runail`, \
                   that explains how a period differs from the same hours of the weeks before it (of the days before it \
-                  where fewer than two weeks are known). It says where something happened, not whether: of an ordinary \
+                  where fewer than two weeks are known, or just before where no day is). It says where something happened, not whether: of an ordinary \
                   period it names whatever small part stands out.\n\n\
                   Dimensions are columns of the events; the price is taken in bands. By default those of the setting \
                   events.dimensions, or else all further columns, price and keys. A ratio (cart_rate: carts given views, \

@@ -6,6 +6,7 @@ use anyhow::{Context, bail};
 use funnelpulse::{
     Place, Question,
     analytics::{Change, LocalizeConfig, Localizer},
+    core::Timestamp,
     io::{InputKind, Table, further_columns, read_cube, recognise},
     locate as find, windows_to_locate,
 };
@@ -54,7 +55,7 @@ pub(crate) fn locate(args: &LocateArgs) -> anyhow::Result<()> {
 fn as_text(place: &Place, series: Option<&str>) -> Result<String, fmt::Error> {
     let mut text = String::new();
     let series = series.map(|s| format!("{s} in ")).unwrap_or_default();
-    writeln!(text, "{series}{} against the same hours of {}\n", place.period, compared_with(place))?;
+    writeln!(text, "{series}{} against {}\n", place.period, compared_with(place))?;
     writeln!(text, "{:<24}{:>14}{:>14}{:>14}", "", "observed", "expected", "change")?;
     for (step, name) in ["views", "carts", "purchases", "revenue"].into_iter().enumerate() {
         let change = Change { metric: name.into(), before: place.expected[step], after: place.observed[step] };
@@ -85,15 +86,19 @@ fn as_text(place: &Place, series: Option<&str>) -> Result<String, fmt::Error> {
         let share = if share.is_finite() { format!("{share:.0} %") } else { "-".to_owned() };
         writeln!(text, "  {name:<width$}{observed:>12}{expected:>12}{:>9.2}{share:>8}", cause.factor)?;
     }
-    writeln!(text, "  {:<width$}{:>12}{:>12}", "everywhere", number(found.observed), number(found.expected))?;
+    writeln!(text, "  {:<width$}{:>12}{:>12}", "(total)", number(found.observed), number(found.expected))?;
     Ok(text)
 }
 
 fn compared_with(place: &Place) -> String {
     let count = place.compared_with.len();
     let gap = place.compared_with.first().map_or(0, |p| place.period.start().as_micros() - p.start().as_micros());
-    let unit = if gap % (7 * funnelpulse::core::Timestamp::DAY) == 0 { "week" } else { "day" };
-    format!("{count} earlier {unit}{}", if count == 1 { "" } else { "s" })
+    let plural = if count == 1 { "" } else { "s" };
+    match gap {
+        gap if gap % (7 * Timestamp::DAY) == 0 => format!("the same hours of {count} earlier week{plural}"),
+        gap if gap % Timestamp::DAY == 0 => format!("the same hours of {count} earlier day{plural}"),
+        _ => format!("the {count} stretch{} of the same length just before", if count == 1 { "" } else { "es" }),
+    }
 }
 
 fn sentence(text: &str) -> String {

@@ -121,7 +121,7 @@ fn help_teaches_every_option() {
     let cases = [
         (
             "",
-            "demo generate run train detect score eval forecast changepoints explain compare config model --quiet \
+            "demo generate run train detect score eval forecast changepoints explain locate compare config model --quiet \
              --threads funnelpulse demo",
         ),
         ("demo", "--out --brands --days --seed --difficulty --config --set --top"),
@@ -149,6 +149,11 @@ fn help_teaches_every_option() {
             "compare",
             "--input --period --against --series --against-series --model --against-model --labels --top --json \
              --output --config --set START..END",
+        ),
+        (
+            "locate",
+            "--input --period --series --measure --dimensions --history --param --json --output --config --set \
+             START..END purchase_rate",
         ),
         ("config", "show check schema"),
         ("config show", "--config --set --json FUNNELPULSE_"),

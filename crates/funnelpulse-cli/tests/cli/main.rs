@@ -8,6 +8,7 @@ mod comparisons;
 mod folder;
 mod forecasts;
 mod inspection;
+mod locations;
 mod results;
 mod scores;
 mod terminal;

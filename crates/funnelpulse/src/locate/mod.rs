@@ -123,7 +123,7 @@ pub enum LocateError {
         range: Option<(Timestamp, Timestamp)>,
     },
     /// Nothing to compare with.
-    #[error("nothing is known of the time before {period}{}: the same hours of at least one earlier day are needed", ends(*range))]
+    #[error("nothing is known of the time before {period}{}", ends(*range))]
     NoHistory {
         /// The period.
         period: Period,
@@ -149,7 +149,7 @@ fn ends(range: Option<(Timestamp, Timestamp)>) -> String {
 ///
 /// Expected is what the same hours of the week had before, on average over the calm ones of up to
 /// [`history_days`](Question::history_days); where fewer than two weeks are known, the same hours of
-/// every day. Earlier periods of which the feed delivered less than half don't count, those with
+/// every day; where not even one is, the stretches of the same length just before. Earlier periods of which the feed delivered less than half don't count, those with
 /// gaps are scaled up. A ratio is explained given its denominator: a change in the mix of traffic
 /// is no cause of a lower conversion.
 ///

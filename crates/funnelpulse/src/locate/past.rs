@@ -14,6 +14,8 @@ const MIN_ALIVE: f64 = 0.5;
 const MIN_WEEKS: usize = 2;
 /// Longest history, days.
 const MAX_DAYS: u32 = 3660;
+/// Stretches just before a period that are compared where not even a day is known.
+const MAX_STRETCHES: i64 = 8;
 
 /// The windows of a period and of those before it, as far as the feed was alive.
 pub(super) struct Past {
@@ -38,17 +40,18 @@ impl Past {
         if now.is_empty() {
             return Err(LocateError::NoEvents { period: *period, range });
         }
-        let lags = |stride: i64| -> Vec<Lag> {
-            let lag = |back: i64| {
-                let windows = alive(&period.back(back));
-                let share = windows.len() as f64 / now.len() as f64;
-                (share >= MIN_ALIVE).then(|| Lag { back, windows, scale: 1.0 / share })
-            };
-            backs(period, stride, history_days).filter_map(lag).collect()
+        let lag = |back: i64| {
+            let windows = alive(&period.back(back));
+            let share = windows.len() as f64 / now.len() as f64;
+            (share >= MIN_ALIVE).then(|| Lag { back, windows, scale: 1.0 / share })
         };
+        let lags = |stride: i64| -> Vec<Lag> { backs(stride, history_days).filter_map(lag).collect() };
         let mut before = lags(period.weeks_back());
         if before.len() < MIN_WEEKS {
-            before = lags(days_back(period));
+            before = lags(up_to_whole(period, Timestamp::DAY));
+        }
+        if before.is_empty() {
+            before = stretches(period, cube.step()).filter_map(lag).collect();
         }
         if before.is_empty() {
             return Err(LocateError::NoHistory { period: *period, range });
@@ -67,15 +70,21 @@ impl Past {
     }
 }
 
-/// The length of a period, up to whole days.
-fn days_back(period: &Period) -> i64 {
-    let days = period.length() / Timestamp::DAY + i64::from(period.length() % Timestamp::DAY != 0);
-    days.saturating_mul(Timestamp::DAY)
+/// The length of a period, up to whole units.
+fn up_to_whole(period: &Period, unit: i64) -> i64 {
+    let units = period.length() / unit + i64::from(period.length() % unit != 0);
+    units.saturating_mul(unit)
+}
+
+/// How far back the stretches just before a period lie.
+fn stretches(period: &Period, step: i64) -> impl Iterator<Item = i64> + use<> {
+    let stride = up_to_whole(period, step);
+    (1..=MAX_STRETCHES).map(move |k| k.saturating_mul(stride))
 }
 
 /// How far back the periods before lie, as far as the history goes.
-fn backs(period: &Period, stride: i64, history_days: u32) -> impl Iterator<Item = i64> + use<> {
-    let stride = stride.max(days_back(period)).max(Timestamp::DAY);
+fn backs(stride: i64, history_days: u32) -> impl Iterator<Item = i64> + use<> {
+    let stride = stride.max(Timestamp::DAY);
     let history = i64::from(history_days.clamp(1, MAX_DAYS)).saturating_mul(Timestamp::DAY);
     // A period that is longer than the history is compared with the one before.
     (1..).map(move |k: i64| k.saturating_mul(stride)).take_while(move |back| *back <= history.max(stride))
@@ -100,10 +109,9 @@ pub fn windows_to_locate(
     };
     for period in periods {
         add(period);
-        let (weeks, days) = (period.weeks_back(), days_back(&period));
-        for back in backs(&period, weeks, history_days).chain(backs(&period, days, history_days)) {
-            add(period.back(back));
-        }
+        let (weeks, days) = (period.weeks_back(), up_to_whole(&period, Timestamp::DAY));
+        let far = backs(weeks, history_days).chain(backs(days, history_days));
+        far.chain(stretches(&period, step)).for_each(|back| add(period.back(back)));
     }
     windows
 }

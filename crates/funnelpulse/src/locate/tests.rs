@@ -155,7 +155,13 @@ fn what_can_not_be_located_is_named() {
         message(&Question::new(period(300, 301))),
         format!("no event lies in 2019-10-13 12:00..2019-10-13 13:00{ends}")
     );
-    assert!(message(&Question::new(period(0, 3))).contains("the same hours of at least one earlier day"));
+    assert_eq!(
+        message(&Question::new(period(0, 3))),
+        format!("nothing is known of the time before 2019-10-01..2019-10-01 03:00{ends}")
+    );
+    // Of less than a day the hours just before.
+    let place = found(&cube, &Question::new(period(6, 8))).unwrap();
+    assert_eq!(place.compared_with, [period(4, 6), period(2, 4), period(0, 2)]);
     let config = LocalizeConfig { dispersion: 0.0, ..LocalizeConfig::default() };
     assert!(locate(&cube, &question, &config).unwrap_err().to_string().starts_with("dispersion = 0 is out of range"));
     assert!("sales".parse::<Measure>().unwrap_err().to_string().starts_with("`sales` is no measure (there are: views,"));
@@ -165,12 +171,12 @@ fn what_can_not_be_located_is_named() {
 fn windows_are_counted_that_are_looked_at() {
     let asked = period(24 * 10 + 5, 24 * 10 + 7);
     let windows = windows_to_locate([asked], 3600, 28);
-    // The period itself and 28 days, weeks among them.
-    assert_eq!(windows.len(), 2 * 29);
+    // The period itself, 28 days, weeks among them, and the sixteen hours before.
+    assert_eq!(windows.len(), 2 * 29 + 16);
     assert!(windows.contains(&asked.back(7 * Timestamp::DAY).start()));
     // A start that is off the grid: the first window that begins in the period.
     let off = Period::new(asked.start().offset(1), asked.end()).unwrap();
-    assert_eq!(windows_to_locate([off], 3600, 1).len(), 3, "now, a day and a week ago");
+    assert_eq!(windows_to_locate([off], 3600, 1).len(), 3 + 16, "now, a day and a week ago, hours before");
     let ages = Period::new(Timestamp::from_micros(i64::MIN), Timestamp::from_micros(i64::MAX)).unwrap();
     assert!(windows_to_locate([ages], 1, 28).len() < 5_000_000);
 }
