@@ -92,7 +92,7 @@ pub fn read_cube(
 pub fn further_columns(table: &Table, spec: &EventSpec) -> Vec<String> {
     let known: Vec<&str> = spec.columns().collect();
     let fits = |name: &&String| {
-        let types = || table.batches().iter().filter_map(|b| b.column_by_name(name)).map(|c| c.data_type());
+        let types = || table.batches().iter().filter_map(|b| b.column_by_name(name)).map(Array::data_type);
         let refused = |t: &DataType| t.is_temporal() || t.is_nested();
         !known.contains(&name.as_str()) && !types().any(refused) && !holds_fractions(table, name)
     };
@@ -107,12 +107,7 @@ enum Row<'a> {
 }
 
 /// Reads the rows of a table in order.
-fn read(
-    table: &Table,
-    spec: &EventSpec,
-    dimensions: &[&str],
-    mut take: impl FnMut(Row<'_>),
-) -> Result<(), IoError> {
+fn read(table: &Table, spec: &EventSpec, dimensions: &[&str], mut take: impl FnMut(Row<'_>)) -> Result<(), IoError> {
     let lacking: Vec<&str> = spec.columns().chain(dimensions.iter().copied()).filter(|c| !table.has(c)).collect();
     if !lacking.is_empty() {
         return Err(table.missing(&lacking));
@@ -120,7 +115,8 @@ fn read(
     if table.num_rows() == 0 {
         return Err(IoError::Empty { path: table.source().to_path_buf(), what: "no rows" });
     }
-    let banded: Vec<bool> = dimensions.iter().map(|name| **name == spec.price || holds_fractions(table, name)).collect();
+    let banded: Vec<bool> =
+        dimensions.iter().map(|name| **name == spec.price || holds_fractions(table, name)).collect();
     for batch in table.batches() {
         let times = table.cells_of(batch, &spec.time, "times", cells::times)?;
         let prices = table.cells_of(batch, &spec.price, "numbers", cells::numbers)?;
@@ -167,7 +163,9 @@ fn holds_fractions(table: &Table, name: &str) -> bool {
         let rows = column.slice(0, column.len().min(LOOKED_AT));
         match cells::numbers(&rows) {
             Ok(Some(found)) if found.bad.is_empty() && found.good == 0 => {}
-            Ok(Some(found)) => return found.bad.is_empty() && found.values.iter().any(|v| v.fract() != 0.0 && !v.is_nan()),
+            Ok(Some(found)) => {
+                return found.bad.is_empty() && found.values.iter().any(|v| v.fract() != 0.0 && !v.is_nan());
+            }
             _ => return false,
         }
     }

@@ -12,17 +12,18 @@ pub mod report;
 mod table;
 mod timings;
 
-#[cfg(feature = "eval")]
-pub use compare::{Labels, Quality};
 pub use compare::{
     CompareError, Contribution, Gap, Group, Kinds, ModelComparison, ModelSide, PanelComparison, Selection,
     SeriesDifference, compare_findings, compare_panel,
 };
+#[cfg(feature = "eval")]
+pub use compare::{Labels, Quality};
 pub use error::{PipelineError, SeriesFailure};
 pub use findings::{Anomaly, Findings, ModelScores, ModelSource, SeriesFindings};
 pub use incident::Incident;
 pub use locate::{
-    HISTORY_DAYS, LocateError, Measure, Place, Question, UnknownMeasure, locate, windows_of_incidents, windows_to_locate,
+    HISTORY_DAYS, LocateError, Measure, Place, Question, UnknownMeasure, locate, windows_of_incidents,
+    windows_to_locate,
 };
 pub use pipeline::{FittedPipeline, Pipeline, PipelineBuilder, Progress, SeriesInfo, Stage, registry};
 

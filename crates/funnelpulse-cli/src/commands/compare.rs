@@ -2,19 +2,15 @@
 
 use std::{fmt, fmt::Write, path::Path};
 
-use anyhow::{Context, bail};
-use funnelpulse::{
-    FittedPipeline, Group, Labels, ModelComparison, ModelSide, PanelComparison, Selection,
-    analytics::Change,
-    compare_findings, compare_panel,
-    core::SeriesKey,
-    features::PanelSpec,
-    io::Table,
-};
 use crate::{
     args::CompareArgs,
     input,
     output::{self, number, per_cent, signed},
+};
+use anyhow::{Context, bail};
+use funnelpulse::{
+    FittedPipeline, Group, Labels, ModelComparison, ModelSide, PanelComparison, Selection, analytics::Change,
+    compare_findings, compare_panel, core::SeriesKey, features::PanelSpec, io::Table,
 };
 
 /// Gaps and series that are shown; all of them are in the JSON.
@@ -39,9 +35,10 @@ fn rows(args: &CompareArgs) -> anyhow::Result<()> {
     // Without another series it is another time that is compared with.
     let usual = after.period.filter(|_| args.against_series.is_none()).map(|p| p.back(p.weeks_back()));
     let before = Selection { series, period: args.against.or(usual).or(after.period) };
-    let found =
-        compare_panel(&read.panel, &config, after, before).with_context(|| args.input.display().to_string())?;
-    output::tell(args.json, args.output.as_deref(), &found, || rows_as_text(&found, args.top, config.input.step_seconds))
+    let found = compare_panel(&read.panel, &config, after, before).with_context(|| args.input.display().to_string())?;
+    output::tell(args.json, args.output.as_deref(), &found, || {
+        rows_as_text(&found, args.top, config.input.step_seconds)
+    })
 }
 
 /// What stands above the two columns: names where they tell the sides apart.

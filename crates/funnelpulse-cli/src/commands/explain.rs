@@ -21,7 +21,9 @@ pub(crate) fn explain(args: &ExplainArgs) -> anyhow::Result<()> {
     }
     // All series: what they share is no anomaly of this one.
     let mut findings = model.detect(&read.panel)?;
-    read.locate(&mut findings, model.config(), |i| i.series.as_str() == args.series && i.start <= time && time < i.end)?;
+    read.locate(&mut findings, model.config(), |i| {
+        i.series.as_str() == args.series && i.start <= time && time < i.end
+    })?;
     let Some(series) = findings.series().iter().find(|s| s.series.as_str() == args.series) else {
         let failures = findings.failures().iter().filter(|f| f.series.as_str() == args.series);
         bail!("{}", failures.map(|f| f.message.as_str()).collect::<Vec<_>>().join("; "));

@@ -57,7 +57,10 @@ fn periods_are_compared() {
     assert_eq!(folder.json("out.json"), found);
     let one = folder.output("compare --input in.csv --series b --period 2019-10-09..2019-10-10");
     assert!(one.contains("b in 2019-10-09..2019-10-10 against b in 2019-10-02..2019-10-03"), "{one}");
-    assert!(one.contains("21 hours with data of 1 series; 3 hours without: 2019-10-09 08:00..2019-10-09 11:00"), "{one}");
+    assert!(
+        one.contains("21 hours with data of 1 series; 3 hours without: 2019-10-09 08:00..2019-10-09 11:00"),
+        "{one}"
+    );
     assert!(one.contains("per hour"), "{one}");
     assert!(folder.output(&format!("{compare} --top 1")).contains("1 others"));
 }
@@ -94,7 +97,8 @@ fn models_are_compared() {
     assert_eq!((&day["rows"], &day["series"]), (&24.into(), &1.into()));
 
     folder.write("labels.csv", format!("window_start,brand,label\n{},brand_001,2\n", hour(0)));
-    folder.refuses(&format!("{compare} --labels labels.csv"), "labels.csv: row 1, column `label`: 2 is neither 0 nor 1");
+    folder
+        .refuses(&format!("{compare} --labels labels.csv"), "labels.csv: row 1, column `label`: 2 is neither 0 nor 1");
     folder.write("labels.csv", format!("window_start,brand,label\n{},stranger,1\n", hour(0)));
     folder.refuses(&format!("{compare} --labels labels.csv"), "rows has a label");
     folder.output("train --input hours.csv --model other --set input.absent=empty");
@@ -105,7 +109,8 @@ fn models_are_compared() {
 #[test]
 fn what_can_not_be_compared_is_refused() {
     let folder = two_weeks();
-    let refuses = |arguments: &str, message: &str| folder.refuses(&format!("compare --input in.csv {arguments}"), message);
+    let refuses =
+        |arguments: &str, message: &str| folder.refuses(&format!("compare --input in.csv {arguments}"), message);
     refuses("--series c --against-series a", "in.csv: there is no series `c`");
     refuses("--series a --against-series a", "a would be compared with itself");
     refuses(

@@ -304,7 +304,8 @@ fn bots_come_with_desktops() {
     let mut categories = BTreeSet::new();
     for event in funnel.raw_events() {
         let brand = event.brand.as_deref().unwrap();
-        let row = funnel.panel().get(brand).unwrap().time().binary_search(&event.time.floor_to(Timestamp::HOUR)).unwrap();
+        let row =
+            funnel.panel().get(brand).unwrap().time().binary_search(&event.time.floor_to(Timestamp::HOUR)).unwrap();
         let bots = usize::from(funnel.labels(brand).unwrap()[row]);
         if event.event_type == "view" {
             *views[bots].entry(event.device).or_insert(0.0) += 1.0;

@@ -197,20 +197,17 @@ impl CubeBuilder {
             };
             self.place.push(names.code(value.as_deref()));
         }
-        let leaf = match self.ids.get(&self.place) {
-            Some(leaf) => *leaf,
-            None => {
-                let next = self.ids.len() as u32;
-                self.ids.insert(self.place.clone(), next);
-                next
-            }
-        };
+        let leaf = self.ids.get(&self.place).copied().unwrap_or_else(|| {
+            let next = self.ids.len() as u32;
+            self.ids.insert(self.place.clone(), next);
+            next
+        });
         self.cells.entry((counted.window, leaf)).or_default().add(counted.step, counted.micro_price);
     }
 
     /// The cube. Leaves are in order of their values, whatever the order of the events.
     pub fn finish(self) -> Cube {
-        let name = |(code, names): (&u32, &Names)| names.names[*code as usize].clone();
+        let name = |(code, names): (&u32, &Names)| names.values[*code as usize].clone();
         let values = |place: &[u32]| place.iter().zip(&self.values).map(name).collect();
         let mut leaves: Vec<(Vec<Option<Arc<str>>>, u32)> =
             self.ids.into_iter().map(|(place, id)| (values(&place), id)).collect();
@@ -246,20 +243,20 @@ impl CubeBuilder {
 struct Names {
     codes: HashMap<Arc<str>, u32>,
     none: Option<u32>,
-    names: Vec<Option<Arc<str>>>,
+    values: Vec<Option<Arc<str>>>,
 }
 
 impl Names {
     fn code(&mut self, value: Option<&str>) -> u32 {
         let known = value.map_or(self.none, |value| self.codes.get(value).copied());
         known.unwrap_or_else(|| {
-            let next = self.names.len() as u32;
+            let next = self.values.len() as u32;
             let name: Option<Arc<str>> = value.map(Arc::from);
             match &name {
                 Some(name) => drop(self.codes.insert(name.clone(), next)),
                 None => self.none = Some(next),
             }
-            self.names.push(name);
+            self.values.push(name);
             next
         })
     }

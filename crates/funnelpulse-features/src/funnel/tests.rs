@@ -183,7 +183,9 @@ fn dimensions_are_checked() {
 
 #[test]
 fn every_price_has_a_band() {
-    for (price, band) in [(0.01, "0.01-0.02"), (0.05, "0.05-0.1"), (19.99, "10-20"), (20.0, "20-50"), (99.999, "50-100")] {
+    for (price, band) in
+        [(0.01, "0.01-0.02"), (0.05, "0.05-0.1"), (19.99, "10-20"), (20.0, "20-50"), (99.999, "50-100")]
+    {
         assert_eq!(price_band(price).as_deref(), Some(band));
     }
     assert!(price_band(1e12).is_some());

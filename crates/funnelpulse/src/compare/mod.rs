@@ -10,9 +10,9 @@ use std::collections::BTreeSet;
 use funnelpulse_analytics::{Period, moment};
 use funnelpulse_core::{Panel, SeriesKey, Timestamp};
 
+pub use models::{Kinds, ModelComparison, ModelSide, SeriesDifference, compare_findings};
 #[cfg(feature = "eval")]
 pub use models::{Labels, Quality};
-pub use models::{Kinds, ModelComparison, ModelSide, SeriesDifference, compare_findings};
 pub use panels::{Contribution, Gap, Group, PanelComparison, compare_panel};
 
 use crate::error::{hint, nearest};

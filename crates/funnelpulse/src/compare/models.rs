@@ -292,7 +292,9 @@ fn ranks(values: &[f64]) -> Vec<f64> {
     let mut start = 0;
     for ties in order.chunk_by(|&a, &b| values[a] == values[b]) {
         let mean = start as f64 + (ties.len() as f64 - 1.0) / 2.0;
-        ties.iter().for_each(|&i| ranks[i] = mean);
+        for &i in ties {
+            ranks[i] = mean;
+        }
         start += ties.len();
     }
     ranks

@@ -144,11 +144,8 @@ pub fn compare_panel(
         compare(&funnel.iter().map(level).collect::<Vec<_>>()).ok().map(|c| c.stages)
     };
     let measure = funnel.last().map_or(0, |(column, _)| *column);
-    let names: BTreeSet<&SeriesKey> = if after.series == before.series {
-        now.keys().chain(then.keys()).copied().collect()
-    } else {
-        BTreeSet::new()
-    };
+    let names: BTreeSet<&SeriesKey> =
+        if after.series == before.series { now.keys().chain(then.keys()).copied().collect() } else { BTreeSet::new() };
     let mut contributions: Vec<Contribution> = names
         .into_iter()
         .map(|series| {

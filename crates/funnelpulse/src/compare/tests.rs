@@ -24,10 +24,6 @@ fn shop() -> Panel {
     panel
 }
 
-fn period(text: &str) -> Option<Period> {
-    Some(text.parse().unwrap())
-}
-
 fn side<'a>(series: Option<&'a str>, text: &str) -> Selection<'a> {
     Selection { series, period: (!text.is_empty()).then(|| text.parse().unwrap()) }
 }
@@ -63,10 +59,7 @@ fn hours_without_data_are_named() {
     let gaps: Vec<(String, u64)> = days.after.missing.iter().map(|g| (g.period.to_string(), g.windows)).collect();
     assert_eq!(
         gaps,
-        [
-            ("2019-11-02 05:00..2019-11-02 08:00".to_owned(), 3),
-            ("2019-11-03..2019-11-03 03:00".to_owned(), 3)
-        ]
+        [("2019-11-02 05:00..2019-11-02 08:00".to_owned(), 3), ("2019-11-03..2019-11-03 03:00".to_owned(), 3)]
     );
     assert_eq!((days.after.missing_windows(), days.after.windows), (6, 25));
     assert_eq!(days.before.missing_windows(), 0);
@@ -76,7 +69,7 @@ fn hours_without_data_are_named() {
     assert!(revenue.percentage().unwrap() > 4.0);
     // A period that begins before the data and off their grid.
     let early = compared(side(None, "2019-10-31 22:30..2019-11-02"), side(None, SECOND)).unwrap();
-    assert_eq!(early.after.missing[0].period, period("2019-10-31 23:00..2019-11-01").unwrap());
+    assert_eq!(early.after.missing[0].period, "2019-10-31 23:00..2019-11-01".parse().unwrap());
     assert_eq!(early.after.missing_windows(), 1);
 }
 

@@ -25,7 +25,7 @@ impl Findings {
     /// panel: [`Incident::place`]. What can't be told, for want of history for example, stays open.
     ///
     /// The cube needs the windows of [`windows_of_incidents`]. An incident is looked for in the measure
-    /// of the stage that broke, against the expectation of its own model.
+    /// of the stage that broke; in one series, sums are compared with the expectation of its own model.
     pub fn locate_incidents(
         &mut self,
         cube: &Cube,
@@ -36,13 +36,14 @@ impl Findings {
         for incident in self.incidents_mut().filter(|i| chosen(i)) {
             let Ok(period) = Period::new(incident.start, incident.end) else { continue };
             let series = incident.series.as_str();
+            let of_series = (series != SITE).then_some(series);
             let question = Question {
-                series: (series != SITE).then_some(series),
+                series: of_series,
                 measure: Some(incident.stage.as_deref().map_or(Measure::Revenue, Measure::of_stage)),
                 history_days,
                 ..Question::new(period)
             };
-            incident.place = locate_scaled(cube, &question, config, Some(incident.expected)).ok();
+            incident.place = locate_scaled(cube, &question, config, of_series.map(|_| incident.expected)).ok();
         }
     }
 }

@@ -1,38 +1,28 @@
 //! Where it happened: from counted events to the attribute combinations that explain a change.
 
+mod error;
 mod incidents;
+mod leaves;
 mod measure;
 mod past;
 #[cfg(test)]
 mod tests;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt,
-    sync::Arc,
-};
+use std::{fmt, sync::Arc};
 
 use funnelpulse_analytics::{
-    Attribution, Decomposition, FunnelTotals, History, Leaves, Localization, LocalizeConfig, LocalizeError, Localizer,
-    Period, decompose_funnel, moment,
+    Attribution, Decomposition, FunnelTotals, Localization, LocalizeConfig, Localizer, Period, decompose_funnel,
 };
-use funnelpulse_core::{SeriesKey, Timestamp};
-use funnelpulse_features::{Counts, Cube};
+use funnelpulse_core::Timestamp;
+use funnelpulse_features::Cube;
 use serde::Serialize;
 
+pub use error::LocateError;
 pub use incidents::windows_of_incidents;
+use leaves::{check_series, chosen_dimensions, counted_leaves, group};
 pub use measure::{Measure, UnknownMeasure};
 use past::Past;
 pub use past::windows_to_locate;
-
-use crate::error::{hint, nearest};
-
-/// Most values of one dimension that are told apart, those with the most events; all others are one.
-const MAX_VALUES: usize = 1000;
-/// The name of all others.
-const OTHERS: &str = "(others)";
-/// Most combinations of values that are searched.
-const MAX_LEAVES: usize = 200_000;
 
 /// Days before a period that are compared with it unless others are asked for.
 pub const HISTORY_DAYS: u32 = 28;
@@ -89,60 +79,6 @@ impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({})", self.found, self.measure.in_words())
     }
-}
-
-/// What can't be located.
-#[derive(Clone, Debug, thiserror::Error, PartialEq)]
-#[non_exhaustive]
-pub enum LocateError {
-    /// A series that is not there.
-    #[error("there is no series `{series}`{}", hint(suggestion.as_deref()))]
-    UnknownSeries {
-        /// Its name.
-        series: String,
-        /// The nearest one there is.
-        suggestion: Option<String>,
-    },
-    /// A dimension that was not counted.
-    #[error("there is no dimension `{dimension}` (there are: {known})")]
-    UnknownDimension {
-        /// Its name.
-        dimension: String,
-        /// Those there are.
-        known: String,
-    },
-    /// Nothing to look at.
-    #[error("no dimension is named: at least one is needed")]
-    NoDimension,
-    /// The feed delivered nothing.
-    #[error("no event lies in {period}{}", ends(*range))]
-    NoEvents {
-        /// The period.
-        period: Period,
-        /// The first and last window with events.
-        range: Option<(Timestamp, Timestamp)>,
-    },
-    /// Nothing to compare with.
-    #[error("nothing is known of the time before {period}{}", ends(*range))]
-    NoHistory {
-        /// The period.
-        period: Period,
-        /// The first and last window with events.
-        range: Option<(Timestamp, Timestamp)>,
-    },
-    /// Too many combinations.
-    #[error("the dimensions have {leaves} combinations (at most {MAX_LEAVES}): name fewer of them")]
-    TooFine {
-        /// How many.
-        leaves: usize,
-    },
-    /// A setting out of range.
-    #[error(transparent)]
-    Config(#[from] LocalizeError),
-}
-
-fn ends(range: Option<(Timestamp, Timestamp)>) -> String {
-    range.map_or_else(String::new, |(a, b)| format!(" (events run from {} to {})", moment(a), moment(b)))
 }
 
 /// Finds the smallest set of attribute combinations that explains why a period was unlike those before.
@@ -210,8 +146,9 @@ fn locate_scaled(
     let stages = decompose_funnel(funnel(observed), funnel(expected), Attribution::Lmdi).ok();
     let broken = || stages.as_ref().and_then(Decomposition::broken_stage).map(|s| Measure::of_stage(&s.name));
     let measure = question.measure.or_else(broken).unwrap_or(Measure::Revenue);
-    // Revenue of zero on both sides is a table without prices or sales.
-    let measure = if question.measure.is_none() && observed[3] == 0.0 && expected[3] == 0.0 { Measure::Views } else { measure };
+    // No revenue on either side is a table without prices or sales.
+    let without_revenue = question.measure.is_none() && observed[3] == 0.0 && expected[3] == 0.0;
+    let measure = if without_revenue { Measure::Views } else { measure };
 
     let dimensions: Vec<Arc<str>> = chosen.iter().map(|d| cube.dimensions()[*d].clone()).collect();
     let mut counted = counted_leaves(cube, &dimensions, &leaves, &past, measure)?;
@@ -236,114 +173,6 @@ fn locate_scaled(
         stages,
         found,
     })
-}
-
-fn check_series(cube: &Cube, series: Option<&str>) -> Result<(), LocateError> {
-    let Some(series) = series else { return Ok(()) };
-    let known: BTreeSet<&str> = cube.leaves().iter().map(|l| l.series.as_str()).collect();
-    if known.contains(series) {
-        return Ok(());
-    }
-    let suggestion = nearest(known, series).map(str::to_owned);
-    Err(LocateError::UnknownSeries { series: series.to_owned(), suggestion })
-}
-
-/// Positions of the dimensions to look at. The keys of one series tell nothing apart.
-fn chosen_dimensions(cube: &Cube, question: &Question<'_>) -> Result<Vec<usize>, LocateError> {
-    let all = cube.dimensions();
-    let mut chosen: Vec<usize> = if question.dimensions.is_empty() {
-        (0..all.len()).collect()
-    } else {
-        let position = |name: &String| {
-            let known = || all.iter().map(|d| &**d).collect::<Vec<_>>().join(", ");
-            let unknown = || LocateError::UnknownDimension { dimension: name.clone(), known: known() };
-            all.iter().position(|d| **d == **name).ok_or_else(unknown)
-        };
-        question.dimensions.iter().map(position).collect::<Result<_, _>>()?
-    };
-    if question.series.is_some() {
-        chosen.retain(|d| *d >= cube.keys());
-    }
-    chosen.sort_unstable();
-    chosen.dedup();
-    if chosen.is_empty() { Err(LocateError::NoDimension) } else { Ok(chosen) }
-}
-
-/// Per leaf of the cube the values that it is searched under; `None` for those of other series, and
-/// for those without an event in the time that counts.
-type Groups = Vec<Option<Vec<Option<Arc<str>>>>>;
-
-fn group(cube: &Cube, chosen: &[usize], series: Option<&str>, past: &Past) -> Result<Groups, LocateError> {
-    let mut events = vec![0u64; cube.leaves().len()];
-    for window in past.windows() {
-        for (leaf, counts) in cube.window(window) {
-            events[*leaf as usize] += counts.views + counts.carts + counts.purchases;
-        }
-    }
-    let of_series = |series_of: &SeriesKey| series.is_none_or(|s| s == series_of.as_str());
-    let mut groups: Groups = cube
-        .leaves()
-        .iter()
-        .zip(&events)
-        .map(|(leaf, events)| {
-            let counts = *events > 0 && of_series(&leaf.series);
-            counts.then(|| chosen.iter().map(|d| leaf.values[*d].clone()).collect())
-        })
-        .collect();
-    let others: Arc<str> = OTHERS.into();
-    for position in 0..chosen.len() {
-        let mut sizes: BTreeMap<Option<Arc<str>>, u64> = BTreeMap::new();
-        for (group, events) in groups.iter().zip(&events) {
-            if let Some(group) = group {
-                *sizes.entry(group[position].clone()).or_default() += events;
-            }
-        }
-        if sizes.len() <= MAX_VALUES {
-            continue;
-        }
-        let mut by_size: Vec<(Option<Arc<str>>, u64)> = sizes.into_iter().collect();
-        // Stable: of equals the first by name.
-        by_size.sort_by_key(|(_, events)| std::cmp::Reverse(*events));
-        let kept: BTreeSet<Option<Arc<str>>> = by_size.into_iter().take(MAX_VALUES).map(|(value, _)| value).collect();
-        for group in groups.iter_mut().flatten() {
-            if !kept.contains(&group[position]) {
-                group[position] = Some(others.clone());
-            }
-        }
-    }
-    let leaves = groups.iter().flatten().collect::<BTreeSet<_>>().len();
-    if leaves > MAX_LEAVES { Err(LocateError::TooFine { leaves }) } else { Ok(groups) }
-}
-
-/// The leaves in the period against their past.
-fn counted_leaves(
-    cube: &Cube,
-    dimensions: &[Arc<str>],
-    groups: &Groups,
-    past: &Past,
-    measure: Measure,
-) -> Result<Leaves, LocateError> {
-    let dimensions = dimensions.iter().cloned();
-    let mut history =
-        if measure.is_ratio() { History::ratio(dimensions) } else { History::additive(dimensions) };
-    let stretches = past.before.iter().enumerate().map(|(i, lag)| (-1 - i as i64, &lag.windows, lag.scale));
-    for (at, windows, scale) in std::iter::once((0, &past.now, 1.0)).chain(stretches) {
-        let mut sums: BTreeMap<u32, Counts> = BTreeMap::new();
-        for (leaf, counts) in windows.iter().flat_map(|window| cube.window(*window)) {
-            let sum = sums.entry(*leaf).or_default();
-            sum.views += counts.views;
-            sum.carts += counts.carts;
-            sum.purchases += counts.purchases;
-            sum.micro_revenue += counts.micro_revenue;
-        }
-        for (leaf, counts) in sums {
-            let Some(values) = &groups[leaf as usize] else { continue };
-            let values: Vec<Option<&str>> = values.iter().map(Option::as_deref).collect();
-            let (value, denominator) = measure.of(&counts);
-            history.push(at, &values, scale * value, scale * denominator)?;
-        }
-    }
-    Ok(history.leaves_at(0))
 }
 
 /// Views, carts, purchases and revenue of the windows.

@@ -91,8 +91,8 @@ fn backs(stride: i64, history_days: u32) -> impl Iterator<Item = i64> + use<> {
 }
 
 /// The starts of all windows that [`locate`](super::locate) looks at for these periods: what has to be
-/// counted of a table of events. `step_seconds` is the length of a window; a period of
-/// absurd length gives the first million windows of it.
+/// counted of a table of events. `step_seconds` is the length of a window; of periods of absurd length
+/// the first million windows are given.
 pub fn windows_to_locate(
     periods: impl IntoIterator<Item = Period>,
     step_seconds: u64,
@@ -105,7 +105,8 @@ pub fn windows_to_locate(
         // The first window that starts in the period.
         let first = period.start().offset(step - 1).floor_to(step);
         let starts = (0..).map(|i: i64| first.offset(i.saturating_mul(step)));
-        windows.extend(starts.take_while(|start| period.contains(*start)).take(MOST));
+        let room = MOST.saturating_sub(windows.len());
+        windows.extend(starts.take_while(|start| period.contains(*start)).take(room));
     };
     for period in periods {
         add(period);

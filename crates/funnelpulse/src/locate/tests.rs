@@ -164,7 +164,9 @@ fn what_can_not_be_located_is_named() {
     assert_eq!(place.compared_with, [period(4, 6), period(2, 4), period(0, 2)]);
     let config = LocalizeConfig { dispersion: 0.0, ..LocalizeConfig::default() };
     assert!(locate(&cube, &question, &config).unwrap_err().to_string().starts_with("dispersion = 0 is out of range"));
-    assert!("sales".parse::<Measure>().unwrap_err().to_string().starts_with("`sales` is no measure (there are: views,"));
+    assert!(
+        "sales".parse::<Measure>().unwrap_err().to_string().starts_with("`sales` is no measure (there are: views,")
+    );
 }
 
 #[test]
@@ -178,7 +180,7 @@ fn windows_are_counted_that_are_looked_at() {
     let off = Period::new(asked.start().offset(1), asked.end()).unwrap();
     assert_eq!(windows_to_locate([off], 3600, 1).len(), 3 + 16, "now, a day and a week ago, hours before");
     let ages = Period::new(Timestamp::from_micros(i64::MIN), Timestamp::from_micros(i64::MAX)).unwrap();
-    assert!(windows_to_locate([ages], 1, 28).len() < 5_000_000);
+    assert!(windows_to_locate([ages], 1, 28).len() <= 1_000_000);
 }
 
 #[test]
@@ -188,7 +190,13 @@ fn dimensions_with_too_many_values_are_cut() {
     for hour in 0..216i64 {
         for page in 0..1500 {
             // Page 7 has most of them, until it has none.
-            for i in 0..if page != 7 { 1 } else if hour == 215 { 0 } else { 200 } {
+            for i in 0..if page != 7 {
+                1
+            } else if hour == 215 {
+                0
+            } else {
+                200
+            } {
                 let (user, page) = (format!("{page}/{i}"), page.to_string());
                 let event = Event {
                     time: Timestamp::from_seconds(START + 3600 * hour),
