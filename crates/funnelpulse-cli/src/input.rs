@@ -118,6 +118,9 @@ impl Input {
         let Some(table) = &self.events else { return Ok(()) };
         let site = findings.site_incidents().iter();
         let urgent: Vec<&Incident> = site.chain(findings.incidents()).filter(|i| wanted(i)).take(MAX_LOCATED).collect();
+        if urgent.is_empty() {
+            return Ok(());
+        }
         let windows = windows_of_incidents(urgent.iter().copied(), config.input.step_seconds, HISTORY_DAYS);
         let chosen: BTreeSet<String> = urgent.iter().map(|i| i.id.clone()).collect();
         let cube = read_cube(table, &config.events, config.input.step_seconds, Some(windows))?;
