@@ -123,7 +123,7 @@ fn what_can_not_be_located_is_refused() {
 /// A generated shop in which for nine hours of a calm day only desktops can buy the first brand.
 fn generated_shop() -> Folder {
     let folder = Folder::new();
-    folder.output("generate --out shop --brands 2 --days 34 --events");
+    folder.output("generate --out shop --brands 3 --days 40 --events");
     let table = folder.table("shop/events/2019-10-17.parquet");
     let texts = |name: &str| table.string_column(name).unwrap().into_iter().map(Option::unwrap_or_default);
     let (start, rows) = (table.time_column("event_time").unwrap()[0].floor_to(Timestamp::DAY), texts("brand"));
