@@ -62,7 +62,7 @@ pub(crate) fn signed(value: f64) -> String {
 
 /// A change in per cent.
 pub(crate) fn per_cent(value: Option<f64>) -> String {
-    value.map_or_else(|| "-".to_owned(), |p| format!("{p:+.1} %"))
+    value.map_or_else(|| "-".to_owned(), |p| if p.abs() < 1000.0 { format!("{p:+.1} %") } else { format!("{p:+.0} %") })
 }
 
 /// A line beside the results, on the error stream.

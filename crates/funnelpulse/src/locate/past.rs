@@ -79,7 +79,7 @@ fn up_to_whole(period: &Period, unit: i64) -> i64 {
 /// How far back the stretches just before a period lie.
 fn stretches(period: &Period, step: i64) -> impl Iterator<Item = i64> + use<> {
     let stride = up_to_whole(period, step);
-    (1..=MAX_STRETCHES).map(move |k| k.saturating_mul(stride))
+    (1..=MAX_STRETCHES).map_while(move |k| k.checked_mul(stride))
 }
 
 /// How far back the periods before lie, as far as the history goes.
@@ -87,7 +87,7 @@ fn backs(stride: i64, history_days: u32) -> impl Iterator<Item = i64> + use<> {
     let stride = stride.max(Timestamp::DAY);
     let history = i64::from(history_days.clamp(1, MAX_DAYS)).saturating_mul(Timestamp::DAY);
     // A period that is longer than the history is compared with the one before.
-    (1..).map(move |k: i64| k.saturating_mul(stride)).take_while(move |back| *back <= history.max(stride))
+    (1..).map_while(move |k: i64| k.checked_mul(stride)).take_while(move |back| *back <= history.max(stride))
 }
 
 /// The starts of all windows that [`locate`](super::locate) looks at for these periods: what has to be
