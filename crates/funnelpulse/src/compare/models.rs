@@ -144,7 +144,8 @@ pub fn compare_findings(
             shared_incidents: own.iter().filter(|i| others.iter().any(|o| overlaps(i, o))).count(),
             kinds,
             only_series: only[which].clone(),
-            ..ModelSide::default()
+            #[cfg(feature = "eval")]
+            quality: None,
         }
     };
     let scores = rows.iter().map(|r| r.scores).filter(|s| s.iter().all(|v| v.is_finite()));
