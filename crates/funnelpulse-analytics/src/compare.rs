@@ -7,7 +7,10 @@ use serde::Serialize;
 use crate::{Attribution, Decomposition, Level, StageError, decompose_levels};
 
 /// A total in two groups.
+///
+/// In JSON it also has `difference` and `percentage`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(into = "Told")]
 pub struct Change {
     /// The metric.
     pub metric: Arc<str>,
@@ -30,8 +33,26 @@ impl Change {
     }
 }
 
+/// A change as it is written.
+#[derive(Serialize)]
+struct Told {
+    metric: Arc<str>,
+    before: f64,
+    after: f64,
+    difference: f64,
+    percentage: Option<f64>,
+}
+
+impl From<Change> for Told {
+    fn from(change: Change) -> Self {
+        let (difference, percentage) = (change.difference(), change.percentage());
+        let Change { metric, before, after } = change;
+        Self { metric, before, after, difference, percentage }
+    }
+}
+
 /// Two groups of rows side by side.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Comparison {
     /// The totals, in the order they were given.
     pub changes: Vec<Change>,

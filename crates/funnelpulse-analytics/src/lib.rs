@@ -8,6 +8,7 @@ mod impact;
 mod localize;
 mod narrative;
 mod number;
+mod period;
 mod similar;
 mod stage;
 mod summary;
@@ -20,6 +21,7 @@ pub use impact::{Impact, ImpactConfig};
 pub use localize::{Cause, Combination, History, Leaves, Localization, LocalizeConfig, LocalizeError, Localizer};
 pub use narrative::Story;
 pub use number::short;
+pub use period::{Period, PeriodError, moment};
 pub use similar::{Profile, Similar, most_similar};
 pub use stage::{
     Attribution, Decomposition, FunnelTotals, Level, Link, Stage, StageError, decompose, decompose_funnel,

@@ -124,10 +124,7 @@ impl<'a> Story<'a> {
                 return Some("It is the same everywhere.".to_owned());
             }
         }
-        let named: Vec<String> = places.causes.iter().map(ToString::to_string).collect();
-        let share = 100.0 * places.explained_share().unwrap_or(f64::NAN);
-        let share = if (0.5..100.5).contains(&share) { format!(", {share:.0} % of the change") } else { String::new() };
-        Some(format!("It is found in {}{share}.", named.join("; ")))
+        Some(format!("It is found in {places}."))
     }
 }
 

@@ -130,6 +130,9 @@ fn alert(incident: &Incident, found: Timestamp) -> Alert {
     if let Some(stage) = &incident.stage {
         field("stage", stage.replace('_', " "));
     }
+    if let Some(place) = &incident.place {
+        field("where", place.to_string());
+    }
     alert
 }
 

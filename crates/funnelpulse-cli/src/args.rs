@@ -9,8 +9,10 @@ use clap::{
 use funnelpulse::config::Preset;
 
 mod series;
+mod sides;
 
 pub(crate) use series::{ChangepointsArgs, ForecastArgs};
+pub(crate) use sides::{CompareArgs, LocateArgs};
 
 /// Find and explain anomalies in shop funnels and other hourly tables.
 #[derive(Debug, Parser)]
@@ -54,6 +56,10 @@ pub(crate) enum Command {
     Changepoints(ChangepointsArgs),
     /// Explain one hour of one series in full
     Explain(ExplainArgs),
+    /// Find where in the events something happened: which devices, categories, brands
+    Locate(LocateArgs),
+    /// Compare two periods, two series or two models
+    Compare(CompareArgs),
     /// Show, check or describe the configuration
     Config(ConfigArgs),
     /// Look into a model file

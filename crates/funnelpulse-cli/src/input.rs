@@ -1,17 +1,25 @@
 //! From a path to a panel, and from settings to a configuration.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 use anyhow::{Context, bail};
 use funnelpulse::{
-    Feedback, SeriesFailure,
+    Feedback, Findings, HISTORY_DAYS, Incident, SeriesFailure,
+    analytics::LocalizeConfig,
     config::{Config, Layers},
     core::{Panel, SeriesKey, Timestamp},
     features::{IngestReport, NO_KEY},
-    io::{InputKind, PanelRead, Table, read_events, read_panel, recognise},
+    io::{InputKind, PanelRead, Table, read_cube, read_events, read_panel, recognise},
+    windows_of_incidents,
 };
 
 use crate::{args::Settings, output};
+
+/// Incidents of which it is found out where they happened.
+const MAX_LOCATED: usize = 200;
 
 /// Defaults, file, environment, flags.
 pub(crate) fn configuration(settings: &Settings) -> anyhow::Result<Config> {
@@ -116,9 +124,32 @@ pub(crate) struct Input {
     pub(crate) rows: usize,
     /// Series that could not be read.
     pub(crate) failures: Vec<SeriesFailure>,
+    /// The events, where they have dimensions over which causes can be located.
+    events: Option<Table>,
 }
 
 impl Input {
+    /// Finds out where incidents happened, of those that are `wanted` the most urgent and those of the
+    /// site, if events with dimensions were read.
+    pub(crate) fn locate(
+        &self,
+        findings: &mut Findings,
+        config: &Config,
+        wanted: impl Fn(&Incident) -> bool,
+    ) -> anyhow::Result<()> {
+        let Some(table) = &self.events else { return Ok(()) };
+        let site = findings.site_incidents().iter();
+        let urgent: Vec<&Incident> = site.chain(findings.incidents()).filter(|i| wanted(i)).take(MAX_LOCATED).collect();
+        if urgent.is_empty() {
+            return Ok(());
+        }
+        let windows = windows_of_incidents(urgent.iter().copied(), config.input.step_seconds, HISTORY_DAYS);
+        let chosen: BTreeSet<String> = urgent.iter().map(|i| i.id.clone()).collect();
+        let cube = read_cube(table, &config.events, config.input.step_seconds, Some(windows))?;
+        findings.locate_incidents(&cube, HISTORY_DAYS, &LocalizeConfig::default(), |i| chosen.contains(&i.id));
+        Ok(())
+    }
+
     /// Tells where the events went.
     pub(crate) fn note_ingest(&self) {
         if let Some(ingest) = &self.ingest {
@@ -137,7 +168,8 @@ pub(crate) fn read(path: &Path, config: &Config) -> anyhow::Result<Input> {
                 bail!("{}: not one event could be counted\n{}", path.display(), gold.report);
             }
             let rows = table.num_rows();
-            Ok(Input { panel: gold.panel, ingest: Some(gold.report), rows, failures: Vec::new() })
+            let events = config.events.further_dimensions().next().is_some().then_some(table);
+            Ok(Input { panel: gold.panel, ingest: Some(gold.report), rows, failures: Vec::new(), events })
         }
         InputKind::Hourly => {
             let PanelRead { panel, problems, rows_read } = read_panel(&table, &config.input)?;
@@ -151,7 +183,7 @@ pub(crate) fn read(path: &Path, config: &Config) -> anyhow::Result<Input> {
                 }
                 bail!("{}: no series can be used{}", path.display(), shown.concat());
             }
-            Ok(Input { panel, ingest: None, rows: rows_read, failures })
+            Ok(Input { panel, ingest: None, rows: rows_read, failures, events: None })
         }
     }
 }

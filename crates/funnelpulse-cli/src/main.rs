@@ -52,6 +52,8 @@ fn dispatch(command: &Command) -> anyhow::Result<Outcome> {
         Command::Forecast(args) => commands::forecast::forecast(args).map(|()| Outcome::Done),
         Command::Changepoints(args) => commands::changepoints::changepoints(args).map(|()| Outcome::Done),
         Command::Explain(args) => commands::explain::explain(args).map(|()| Outcome::Done),
+        Command::Locate(args) => commands::locate::locate(args).map(|()| Outcome::Done),
+        Command::Compare(args) => commands::compare::compare(args).map(|()| Outcome::Done),
         Command::Config(args) => commands::config::config(args).map(|()| Outcome::Done),
         Command::Model(args) => commands::model::model(args).map(|()| Outcome::Done),
     }

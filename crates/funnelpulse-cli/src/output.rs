@@ -1,7 +1,7 @@
 //! What people and programs get to see.
 
 use std::{
-    fmt::{Display, Write as _},
+    fmt::{self, Display, Write as _},
     io::{ErrorKind, Write as _},
     path::Path,
     sync::{
@@ -34,6 +34,35 @@ pub(crate) fn say(text: impl Display) -> anyhow::Result<()> {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         written => written.context("standard output"),
     }
+}
+
+/// Prints a result as text or JSON, and writes the JSON where a file is named.
+pub(crate) fn tell<T: Serialize>(
+    json: bool,
+    file: Option<&Path>,
+    found: &T,
+    text: impl FnOnce() -> Result<String, fmt::Error>,
+) -> anyhow::Result<()> {
+    let document = serde_json::to_string_pretty(found)?;
+    if let Some(path) = file {
+        write_text(path, &format!("{document}\n"))?;
+    }
+    if json { say(document) } else { say(text()?.trim_end()) }
+}
+
+/// A number, or a dash where there is none.
+pub(crate) fn number(value: f64) -> String {
+    if value.is_nan() { "-".to_owned() } else { short(value) }
+}
+
+/// With a sign.
+pub(crate) fn signed(value: f64) -> String {
+    if value > 0.0 { format!("+{}", number(value)) } else { number(value) }
+}
+
+/// A change in per cent.
+pub(crate) fn per_cent(value: Option<f64>) -> String {
+    value.map_or_else(|| "-".to_owned(), |p| if p.abs() < 1000.0 { format!("{p:+.1} %") } else { format!("{p:+.0} %") })
 }
 
 /// A line beside the results, on the error stream.
@@ -248,6 +277,9 @@ pub(crate) fn print_findings(findings: &Findings, summary: &Summary, top: usize)
     }
     for incident in site.iter().take(top) {
         writeln!(text, "      {}", incident.summary)?;
+        if let Some(place) = &incident.place {
+            writeln!(text, "      Where: {place}")?;
+        }
     }
     let incidents = findings.incidents();
     if top > 0 && !incidents.is_empty() {
@@ -256,6 +288,9 @@ pub(crate) fn print_findings(findings: &Findings, summary: &Summary, top: usize)
     for incident in incidents.iter().take(top) {
         writeln!(text, "  {}  {} (probability {:.2})", incident.priority, incident.severity, incident.probability)?;
         writeln!(text, "      {}", incident.summary)?;
+        if let Some(place) = &incident.place {
+            writeln!(text, "      Where: {place}")?;
+        }
     }
     if top > 0 && incidents.is_empty() && !ranked.is_empty() {
         writeln!(text, "\nBy impact:")?;

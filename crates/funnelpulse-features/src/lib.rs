@@ -9,5 +9,8 @@ mod spec;
 pub use absent::fill_known_empty;
 pub use engineer::{BusinessHours, FeatureConfig, FeatureEngineer, FeatureState};
 pub use error::FeatureError;
-pub use funnel::{Event, EventSpec, FunnelBuilder, Gold, IngestReport, RejectedExample, RejectedRows, Rejection};
+pub use funnel::{
+    Counts, Cube, CubeBuilder, Event, EventSpec, FunnelBuilder, Gold, IngestReport, Leaf, RejectedExample,
+    RejectedRows, Rejection, price_band,
+};
 pub use spec::{Absent, MetricKind, MetricSpec, NO_KEY, PanelSpec, Unsorted};

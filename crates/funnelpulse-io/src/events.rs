@@ -1,7 +1,13 @@
 //! Tables of events.
 
-use arrow::array::{Array, StringArray};
-use funnelpulse_features::{Event, EventSpec, FunnelBuilder, Gold, Rejection};
+use std::collections::BTreeSet;
+
+use arrow::{
+    array::{Array, RecordBatch, StringArray},
+    datatypes::DataType,
+};
+use funnelpulse_core::Timestamp;
+use funnelpulse_features::{Cube, CubeBuilder, Event, EventSpec, FunnelBuilder, Gold, Rejection, price_band};
 
 use crate::{IoError, Table, cells};
 
@@ -27,13 +33,90 @@ use crate::{IoError, Table, cells};
 /// ```
 pub fn read_events(table: &Table, spec: &EventSpec, step_seconds: u64) -> Result<Gold, IoError> {
     let mut funnel = FunnelBuilder::new(spec, step_seconds)?;
-    let lacking: Vec<&str> = spec.columns().filter(|c| !table.has(c)).collect();
+    // Refused now rather than when all the work is done and somebody asks where.
+    let lacking: Vec<&str> = spec.further_dimensions().filter(|c| !table.has(c)).collect();
+    if !lacking.is_empty() {
+        return Err(table.missing(&lacking));
+    }
+    read(table, spec, &[], |row| match row {
+        Row::Event(event, _) => funnel.push(&event),
+        Row::Rejected(reason, value) => funnel.reject(reason, value),
+    })?;
+    Ok(funnel.finish()?)
+}
+
+/// Counts a table of events per window, key and [dimension](EventSpec::dimensions), of `only` these
+/// windows where they are named. Rows count exactly as in [`read_events`].
+///
+/// The column of the price, and any other column of numbers that are not whole, is taken in
+/// [bands](price_band). Of a column of text its first rows decide whether it holds such numbers.
+///
+/// ```
+/// use funnelpulse_features::EventSpec;
+/// use funnelpulse_io::{Table, read_cube};
+///
+/// let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("events.csv");
+/// std::fs::write(&path, "\
+/// event_time,event_type,product_id,brand,price,user_id,user_session,device
+/// 2019-10-01 00:00:01 UTC,view,1,runail,2.5,7,a,mobile
+/// 2019-10-01 00:09:00 UTC,view,1,runail,2.5,8,b,desktop
+/// ")?;
+/// let spec = EventSpec { dimensions: vec!["device".into(), "price".into()], ..EventSpec::default() };
+/// let cube = read_cube(&Table::read(&path)?, &spec, 3600, None)?;
+/// let values: Vec<_> = cube.leaves()[0].values.iter().flatten().map(|v| &**v).collect();
+/// assert_eq!(values, ["runail", "desktop", "2-5"]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn read_cube(
+    table: &Table,
+    spec: &EventSpec,
+    step_seconds: u64,
+    only: Option<BTreeSet<Timestamp>>,
+) -> Result<Cube, IoError> {
+    let mut cube = CubeBuilder::new(spec, step_seconds)?;
+    if let Some(windows) = only {
+        cube = cube.only(windows);
+    }
+    let dimensions: Vec<&str> = spec.further_dimensions().collect();
+    read(table, spec, &dimensions, |row| {
+        if let Row::Event(event, values) = row {
+            cube.push(&event, values);
+        }
+    })?;
+    Ok(cube.finish())
+}
+
+/// The columns of a table of events that could be dimensions: all that are not part of an event
+/// otherwise and hold neither times nor numbers that are not whole.
+pub fn further_columns(table: &Table, spec: &EventSpec) -> Vec<String> {
+    let known: Vec<&str> = spec.columns().collect();
+    let fits = |name: &&String| {
+        let types = || table.batches().iter().filter_map(|b| b.column_by_name(name)).map(Array::data_type);
+        let refused = |t: &DataType| t.is_temporal() || t.is_nested();
+        !known.contains(&name.as_str()) && !types().any(refused) && !holds_fractions(table, name)
+    };
+    table.columns().iter().filter(fits).cloned().collect()
+}
+
+/// A row as it was read.
+enum Row<'a> {
+    /// An event and its values of the dimensions.
+    Event(Event<'a>, &'a [Option<&'a str>]),
+    Rejected(Rejection, &'a str),
+}
+
+/// Reads the rows of a table in order.
+fn read(table: &Table, spec: &EventSpec, dimensions: &[&str], mut take: impl FnMut(Row<'_>)) -> Result<(), IoError> {
+    let lacking: Vec<&str> = spec.columns().chain(dimensions.iter().copied()).filter(|c| !table.has(c)).collect();
     if !lacking.is_empty() {
         return Err(table.missing(&lacking));
     }
     if table.num_rows() == 0 {
         return Err(IoError::Empty { path: table.source().to_path_buf(), what: "no rows" });
     }
+    let banded: Vec<bool> =
+        dimensions.iter().map(|name| **name == spec.price || holds_fractions(table, name)).collect();
     for batch in table.batches() {
         let times = table.cells_of(batch, &spec.time, "times", cells::times)?;
         let prices = table.cells_of(batch, &spec.price, "numbers", cells::numbers)?;
@@ -41,19 +124,23 @@ pub fn read_events(table: &Table, spec: &EventSpec, step_seconds: u64) -> Result
         let (types, product) = (text(&spec.event_type)?, text(&spec.product)?);
         let (user, session) = (text(&spec.user)?, text(&spec.session)?);
         let keys = spec.keys.iter().map(|k| text(k)).collect::<Result<Vec<_>, _>>()?;
-        let mut key = Vec::with_capacity(keys.len());
+        let places = dimensions.iter().zip(&banded).map(|(name, banded)| place(table, batch, name, *banded));
+        let places = places.collect::<Result<Vec<_>, _>>()?;
+        let (mut key, mut values) = (Vec::with_capacity(keys.len()), Vec::with_capacity(places.len()));
         for row in 0..batch.num_rows() {
             let Some(time) = times.values[row] else {
-                funnel.reject(Rejection::Time, times.bad.get(&row).map_or("", String::as_str));
+                take(Row::Rejected(Rejection::Time, times.bad.get(&row).map_or("", String::as_str)));
                 continue;
             };
             if let Some(price) = prices.bad.get(&row) {
-                funnel.reject(Rejection::Price, price);
+                take(Row::Rejected(Rejection::Price, price));
                 continue;
             }
             key.clear();
             key.extend(keys.iter().map(|k| at(k, row)));
-            funnel.push(&Event {
+            values.clear();
+            values.extend(places.iter().map(|p| at(p, row)));
+            let event = Event {
                 time,
                 event_type: at(&types, row).unwrap_or_default(),
                 keys: &key,
@@ -61,10 +148,37 @@ pub fn read_events(table: &Table, spec: &EventSpec, step_seconds: u64) -> Result
                 user: at(&user, row),
                 session: at(&session, row),
                 price: Some(prices.values[row]).filter(|p| !p.is_nan()),
-            });
+            };
+            take(Row::Event(event, &values));
         }
     }
-    Ok(funnel.finish()?)
+    Ok(())
+}
+
+/// Whether a column holds numbers that are not whole, by its first rows.
+fn holds_fractions(table: &Table, name: &str) -> bool {
+    const LOOKED_AT: usize = 1000;
+    let columns = table.batches().iter().filter_map(|b| b.column_by_name(name));
+    for column in columns {
+        let rows = column.slice(0, column.len().min(LOOKED_AT));
+        match cells::numbers(&rows) {
+            Ok(Some(found)) if found.bad.is_empty() && found.good == 0 => {}
+            Ok(Some(found)) => {
+                return found.bad.is_empty() && found.values.iter().any(|v| v.fract() != 0.0 && !v.is_nan());
+            }
+            _ => return false,
+        }
+    }
+    false
+}
+
+/// The values of a dimension, as text.
+fn place(table: &Table, batch: &RecordBatch, dimension: &str, banded: bool) -> Result<StringArray, IoError> {
+    if banded {
+        let numbers = table.cells_of(batch, dimension, "numbers", cells::numbers)?;
+        return Ok(numbers.values.into_iter().map(price_band).collect());
+    }
+    table.texts_of(batch, dimension)
 }
 
 /// The text of a row; empty is as good as null.

@@ -11,7 +11,7 @@ mod write;
 
 pub use batch::{panel_from_batches, panel_to_batch};
 pub use error::IoError;
-pub use events::read_events;
+pub use events::{further_columns, read_cube, read_events};
 pub use panel::{PanelRead, SeriesProblem, read_panel};
 pub use recognise::{InputKind, recognise};
 pub use table::Table;

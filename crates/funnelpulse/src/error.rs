@@ -77,7 +77,16 @@ impl PipelineError {
     }
 }
 
-fn hint(suggestion: Option<&str>) -> String {
+/// Names less alike than this (Jaro-Winkler, 0 to 1) are no suggestion.
+const ALIKE: f64 = 0.75;
+
+/// The name that `name` was probably meant to be.
+pub(crate) fn nearest<'a>(known: impl IntoIterator<Item = &'a str>, name: &str) -> Option<&'a str> {
+    let alike = known.into_iter().map(|known| (strsim::jaro_winkler(known, name), known));
+    alike.max_by(|a, b| a.0.total_cmp(&b.0)).filter(|(alike, _)| *alike >= ALIKE).map(|(_, known)| known)
+}
+
+pub(crate) fn hint(suggestion: Option<&str>) -> String {
     suggestion.map(|s| format!(", did you mean `{s}`?")).unwrap_or_default()
 }
 

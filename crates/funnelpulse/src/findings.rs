@@ -242,6 +242,11 @@ impl Findings {
         all
     }
 
+    /// Those of the site and of all series.
+    pub(crate) fn incidents_mut(&mut self) -> impl Iterator<Item = &mut Incident> {
+        self.site.iter_mut().chain(self.series.iter_mut().flat_map(|s| &mut s.incidents))
+    }
+
     /// Series that could not be trained or scored.
     pub fn failures(&self) -> &[SeriesFailure] {
         &self.failures

@@ -8,7 +8,7 @@ use funnelpulse_core::{SeriesKey, Severity, Timestamp};
 use funnelpulse_incidents::{IncidentKind, SITE};
 use serde::Serialize;
 
-use crate::SeriesFindings;
+use crate::{Place, SeriesFindings};
 
 /// Past incidents of a series that are compared with.
 const PAST: usize = 100;
@@ -56,6 +56,9 @@ pub struct Incident {
     pub stage: Option<String>,
     /// Per stage of the funnel, its part in the change of revenue; they add up to the whole change.
     pub stages: Vec<(String, f64)>,
+    /// Where it happened, once [located](crate::Findings::locate_incidents).
+    #[serde(rename = "where", skip_serializing_if = "Option::is_none")]
+    pub place: Option<Place>,
     /// The most similar earlier incident of the series, if any is alike.
     pub similar: Option<Similar>,
     /// All of this in words.
@@ -176,6 +179,7 @@ fn one(
         revenue_interval,
         stage,
         stages,
+        place: None,
         similar,
         summary,
         rows: raw.rows,

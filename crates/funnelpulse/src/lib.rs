@@ -1,9 +1,11 @@
 #![doc = include_str!("../README.md")]
 
+mod compare;
 mod error;
 mod feedback;
 mod findings;
 mod incident;
+mod locate;
 mod pipeline;
 #[cfg(feature = "report")]
 pub mod report;
@@ -11,10 +13,20 @@ pub mod report;
 mod table;
 mod timings;
 
+pub use compare::{
+    CompareError, Contribution, Gap, Group, Kinds, ModelComparison, ModelSide, PanelComparison, Selection,
+    SeriesDifference, compare_findings, compare_panel,
+};
+#[cfg(feature = "eval")]
+pub use compare::{Labels, Quality};
 pub use error::{PipelineError, SeriesFailure};
 pub use feedback::Feedback;
 pub use findings::{Anomaly, Findings, ModelScores, ModelSource, SeriesFindings};
 pub use incident::Incident;
+pub use locate::{
+    HISTORY_DAYS, LocateError, Measure, Place, Question, UnknownMeasure, locate, windows_of_incidents,
+    windows_to_locate,
+};
 pub use pipeline::{FittedPipeline, Pipeline, PipelineBuilder, Progress, SeriesInfo, Stage, registry};
 
 pub use funnelpulse_analytics as analytics;

@@ -83,6 +83,23 @@ impl Localization {
     }
 }
 
+/// `device = mobile: 84 instead of 400, 98 % of the change`; causes are separated by `;`.
+impl fmt::Display for Localization {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.causes.is_empty() {
+            return f.write_str("no part of it stands out");
+        }
+        let named: Vec<String> = self.causes.iter().map(ToString::to_string).collect();
+        f.write_str(&named.join("; "))?;
+        let share = 100.0 * self.explained_share().unwrap_or(f64::NAN);
+        // Causes that others oppose have shares beyond the whole, which tell nothing.
+        if (0.5..100.5).contains(&share) && !self.causes.iter().any(|c| c.combination.pairs.is_empty()) {
+            write!(f, ", {share:.0} % of the change")?;
+        }
+        Ok(())
+    }
+}
+
 pub(super) fn describe(leaves: &Leaves, coded: &Coded, found: &[Found]) -> Localization {
     let sum = |values: &[f64], members: &[u32]| members.iter().map(|i| values[*i as usize]).sum::<f64>();
     let cause = |(best, factor): &Found| {

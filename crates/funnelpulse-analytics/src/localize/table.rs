@@ -79,6 +79,28 @@ impl Leaves {
         self.rows.is_empty()
     }
 
+    /// The sums of what was observed and of what was expected, of the leaves that can be counted.
+    pub fn totals(&self) -> (f64, f64) {
+        let rows = self.rows.values().filter(|leaf| usable(leaf));
+        rows.fold((0.0, 0.0), |sum, leaf| (sum.0 + leaf.0, sum.1 + leaf.1))
+    }
+
+    /// Multiplies every expectation, for example to bring their sum to a total that is known better.
+    ///
+    /// ```
+    /// use funnelpulse_analytics::Leaves;
+    ///
+    /// let mut leaves = Leaves::new(["device"]);
+    /// leaves.push(&[Some("mobile")], 9.0, 10.0)?;
+    /// leaves.push(&[Some("desktop")], 11.0, 30.0)?;
+    /// leaves.scale_expected(0.5);
+    /// assert_eq!(leaves.totals(), (20.0, 20.0));
+    /// # Ok::<(), funnelpulse_analytics::LocalizeError>(())
+    /// ```
+    pub fn scale_expected(&mut self, factor: f64) {
+        self.rows.values_mut().for_each(|leaf| leaf.1 *= factor);
+    }
+
     /// The attributes.
     pub fn attributes(&self) -> &[Arc<str>] {
         &self.attributes
@@ -86,7 +108,6 @@ impl Leaves {
 
     /// The leaves that can be counted, by number.
     pub(super) fn coded(&self, unit: Option<f64>) -> Coded {
-        let usable = |(o, e): &(f64, f64)| o.is_finite() && e.is_finite() && *o >= 0.0 && *e >= 0.0;
         let mut coded = Coded {
             codes: vec![Vec::new(); self.attributes.len()],
             cardinality: Vec::new(),
@@ -128,6 +149,11 @@ impl Leaves {
     pub(super) fn value(&self, attribute: usize, rank: u32) -> Option<Arc<str>> {
         self.codes[attribute].keys().nth(rank as usize).cloned().flatten()
     }
+}
+
+/// Whether a leaf has numbers that can be counted.
+fn usable((observed, expected): &(f64, f64)) -> bool {
+    observed.is_finite() && expected.is_finite() && *observed >= 0.0 && *expected >= 0.0
 }
 
 fn code(codes: &mut BTreeMap<Option<Arc<str>>, u32>, value: Option<&str>) -> u32 {

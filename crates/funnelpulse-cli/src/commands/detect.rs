@@ -10,7 +10,8 @@ pub(crate) fn detect(args: &DetectArgs) -> anyhow::Result<Outcome> {
     let input = input::read(&args.input, model.config())?;
     loading.finish_and_clear();
     input.note_ingest();
-    let findings = model.detect(&input.panel)?;
+    let mut findings = model.detect(&input.panel)?;
+    input.locate(&mut findings, model.config(), |_| true)?;
     let title = format!("Anomalies in {}", args.input.display());
     output::deliver(findings, input, &model.config().input, &args.results, &title)
 }

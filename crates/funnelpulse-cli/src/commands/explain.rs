@@ -20,7 +20,10 @@ pub(crate) fn explain(args: &ExplainArgs) -> anyhow::Result<()> {
         bail!("{}: {}", args.input.display(), why_absent(&read, &args.series));
     }
     // All series: what they share is no anomaly of this one.
-    let findings = model.detect(&read.panel)?;
+    let mut findings = model.detect(&read.panel)?;
+    read.locate(&mut findings, model.config(), |i| {
+        i.series.as_str() == args.series && i.start <= time && time < i.end
+    })?;
     let Some(series) = findings.series().iter().find(|s| s.series.as_str() == args.series) else {
         let failures = findings.failures().iter().filter(|f| f.series.as_str() == args.series);
         bail!("{}", failures.map(|f| f.message.as_str()).collect::<Vec<_>>().join("; "));
@@ -93,6 +96,9 @@ fn as_text(series: &SeriesFindings, metrics: &Columns, row: usize) -> Result<Str
     }
     if let Some(incident) = incident_at(series, row) {
         writeln!(text, "{}", incident.summary)?;
+        if let Some(place) = &incident.place {
+            writeln!(text, "Where: {place}")?;
+        }
         for (stage, part) in &incident.stages {
             writeln!(text, "  {stage:<20}{:>12} of the revenue", short(*part))?;
         }

@@ -99,7 +99,7 @@ fn truth(shop: &GeneratedFunnel) -> Result<RecordBatch, ArrowError> {
     RecordBatch::try_from_iter(columns)
 }
 
-/// One file a day, in the layout of the REES46 data sets.
+/// One file a day, in the layout of the REES46 data sets, with a category and a device.
 fn write_events(shop: &GeneratedFunnel, folder: &Path, days: usize) -> anyhow::Result<usize> {
     output::create_folder(folder)?;
     let bar = output::bar("events", days);
@@ -135,6 +135,8 @@ fn write_day(events: &[RawEvent], folder: &Path) -> anyhow::Result<()> {
         ("event_time", Arc::new(times.with_timezone("UTC"))),
         ("event_type", texts(&|e| Some(e.event_type.to_owned()))),
         ("product_id", Arc::new(products)),
+        ("category", texts(&|e| Some(e.category.to_owned()))),
+        ("device", texts(&|e| Some(e.device.to_owned()))),
         ("brand", texts(&|e| e.brand.as_ref().map(ToString::to_string))),
         ("price", Arc::new(prices)),
         ("user_id", Arc::new(users)),

@@ -1,6 +1,7 @@
 //! One file per command.
 
 pub(crate) mod changepoints;
+pub(crate) mod compare;
 pub(crate) mod config;
 pub(crate) mod demo;
 pub(crate) mod detect;
@@ -8,6 +9,7 @@ pub(crate) mod eval;
 pub(crate) mod explain;
 pub(crate) mod forecast;
 pub(crate) mod generate;
+pub(crate) mod locate;
 pub(crate) mod model;
 pub(crate) mod run;
 pub(crate) mod score;

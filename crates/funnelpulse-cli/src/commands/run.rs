@@ -19,11 +19,13 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Outcome> {
     let title = format!("Anomalies in {}", args.input.display());
     let spec = &pipeline.config().input;
     let Some(path) = &args.model else {
-        let findings = pipeline.run(&input.panel)?;
+        let mut findings = pipeline.run(&input.panel)?;
+        input.locate(&mut findings, pipeline.config(), |_| true)?;
         return output::deliver(findings, input, spec, &args.results, &title);
     };
     let model = pipeline.fit(&input.panel)?;
-    let findings = model.detect(&input.panel)?;
+    let mut findings = model.detect(&input.panel)?;
+    input.locate(&mut findings, model.config(), |_| true)?;
     let outcome = output::deliver(findings, input, spec, &args.results, &title)?;
     if model.series().len() > 0 {
         model.save(path)?;

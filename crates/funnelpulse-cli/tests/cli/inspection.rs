@@ -123,8 +123,8 @@ fn help_teaches_every_option() {
     let cases = [
         (
             "",
-            "demo generate run train detect score eval forecast changepoints explain config model --quiet --threads \
-             funnelpulse demo",
+            "demo generate run train detect score eval forecast changepoints explain locate compare config model --quiet \
+             --threads funnelpulse demo",
         ),
         ("demo", "--out --brands --days --seed --difficulty --config --set --top"),
         ("generate", "--out --brands --days --seed --difficulty --events"),
@@ -147,6 +147,16 @@ fn help_teaches_every_option() {
              --min-magnitude --max-p-value --output ruptures modified_bic linear_trend",
         ),
         ("explain", "--model --input --series --time --json"),
+        (
+            "compare",
+            "--input --period --against --series --against-series --model --against-model --labels --top --json \
+             --output --config --set START..END",
+        ),
+        (
+            "locate",
+            "--input --period --series --measure --dimensions --history --param --json --output --config --set \
+             START..END purchase_rate",
+        ),
         ("config", "show check schema"),
         ("config show", "--config --set --json FUNNELPULSE_"),
         ("config check", "--config --set"),

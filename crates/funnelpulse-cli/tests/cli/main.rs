@@ -4,9 +4,11 @@
 
 mod bad_input;
 mod changepoints;
+mod comparisons;
 mod folder;
 mod forecasts;
 mod inspection;
+mod locations;
 mod results;
 mod scores;
 mod terminal;

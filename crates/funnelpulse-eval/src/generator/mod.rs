@@ -113,6 +113,8 @@ pub struct GeneratedFunnel {
 struct Series {
     brand: Brand,
     rows: Vec<Row>,
+    /// Of each planted anomaly.
+    kinds: Vec<AnomalyKind>,
 }
 
 impl GeneratedFunnel {
@@ -181,7 +183,8 @@ impl GeneratedFunnel {
                 site_wide: event.site_wide,
             });
         }
-        self.series.push(Series { brand, rows });
+        let kinds = anomalies.iter().map(|event| event.kind).collect();
+        self.series.push(Series { brand, rows, kinds });
         Ok(())
     }
 

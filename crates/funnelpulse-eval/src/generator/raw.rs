@@ -7,7 +7,7 @@ use rand::RngExt;
 use rand_pcg::Pcg64;
 
 use super::{
-    GeneratedFunnel, Series,
+    AnomalyKind, GeneratedFunnel, Series,
     brand::price_at,
     simulate::{Order, Row, geometric, products},
     stream,
@@ -24,6 +24,10 @@ pub struct RawEvent {
     pub brand: Option<Arc<str>>,
     /// The product.
     pub product_id: u64,
+    /// The category of the product.
+    pub category: &'static str,
+    /// What the visitor came with: `mobile`, `desktop` or `tablet`. Bots come with desktops.
+    pub device: &'static str,
     /// The user.
     pub user_id: u64,
     /// The session; [`session_uuid`](Self::session_uuid) writes it as logs do.
@@ -31,6 +35,9 @@ pub struct RawEvent {
     /// Price in currency units, whole cents.
     pub price: f64,
 }
+
+/// Categories of products; every brand has all of them.
+const CATEGORIES: [&str; 5] = ["nails", "hair", "face", "body", "tools"];
 
 impl RawEvent {
     /// The session in the form `xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx`.
@@ -76,6 +83,11 @@ impl GeneratedFunnel {
     fn expand(&self, series: &Series, row: &Row, events: &mut Vec<RawEvent>) {
         let mut rng = stream(self.seed, "events", (series.brand.first_product << 32) | row.hour as u64);
         let time = self.start.offset(row.hour as i64 * Timestamp::HOUR);
+        // Views beyond what is usual; sessions of them come last.
+        let bots = match row.anomaly.map(|index| series.kinds[index]) {
+            Some(AnomalyKind::BotTraffic) => (row.views as f64 - row.truth[0]).max(0.0) as usize,
+            _ => 0,
+        };
         let mut visits: Vec<Visit> = row.orders.iter().map(|&order| Visit::new(order, time, &mut rng)).collect();
         for visit in &visits {
             visit.log(series, row, "purchase", visit.order, 120..600, &mut rng, events);
@@ -91,7 +103,10 @@ impl GeneratedFunnel {
                 let size = (geometric(mean, 20, &mut rng) as usize).min(left);
                 left -= size;
                 let order = Order { product: rng.random_range(0..series.brand.catalogue.len()), size };
-                let visit = Visit::new(order, time, &mut rng);
+                let mut visit = Visit::new(order, time, &mut rng);
+                if event_type == "view" && left < bots {
+                    visit.device = "desktop";
+                }
                 visit.log(series, row, event_type, order, seconds.clone(), &mut rng, events);
                 visits.push(visit);
             }
@@ -103,6 +118,7 @@ impl GeneratedFunnel {
 struct Visit {
     user: u64,
     session: u128,
+    device: &'static str,
     start: Timestamp,
     hour: Timestamp,
     order: Order,
@@ -111,7 +127,14 @@ struct Visit {
 impl Visit {
     fn new(order: Order, hour: Timestamp, rng: &mut Pcg64) -> Self {
         let start = hour.offset(rng.random_range(0..3_600) * Timestamp::SECOND);
-        Self { user: rng.random_range(100_000_000..600_000_000), session: rng.random(), start, hour, order }
+        let (user, session) = (rng.random_range(100_000_000..600_000_000), rng.random());
+        // A part of the random session, so that devices take no draw of their own.
+        let device = match session % 100 {
+            0..60 => "mobile",
+            60..92 => "desktop",
+            _ => "tablet",
+        };
+        Self { user, session, device, start, hour, order }
     }
 
     #[expect(clippy::too_many_arguments, reason = "a private helper of one caller")]
@@ -133,6 +156,8 @@ impl Visit {
                 event_type,
                 brand: series.brand.name.clone(),
                 product_id: series.brand.first_product + product as u64,
+                category: CATEGORIES[product % CATEGORIES.len()],
+                device: self.device,
                 user_id: self.user,
                 session: self.session,
                 price: price_at(series.brand.catalogue[product], row.price_factor) as f64 / 100.0,

@@ -294,6 +294,32 @@ fn raw_events_add_up_to_the_table() {
 }
 
 #[test]
+fn bots_come_with_desktops() {
+    let funnel = generate(|c| {
+        (c.brands, c.days, c.quiet_days, c.anomaly_share, c.difficulty) = (2, 30, 10, 0.1, Difficulty::Easy);
+        c.kinds = [AnomalyKind::BotTraffic].into();
+    });
+    // Views by device: in ordinary hours, and in those with bots.
+    let mut views = [BTreeMap::new(), BTreeMap::new()];
+    let mut categories = BTreeSet::new();
+    for event in funnel.raw_events() {
+        let brand = event.brand.as_deref().unwrap();
+        let row =
+            funnel.panel().get(brand).unwrap().time().binary_search(&event.time.floor_to(Timestamp::HOUR)).unwrap();
+        let bots = usize::from(funnel.labels(brand).unwrap()[row]);
+        if event.event_type == "view" {
+            *views[bots].entry(event.device).or_insert(0.0) += 1.0;
+        }
+        categories.insert((event.product_id, event.category));
+    }
+    let share = |which: usize, device| views[which][device] / views[which].values().sum::<f64>();
+    assert!((share(0, "mobile") - 0.6).abs() < 0.02 && (share(0, "tablet") - 0.08).abs() < 0.02, "{views:?}");
+    assert!(share(1, "desktop") > 0.6, "{views:?}");
+    let products: BTreeSet<u64> = categories.iter().map(|(product, _)| *product).collect();
+    assert_eq!(products.len(), categories.len(), "a product has one category");
+}
+
+#[test]
 fn refuses_bad_parameters() {
     let message = |change: &dyn Fn(&mut GeneratorConfig)| {
         let mut config = GeneratorConfig::default();

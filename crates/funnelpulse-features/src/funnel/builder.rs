@@ -1,13 +1,11 @@
 //! The way of an event from raw to gold.
 
-use std::collections::HashSet;
-
-use funnelpulse_core::{Columns, Panel, Timestamp};
+use funnelpulse_core::{Columns, Panel};
 
 use super::{
     Event, EventSpec, IngestReport, Rejection,
     gold::Aggregate,
-    silver::{Step, Vocabulary, fingerprint, micro_price, tidy},
+    sieve::{Counted, Sieve},
 };
 use crate::FeatureError;
 
@@ -61,86 +59,46 @@ pub struct Gold {
 /// ```
 #[derive(Clone, Debug)]
 pub struct FunnelBuilder {
-    vocabulary: Vocabulary,
+    sieve: Sieve,
     keys: usize,
-    step: i64,
-    seen: HashSet<u128>,
     aggregate: Aggregate,
-    report: IngestReport,
 }
 
 impl FunnelBuilder {
     /// An empty table with windows of `step_seconds`.
     pub fn new(spec: &EventSpec, step_seconds: u64) -> Result<Self, FeatureError> {
-        spec.validate()?;
-        if step_seconds == 0 || step_seconds > 366 * 86_400 {
-            return Err(FeatureError::field("step_seconds", step_seconds, "1 to 31622400"));
-        }
-        Ok(Self {
-            vocabulary: Vocabulary::new(spec),
-            keys: spec.keys.len(),
-            step: step_seconds as i64 * Timestamp::SECOND,
-            seen: HashSet::new(),
-            aggregate: Aggregate::default(),
-            report: IngestReport::default(),
-        })
+        let sieve = Sieve::new(spec, step_seconds)?;
+        Ok(Self { sieve, keys: spec.keys.len(), aggregate: Aggregate::default() })
     }
 
     /// Adds an event. Keys beyond those of the specification are left out, keys that are not
     /// there count as null.
     pub fn push(&mut self, event: &Event<'_>) {
-        self.report.read += 1;
-        let event_type = tidy(event.event_type);
-        if event_type.is_empty() {
-            return self.report.reject(Rejection::EventType, event.event_type);
-        }
-        let micro_price = match micro_price(event.price) {
-            Ok(price) => price,
-            Err((reason, price)) => return self.report.reject(reason, &price.to_string()),
-        };
-        let window = event.time.floor_to(self.step);
-        self.aggregate.mark_alive(window);
-        let Some(step) = self.vocabulary.step(&event_type) else {
-            return self.report.ignore(&event_type);
-        };
-        if fingerprint(event.time, step, event).is_some_and(|f| !self.seen.insert(f)) {
-            self.report.duplicates += 1;
-            return;
-        }
-        match step {
-            Step::View => self.report.views += 1,
-            Step::Cart => self.report.carts += 1,
-            Step::Purchase => self.report.purchases += 1,
-        }
-        if step == Step::Purchase && micro_price.is_none() {
-            self.report.purchases_without_price += 1;
-        }
-        let price = micro_price.unwrap_or_default();
+        let Some(Counted { window, step, micro_price }) = self.sieve.sift(event) else { return };
         if let Some(keys) = event.keys.get(..self.keys) {
-            self.aggregate.add(keys, window, step, price);
+            self.aggregate.add(keys, window, step, micro_price);
         } else {
             let mut keys = event.keys.to_vec();
             keys.resize(self.keys, None);
-            self.aggregate.add(&keys, window, step, price);
+            self.aggregate.add(&keys, window, step, micro_price);
         }
     }
 
     /// Counts a row that could not even be read as an event. `value` is what is wrong with it.
     pub fn reject(&mut self, reason: Rejection, value: &str) {
-        self.report.read += 1;
-        self.report.reject(reason, value);
+        self.sieve.reject(reason, value);
     }
 
     /// The account so far; `series` and `rows` are known at the end.
     pub fn report(&self) -> &IngestReport {
-        &self.report
+        &self.sieve.report
     }
 
     /// The table.
     pub fn finish(self) -> Result<Gold, FeatureError> {
         let columns = Columns::new(["views", "carts", "purchases", "revenue"])?;
-        let panel = self.aggregate.into_panel(columns)?;
-        let mut report = self.report;
+        let panel = self.aggregate.into_panel(columns, &self.sieve.alive)?;
+        let mut report = self.sieve.report;
         report.series = panel.len() as u64;
         report.rows = panel.total_rows() as u64;
         assert!(report.balances(), "an event is counted, a duplicate, ignored or rejected: {report}");

@@ -56,6 +56,10 @@ pub struct EventSpec {
     pub session: String,
     /// The column of the price.
     pub price: String,
+    /// Further columns that tell where something happened, for example `device` or `category`: over
+    /// them and the keys the cause of an incident is located. The column of the price is taken in
+    /// bands.
+    pub dimensions: Vec<String>,
     /// The types that are views.
     pub view: Vec<String>,
     /// The types that put something into the cart.
@@ -74,6 +78,7 @@ impl Default for EventSpec {
             user: "user_id".into(),
             session: "user_session".into(),
             price: "price".into(),
+            dimensions: Vec::new(),
             view: vec!["view".into()],
             cart: vec!["cart".into()],
             purchase: vec!["purchase".into()],
@@ -82,7 +87,7 @@ impl Default for EventSpec {
 }
 
 impl EventSpec {
-    /// All columns that are read, in order.
+    /// All columns that are read, in order, but the dimensions.
     pub fn columns(&self) -> impl Iterator<Item = &str> {
         [&self.time, &self.event_type]
             .into_iter()
@@ -91,12 +96,24 @@ impl EventSpec {
             .map(String::as_str)
     }
 
-    /// Checks that no column is named twice or not at all and that every type means one thing.
+    /// The dimensions that are no keys, in order.
+    pub fn further_dimensions(&self) -> impl Iterator<Item = &str> {
+        self.dimensions.iter().filter(|d| !self.keys.contains(d)).map(String::as_str)
+    }
+
+    /// Checks that no column is named twice or not at all, that a dimension is neither time nor type, and that every type means one thing.
     pub fn validate(&self) -> Result<(), FeatureError> {
         let mut seen = BTreeSet::new();
         for name in self.columns() {
             if name.is_empty() || !seen.insert(name) {
                 return Err(FeatureError::field("columns", format!("`{name}`"), "each column named once"));
+            }
+        }
+        let mut seen = BTreeSet::from([self.time.as_str(), self.event_type.as_str()]);
+        for name in &self.dimensions {
+            if name.is_empty() || !seen.insert(name) {
+                let allowed = "each column named once, neither time nor type of the event";
+                return Err(FeatureError::field("dimensions", format!("`{name}`"), allowed));
             }
         }
         let mut seen = BTreeSet::new();

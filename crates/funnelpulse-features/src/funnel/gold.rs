@@ -23,17 +23,11 @@ pub(super) struct Aggregate {
     ids: HashMap<String, usize>,
     names: Vec<SeriesKey>,
     cells: HashMap<(usize, Timestamp), Cell>,
-    alive: BTreeSet<Timestamp>,
     /// The name being put together; kept for its memory.
     name: String,
 }
 
 impl Aggregate {
-    /// Notes that the feed delivered something for this window.
-    pub(super) fn mark_alive(&mut self, window: Timestamp) {
-        self.alive.insert(window);
-    }
-
     pub(super) fn add(&mut self, keys: &[Option<&str>], window: Timestamp, step: Step, micro_price: i64) {
         let series = self.series(keys);
         let cell = self.cells.entry((series, window)).or_default();
@@ -59,7 +53,8 @@ impl Aggregate {
         id
     }
 
-    pub(super) fn into_panel(self, columns: Columns) -> Result<Panel, FrameError> {
+    /// `alive` are the windows for which the feed delivered something.
+    pub(super) fn into_panel(self, columns: Columns, alive: &BTreeSet<Timestamp>) -> Result<Panel, FrameError> {
         let mut cells: Vec<_> = self.cells.into_iter().collect();
         cells.sort_unstable_by_key(|(place, _)| *place);
         let mut panel = Panel::new(columns.clone());
@@ -72,6 +67,6 @@ impl Aggregate {
             let key = self.names[series[0].0.0].clone();
             panel.insert(key, Frame::new(time, columns.clone(), values)?)?;
         }
-        fill_alive(panel, &self.alive)
+        fill_alive(panel, alive)
     }
 }

@@ -1,12 +1,15 @@
 //! Raw events, cleaned, deduplicated and summed up per key and window.
 
 mod builder;
+mod cube;
 mod event;
 mod gold;
 mod report;
+mod sieve;
 mod silver;
 
 pub use builder::{FunnelBuilder, Gold};
+pub use cube::{Counts, Cube, CubeBuilder, Leaf, price_band};
 pub use event::{Event, EventSpec};
 pub use report::{IngestReport, RejectedExample, RejectedRows, Rejection};
 

@@ -117,3 +117,77 @@ proptest! {
         prop_assert_eq!(gold.report, again.report);
     }
 }
+
+/// The counts of a series in a window, over all leaves.
+fn sum(cube: &Cube, series: &str, window: Timestamp) -> [f64; 4] {
+    let mut total = Counts::default();
+    for (leaf, counts) in cube.window(window) {
+        if cube.leaves()[*leaf as usize].series.as_str() == series {
+            total.views += counts.views;
+            total.carts += counts.carts;
+            total.purchases += counts.purchases;
+            total.micro_revenue += counts.micro_revenue;
+        }
+    }
+    [total.views as f64, total.carts as f64, total.purchases as f64, total.revenue()]
+}
+
+#[test]
+fn a_cube_adds_up_to_the_table() {
+    let spec = EventSpec { dimensions: vec!["brand".into(), "device".into()], ..EventSpec::default() };
+    let keys = [[Some(" A ")], [Some("b")], [None]];
+    let devices = [Some("Mobile"), Some("mobile "), Some(""), None, Some("desktop")];
+    let types = ["view", "cart", "purchase", "wish", ""];
+    let (mut cube, mut part) = (CubeBuilder::new(&spec, 3600).unwrap(), CubeBuilder::new(&spec, 3600).unwrap());
+    let asked = Timestamp::from_seconds(7200);
+    part = part.only([asked].into());
+    let mut funnel = FunnelBuilder::new(&spec, 3600).unwrap();
+    for i in 0..600i64 {
+        let user = (i % 40).to_string();
+        let price = [Some(0.1), None, Some(-1.0), Some(3.0)][(i % 4) as usize];
+        let event = Event { price, ..event(i * 7 % 300, types[(i % 5) as usize], &keys[(i % 3) as usize], &user) };
+        funnel.push(&event);
+        let device = [devices[(i % 7 % 5) as usize]];
+        cube.push(&event, &device);
+        part.push(&event, &device);
+    }
+    let (panel, cube, part) = (funnel.finish().unwrap().panel, cube.finish(), part.finish());
+    assert_eq!(cube.dimensions(), ["brand".into(), "device".into()], "a key is named once");
+    for (key, frame) in &panel {
+        for (time, row) in frame.time().iter().zip(frame.values().rows()) {
+            assert_eq!(sum(&cube, key.as_str(), *time), row.to_vec()[..], "{key} {time}");
+        }
+    }
+    let values: Vec<_> = cube.leaves().iter().filter_map(|l| l.values[1].as_deref()).collect();
+    assert!(values.iter().all(|v| ["mobile", "desktop"].contains(v)), "{values:?}");
+    assert!(cube.leaves().windows(2).all(|w| w[0].values < w[1].values));
+    // A part of it is the same, and knows that the feed was alive before and after.
+    assert_eq!(sum(&part, "a", asked), sum(&cube, "a", asked));
+    assert!(part.window(Timestamp::from_seconds(0)).is_empty());
+    assert_eq!(part.range(), cube.range());
+    let alive: Vec<_> = part.alive(asked, Timestamp::from_seconds(14_400)).collect();
+    assert_eq!(alive, [asked, Timestamp::from_seconds(10_800)]);
+    assert_eq!(part.alive(asked, Timestamp::from_seconds(0)).count(), 0);
+}
+
+#[test]
+fn dimensions_are_checked() {
+    let refused = |dimensions: &[&str]| {
+        let spec = EventSpec { dimensions: dimensions.iter().map(|d| (*d).to_owned()).collect(), ..Default::default() };
+        CubeBuilder::new(&spec, 3600).unwrap_err().to_string()
+    };
+    assert!(refused(&["device", "device"]).starts_with("dimensions = `device` is not allowed"));
+    assert!(refused(&["event_time"]).contains("neither time nor type"));
+    assert!(refused(&[""]).contains("dimensions = ``"));
+}
+
+#[test]
+fn every_price_has_a_band() {
+    for (price, band) in
+        [(0.01, "0.01-0.02"), (0.05, "0.05-0.1"), (19.99, "10-20"), (20.0, "20-50"), (99.999, "50-100")]
+    {
+        assert_eq!(price_band(price).as_deref(), Some(band));
+    }
+    assert!(price_band(1e12).is_some());
+    assert_eq!((price_band(-1.0), price_band(f64::INFINITY)), (None, None));
+}

@@ -33,6 +33,7 @@ pub(super) struct Card {
     revenue: Option<String>,
     interval: Option<String>,
     summary: String,
+    place: Option<String>,
     /// What the picture shows.
     metric: Option<String>,
     /// Points of the lines, as SVG has them; the incident's left edge and width.
@@ -81,6 +82,7 @@ fn card(findings: &Findings, series: Option<&SeriesFindings>, incident: &Inciden
         revenue: incident.impact.revenue.map(|r| signed(r.round())),
         interval: incident.revenue_interval.map(|(a, b)| format!("{} to {}", signed(a.round()), signed(b.round()))),
         summary: incident.summary.clone(),
+        place: incident.place.as_ref().map(ToString::to_string),
         metric: metric.and_then(|(_, m)| findings.metrics().get(m)).map(ToString::to_string),
         observed: picture.observed,
         expected: picture.expected,
