@@ -30,7 +30,8 @@ pub struct IncidentConfig {
     /// (0.001 to 1).
     pub level_sd_per_day: f64,
     /// Series from which on what they share is taken as the site's and not as each one's own (3
-    /// or more).
+    /// or more). The level of fewer may wander as far as a site's, three times as far in a day: it
+    /// holds the holidays.
     pub min_series: usize,
     /// Hours after which another level is the new normal (24 to 8760).
     pub new_normal_hours: u32,
@@ -46,7 +47,7 @@ impl Default for IncidentConfig {
             revenue: None,
             incidents_per_year: 12.0,
             level_sd_per_day: 0.03,
-            min_series: 8,
+            min_series: 3,
             new_normal_hours: 168,
         }
     }

@@ -140,7 +140,7 @@ impl IncidentDetector {
             return Err(IncidentError::TooShort { needed: MIN_HOURS, longest });
         }
         let fitted = Fit::run(grid, &series, self.config.min_series);
-        let drift = Drift::new(self.config.level_sd_per_day);
+        let drift = drift(&self.config, series.len());
         let (config, tail) = (self.config.clone(), Tail::fit(Vec::new()));
         let (week, series_models) = (fitted.week, BTreeMap::new());
         let mut model = IncidentModel { config, week, series: series_models, site: None, tail, prior_log_odds: 0.0 };
@@ -150,7 +150,7 @@ impl IncidentDetector {
             model.series.insert(key.clone(), SeriesModel { profile, noise, levels: vec![start] });
         }
         if series.len() >= self.config.min_series {
-            let start = Snapshot { hour: grid.start, level: model.site_drift().around([0.0; 4]) };
+            let start = Snapshot { hour: grid.start, level: site_drift(&model.config).around([0.0; 4]) };
             model.site = Some(SiteModel { noise: Noise::default(), levels: vec![start] });
         }
         // One pass over the history settles the levels, and the noise of the site.
@@ -214,6 +214,15 @@ impl IncidentDetector {
 
 fn chain(config: &IncidentConfig) -> Chain {
     Chain::new(hypotheses(config.columns().map(|c| c.is_some())), config.incidents_per_year / 8766.0)
+}
+
+/// What series share is in their own levels where there are too few to tell.
+fn drift(config: &IncidentConfig, series: usize) -> Drift {
+    if series < config.min_series { site_drift(config) } else { Drift::new(config.level_sd_per_day) }
+}
+
+fn site_drift(config: &IncidentConfig) -> Drift {
+    Drift::new((config.level_sd_per_day * SITE_RESTLESSNESS).min(1.0))
 }
 
 /// Of a site, prices say nothing: they go by which series happen to sell.
@@ -308,13 +317,9 @@ impl IncidentModel {
         Ok(Scan { series, site, unknown })
     }
 
-    fn site_drift(&self) -> Drift {
-        Drift::new((self.config.level_sd_per_day * SITE_RESTLESSNESS).min(1.0))
-    }
-
     fn decode(&self, grid: Grid, keys: &[SeriesKey], series: &[Series], learn_site: bool) -> PanelDecoded {
         let chain = chain(&self.config);
-        let drift = Drift::new(self.config.level_sd_per_day);
+        let drift = drift(&self.config, self.series.len());
         let models: Vec<&SeriesModel> = keys.iter().map(|key| &self.series[key]).collect();
         let start: Vec<Level> = models.iter().map(|m| level_before(&m.levels, grid.start)).collect();
         let noise: Vec<Noise> = models.iter().map(|m| m.noise).collect();
@@ -348,7 +353,7 @@ impl IncidentModel {
                 grid,
                 chain: &site_chain(&self.config),
                 noise: &noise,
-                drift: &self.site_drift(),
+                drift: &site_drift(&self.config),
                 normal: &normal,
                 new_normal_hours: self.config.new_normal_hours as usize,
             };
