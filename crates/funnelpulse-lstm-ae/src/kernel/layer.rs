@@ -189,7 +189,6 @@ impl Packed {
             };
             simd.vectorize(Step {
                 layer: self,
-                step,
                 rows,
                 before: if ahead { &scratch.ahead[step * large..][..large] } else { &scratch.before },
                 input: match source {

@@ -14,8 +14,6 @@ use super::{
 /// One step of a layer for all rows.
 pub(super) struct Step<'a, 'b> {
     pub(super) layer: &'a Packed,
-    /// Its number.
-    pub(super) step: usize,
     pub(super) rows: usize,
     pub(super) before: &'a [f32],
     pub(super) input: Option<Rows<'a>>,
@@ -33,10 +31,7 @@ impl WithSimd for Step<'_, '_> {
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
         let (rows, layer) = (self.rows, self.layer);
-        let blocks = layer.width() / UNITS;
-        for n in 0..blocks {
-            // To and fro: the weights that the step before read last are still in the cache.
-            let block = if self.step.is_multiple_of(2) { n } else { blocks - 1 - n };
+        for block in 0..layer.width() / UNITS {
             let input = self.input.map(|rows| (rows, layer.input.block(block)));
             let recurrent = self.recurrent.map(|rows| (rows, layer.recurrent.block(block)));
             tiles::<S>(
