@@ -1,7 +1,7 @@
 """Ours and others on the same windows, in one run: python3 run.py [speed | loss | tsbad | funnel]
 
 Without a word: speed. Every library runs in a child process of its own, one after the other, in rounds
-(ROUNDS in the environment, 4 by default; the slow ones take part in every other), so that a busy machine is
+(ROUNDS in the environment, 3 by default; the slow ones take part in every other), so that a busy machine is
 busy for all; the tables have the best of the rounds. One thread is measured in CPU time, two threads in
 wall time.
 """
@@ -187,7 +187,7 @@ def setting():
     return f"{datetime.date.today()}, {model}, {os.cpu_count()} cores, load {load}; {', '.join(peers)}"
 
 
-def speed(binary, folder, rounds=int(os.environ.get("ROUNDS", 4))):
+def speed(binary, folder, rounds=int(os.environ.get("ROUNDS", 3))):
     path = folder / "series.f32"
     rows = series(WINDOWS + STEPS - 1)
     scaled(rows, len(rows)).astype("f4").tofile(path)

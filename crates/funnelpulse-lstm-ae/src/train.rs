@@ -209,7 +209,10 @@ mod tests {
     use super::*;
     use crate::{Compute, scale::Scale};
 
-    fn train_with(config: &LstmAutoencoderConfig, history: FrameView<'_>) -> Result<Vec<EpochLoss>, LstmAutoencoderError> {
+    fn train_with(
+        config: &LstmAutoencoderConfig,
+        history: FrameView<'_>,
+    ) -> Result<Vec<EpochLoss>, LstmAutoencoderError> {
         let cutter = Cutter::new(config);
         let series = [Series::of(history, &Scale::plain(2), funnelpulse_core::Timestamp::HOUR, 0)];
         let task = Task {

@@ -140,7 +140,8 @@ impl SeriesModel {
             .map(|((member, detector), pooled)| {
                 if let Some(pooled) = pooled.as_ref().filter(|_| member.pooled || !long) {
                     // A model of all that knows each series' own scale speaks with it.
-                    let share = position.and_then(|position| Some(Speaker::Share(position, pooled.of_frame(position)?)));
+                    let share =
+                        position.and_then(|position| Some(Speaker::Share(position, pooled.of_frame(position)?)));
                     return share.unwrap_or(Speaker::Pooled);
                 }
                 let own = long.then(|| {
