@@ -288,7 +288,7 @@ def main():
     if not PYTHON.exists():
         subprocess.run([sys.executable, "-m", "venv", HERE / ".venv"], check=True)
         subprocess.run([PYTHON, "-m", "pip", "install", "-q", "-r", HERE / "requirements.txt"], check=True)
-    if pathlib.Path(sys.executable).resolve().parent != PYTHON.resolve().parent and sys.prefix != str(HERE / ".venv"):
+    if pathlib.Path(sys.prefix).resolve() != (HERE / ".venv").resolve():
         return subprocess.run([PYTHON, __file__, *sys.argv[1:]], check=True)
     subprocess.run(["cargo", "build", "--release", "-q"], cwd=HERE, check=True)
     target = json.loads(subprocess.run(["cargo", "metadata", "--format-version", "1", "--no-deps"], cwd=HERE, check=True, stdout=subprocess.PIPE).stdout)["target_directory"]
