@@ -1,8 +1,9 @@
 """Ours and others on the same windows, in one run: python3 run.py [speed | loss | tsbad | funnel]
 
-Without a word: speed. Every library runs in a child process of its own, one after the other, several
-rounds, so that a busy machine is busy for all; the tables have the best of the rounds. One thread is
-measured in CPU time, two threads in wall time.
+Without a word: speed. Every library runs in a child process of its own, one after the other, in rounds
+(ROUNDS in the environment, 3 by default; the slow ones take part in every other), so that a busy machine is
+busy for all; the tables have the best of the rounds. One thread is measured in CPU time, two threads in
+wall time.
 """
 import json, os, pathlib, subprocess, sys, tempfile
 
@@ -48,9 +49,12 @@ def clock(threads):
     return time.process_time if threads == 1 else time.perf_counter
 
 
-def best(now, rounds, work):
-    times = []
-    for _ in range(rounds):
+def best(now, rounds, work, patience=15):
+    """Least time of so many rounds, or of those that ended in so many seconds."""
+    import time
+
+    times, begun = [], time.perf_counter()
+    while len(times) < rounds and (not times or time.perf_counter() < begun + patience):
         start = now()
         work()
         times.append(now() - start)
@@ -173,10 +177,21 @@ def output(command, threads):
     return done.stdout.decode().strip().splitlines()[-1].split("\t")
 
 
-def speed(binary, folder, rounds):
+def setting():
+    """Where and when, and with which versions."""
+    import datetime, importlib.metadata
+
+    model = next(l for l in open("/proc/cpuinfo") if l.startswith("model name")).split(":")[1].strip()
+    peers = [f"{name} {importlib.metadata.version(name)}" for name in ("torch", "keras", "tensorflow-cpu")]
+    load = ", ".join(f"{l:.1f}" for l in os.getloadavg())
+    return f"{datetime.date.today()}, {model}, {os.cpu_count()} cores, load {load}; {', '.join(peers)}"
+
+
+def speed(binary, folder, rounds=int(os.environ.get("ROUNDS", 3))):
     path = folder / "series.f32"
     rows = series(WINDOWS + STEPS - 1)
     scaled(rows, len(rows)).astype("f4").tofile(path)
+    print(setting())
     for threads in (1, 2):
         commands = {
             "ours": [binary, "ours", path, threads],
@@ -185,16 +200,19 @@ def speed(binary, folder, rounds):
             "candle": [binary, "candle", path, threads],
             "burn `nn::Lstm`": [binary, "burn", path, threads],
         }
-        if threads == 2:
-            commands = {k: commands[k] for k in ("ours", "PyTorch")}
+        slow = ("Keras", "candle", "burn `nn::Lstm`")
         found = {}
-        for _ in range(rounds):
+        for n in range(rounds):
             for who, command in commands.items():
-                train, predict, one, memory = map(float, output(command, threads)[1:])
+                if who in slow and (threads == 2 or n % 2):
+                    continue
+                measured = [float(v) for v in output(command, threads)[1:]]
+                print(threads, n, who, *(f"{v:.2f}" for v in measured), file=sys.stderr, flush=True)
+                train, predict, one, memory = measured
                 old = found.get(who, (0, 0, 1e9, 0))
                 found[who] = (max(old[0], train), max(old[1], predict), min(old[2], one), max(old[3], memory))
         ours = found["ours"]
-        print(f"\n{threads} thread{'s' * (threads > 1)} ({'wall' if threads > 1 else 'CPU'} time)\n")
+        print(f"\n{threads} thread{'s' * (threads > 1)} ({'wall' if threads > 1 else 'CPU'} time, best of {rounds} rounds)\n")
         print("| | trained, sequences/s | ours is | share of the limit | scored, sequences/s | ours is | one window, ms | ours takes | peak MB |")
         print("|---|---|---|---|---|---|---|---|---|")
         for who, (train, predict, one, memory) in found.items():
@@ -270,7 +288,7 @@ def main():
     if not PYTHON.exists():
         subprocess.run([sys.executable, "-m", "venv", HERE / ".venv"], check=True)
         subprocess.run([PYTHON, "-m", "pip", "install", "-q", "-r", HERE / "requirements.txt"], check=True)
-    if pathlib.Path(sys.executable).resolve().parent != PYTHON.resolve().parent and sys.prefix != str(HERE / ".venv"):
+    if pathlib.Path(sys.prefix).resolve() != (HERE / ".venv").resolve():
         return subprocess.run([PYTHON, __file__, *sys.argv[1:]], check=True)
     subprocess.run(["cargo", "build", "--release", "-q"], cwd=HERE, check=True)
     target = json.loads(subprocess.run(["cargo", "metadata", "--format-version", "1", "--no-deps"], cwd=HERE, check=True, stdout=subprocess.PIPE).stdout)["target_directory"]
@@ -278,8 +296,7 @@ def main():
     what = sys.argv[1] if len(sys.argv) > 1 else "speed"
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
-        work = {"speed": lambda: speed(binary, folder, 2)}
-        work.get(what, lambda: globals()[what](binary, folder))()
+        globals()[what](binary, folder)
 
 
 if __name__ == "__main__":

@@ -64,12 +64,16 @@ impl Checkpoint {
         let found: Self = read_payload(KIND, &bytes).map_err(|error| failed(path, &error))?;
         let whole = found.best.len() == found.weights.len()
             && found.best_epoch <= found.history.len()
-            && found.weights.iter().chain(&found.best).all(|w| w.is_finite());
-        if found.identity != identity || !whole {
+            && found.weights.iter().chain(&found.best).chain([&found.best_loss]).all(|w| w.is_finite())
+            && found.history.iter().all(|l| l.training.is_finite() && l.validation.is_finite());
+        if found.identity != identity {
             return Err(failed(
                 path,
                 &"of a training with other data or another configuration; delete it to start anew",
             ));
+        }
+        if !whole {
+            return Err(failed(path, &"weights or losses that are no numbers; delete it to start anew"));
         }
         Ok(Some(found))
     }

@@ -88,6 +88,11 @@ pub struct LstmAutoencoderConfig {
     /// a row then says how far it is from what the rows before it promised, not how well a network that
     /// saw it can repeat it. The original autoencoder does not hide anything.
     pub blind: bool,
+    /// Share of the training windows, 0 to 1, in which the encoder reads a run of rows, up to half the window, from
+    /// somewhere else in the series, while the decoder still has to say what belongs there: a denoising autoencoder
+    /// (Vincent et al. 2008). Such a network does not take a wrong day for the rule of its last hours and of
+    /// the days after. The original does not do this.
+    pub corruption: f64,
     /// How much errors of a window's last row count in training, next to 1 for the others; above 0 to 1e4.
     pub last_row_weight: f64,
     /// What the score of a row is made from.
@@ -125,6 +130,7 @@ impl Default for LstmAutoencoderConfig {
             transform: Transform::Auto,
             calendar: true,
             blind: true,
+            corruption: 0.5,
             last_row_weight: 1.0,
             scoring: Scoring::LastPosition,
             max_gap: 3,
@@ -166,6 +172,7 @@ impl LstmAutoencoderConfig {
             ("learning_rate", self.learning_rate, positive(self.learning_rate, 1.0), "above 0 to 1"),
             ("clip_norm", self.clip_norm.unwrap_or(1.0), positive(self.clip_norm.unwrap_or(1.0), f64::MAX), "above 0"),
             ("validation_share", self.validation_share, (0.0..=0.5).contains(&self.validation_share), "0 to 0.5"),
+            ("corruption", self.corruption, (0.0..=1.0).contains(&self.corruption), "0 to 1"),
             ("last_row_weight", self.last_row_weight, positive(self.last_row_weight, 1e4), "above 0 to 10000"),
             (
                 "contamination",

@@ -173,7 +173,7 @@ impl LstmAutoencoder {
             columns: columns.clone(),
             config: LstmAutoencoderConfig { checkpoint: None, ..config.clone() },
             step,
-            scales,
+            scales: scales.into(),
             chosen: None,
             weights: Arc::new(weights),
             whitening: Whitening::learn([].into_iter(), length, columns.len()),

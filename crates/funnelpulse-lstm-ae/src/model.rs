@@ -34,7 +34,7 @@ pub struct LstmAutoencoderModel {
     pub(crate) config: LstmAutoencoderConfig,
     /// Usual distance of rows in microseconds.
     pub(crate) step: i64,
-    pub(crate) scales: Vec<Scale>,
+    pub(crate) scales: Arc<[Scale]>,
     /// The series that frames belong to, where it was said.
     pub(crate) chosen: Option<usize>,
     pub(crate) weights: Arc<Vec<f32>>,
@@ -63,6 +63,7 @@ impl From<LstmAutoencoderModel> for Stored {
     fn from(model: LstmAutoencoderModel) -> Self {
         let weights = model.safetensors();
         let LstmAutoencoderModel { columns, config, step, scales, chosen, whitening, threshold, history, .. } = model;
+        let scales = scales.to_vec();
         Self { columns, config, step, scales, chosen, weights, whitening, threshold, history }
     }
 }
@@ -87,7 +88,7 @@ impl TryFrom<Stored> for LstmAutoencoderModel {
             return Err("a threshold or losses that are no numbers".into());
         }
         let weights = Arc::new(tensors::read(&config.sizes(width), &weights)?);
-        let scratch = Scratch::default();
+        let (scales, scratch) = (scales.into(), Scratch::default());
         Ok(Self { columns, config, step, scales, chosen, weights, whitening, threshold, history, scratch })
     }
 }

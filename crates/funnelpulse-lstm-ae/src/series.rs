@@ -116,6 +116,21 @@ impl Cutter {
         columns + if self.calendar { CALENDAR } else { 0 }
     }
 
+    /// Lets the encoder read other values in rows of the last window of `batch`: those of the slots of `series` from
+    /// `donor` on, as many as there are in `rows`.
+    pub(crate) fn corrupt(&self, series: &Series, donor: usize, rows: Range<usize>, batch: &mut Batch) {
+        let width = series.width;
+        let inputs = self.inputs(width);
+        let first = (batch.rows - 1) * self.length;
+        // What is hidden stays hidden.
+        let visible = self.length - usize::from(self.blind);
+        for (row, slot) in rows.zip(donor..).filter(|(row, _)| *row < visible) {
+            for column in 0..width {
+                batch.inputs[(first + row) * inputs + column] = Scale::input(series.values[slot * width + column]);
+            }
+        }
+    }
+
     /// Adds the window of `series` that starts at slot `start`.
     pub(crate) fn cut(&self, series: &Series, start: usize, batch: &mut Batch) {
         let width = series.width;

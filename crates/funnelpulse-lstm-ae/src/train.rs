@@ -90,7 +90,13 @@ pub(crate) fn train(
         let windows = epoch_windows(task, &mut rng);
         let mut total = 0.0;
         for (n, part) in windows.chunks(config.batch_size).enumerate() {
-            fill(task, part, &mut batch);
+            batch.clear();
+            for &(series, start) in part {
+                task.cutter.cut(&task.series[series], start, &mut batch);
+                if rng.random_bool(config.corruption) {
+                    corrupt(task, series, &mut rng, &mut batch);
+                }
+            }
             let data = engine::tensors(task.sizes, &batch, &device);
             let seed = config.seed ^ ((epoch as u64 + 1) << 40) ^ (n as u64);
             let loss = batch_loss(task, &network, data, seed);
@@ -157,6 +163,18 @@ fn fill(task: &Task<'_>, windows: &[(usize, usize)], batch: &mut Batch) {
     }
 }
 
+/// Replaces a run of rows of the last window, up to half of it, by one from anywhere in the same series.
+fn corrupt(task: &Task<'_>, series: usize, rng: &mut Pcg64, batch: &mut Batch) {
+    let length = task.cutter.length;
+    let run = rng.random_range(1..=length / 2);
+    let first = rng.random_range(0..=length - run);
+    let starts = &task.training[series];
+    let other = starts[rng.random_range(0..starts.len())].clone();
+    // A run of starts has a whole window behind each.
+    let donor = rng.random_range(other.start..other.end + length - run);
+    task.cutter.corrupt(&task.series[series], donor, first..first + run, batch);
+}
+
 fn batch_loss(task: &Task<'_>, network: &Network, data: [Tensor<3>; 3], seed: u64) -> Tensor<1> {
     #[cfg(feature = "flex")]
     if task.config.compute == crate::Compute::Fused {
@@ -181,4 +199,83 @@ fn validation_loss(task: &Task<'_>, weights: &[f32]) -> Result<f32, LstmAutoenco
         }
     }
     Ok((sum / f64::max(total, 1.0)) as f32)
+}
+
+#[cfg(all(test, feature = "flex"))]
+mod tests {
+    use funnelpulse_core::FrameView;
+    use funnelpulse_testing::noise_frame;
+
+    use super::*;
+    use crate::{Compute, scale::Scale};
+
+    fn train_with(
+        config: &LstmAutoencoderConfig,
+        history: FrameView<'_>,
+    ) -> Result<Vec<EpochLoss>, LstmAutoencoderError> {
+        let cutter = Cutter::new(config);
+        let series = [Series::of(history, &Scale::plain(2), funnelpulse_core::Timestamp::HOUR, 0)];
+        let task = Task {
+            config,
+            sizes: &config.sizes(2),
+            cutter: &cutter,
+            series: &series,
+            training: &[series[0].starts(cutter.length, 0..150)],
+            validation: &[(0, 160), (0, 180)],
+            scratch: &Scratch::default(),
+        };
+        train(&task, &mut |_| ()).map(|(_, history)| history)
+    }
+
+    /// A step size beyond what a configuration may say: within its bounds Adam's weights stay finite for any data.
+    #[test]
+    fn a_loss_that_is_no_number_is_an_error_and_leaves_no_checkpoint() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("training.bin");
+        let history = noise_frame(200, 2, 1);
+        for compute in [Compute::Fused, Compute::Plain] {
+            let config = LstmAutoencoderConfig {
+                compute,
+                sequence_length: 12,
+                encoder: vec![4],
+                bottleneck: 2,
+                decoder: vec![4],
+                epochs: 3,
+                learning_rate: 1e38,
+                clip_norm: None,
+                checkpoint: Some(path.clone()),
+                ..Default::default()
+            };
+            match train_with(&config, history.view()) {
+                Err(LstmAutoencoderError::Diverged { epoch: 1, loss, learning_rate: 1e38 }) => {
+                    assert!(!loss.is_finite());
+                }
+                other => panic!("{compute:?}: {other:?}"),
+            }
+            assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing to go on from");
+            let sane = LstmAutoencoderConfig { learning_rate: 1e-3, ..config };
+            assert_eq!(train_with(&sane, history.view()).unwrap().len(), 3);
+            assert!(path.exists());
+            std::fs::remove_file(&path).unwrap();
+        }
+    }
+
+    #[test]
+    fn corrupted_windows_keep_their_targets_and_their_hidden_row() {
+        let config = LstmAutoencoderConfig { sequence_length: 12, calendar: false, ..Default::default() };
+        let frame = noise_frame(200, 2, 1);
+        let scale = Scale::learn(frame.view().values(), &[false; 2]);
+        let series = Series::of(frame.view(), &scale, funnelpulse_core::Timestamp::HOUR, 0);
+        let cutter = Cutter::new(&config);
+        let (mut whole, mut corrupted) = (Batch::default(), Batch::default());
+        cutter.cut(&series, 30, &mut whole);
+        cutter.cut(&series, 30, &mut corrupted);
+        cutter.corrupt(&series, 100, 8..12, &mut corrupted);
+        assert_eq!(corrupted.targets, whole.targets);
+        assert_eq!(corrupted.counts, whole.counts);
+        assert_eq!(corrupted.inputs[..16], whole.inputs[..16]);
+        let donor: Vec<f32> = series.values[200..206].iter().map(|v| *v as f32).collect();
+        assert_eq!(corrupted.inputs[16..22], donor);
+        assert_eq!(corrupted.inputs[22..], [0.0; 2]);
+    }
 }

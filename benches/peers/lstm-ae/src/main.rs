@@ -79,6 +79,7 @@ fn ours(series: &[f32], clock: &Clock) {
         contamination: None,
         calendar: false,
         blind: false,
+        corruption: 0.0,
         transform: Transform::Linear,
         max_windows: 1 << 20,
         ..Default::default()
@@ -106,6 +107,7 @@ fn loss(series: &[f32], seed: u64, epochs: usize) {
         contamination: None,
         calendar: false,
         blind: false,
+        corruption: 0.0,
         transform: Transform::Linear,
         seed,
         ..Default::default()

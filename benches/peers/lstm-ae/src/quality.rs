@@ -98,6 +98,7 @@ pub fn score(path: &str, train: usize) {
         transform: Transform::Linear,
         calendar: false,
         blind: false,
+        corruption: 0.0,
         contamination: None,
         ..Default::default()
     });

@@ -101,7 +101,7 @@ impl FittedPipeline {
         self.series.iter().map(|(key, model)| {
             let source = |s: &Speaker| match s {
                 Speaker::Own(_) => Some(ModelSource::Own),
-                Speaker::Pooled => Some(ModelSource::Pooled),
+                Speaker::Share(..) | Speaker::Pooled => Some(ModelSource::Pooled),
                 Speaker::Absent => None,
             };
             let speakers = self.plan.members.iter().zip(&model.speakers);

@@ -53,6 +53,8 @@ enum SavedSpeaker {
     Own(SavedModel),
     Pooled,
     Absent,
+    /// Position among the series that the pooled model was trained on: a file holds its weights once.
+    Share(usize),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -90,6 +92,7 @@ fn save_series(key: &SeriesKey, model: &SeriesModel) -> Result<SavedSeries, Mode
     let speaker = |speaker: &Speaker| {
         Ok(match speaker {
             Speaker::Own(model) => SavedSpeaker::Own(save_model(model)?),
+            Speaker::Share(position, _) => SavedSpeaker::Share(*position),
             Speaker::Pooled => SavedSpeaker::Pooled,
             Speaker::Absent => SavedSpeaker::Absent,
         })
@@ -143,11 +146,15 @@ pub(super) fn from_bytes(bytes: &[u8], registry: &Registry) -> Result<Loaded, Mo
             }
             None => None,
         };
-        let speakers = s.speakers.into_iter().map(|speaker| {
+        let speakers = s.speakers.into_iter().zip(&pooled).map(|(speaker, pooled)| {
             Ok(match speaker {
                 SavedSpeaker::Own(model) => Speaker::Own(load(model)?),
                 SavedSpeaker::Pooled => Speaker::Pooled,
                 SavedSpeaker::Absent => Speaker::Absent,
+                SavedSpeaker::Share(position) => {
+                    let share = pooled.as_ref().and_then(|model| model.of_frame(position));
+                    Speaker::Share(position, share.ok_or_else(|| invalid(&"a share of a model that is not there"))?)
+                }
             })
         });
         let model = SeriesModel {

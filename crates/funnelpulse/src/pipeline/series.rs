@@ -105,6 +105,8 @@ impl<'a> Prepared<'a> {
 pub(super) enum Speaker {
     /// A model of the series.
     Own(CalibratedModel),
+    /// The model of all series as it applies to the one at this position among those that it was trained on.
+    Share(usize, CalibratedModel),
     /// The model of all series.
     Pooled,
     /// Nothing: neither could be trained.
@@ -139,8 +141,9 @@ impl SeriesModel {
             .map(|((member, detector), pooled)| {
                 if let Some(pooled) = pooled.as_ref().filter(|_| member.pooled || !long) {
                     // A model of all that knows each series' own scale speaks with it.
-                    let own = position.and_then(|position| pooled.of_frame(position));
-                    return own.map_or(Speaker::Pooled, Speaker::Own);
+                    let share =
+                        position.and_then(|position| Some(Speaker::Share(position, pooled.of_frame(position)?)));
+                    return share.unwrap_or(Speaker::Pooled);
                 }
                 let own = long.then(|| {
                     let config = &plan.config.pipeline;
@@ -195,7 +198,7 @@ impl SeriesModel {
         for ((member, speaker), pooled) in plan.members.iter().zip(&self.speakers).zip(pooled) {
             let (model, source) = match (speaker, pooled) {
                 (Speaker::Own(model), _) => (model, ModelSource::Own),
-                (Speaker::Pooled, Some(model)) => (model, ModelSource::Pooled),
+                (Speaker::Share(_, model), _) | (Speaker::Pooled, Some(model)) => (model, ModelSource::Pooled),
                 _ => continue,
             };
             let detected = watch.time(&member.name, || model.detect(wide.view(), skip));

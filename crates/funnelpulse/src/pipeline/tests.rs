@@ -255,3 +255,45 @@ fn progress_is_reported_for_every_series() {
     pipeline.run(&shop()).unwrap();
     assert_eq!(calls.load(Ordering::Relaxed), 6, "three series, prepared and fitted");
 }
+
+#[cfg(feature = "lstm-ae")]
+#[test]
+fn the_autoencoder_takes_part_and_is_saved_once() {
+    let toml = "[pipeline]\ndetectors = ['seasonal', 'lstm-ae']\n\
+        [lstm_ae]\nsequence_length = 24\nencoder = [8]\nbottleneck = 4\ndecoder = [8]\nepochs = 2\n";
+    let pipeline = pipeline(toml);
+    let panel = shop();
+    let model = pipeline.fit(&panel).unwrap();
+    assert_eq!(model.failures(), []);
+    let run = pipeline.run(&panel).unwrap();
+    assert_same(&model.detect(&panel).unwrap(), &run);
+    let bytes = model.to_bytes().unwrap();
+    let loaded = FittedPipeline::from_bytes(&bytes, &registry()).unwrap();
+    assert_same(&loaded.detect(&panel).unwrap(), &run);
+    assert_eq!(loaded.to_bytes().unwrap(), bytes);
+    let weights = bytes.windows(15).filter(|w| w == b"encoder.0.input").count();
+    assert_eq!(weights, 1, "three series share one network");
+    for series in run.series() {
+        let spoke = series.models.iter().find(|m| m.detector == "lstm-ae").expect("it was asked for");
+        assert_eq!(spoke.source, ModelSource::Pooled);
+        let scored = spoke.scores.iter().filter(|s| s.is_finite()).count();
+        assert_eq!(scored, 24 * DAYS - 23, "{}", series.series);
+    }
+    // The rows of an outage stand out.
+    let broken = run.series().iter().find(|s| s.series.as_str() == "runail").unwrap();
+    let scores = &broken.models.iter().find(|m| m.detector == "lstm-ae").unwrap().scores;
+    assert!(scores[600] > 0.95, "{}", scores[600]);
+    // Rows that follow the history are scored from the first on, as if they had been there.
+    let [head, tail] = [0..800, 800..840].map(|range| {
+        let mut part = Panel::new(panel.columns().clone());
+        for (key, frame) in &panel {
+            part.insert(key.clone(), frame.view().rows(range.clone()).to_frame()).unwrap();
+        }
+        part
+    });
+    let model = pipeline.fit(&head).unwrap();
+    let (late, whole) = (model.detect(&tail).unwrap(), model.detect(&panel).unwrap());
+    for (late, whole) in late.series().iter().zip(whole.series()) {
+        assert!(late.models[1].scores.iter().eq(whole.models[1].scores.iter().skip(800)), "{}", late.series);
+    }
+}
