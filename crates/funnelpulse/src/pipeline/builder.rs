@@ -11,7 +11,7 @@ use std::{
 use funnelpulse_changepoint::{Changepoint, ChangepointModel};
 use funnelpulse_config::{Config, Scope};
 use funnelpulse_core::{Columns, DynDetector, Panel, Registry, SeriesKey};
-use funnelpulse_ensemble::{Ensemble, ScoredSeries, Weighting, ZScore, ZScoreModel, threshold_for_budget};
+use funnelpulse_ensemble::{Ensemble, ZScore, ZScoreModel};
 use funnelpulse_features::{MetricKind, MetricSpec};
 use funnelpulse_iforest::{IsolationForest, IsolationForestModel};
 use funnelpulse_incidents::{IncidentDetector, IncidentError};
@@ -22,9 +22,11 @@ use rayon::prelude::*;
 use super::{
     fitted::FittedPipeline,
     incidents::{self, FittedIncidents, Seen},
+    learn::Judged,
     matrix::{Matrix, RESIDUAL},
     member::{CalibratedModel, Member},
-    series::{Judged, Plan, Pooled, Prepared, Scored, SeriesModel},
+    scored::Scored,
+    series::{Plan, Pooled, Prepared, SeriesModel},
 };
 use crate::{Feedback, Findings, PipelineError, SeriesFailure, timings::Stopwatch};
 
@@ -247,11 +249,6 @@ fn see(incidents: Option<&FittedIncidents>, prepared: &[Prepared<'_>]) -> Seen {
     incidents.map(|i| i.scan(prepared.iter().map(|p| (&p.key, &p.inputs, 0)))).unwrap_or_default()
 }
 
-fn unknown(answer: &Feedback) -> SeriesFailure {
-    let message = format!("feedback from {} to {}: no row of the history is scored there", answer.start, answer.end);
-    SeriesFailure { series: answer.series.clone(), message }
-}
-
 fn check_columns(detector: &str, columns: &[String], matrix: &Matrix) -> Result<(), PipelineError> {
     let available = matrix.available();
     match columns.iter().find(|c| !available.contains(c)) {
@@ -313,13 +310,13 @@ impl Pipeline {
                 let evidence = incidents.as_ref().zip(seen.series.get(&key).cloned());
                 let judged = model
                     .score(&self.plan, &pooled, evidence, &key, inputs, 0, &Stopwatch::default())
-                    .and_then(|scored| scored.judged(&self.plan.ensemble, self.learns_weights(feedback)));
+                    .and_then(|scored| scored.judged(&self.plan.ensemble, self.plan.learns_weights(feedback)));
                 report(&key);
                 (key, model, judged)
             })
             .collect();
         let judged = fitted.iter_mut().filter_map(|(_, _, judged)| judged.as_mut().ok()).collect();
-        let ensemble = self.learn(judged, feedback, &mut failures)?;
+        let ensemble = self.plan.learn(judged, feedback, &mut failures)?;
         failures.sort_by(|a, b| a.series.cmp(&b.series));
         let series = fitted.into_iter().map(|(key, model, _)| (key, model)).collect();
         Ok(FittedPipeline::new(self.plan.clone(), series, pooled, incidents, ensemble, failures, self.reporter.clone()))
@@ -341,13 +338,14 @@ impl Pipeline {
                 let (key, model) = watch.time("training", || self.fit_series(prepared, &pooled, position));
                 let evidence = incidents.as_ref().zip(seen.series.get(&key).cloned());
                 let scored = model.score(&self.plan, &pooled, evidence, &key, inputs, 0, &watch);
-                let scored = scored.and_then(|s| Ok((s.judged(&self.plan.ensemble, self.learns_weights(&[]))?, s)));
+                let scored =
+                    scored.and_then(|s| Ok((s.judged(&self.plan.ensemble, self.plan.learns_weights(&[]))?, s)));
                 report(&key);
                 scored.map_err(|e| SeriesFailure { series: key, message: e.to_string() })
             })
             .collect();
         let judged = scored.iter_mut().flatten().map(|(judged, _)| judged).collect();
-        let ensemble = self.learn(judged, &[], &mut failures)?;
+        let ensemble = self.plan.learn(judged, &[], &mut failures)?;
         let conclude = |scored: Result<(Judged, Scored), SeriesFailure>| {
             let (_, scored) = scored?;
             let series = scored.series.clone();
@@ -355,41 +353,6 @@ impl Pipeline {
         };
         let found = watch.time("explaining", || scored.into_par_iter().map(conclude).collect());
         Ok(Findings::collect(&self.plan, &ensemble, found, seen.site, failures, watch))
-    }
-
-    fn learns_weights(&self, feedback: &[Feedback]) -> bool {
-        !feedback.is_empty() || self.plan.config.ensemble.weighting == Weighting::Auto
-    }
-
-    /// The ensemble with the weights that a history teaches and the threshold that keeps to the budget on it.
-    fn learn(
-        &self,
-        mut history: Vec<&mut Judged>,
-        feedback: &[Feedback],
-        failures: &mut Vec<SeriesFailure>,
-    ) -> Result<Ensemble, PipelineError> {
-        history.sort_by(|a, b| a.series.cmp(&b.series));
-        let mut ensemble = self.plan.ensemble.clone();
-        if self.learns_weights(feedback) {
-            if self.plan.config.ensemble.weighting == Weighting::Auto {
-                ensemble = ensemble.clone().with_weights(&ensemble.weights_by_agreement(&history))?;
-            }
-            let mut episodes = Vec::new();
-            for answer in feedback {
-                let at = history.binary_search_by(|judged| judged.series.cmp(&answer.series));
-                match at.ok().and_then(|at| history[at].episode(answer)) {
-                    Some(episode) => episodes.push(episode),
-                    None => failures.push(unknown(answer)),
-                }
-            }
-            ensemble = ensemble.clone().with_weights(&ensemble.weights_by_feedback(&episodes))?;
-            history.iter_mut().try_for_each(|judged| judged.combine(&ensemble))?;
-        }
-        let series: Vec<ScoredSeries<'_>> = history.iter().map(|judged| judged.view()).collect();
-        Ok(match threshold_for_budget(self.plan.config.alerts.budget, &series) {
-            Some(threshold) => ensemble.with_threshold(threshold)?,
-            None => ensemble,
-        })
     }
 
     /// Metrics, baselines and features of every series that has enough rows.

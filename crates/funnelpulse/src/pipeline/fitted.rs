@@ -17,7 +17,8 @@ use super::{
     builder::{Reporter, Stage, registry},
     incidents::{self, FittedIncidents},
     saved,
-    series::{Plan, Pooled, Scored, SeriesModel, Speaker},
+    scored::Scored,
+    series::{Plan, Pooled, SeriesModel, Speaker},
 };
 use crate::{Findings, ModelSource, PipelineError, Progress, SeriesFailure, timings::Stopwatch};
 

@@ -3,9 +3,11 @@
 mod builder;
 mod fitted;
 mod incidents;
+mod learn;
 mod matrix;
 mod member;
 mod saved;
+mod scored;
 mod series;
 #[cfg(test)]
 mod tests;
