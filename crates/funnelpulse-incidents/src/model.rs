@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Evidence, IncidentConfig, IncidentError,
-    decode::{Chain, Decoded, Decoder, Snapshot},
+    decode::{Chain, Decoded, Decoder, HourState, Snapshot},
     grid::{CARTS, COUNTS, Grid, PURCHASES, REVENUE, Series, Steps, TRAFFIC},
     kind::hypotheses,
     level::{Drift, Level},
@@ -374,9 +374,15 @@ fn level_before(levels: &[Snapshot], hour: i64) -> Level {
 fn sums(grid: Grid, series: &[Series], decoded: &[Decoded], shared: &[[f64; COUNTS]]) -> (Vec<Steps>, Vec<Steps>) {
     let mut observed = vec![[f64::NAN; 4]; grid.hours];
     let mut expected = vec![[0.0; 4]; grid.hours];
+    // Where fewer than half of the series are in an incident it is their own, and says nothing of the site.
+    let is_off = |hour: usize| decoded.iter().filter(|d| d.hours[hour].log_odds > 0.0).count();
+    let own: Vec<bool> = (0..grid.hours).map(|hour| 2 * is_off(hour) < series.len()).collect();
     for (series, decoded) in series.iter().zip(decoded) {
         for (hour, y) in series.observed.iter().enumerate() {
-            let m = &decoded.hours[hour].expected;
+            let HourState { expected: m, log_odds, .. } = &decoded.hours[hour];
+            if *log_odds > 0.0 && own[hour] {
+                continue;
+            }
             for step in (0..4).filter(|&step| !y[step].is_nan()) {
                 let sum = &mut observed[hour][step];
                 *sum = if sum.is_nan() { y[step] } else { *sum + y[step] };
