@@ -36,7 +36,8 @@ pub(crate) fn limit(shop: &GeneratedFunnel, per_month: f64) -> anyhow::Result<f6
         let normal: Vec<f64> = seen.log_odds().zip(labels).map(|(l, hit)| if *hit { f64::MIN } else { l }).collect();
         hours += labels.iter().filter(|hit| !**hit).count();
         // The highest of its neighbourhood is an alarm.
-        let highest = |row: usize| normal[row.saturating_sub(3)..(row + 4).min(normal.len())].iter().all(|l| *l <= normal[row]);
+        let highest =
+            |row: usize| normal[row.saturating_sub(3)..(row + 4).min(normal.len())].iter().all(|l| *l <= normal[row]);
         peaks.extend((0..normal.len()).filter(|row| highest(*row)).map(|row| normal[row]));
     }
     peaks.sort_by(|a, b| b.total_cmp(a));

@@ -16,6 +16,8 @@ const BRIDGE: usize = 2;
 /// size below which it gets no smaller.
 const GRID: f64 = 0.1;
 const GRID_LEAST: f64 = 0.5;
+/// Effects on the revenue nearer to none than this are nearly none.
+const UNTOUCHED: f64 = 0.1;
 /// Neighbouring hours stray alike: the variance of their sum is so many times as large as of independent ones.
 const ALIKE: f64 = 2.0;
 /// Log odds above which a row next to an incident counts for its cost, by its probability.
@@ -200,7 +202,8 @@ impl Evidence {
             purchases += state.expected[PURCHASES] * state.purchases;
         }
         let clearest = rows.iter().map(|r| r.state.log_odds).fold(f64::NEG_INFINITY, f64::max);
-        let (loss, sd) = if observed[REVENUE].is_nan() { (f64::NAN, f64::NAN) } else { self.cost(start, last, clearest) };
+        let (loss, sd) =
+            if observed[REVENUE].is_nan() { (f64::NAN, f64::NAN) } else { self.cost(start, last, clearest) };
         for step in 0..4 {
             if observed[step].is_nan() {
                 expected[step] = f64::NAN;
@@ -246,7 +249,9 @@ impl Evidence {
             let known = if observed[REVENUE].is_nan() { brought } else { observed[REVENUE] };
             counted += probability * if inside { known } else { brought };
             // Sizes are off alike in all hours, so that deviations add up; those of the counts don't.
-            size_sd += probability * state.expected[REVENUE] * (variance + (GRID * effect.max(GRID_LEAST)).powi(2)).sqrt();
+            // Kinds that leave the revenue alone do so exactly.
+            let grid = GRID * effect.max(GRID_LEAST) * ((effect - 1.0).abs() / UNTOUCHED).min(1.0);
+            size_sd += probability * state.expected[REVENUE] * (variance + grid * grid).sqrt();
             scatter += ALIKE * probability * state.scatter;
             edge_sd += (probability * (1.0 - probability)).sqrt() * (expected - brought).abs();
             uncertainty = uncertainty.max(state.uncertainty);

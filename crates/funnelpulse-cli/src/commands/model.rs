@@ -40,8 +40,7 @@ pub(crate) fn model(args: &ModelArgs) -> anyhow::Result<()> {
     writeln!(text, "{}: a {} of {} series", file.display(), info.kind, model.series().len())?;
     writeln!(text, "format {}, written by version {}, {} bytes", info.format_version, info.crate_version, bytes.len())?;
     let detectors = model.config().pipeline.detectors.iter();
-    let weights: Vec<String> =
-        detectors.filter_map(|d| Some(format!("{d} {:.3}", model.weights().get(d)?))).collect();
+    let weights: Vec<String> = detectors.filter_map(|d| Some(format!("{d} {:.3}", model.weights().get(d)?))).collect();
     writeln!(text, "threshold {:.3}; weights: {}", model.threshold(), weights.join(", "))?;
     writeln!(text, "\n{:<24}{:>8}  {:<22}{:<22}models", "series", "rows", "first", "last")?;
     for s in model.series() {

@@ -194,7 +194,8 @@ fn feedback_changes_whom_to_believe() {
     assert_ne!(weights("after"), before);
     folder.output("detect --model after --input hours.csv --output found");
 
-    folder.write("answers.csv", "series,start,end,verdict\nnobody,2020-01-01T00:00:00Z,2020-01-01T01:00:00Z,incident\n");
+    folder
+        .write("answers.csv", "series,start,end,verdict\nnobody,2020-01-01T00:00:00Z,2020-01-01T01:00:00Z,incident\n");
     let said = stderr(&folder.run("train --input hours.csv --model after --feedback answers.csv").success());
     assert!(said.contains("nobody") && said.contains("no row of the history"), "{said}");
     folder.write("answers.csv", "series,start,end,verdict\na,2020-01-01T02:00:00Z,2020-01-01T01:00:00Z,incident\n");
