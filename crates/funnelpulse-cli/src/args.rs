@@ -77,7 +77,7 @@ pub(crate) struct Settings {
     pub(crate) config: Option<PathBuf>,
     /// One setting, for example `iforest.n_trees=200`; overrides file and environment
     #[arg(long = "set", value_name = "SECTION.FIELD=VALUE")]
-    pub(crate) settings: Vec<String>,
+    pub(crate) overrides: Vec<String>,
 }
 
 /// Where results go.

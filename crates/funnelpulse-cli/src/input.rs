@@ -28,7 +28,7 @@ pub(crate) fn configuration(settings: &Settings) -> anyhow::Result<Config> {
         layers = layers.file(file)?;
     }
     layers = layers.environment()?;
-    for setting in &settings.settings {
+    for setting in &settings.overrides {
         let (key, value) = split_setting(setting, "--set", "iforest.n_trees=200")?;
         layers = layers.set(key, value)?;
     }
