@@ -41,7 +41,7 @@ pub(crate) struct CompareArgs {
     #[arg(long, value_name = "NAME", requires = "series", conflicts_with = "model")]
     pub(crate) against_series: Option<String>,
     /// What this model finds
-    #[arg(long, value_name = "PATH", requires = "against_model", conflicts_with_all = ["config", "settings"])]
+    #[arg(long, value_name = "PATH", requires = "against_model", conflicts_with_all = ["config", "overrides", "preset"])]
     pub(crate) model: Option<PathBuf>,
     /// Compare with what this model finds in the same rows
     #[arg(long, value_name = "PATH", requires = "model")]

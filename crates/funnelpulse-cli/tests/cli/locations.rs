@@ -123,8 +123,8 @@ fn what_can_not_be_located_is_refused() {
 /// A generated shop in which for nine hours of a calm day only desktops can buy the first brand.
 fn generated_shop() -> Folder {
     let folder = Folder::new();
-    folder.output("generate --out shop --brands 3 --days 40 --events");
-    let table = folder.table("shop/events/2019-10-17.parquet");
+    folder.output("generate --out shop --brands 6 --days 40 --events");
+    let table = folder.table("shop/events/2019-10-22.parquet");
     let texts = |name: &str| table.string_column(name).unwrap().into_iter().map(Option::unwrap_or_default);
     let (start, rows) = (table.time_column("event_time").unwrap()[0].floor_to(Timestamp::DAY), texts("brand"));
     let rows = rows.zip(texts("device")).zip(texts("event_type")).zip(table.time_column("event_time").unwrap());
@@ -137,7 +137,7 @@ fn generated_shop() -> Folder {
         })
         .collect();
     let all = concat_batches(table.batches()[0].schema_ref(), table.batches()).unwrap();
-    write_file(&folder.path("shop/events/2019-10-17.parquet"), &filter_record_batch(&all, &kept).unwrap()).unwrap();
+    write_file(&folder.path("shop/events/2019-10-22.parquet"), &filter_record_batch(&all, &kept).unwrap()).unwrap();
     folder.write("c.toml", "[events]\ndimensions = ['device', 'category']\n");
     folder
 }
@@ -149,7 +149,7 @@ fn incidents_say_where_they_happened() {
     assert!(text.contains("Where: "), "{text}");
     let incidents = folder.text("out/incidents.jsonl");
     let incidents: Vec<Value> = incidents.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let planted = |i: &&Value| i["series"] == "brand_001" && i["start"].as_str().unwrap().starts_with("2019-10-17T");
+    let planted = |i: &&Value| i["series"] == "brand_001" && i["start"].as_str().unwrap().starts_with("2019-10-22T");
     let broken = incidents.iter().find(planted).unwrap_or_else(|| panic!("{incidents:#?}"));
     let place = &broken["where"];
     assert_eq!((&broken["stage"], &place["measure"]), (&"purchase_rate".into(), &"purchase_rate".into()), "{broken}");
@@ -162,7 +162,7 @@ fn incidents_say_where_they_happened() {
     // A trained model knows its dimensions, and an explained hour has its place.
     let found = folder.output("detect --model model --input shop/events --output detected --top 50");
     assert!(found.contains("device = mobile: "), "{found}");
-    let explain = "explain --model model --input shop/events --series brand_001 --time 2019-10-17T12:00";
+    let explain = "explain --model model --input shop/events --series brand_001 --time 2019-10-22T12:00";
     assert!(folder.output(explain).contains("\nWhere: device = "));
 
     // Dimensions change nothing else.
