@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context, ensure};
 use funnelpulse::{
     core::{Columns, DynDetector, Frame, Timestamp},
-    ensemble::ZScore,
+    baseline::ZScore,
     eval::metrics::threshold_at_fpr,
     iforest::{IsolationForest, IsolationForestConfig},
     io::Table,

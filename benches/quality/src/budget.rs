@@ -5,7 +5,7 @@
 
 use funnelpulse::{
     Pipeline,
-    config::Config,
+    Config,
     core::{Panel, Timestamp},
     eval::generator::{GeneratedFunnel, GeneratorConfig},
 };

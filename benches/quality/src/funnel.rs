@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use funnelpulse::{
     Findings, Incident, Pipeline,
-    config::Config,
+    Config,
     core::AlarmBudget,
     ensemble::Voting,
     eval::{
@@ -41,7 +41,7 @@ pub(crate) fn table(shops: &Shops) -> anyhow::Result<()> {
         let shop = generate(shops, seed)?;
         let zscore = Config {
             alerts: funnelpulse::analytics::AlertConfig { budget: AlarmBudget::OFF, ..Config::default().alerts },
-            pipeline: funnelpulse::config::PipelineConfig {
+            pipeline: funnelpulse::PipelineConfig {
                 detectors: vec!["zscore".to_owned()],
                 ..Config::default().pipeline
             },

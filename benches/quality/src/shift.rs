@@ -2,7 +2,7 @@
 
 use funnelpulse::{
     Findings, FittedPipeline, Pipeline,
-    config::Config,
+    Config,
     core::{Panel, Timestamp},
     eval::generator::{AnomalyEvent, AnomalyKind, Difficulty, GeneratedFunnel, GeneratorConfig},
 };

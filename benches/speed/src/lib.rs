@@ -1,7 +1,7 @@
 //! What the benches have in common.
 
 use funnelpulse::{
-    config::Config,
+    Config,
     eval::{
         EvalError,
         generator::{GeneratedFunnel, GeneratorConfig},

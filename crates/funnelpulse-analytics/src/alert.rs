@@ -1,4 +1,4 @@
-//! What to tell whom, and how loudly.
+//! Priorities, and anomalies in words.
 
 use std::fmt;
 
@@ -11,14 +11,14 @@ use crate::{Factor, Impact, short};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct AlertConfig {
-    /// False alarms that people put up with, for example `1 per series per week` or `3 per day`; it
+    /// Accepted number of false alarms, for example `1 per series per week` or `3 per day`; it
     /// sets the threshold. `off`: `ensemble.threshold` decides.
     #[schemars(with = "String")]
     pub budget: AlarmBudget,
     /// An hour whose revenue is off by at least this much, in the currency of the data, is raised
     /// one priority.
     pub urgent_revenue: f64,
-    /// Contributing metrics named in an alert, 1 to 100.
+    /// Contributing metrics named in a notice, 1 to 100.
     pub max_factors: usize,
 }
 
@@ -91,9 +91,9 @@ impl fmt::Display for Priority {
     }
 }
 
-/// One anomaly, told to a person.
+/// One anomaly in words.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Alert {
+pub struct Notice {
     /// Names the series and the hour: the same anomaly found twice has the same id.
     pub id: String,
     /// How soon somebody should look.
@@ -115,8 +115,8 @@ pub struct Alert {
     pub impact: Impact,
 }
 
-impl Alert {
-    /// Words an alert.
+impl Notice {
+    /// Writes the words.
     pub fn new(
         config: &AlertConfig,
         series: SeriesKey,
@@ -165,11 +165,11 @@ mod tests {
     }
 
     #[test]
-    fn alerts_are_json_with_a_stable_id() {
+    fn notices_are_json_with_a_stable_id() {
         let alert = |severity| {
             let time = Timestamp::from_seconds(0);
             let config = AlertConfig::default();
-            Alert::new(&config, "a".into(), time, severity, AnomalyType::Spike, Impact::default(), &[])
+            Notice::new(&config, "a".into(), time, severity, AnomalyType::Spike, Impact::default(), &[])
         };
         assert_eq!(alert(Severity::Low).id, alert(Severity::Critical).id);
         let json = serde_json::to_value(alert(Severity::Low)).unwrap();

@@ -4,9 +4,11 @@ use std::{num::NonZeroUsize, path::PathBuf};
 
 use clap::{
     Args, Parser, Subcommand, ValueEnum,
-    builder::{PossibleValuesParser, TypedValueParser},
+    builder::{PossibleValue, PossibleValuesParser, TypedValueParser},
 };
-use funnelpulse::config::Preset;
+use funnelpulse::{Entry, Preset};
+
+use crate::context::catalog;
 
 mod series;
 mod sides;
@@ -216,23 +218,6 @@ pub(crate) struct DetectArgs {
     pub(crate) results: Results,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(crate) enum DetectorName {
-    /// Isolation forest: rows that are easily told from the others
-    Iforest,
-    /// Seasonal model: values outside what trend and seasons predict
-    Seasonal,
-    /// Changepoints: the level has just shifted
-    Changepoint,
-    /// Z-score: values far from what is usual at that hour
-    Zscore,
-    /// Subsequences: windows that look like none that recur
-    Subsequence,
-    /// LSTM autoencoder: rows that the rows before them don't lead up to
-    #[cfg(feature = "lstm-ae")]
-    LstmAe,
-}
-
 #[derive(Debug, Args)]
 #[command(after_help = "The output has one row per input row: the series, the row number within it (from 0), and \
                         the raw score (empty where the detector has none).\n\n\
@@ -240,8 +225,8 @@ pub(crate) enum DetectorName {
                         --columns data --param n_trees=200 --output scores.csv")]
 pub(crate) struct ScoreArgs {
     /// The detector
-    #[arg(long, value_enum, value_name = "NAME")]
-    pub(crate) detector: DetectorName,
+    #[arg(long, value_name = "NAME", value_parser = detectors())]
+    pub(crate) detector: String,
     /// CSV or Parquet, a file or a folder
     #[arg(long, value_name = "FILE")]
     pub(crate) input: PathBuf,
@@ -369,6 +354,12 @@ pub(crate) enum ModelAction {
         #[arg(long)]
         json: bool,
     },
+}
+
+fn detectors() -> PossibleValuesParser {
+    let catalog = catalog();
+    let value = |entry: &Entry| PossibleValue::new(entry.name()).help(entry.summary());
+    PossibleValuesParser::new(catalog.entries().iter().map(value).collect::<Vec<_>>())
 }
 
 fn presets() -> impl TypedValueParser<Value = Preset> {

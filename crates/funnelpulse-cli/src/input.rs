@@ -7,23 +7,22 @@ use std::{
 
 use anyhow::{Context, bail};
 use funnelpulse::{
-    Feedback, Findings, HISTORY_DAYS, Incident, SeriesFailure,
-    analytics::LocalizeConfig,
-    config::{Config, Layers},
+    Config, Feedback, Findings, Incident, SeriesFailure,
+    analytics::{HISTORY_DAYS, LocalizeConfig, windows_of_incidents},
     core::{Panel, SeriesKey, Timestamp},
     features::{IngestReport, NO_KEY},
     io::{InputKind, PanelRead, Table, read_cube, read_events, read_panel, recognise},
-    windows_of_incidents,
 };
 
-use crate::{args::Settings, output};
+use crate::{args::Settings, context::catalog, output};
 
 /// Incidents of which it is found out where they happened.
 const MAX_LOCATED: usize = 200;
 
 /// Defaults, file, environment, flags.
 pub(crate) fn configuration(settings: &Settings) -> anyhow::Result<Config> {
-    let mut layers = settings.preset.map_or_else(Layers::new, |p| Layers::new().preset(p));
+    let catalog = catalog();
+    let mut layers = settings.preset.map_or_else(|| catalog.layers(), |p| p.layers(&catalog));
     if let Some(file) = &settings.config {
         layers = layers.file(file)?;
     }

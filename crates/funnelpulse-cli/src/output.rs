@@ -2,18 +2,15 @@
 
 use std::{
     fmt::{self, Display, Write as _},
-    io::{ErrorKind, Write as _},
+    io::ErrorKind,
     path::Path,
-    sync::{
-        Mutex,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Mutex,
     time::Duration,
 };
 
 use anyhow::Context;
 use funnelpulse::{
-    Findings, Progress, SeriesFailure, Stage,
+    Findings, Phase, Progress, SeriesFailure,
     analytics::{Summary, short},
     features::{IngestReport, PanelSpec},
     io::{panel_to_batch, write_file, write_partitioned},
@@ -22,15 +19,12 @@ use funnelpulse::{
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
-use crate::{Outcome, alerting, args::Results, input::Input};
-
-static QUIET: AtomicBool = AtomicBool::new(false);
+use crate::{Outcome, alerting, args::Results, context, input::Input};
 
 /// A line, or several, of what was asked for, on the standard output. A reader that goes away, as
 /// `head` does, is no error: what goes to files is still wanted.
 pub(crate) fn say(text: impl Display) -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
-    match writeln!(out, "{text}").and_then(|()| out.flush()) {
+    match context::write_out(&text) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         written => written.context("standard output"),
     }
@@ -67,13 +61,8 @@ pub(crate) fn per_cent(value: Option<f64>) -> String {
 
 /// A line beside the results, on the error stream.
 pub(crate) fn note(text: impl Display) {
-    // There is nobody left to tell when this fails.
-    let _ = writeln!(std::io::stderr().lock(), "{text}");
-}
-
-/// Turns progress bars off.
-pub(crate) fn set_quiet(quiet: bool) {
-    QUIET.store(quiet, Ordering::Relaxed);
+    // Nobody is left to hear of it when this fails.
+    let _ = context::write_err(&text);
 }
 
 /// An error and its causes in one line. Most errors name their cause in their own text already.
@@ -85,21 +74,21 @@ pub(crate) fn in_words(error: &anyhow::Error) -> String {
     })
 }
 
-/// A callback that draws a bar per stage on a terminal.
+/// A callback that draws a bar per phase on a terminal.
 pub(crate) fn progress() -> impl Fn(Progress<'_>) + Send + Sync + 'static {
-    let current: Mutex<Option<(Stage, ProgressBar)>> = Mutex::new(None);
+    let current: Mutex<Option<(Phase, ProgressBar)>> = Mutex::new(None);
     move |progress| {
-        if QUIET.load(Ordering::Relaxed) {
+        if context::is_quiet() {
             return;
         }
         let Ok(mut current) = current.lock() else { return };
-        if current.as_ref().is_none_or(|(stage, _)| *stage != progress.stage) {
-            let name = match progress.stage {
-                Stage::Prepare => "preparing",
-                Stage::Fit => "training",
-                Stage::Detect => "scoring",
+        if current.as_ref().is_none_or(|(phase, _)| *phase != progress.phase) {
+            let name = match progress.phase {
+                Phase::Prepare => "preparing",
+                Phase::Fit => "training",
+                Phase::Detect => "scoring",
             };
-            *current = Some((progress.stage, bar(name, progress.total)));
+            *current = Some((progress.phase, bar(name, progress.total)));
         }
         if let Some((_, bar)) = current.as_ref() {
             bar.set_position(progress.done as u64);
@@ -112,7 +101,7 @@ pub(crate) fn progress() -> impl Fn(Progress<'_>) + Send + Sync + 'static {
 
 /// A bar on the error stream; invisible where that is no terminal.
 pub(crate) fn bar(name: &'static str, total: usize) -> ProgressBar {
-    let bar = if QUIET.load(Ordering::Relaxed) { ProgressBar::hidden() } else { ProgressBar::new(total as u64) };
+    let bar = if context::is_quiet() { ProgressBar::hidden() } else { ProgressBar::new(total as u64) };
     let style = ProgressStyle::with_template("{msg:>10} [{bar:40}] {pos}/{len} {eta}");
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> "));
     bar.set_message(name);
@@ -121,7 +110,7 @@ pub(crate) fn bar(name: &'static str, total: usize) -> ProgressBar {
 
 /// A spinner for something of unknown length.
 pub(crate) fn spinner(name: &'static str) -> ProgressBar {
-    let spinner = if QUIET.load(Ordering::Relaxed) { ProgressBar::hidden() } else { ProgressBar::new_spinner() };
+    let spinner = if context::is_quiet() { ProgressBar::hidden() } else { ProgressBar::new_spinner() };
     spinner.set_message(name);
     spinner.enable_steady_tick(Duration::from_millis(120));
     spinner
@@ -207,7 +196,7 @@ fn alerts(findings: &Findings) -> Vec<serde_json::Value> {
     let incidents = findings.site_incidents().iter().filter(|i| i.kind.breaks_the_site()).chain(findings.incidents());
     let told: Vec<serde_json::Value> = incidents.map(alerting::as_json).collect();
     if told.is_empty() {
-        return findings.ranked().into_iter().map(|(_, a)| serde_json::json!(a.alert)).collect();
+        return findings.ranked().into_iter().map(|(_, a)| serde_json::json!(a.notice)).collect();
     }
     told
 }
@@ -295,8 +284,8 @@ pub(crate) fn print_findings(findings: &Findings, summary: &Summary, top: usize)
     if top > 0 && incidents.is_empty() && !ranked.is_empty() {
         writeln!(text, "\nBy impact:")?;
         for (_, anomaly) in ranked.into_iter().take(top) {
-            writeln!(text, "{:>4}  {}  (score {:.2})", anomaly.rank, anomaly.alert.title, anomaly.score)?;
-            writeln!(text, "      {}", anomaly.alert.message)?;
+            writeln!(text, "{:>4}  {}  (score {:.2})", anomaly.rank, anomaly.notice.title, anomaly.score)?;
+            writeln!(text, "      {}", anomaly.notice.message)?;
         }
     }
     say(text.trim_end())

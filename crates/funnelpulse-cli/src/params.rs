@@ -1,12 +1,10 @@
 //! `--param NAME=VALUE`: the fields of a detector's configuration, one by one.
 
 use anyhow::bail;
+use funnelpulse::core::nearest_name;
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::input::split_setting;
-
-/// Names less alike than this (Jaro-Winkler, 0 to 1) are no suggestion.
-const ALIKE: f64 = 0.75;
 
 /// The defaults of `C`, changed by `params`. Values are TOML, or else plain text; of several for one
 /// name the last counts.
@@ -38,7 +36,6 @@ where
 /// The field of `C` that `name` was probably meant to be.
 fn nearest<C: Default + Serialize>(name: &str) -> anyhow::Result<Option<String>> {
     let fields = serde_json::to_value(C::default())?;
-    let alike = fields.as_object().into_iter().flatten().map(|(field, _)| (strsim::jaro_winkler(field, name), field));
-    let best = alike.max_by(|a, b| a.0.total_cmp(&b.0)).filter(|(alike, _)| *alike >= ALIKE);
-    Ok(best.map(|(_, field)| field.clone()))
+    let names = fields.as_object().into_iter().flatten().map(|(field, _)| field.as_str());
+    Ok(nearest_name(names, name).map(str::to_owned))
 }

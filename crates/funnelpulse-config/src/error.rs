@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use funnelpulse_core::BoxError;
+use funnelpulse_core::{BoxError, hint};
 
 /// Why a configuration was refused.
 #[derive(Debug, thiserror::Error)]
@@ -26,7 +26,7 @@ pub enum ConfigError {
         reason: String,
     },
     /// A key that nothing reads.
-    #[error("unknown setting `{key}`{}", suggestion.as_ref().map(|s| format!(", did you mean `{s}`?")).unwrap_or_default())]
+    #[error("unknown setting `{key}`{}", hint(suggestion.as_deref()))]
     UnknownKey {
         /// The full name.
         key: String,
@@ -53,7 +53,8 @@ pub enum ConfigError {
 }
 
 impl ConfigError {
-    pub(crate) fn invalid(section: &'static str, source: impl Into<BoxError>) -> Self {
+    /// What is wrong with a section as a whole.
+    pub fn invalid(section: &'static str, source: impl Into<BoxError>) -> Self {
         Self::Invalid { section, source: source.into() }
     }
 }

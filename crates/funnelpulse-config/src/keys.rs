@@ -1,11 +1,9 @@
 //! Finds keys that nothing reads, and what was probably meant.
 
+use funnelpulse_core::nearest_name;
 use serde_json::Value;
 
 use crate::ConfigError;
-
-/// Names less alike than this (Jaro-Winkler, 0 to 1) are no suggestion.
-const ALIKE: f64 = 0.75;
 
 /// Checks every key of `document` against the JSON Schema of the configuration.
 pub(crate) fn check(document: &toml::Table, schema: &Value) -> Result<(), ConfigError> {
@@ -21,11 +19,9 @@ fn check_table(table: &toml::Table, node: &Value, root: &Value, path: &str) -> R
     for (key, value) in table {
         let full = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
         let Some(child) = properties.get(key) else {
-            let nearest =
-                properties.keys().map(|k| (strsim::jaro_winkler(k, key), k)).max_by(|a, b| a.0.total_cmp(&b.0));
+            let nearest = nearest_name(properties.keys().map(String::as_str), key);
             let suggestion = nearest
-                .filter(|(alike, _)| *alike >= ALIKE)
-                .map(|(_, name)| if path.is_empty() { name.clone() } else { format!("{path}.{name}") })
+                .map(|name| if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") })
                 .or_else(|| elsewhere(key, root));
             return Err(ConfigError::UnknownKey { key: full, suggestion });
         };

@@ -2,24 +2,43 @@
 
 use std::path::Path;
 
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::Value;
 
-use crate::{Config, ConfigError, Preset, keys};
+use crate::{ConfigError, keys};
 
 /// What environment variables that are settings start with.
 const PREFIX: &str = "FUNNELPULSE_";
 
-/// Puts a [`Config`] together from layers, each overriding the ones before. See the crate's front
+/// What a layered document describes: which keys it may have and what becomes of them.
+pub trait Shape {
+    /// The configuration that a document becomes.
+    type Config;
+
+    /// The JSON Schema of the document, against which keys are checked.
+    fn schema(&self) -> Value;
+
+    /// Settings below all layers, where they differ from the defaults of their types.
+    fn defaults(&self) -> toml::Table {
+        toml::Table::new()
+    }
+
+    /// Reads and checks the merged document.
+    fn read(&self, document: toml::Table) -> Result<Self::Config, ConfigError>;
+}
+
+/// Puts a configuration together from layers, each overriding the ones before. See the crate's front
 /// page for an example.
-#[derive(Clone, Debug, Default)]
-pub struct Layers {
+#[derive(Clone, Debug)]
+pub struct Layers<S> {
+    shape: S,
     document: toml::Table,
 }
 
-impl Layers {
+impl<S: Shape> Layers<S> {
     /// Only the defaults.
-    pub fn new() -> Self {
-        Self::default()
+    pub fn new(shape: S) -> Self {
+        Self { shape, document: toml::Table::new() }
     }
 
     /// Adds a file: JSON when its name ends in `.json`, TOML otherwise.
@@ -29,16 +48,11 @@ impl Layers {
         let origin = path.display().to_string();
         if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("json")) {
             let syntax = |reason: String| ConfigError::Syntax { origin: origin.clone(), reason };
-            let value: serde_json::Value = serde_json::from_str(&text).map_err(|e| syntax(e.to_string()))?;
+            let value: Value = serde_json::from_str(&text).map_err(|e| syntax(e.to_string()))?;
             let table = toml::Table::try_from(drop_nulls(value)).map_err(|e| syntax(e.to_string()))?;
             return Ok(self.layer(table));
         }
         self.text(&text, &origin)
-    }
-
-    /// Adds a preset; it belongs below every other layer.
-    pub fn preset(self, preset: Preset) -> Self {
-        self.toml(preset.toml()).expect("presets are TOML")
     }
 
     /// Adds TOML.
@@ -86,27 +100,11 @@ impl Layers {
     }
 
     /// Checks the keys, reads the values, validates them.
-    pub fn build(self) -> Result<Config, ConfigError> {
-        keys::check(&self.document, &Config::schema())?;
-        let config: Config =
-            serde_path_to_error::deserialize(toml::Value::Table(self.over_defaults())).map_err(|e| {
-                let key = e.path().to_string();
-                let reason = e.into_inner().to_string();
-                ConfigError::Value { key, reason: reason.lines().next().unwrap_or_default().to_owned() }
-            })?;
-        config.validate()?;
-        Ok(config)
-    }
-
-    /// The document with the settings of sections whose defaults here are not those of their crate.
-    fn over_defaults(self) -> toml::Table {
-        let Config { iforest, seasonal, .. } = Config::default();
-        let section = |table: Result<toml::Table, _>| table.expect("sections have only types that TOML has").into();
-        let mut document = toml::Table::new();
-        document.insert("iforest".to_owned(), section(toml::Table::try_from(iforest)));
-        document.insert("seasonal".to_owned(), section(toml::Table::try_from(seasonal)));
+    pub fn build(self) -> Result<S::Config, ConfigError> {
+        keys::check(&self.document, &self.shape.schema())?;
+        let mut document = self.shape.defaults();
         merge(&mut document, self.document);
-        document
+        self.shape.read(document)
     }
 
     fn text(self, text: &str, origin: &str) -> Result<Self, ConfigError> {
@@ -119,6 +117,16 @@ impl Layers {
         merge(&mut self.document, table);
         self
     }
+}
+
+/// Reads one section; an error names the setting in full.
+pub fn read_value<T: DeserializeOwned>(section: &str, value: toml::Value) -> Result<T, ConfigError> {
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let path = error.path().to_string();
+        let key = if path == "." { section.to_owned() } else { format!("{section}.{path}") };
+        let reason = error.into_inner().to_string();
+        ConfigError::Value { key, reason: reason.lines().next().unwrap_or_default().to_owned() }
+    })
 }
 
 fn syntax(origin: &str, error: &toml::de::Error) -> ConfigError {
@@ -138,8 +146,7 @@ fn merge(base: &mut toml::Table, layer: toml::Table) {
 }
 
 /// JSON's way of saying "not set".
-fn drop_nulls(value: serde_json::Value) -> serde_json::Value {
-    use serde_json::Value;
+fn drop_nulls(value: Value) -> Value {
     match value {
         Value::Object(map) => {
             Value::Object(map.into_iter().filter(|(_, v)| !v.is_null()).map(|(k, v)| (k, drop_nulls(v))).collect())
@@ -148,6 +155,3 @@ fn drop_nulls(value: serde_json::Value) -> serde_json::Value {
         other => other,
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,14 +1,10 @@
 #![doc = include_str!("../README.md")]
 
-mod document;
 mod error;
 mod keys;
 mod layers;
-mod pipeline;
-mod preset;
+mod sections;
 
-pub use document::Config;
 pub use error::ConfigError;
-pub use layers::Layers;
-pub use pipeline::{PipelineConfig, Scope};
-pub use preset::Preset;
+pub use layers::{Layers, Shape, read_value};
+pub use sections::{Section, Sections, Settings};

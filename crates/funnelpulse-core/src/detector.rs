@@ -1,4 +1,4 @@
-//! The contract that every detector meets.
+//! The contract of detectors that look at one series.
 //!
 //! Write [`Detector`] and [`FittedDetector`]; bound generic code by [`Detector`]; hold a mix of
 //! detectors as `Box<dyn DynDetector>`, which every [`Detector`] is.
@@ -7,7 +7,7 @@ use std::{fmt::Debug, sync::Arc};
 
 use ndarray::Array1;
 
-use crate::{Detection, Error, FrameView};
+use crate::{Context, Detection, Error, FrameView, LiveDetector, Writer, live::SeriesWindow};
 
 /// Validated hyper-parameters of a detector: what is known before any data.
 ///
@@ -38,6 +38,25 @@ pub trait FittedDetector: Debug + Send + Sync + erased_serde::Serialize {
     /// The columns that it was trained on.
     fn columns(&self) -> &[Arc<str>];
 
+    /// Rows before a row that its score depends on: what has to come before the first row of a batch
+    /// for it to be scored as within the whole series. By default none.
+    ///
+    /// A row never depends on anything else but the model and, as [`horizon`](Self::horizon) says,
+    /// on later rows.
+    fn context(&self) -> Context {
+        Context::NONE
+    }
+
+    /// Rows after a row that may still revise its score. By default none: a score is final at once.
+    fn horizon(&self) -> Context {
+        Context::NONE
+    }
+
+    /// The version of the payload and of the crate that writes it, for the model envelope.
+    fn writer(&self) -> Writer {
+        Writer::default()
+    }
+
     /// Scores every row of `frame`. Columns are found by name: their order makes no difference,
     /// additional ones are ignored, a missing one is an error.
     fn detect(&self, frame: FrameView<'_>) -> Result<Detection, Error>;
@@ -58,6 +77,12 @@ pub trait FittedDetector: Debug + Send + Sync + erased_serde::Serialize {
     fn of_frame(&self, index: usize) -> Option<Box<dyn FittedDetector>> {
         let _ = index;
         None
+    }
+
+    /// The model as it follows a series. By default it keeps the rows of [`context`](Self::context)
+    /// and calls [`detect`](Self::detect) on them; override it where a state does better.
+    fn live(&self) -> Box<dyn LiveDetector> {
+        Box::new(SeriesWindow::new(self.clone_box()))
     }
 
     /// The model as an [`OnlineDetector`], if it can learn row by row.

@@ -103,12 +103,27 @@ pub enum ModelError {
     #[error("not a FunnelPulse model (the first bytes are not its signature)")]
     NotAModel,
     /// Written by another, incompatible format version.
-    #[error("model format {found} can't be read, this build reads format {supported}")]
+    #[error("model format {found} can't be read, this build reads formats 1 to {supported}")]
     FormatVersion {
         /// The version in the file.
         found: u16,
         /// The version that this build reads.
         supported: u16,
+    },
+    /// Written by another version of the detector, in a layout that this build does not read.
+    #[error(
+        "model of kind `{kind}` has payload version {found}, written by version {writer}; \
+         this build reads version {supported}: train it again, or use version {writer}"
+    )]
+    PayloadVersion {
+        /// The kind of the model.
+        kind: String,
+        /// The payload version in the file.
+        found: u16,
+        /// The newest payload version that this build reads.
+        supported: u16,
+        /// The version of the crate that wrote the file.
+        writer: String,
     },
     /// Shorter or longer than the header says.
     #[error("model is {found} bytes long, its header says {expected}: truncated or appended to")]
@@ -158,6 +173,14 @@ pub enum ModelError {
         /// What the encoder says.
         reason: String,
     },
+}
+
+impl ModelError {
+    /// A payload version that this build does not read.
+    pub fn payload_version(info: &crate::ModelInfo, supported: u16) -> Self {
+        let (kind, writer) = (info.kind.clone(), info.crate_version.clone());
+        Self::PayloadVersion { kind, found: info.payload_version, supported, writer }
+    }
 }
 
 /// What fitting or applying a detector through the dyn-compatible contract can return.

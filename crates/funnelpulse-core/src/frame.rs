@@ -245,6 +245,14 @@ impl<'a> FrameView<'a> {
         Ok(Frame { time: self.time.to_vec(), columns: columns.clone(), values })
     }
 
+    /// The same view with a shorter lifetime.
+    pub fn reborrow<'b>(self) -> FrameView<'b>
+    where
+        'a: 'b,
+    {
+        FrameView { time: self.time, columns: self.columns, values: self.values.reborrow() }
+    }
+
     /// An owned copy.
     pub fn to_frame(&self) -> Frame {
         Frame { time: self.time.to_vec(), columns: self.columns.clone(), values: self.values.to_owned() }

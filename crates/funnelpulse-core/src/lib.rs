@@ -1,27 +1,47 @@
 #![doc = include_str!("../README.md")]
 
+mod adaptors;
 mod budget;
 mod calibrator;
+mod context;
 mod detection;
 mod detector;
+mod episode;
 mod error;
 mod frame;
+mod incident_kind;
+mod live;
 mod merge;
 mod model;
 mod panel;
+mod panel_detector;
+mod suggest;
 mod threshold;
 mod time;
 mod verdict;
 
+pub use adaptors::{PerSeries, Pooled, SeriesModels, Training};
 pub use budget::{AlarmBudget, ParseBudgetError};
 pub use calibrator::{Calibrator, ScoreSketch, evidence_of_score, score_of_evidence};
+pub use context::Context;
 pub use detection::Detection;
 pub use detector::{Detector, DynDetector, FittedDetector, OnlineDetector};
+pub use episode::{Episode, Episodes, Funnel, Posterior, SITE};
 pub use error::{BoxError, Error, FrameError, ModelError};
 pub use frame::{Columns, Frame, FrameView};
+pub use incident_kind::IncidentKind;
+pub use live::{LiveDetector, LivePanel};
 pub use merge::Merge;
-pub use model::{FORMAT_VERSION, ModelInfo, PersistentModel, Registry, inspect, read_payload, to_bytes, write_payload};
+pub use model::{
+    FORMAT_VERSION, ModelInfo, PersistentModel, Registry, Writer, decode_payload, inspect, read_model, read_payload,
+    to_bytes, write_payload,
+};
 pub use panel::{Panel, SeriesKey};
+pub use panel_detector::{
+    Absence, AnyDetector, DynPanelDetector, FittedPanelDetector, ModelSource, PanelDetector, PanelView,
+    SeriesDetection, SeriesView, Survey,
+};
+pub use suggest::{hint, nearest_name};
 pub use threshold::Threshold;
 pub use time::{Timestamp, parse_timestamp};
-pub use verdict::{AnomalyType, Severity};
+pub use verdict::{AnomalyType, Severity, Verdict};

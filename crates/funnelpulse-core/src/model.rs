@@ -6,33 +6,51 @@
 //! 8       2      format version, little endian like every number here
 //! 10      1      length of the kind, then the kind in UTF-8
 //! ..      1      length of the crate version, then the version that wrote the model
+//! ..      2      payload version of the kind (since format 2; 1 in files of format 1)
 //! ..      8      length of the payload, then the payload (postcard)
 //! last    4      CRC-32 of everything before it
 //! ```
+//!
+//! A model that gains a field raises its payload version and decodes the old one in
+//! [`PersistentModel::migrate`], so that old files still load.
 //!
 //! The checksum finds damage, not malice: a hostile file can carry a right checksum. Every model
 //! therefore validates what it decodes before it is used, and nothing is allocated that the
 //! length of the file does not justify.
 
-use std::{collections::BTreeMap, fmt};
+use std::{cmp::Ordering, collections::BTreeMap, fmt};
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{FittedDetector, ModelError};
+use crate::{
+    FittedDetector, FittedPanelDetector, ModelError,
+    adaptors::{SERIES_MODELS, SeriesModels},
+};
 
 const SIGNATURE: [u8; 8] = *b"\x89FPULSE\n";
 const CHECKSUM_LEN: usize = 4;
 
-/// The envelope format that this build writes and reads.
-pub const FORMAT_VERSION: u16 = 1;
+/// The envelope format that this build writes. It reads this one and all before it.
+pub const FORMAT_VERSION: u16 = 2;
 
-/// A fitted detector that can be loaded from a file.
+/// A model that can be loaded from a file.
 ///
 /// Its `Deserialize` must reject every value that would make scoring panic or hang: that is the
 /// only guard against a hostile file.
-pub trait PersistentModel: FittedDetector + DeserializeOwned + 'static {
-    /// What [`FittedDetector::kind`] returns.
+pub trait PersistentModel: DeserializeOwned + 'static {
+    /// What [`FittedDetector::kind`] or [`FittedPanelDetector::kind`] returns.
     const KIND: &'static str;
+
+    /// The version of the payload that this build writes. Raise it when a field is added, removed or
+    /// moved, and read the versions before it in [`migrate`](Self::migrate).
+    const VERSION: u16 = 1;
+
+    /// Reads the payload of an older version; [`decode_payload`] decodes the old layout. By default
+    /// an error that names the version.
+    fn migrate(info: &ModelInfo, payload: &[u8]) -> Result<Self, ModelError> {
+        let _ = payload;
+        Err(ModelError::payload_version(info, Self::VERSION))
+    }
 }
 
 /// What the envelope says of a model without decoding it.
@@ -44,41 +62,100 @@ pub struct ModelInfo {
     pub kind: String,
     /// The version of the crate that wrote it.
     pub crate_version: String,
+    /// The version of the payload, counted per kind.
+    pub payload_version: u16,
     /// Length of the payload in bytes.
     pub payload_len: usize,
 }
 
+/// Who wrote a payload, and in which version.
+#[derive(Clone, Copy, Debug)]
+pub struct Writer {
+    /// The version of the payload, counted per kind.
+    pub payload_version: u16,
+    /// The version of the crate, as in its manifest.
+    pub crate_version: &'static str,
+}
+
+impl Default for Writer {
+    /// Payload version 1, written by this workspace.
+    fn default() -> Self {
+        Self { payload_version: 1, crate_version: env!("CARGO_PKG_VERSION") }
+    }
+}
+
 /// Wraps a serializable value into an envelope.
-pub fn write_payload<T: Serialize + ?Sized>(kind: &str, value: &T) -> Result<Vec<u8>, ModelError> {
+pub fn write_payload<T: Serialize + ?Sized>(kind: &str, writer: Writer, value: &T) -> Result<Vec<u8>, ModelError> {
     let fail = |reason: String| ModelError::Encode { kind: kind.to_owned(), reason };
     let payload = postcard::to_allocvec(value).map_err(|e| fail(e.to_string()))?;
-    let version = env!("CARGO_PKG_VERSION");
     let mut out = Vec::with_capacity(payload.len() + 64);
     out.extend_from_slice(&SIGNATURE);
     out.extend_from_slice(&FORMAT_VERSION.to_le_bytes());
-    for text in [kind, version] {
-        let len = u8::try_from(text.len()).map_err(|_| fail("kind is longer than 255 bytes".into()))?;
+    for text in [kind, writer.crate_version] {
+        let len = u8::try_from(text.len()).map_err(|_| fail("kind or version is longer than 255 bytes".into()))?;
         out.push(len);
         out.extend_from_slice(text.as_bytes());
     }
+    out.extend_from_slice(&writer.payload_version.to_le_bytes());
     out.extend_from_slice(&(payload.len() as u64).to_le_bytes());
     out.extend_from_slice(&payload);
     out.extend_from_slice(&crc32fast::hash(&out).to_le_bytes());
     Ok(out)
 }
 
-/// Opens an envelope of the given kind.
-pub fn read_payload<T: DeserializeOwned>(kind: &'static str, bytes: &[u8]) -> Result<T, ModelError> {
-    let (info, payload) = open(bytes)?;
-    if info.kind != kind {
-        return Err(ModelError::WrongKind { found: info.kind, expected: kind });
+/// Opens an envelope of the given kind and payload version.
+pub fn read_payload<T: DeserializeOwned>(kind: &'static str, version: u16, bytes: &[u8]) -> Result<T, ModelError> {
+    let (info, payload) = open_kind(kind, bytes)?;
+    if info.payload_version != version {
+        return Err(ModelError::payload_version(&info, version));
     }
-    decode(&info.kind, payload)
+    decode_payload(&info, payload)
+}
+
+/// Opens the envelope of one kind of model, of this or an older payload version.
+///
+/// ```
+/// use funnelpulse_core::{ModelInfo, ModelError, PersistentModel, Writer, decode_payload, read_model, write_payload};
+///
+/// #[derive(serde::Serialize, serde::Deserialize)]
+/// struct Level { value: f64, width: f64 }
+///
+/// impl PersistentModel for Level {
+///     const KIND: &'static str = "level";
+///     const VERSION: u16 = 2;
+///
+///     fn migrate(info: &ModelInfo, payload: &[u8]) -> Result<Self, ModelError> {
+///         // Version 1 had no width.
+///         Ok(Self { value: decode_payload(info, payload)?, width: 1.0 })
+///     }
+/// }
+///
+/// let old = write_payload("level", Writer { payload_version: 1, ..Writer::default() }, &3.5)?;
+/// let level: Level = read_model(&old)?;
+/// assert_eq!((level.value, level.width), (3.5, 1.0));
+/// # Ok::<(), ModelError>(())
+/// ```
+pub fn read_model<M: PersistentModel>(bytes: &[u8]) -> Result<M, ModelError> {
+    let (info, payload) = open_kind(M::KIND, bytes)?;
+    decode_model(&info, payload)
+}
+
+fn open_kind<'a>(kind: &'static str, bytes: &'a [u8]) -> Result<(ModelInfo, &'a [u8]), ModelError> {
+    let (info, payload) = open(bytes)?;
+    if info.kind == kind { Ok((info, payload)) } else { Err(ModelError::WrongKind { found: info.kind, expected: kind }) }
+}
+
+fn decode_model<M: PersistentModel>(info: &ModelInfo, payload: &[u8]) -> Result<M, ModelError> {
+    match info.payload_version.cmp(&M::VERSION) {
+        Ordering::Equal => decode_payload(info, payload),
+        Ordering::Less => M::migrate(info, payload),
+        Ordering::Greater => Err(ModelError::payload_version(info, M::VERSION)),
+    }
 }
 
 /// The bytes of a fitted detector.
 pub fn to_bytes(model: &dyn FittedDetector) -> Result<Vec<u8>, ModelError> {
-    write_payload(model.kind(), model)
+    write_payload(model.kind(), model.writer(), model)
 }
 
 /// Checks an envelope and reads its header.
@@ -86,8 +163,9 @@ pub fn inspect(bytes: &[u8]) -> Result<ModelInfo, ModelError> {
     open(bytes).map(|(info, _)| info)
 }
 
-fn decode<T: DeserializeOwned>(kind: &str, payload: &[u8]) -> Result<T, ModelError> {
-    let fail = |reason: String| ModelError::Payload { kind: kind.to_owned(), reason };
+/// Decodes the payload of an opened envelope.
+pub fn decode_payload<T: DeserializeOwned>(info: &ModelInfo, payload: &[u8]) -> Result<T, ModelError> {
+    let fail = |reason: String| ModelError::Payload { kind: info.kind.clone(), reason };
     let (value, rest) = postcard::take_from_bytes(payload).map_err(|e| fail(e.to_string()))?;
     if rest.is_empty() { Ok(value) } else { Err(fail(format!("{} bytes left over", rest.len()))) }
 }
@@ -111,17 +189,21 @@ fn open(bytes: &[u8]) -> Result<(ModelInfo, &[u8]), ModelError> {
     }
     let truncated = || ModelError::Length { expected: bytes.len() as u64 + 1, found: bytes.len() as u64 };
     let format_version = take(&mut rest, 2).map(|b| u16::from_le_bytes([b[0], b[1]])).ok_or_else(truncated)?;
-    if format_version != FORMAT_VERSION {
+    if !(1..=FORMAT_VERSION).contains(&format_version) {
         return Err(ModelError::FormatVersion { found: format_version, supported: FORMAT_VERSION });
     }
     let Some((body, checksum)) = bytes.split_last_chunk::<CHECKSUM_LEN>() else { return Err(truncated()) };
     let header = (|| {
         let kind = take_text(&mut rest)?;
         let crate_version = take_text(&mut rest)?;
+        let payload_version = match format_version {
+            1 => 1,
+            _ => u16::from_le_bytes(take(&mut rest, 2)?.try_into().ok()?),
+        };
         let len = take(&mut rest, 8)?;
-        Some((kind, crate_version, u64::from_le_bytes(len.try_into().ok()?)))
+        Some((kind, crate_version, payload_version, u64::from_le_bytes(len.try_into().ok()?)))
     })();
-    let Some((kind, crate_version, payload_len)) = header else { return Err(truncated()) };
+    let Some((kind, crate_version, payload_version, payload_len)) = header else { return Err(truncated()) };
     let start = bytes.len() - rest.len();
     let expected = payload_len.saturating_add((start + CHECKSUM_LEN) as u64);
     if expected != bytes.len() as u64 {
@@ -132,10 +214,12 @@ fn open(bytes: &[u8]) -> Result<(ModelInfo, &[u8]), ModelError> {
         return Err(ModelError::Checksum { expected, found });
     }
     let payload = &body[start..];
-    Ok((ModelInfo { format_version, kind, crate_version, payload_len: payload.len() }, payload))
+    let payload_len = payload.len();
+    Ok((ModelInfo { format_version, kind, crate_version, payload_version, payload_len }, payload))
 }
 
-type Decoder = fn(&[u8]) -> Result<Box<dyn FittedDetector>, ModelError>;
+type Decoder = fn(&ModelInfo, &[u8]) -> Result<Box<dyn FittedDetector>, ModelError>;
+type PanelDecoder = fn(&ModelInfo, &[u8]) -> Result<Box<dyn FittedPanelDetector>, ModelError>;
 
 /// The kinds of model that a program is ready to load. Explicit: nothing registers itself, and
 /// what is not registered is never decoded.
@@ -149,6 +233,7 @@ type Decoder = fn(&[u8]) -> Result<Box<dyn FittedDetector>, ModelError>;
 #[derive(Clone, Default)]
 pub struct Registry {
     decoders: BTreeMap<&'static str, Decoder>,
+    panel_decoders: BTreeMap<&'static str, PanelDecoder>,
 }
 
 impl Registry {
@@ -157,36 +242,62 @@ impl Registry {
         Self::default()
     }
 
-    /// Adds a kind of model; a kind registered twice is decoded by the later type.
-    pub fn with<M: PersistentModel>(mut self) -> Self {
-        self.decoders.insert(M::KIND, |payload| {
-            let model: Box<dyn FittedDetector> = Box::new(decode::<M>(M::KIND, payload)?);
+    /// Adds a kind of model of one series; a kind registered twice is decoded by the later type.
+    pub fn with<M: PersistentModel + FittedDetector>(mut self) -> Self {
+        self.decoders.insert(M::KIND, |info, payload| {
+            let model: Box<dyn FittedDetector> = Box::new(decode_model::<M>(info, payload)?);
             Ok(model)
         });
         self
     }
 
-    /// The registered kinds in order.
-    pub fn kinds(&self) -> impl Iterator<Item = &'static str> {
-        self.decoders.keys().copied()
+    /// Adds a kind of model of all series of a site.
+    pub fn with_panel<M: PersistentModel + FittedPanelDetector>(mut self) -> Self {
+        self.panel_decoders.insert(M::KIND, |info, payload| {
+            let model: Box<dyn FittedPanelDetector> = Box::new(decode_model::<M>(info, payload)?);
+            Ok(model)
+        });
+        self
     }
 
-    /// Loads a model of any registered kind.
+    /// The registered kinds of either sort, in order.
+    pub fn kinds(&self) -> impl Iterator<Item = &'static str> {
+        let mut kinds: Vec<_> = self.decoders.keys().chain(self.panel_decoders.keys()).copied().collect();
+        kinds.sort_unstable();
+        kinds.into_iter()
+    }
+
+    /// Loads a model of one series, of any registered kind.
     pub fn load(&self, bytes: &[u8]) -> Result<Box<dyn FittedDetector>, ModelError> {
         let (info, payload) = open(bytes)?;
         match self.decoders.get(info.kind.as_str()) {
-            Some(decoder) => decoder(payload),
-            None => Err(ModelError::UnknownKind {
-                kind: info.kind,
-                registered: self.kinds().collect::<Vec<_>>().join(", "),
-            }),
+            Some(decoder) => decoder(&info, payload),
+            None => Err(self.unknown(info)),
         }
+    }
+
+    /// Loads a model of all series: of a registered kind, or the models of
+    /// [`PerSeries`](crate::PerSeries) and [`Pooled`](crate::Pooled) with series models of registered
+    /// kinds.
+    pub fn load_panel(&self, bytes: &[u8]) -> Result<Box<dyn FittedPanelDetector>, ModelError> {
+        let (info, payload) = open(bytes)?;
+        if info.kind == SERIES_MODELS {
+            return Ok(Box::new(SeriesModels::from_bytes(bytes, self)?));
+        }
+        match self.panel_decoders.get(info.kind.as_str()) {
+            Some(decoder) => decoder(&info, payload),
+            None => Err(self.unknown(info)),
+        }
+    }
+
+    fn unknown(&self, info: ModelInfo) -> ModelError {
+        ModelError::UnknownKind { kind: info.kind, registered: self.kinds().collect::<Vec<_>>().join(", ") }
     }
 }
 
 impl fmt::Debug for Registry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.decoders.keys()).finish()
+        f.debug_set().entries(self.kinds()).finish()
     }
 }
 
@@ -197,12 +308,12 @@ mod tests {
     use super::*;
 
     fn sample() -> Vec<u8> {
-        write_payload("numbers", &vec![1.5f64, f64::MIN_POSITIVE, -0.0]).unwrap()
+        write_payload("numbers", Writer::default(), &vec![1.5f64, f64::MIN_POSITIVE, -0.0]).unwrap()
     }
 
     #[test]
     fn round_trip_is_bit_identical() {
-        let back: Vec<f64> = read_payload("numbers", &sample()).unwrap();
+        let back: Vec<f64> = read_payload("numbers", 1, &sample()).unwrap();
         let bits: Vec<u64> = back.iter().map(|v| v.to_bits()).collect();
         assert_eq!(bits, [1.5f64, f64::MIN_POSITIVE, -0.0].map(f64::to_bits));
     }
@@ -213,7 +324,7 @@ mod tests {
         for bit in 0..good.len() * 8 {
             let mut bad = good.clone();
             bad[bit / 8] ^= 1 << (bit % 8);
-            assert!(read_payload::<Vec<f64>>("numbers", &bad).is_err(), "bit {bit}");
+            assert!(read_payload::<Vec<f64>>("numbers", 1, &bad).is_err(), "bit {bit}");
         }
     }
 
@@ -224,13 +335,42 @@ mod tests {
             assert!(inspect(&good[..len]).is_err(), "{len} bytes");
         }
         let mut newer = good.clone();
-        newer[8] = 2;
+        newer[8] = 3;
         let message = inspect(&newer).unwrap_err().to_string();
-        assert_eq!(message, "model format 2 can't be read, this build reads format 1");
-        let wrong = read_payload::<Vec<f64>>("trees", &good).unwrap_err();
+        assert_eq!(message, "model format 3 can't be read, this build reads formats 1 to 2");
+        let wrong = read_payload::<Vec<f64>>("trees", 1, &good).unwrap_err();
         assert!(matches!(wrong, ModelError::WrongKind { .. }));
         let unknown = Registry::new().load(&good).unwrap_err();
         assert_eq!(unknown.to_string(), "unknown model kind `numbers` (registered: )");
+    }
+
+    /// Format 1, written before there was a payload version.
+    fn sample_of_format_1() -> Vec<u8> {
+        let mut bytes = sample();
+        let version = env!("CARGO_PKG_VERSION").len();
+        let at = SIGNATURE.len() + 2 + 1 + "numbers".len() + 1 + version;
+        bytes.drain(at..at + 2);
+        bytes[8] = 1;
+        let body = bytes.len() - CHECKSUM_LEN;
+        let checksum = crc32fast::hash(&bytes[..body]);
+        bytes[body..].copy_from_slice(&checksum.to_le_bytes());
+        bytes
+    }
+
+    #[test]
+    fn files_of_format_1_still_load() {
+        let old = sample_of_format_1();
+        let info = inspect(&old).unwrap();
+        assert_eq!((info.format_version, info.payload_version), (1, 1));
+        assert_eq!(read_payload::<Vec<f64>>("numbers", 1, &old).unwrap().len(), 3);
+    }
+
+    #[test]
+    fn another_payload_version_says_who_wrote_it() {
+        let writer = Writer { payload_version: 7, crate_version: "9.8.7" };
+        let newer = write_payload("numbers", writer, &vec![1.0]).unwrap();
+        let message = read_payload::<Vec<f64>>("numbers", 2, &newer).unwrap_err().to_string();
+        assert!(message.contains("payload version 7") && message.contains("9.8.7"), "{message}");
     }
 
     proptest! {
@@ -245,7 +385,14 @@ mod tests {
         #[test]
         fn a_right_checksum_does_not_make_a_payload_valid(payload in prop::collection::vec(any::<u8>(), 0..64)) {
             // A hostile length prefix must not allocate: postcard caps what it reserves.
-            let decoded = decode::<Vec<f64>>("numbers", &payload);
+            let info = ModelInfo {
+                format_version: FORMAT_VERSION,
+                kind: "numbers".to_owned(),
+                crate_version: String::new(),
+                payload_version: 1,
+                payload_len: payload.len(),
+            };
+            let decoded = decode_payload::<Vec<f64>>(&info, &payload);
             if let Ok(values) = decoded { prop_assert!(values.len() * 8 <= payload.len()); }
         }
     }

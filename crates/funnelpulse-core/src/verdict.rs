@@ -98,3 +98,23 @@ impl fmt::Display for AnomalyType {
         f.pad(self.as_str())
     }
 }
+
+/// The decision on one row, made from the calibrated scores of all detectors.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Verdict {
+    /// The scores of the detectors that have one, combined; NaN when none has.
+    pub score: f64,
+    /// Share of the weight of those detectors that agrees with the verdict, 0 to 1; NaN when
+    /// none has a score.
+    pub confidence: f64,
+    /// Number of detectors that flag the row.
+    pub n_models_flagged: usize,
+    /// Number of detectors that have a score.
+    pub n_models: usize,
+    /// The threshold that the score was compared with.
+    pub threshold: f64,
+    /// The decision.
+    pub is_anomaly: bool,
+    /// The severity of an anomaly; `None` for a row that is none.
+    pub severity: Option<Severity>,
+}

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, f64::consts::PI};
 
-use funnelpulse_core::{Severity, Timestamp, evidence_of_score, score_of_evidence};
+use funnelpulse_core::{Severity, Timestamp, Verdict, evidence_of_score, score_of_evidence};
 use ndarray::Array1;
 use serde::{Deserialize, Serialize};
 
@@ -28,7 +28,7 @@ pub enum Voting {
 #[serde(default, deny_unknown_fields)]
 pub struct EnsembleConfig {
     /// Weight of each detector by name, 0 or more. Only the proportions count, and only among the
-    /// detectors that have a score for the row.
+    /// detectors that have a score for the row. Without any weight here all detectors count the same.
     pub weights: BTreeMap<String, f64>,
     /// How the detectors decide together.
     pub voting: Voting,
@@ -48,17 +48,8 @@ pub struct EnsembleConfig {
 
 impl Default for EnsembleConfig {
     fn default() -> Self {
-        let weights = [
-            ("lstm-ae", 0.30),
-            ("seasonal", 0.30),
-            ("iforest", 0.25),
-            ("changepoint", 0.15),
-            ("zscore", 0.30),
-            ("incidents", 9.0),
-            ("subsequence", 0.30),
-        ];
         Self {
-            weights: weights.map(|(name, weight)| (name.to_owned(), weight)).into(),
+            weights: BTreeMap::new(),
             voting: Voting::default(),
             threshold: 0.5,
             min_agreement: 1,
@@ -91,26 +82,6 @@ impl Vote {
     pub fn scores(&self) -> &Array1<f64> {
         &self.scores
     }
-}
-
-/// What the ensemble says of one row.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Verdict {
-    /// The scores of the detectors that have one, combined; NaN when none has.
-    pub score: f64,
-    /// Share of the weight of those detectors that agrees with the verdict, 0 to 1; NaN when
-    /// none has a score.
-    pub confidence: f64,
-    /// Number of detectors that flag the row.
-    pub n_models_flagged: usize,
-    /// Number of detectors that have a score.
-    pub n_models: usize,
-    /// The limit that the score was held against.
-    pub threshold: f64,
-    /// The decision.
-    pub is_anomaly: bool,
-    /// The severity of an anomaly; `None` for a row that is none.
-    pub severity: Option<Severity>,
 }
 
 /// Combines calibrated scores of any detectors into verdicts. See the crate's front page for an
@@ -166,6 +137,9 @@ impl Ensemble {
     fn weight_of(&self, vote: &Vote, rows: usize) -> Result<f64, EnsembleError> {
         if vote.scores.len() != rows {
             return Err(EnsembleError::Length { detector: vote.detector.clone(), scores: vote.scores.len(), rows });
+        }
+        if self.config.weights.is_empty() {
+            return Ok(1.0);
         }
         self.config.weights.get(&vote.detector).copied().ok_or_else(|| EnsembleError::UnknownDetector {
             detector: vote.detector.clone(),
@@ -228,7 +202,9 @@ mod tests {
     }
 
     fn ensemble(change: impl FnOnce(&mut EnsembleConfig)) -> Ensemble {
-        let mut config = EnsembleConfig::default();
+        let weights = [("lstm-ae", 0.30), ("seasonal", 0.30), ("iforest", 0.25), ("changepoint", 0.15), ("zscore", 0.30)];
+        let weights = weights.map(|(name, weight)| (name.to_owned(), weight)).into();
+        let mut config = EnsembleConfig { weights, ..EnsembleConfig::default() };
         change(&mut config);
         Ensemble::new(config).unwrap()
     }

@@ -6,12 +6,11 @@ mod combine;
 mod error;
 mod severity;
 mod weights;
-mod zscore;
 
 pub use adaptive::{AdaptiveConfig, AdaptiveThreshold};
 pub use budget::{ScoredSeries, threshold_for_budget};
-pub use combine::{Ensemble, EnsembleConfig, Verdict, Vote, Voting};
+pub use combine::{Ensemble, EnsembleConfig, Vote, Voting};
+pub use funnelpulse_core::Verdict;
 pub use error::EnsembleError;
 pub use severity::SeverityLevels;
-pub use weights::{Episode, Weighting};
-pub use zscore::{Scale, Season, ZScore, ZScoreConfig, ZScoreModel};
+pub use weights::{Answer, Weighting};

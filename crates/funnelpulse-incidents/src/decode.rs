@@ -6,11 +6,13 @@
 
 use serde::{Deserialize, Serialize};
 
+use funnelpulse_core::IncidentKind;
+
 use crate::{
     baskets::Baskets,
     evidence::Hour,
     grid::{CARTS, COUNTS, Grid, PURCHASES, REVENUE, Steps, TRAFFIC},
-    kind::{Hypothesis, IncidentKind, SHIFTS},
+    kind::{Hypothesis, SHIFTS},
     level::{Drift, Level},
     noise::Noise,
 };

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use funnelpulse_core::{Frame, Panel, SeriesKey, Timestamp};
+use funnelpulse_core::{Frame, Panel, SITE, SeriesKey, Timestamp};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -19,8 +19,6 @@ use crate::{
     tail::Tail,
 };
 
-/// The name of what all series show together.
-pub const SITE: &str = "(site)";
 /// Hours with visits that a series needs to be learnt.
 const MIN_HOURS: usize = 48;
 /// The site's level moves this much more in a day than that of a series: it holds the holidays.

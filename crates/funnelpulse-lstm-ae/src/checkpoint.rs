@@ -3,7 +3,7 @@
 use std::{fs, io::Write, path::Path};
 
 use burn::{optim::ModuleOptimizer, tensor::Bytes};
-use funnelpulse_core::{read_payload, write_payload};
+use funnelpulse_core::{Writer, read_payload, write_payload};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -61,7 +61,7 @@ impl Checkpoint {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(failed(path, &error)),
         };
-        let found: Self = read_payload(KIND, &bytes).map_err(|error| failed(path, &error))?;
+        let found: Self = read_payload(KIND, Writer::default().payload_version, &bytes).map_err(|error| failed(path, &error))?;
         let whole = found.best.len() == found.weights.len()
             && found.best_epoch <= found.history.len()
             && found.weights.iter().chain(&found.best).chain([&found.best_loss]).all(|w| w.is_finite())
@@ -80,7 +80,7 @@ impl Checkpoint {
 
     /// Replaces the file in one step: whoever is killed meanwhile leaves the old one.
     pub(crate) fn write(&self, path: &Path) -> Result<(), LstmAutoencoderError> {
-        let bytes = write_payload(KIND, self).map_err(|error| failed(path, &error))?;
+        let bytes = write_payload(KIND, Writer::default(), self).map_err(|error| failed(path, &error))?;
         let mut name = path.file_name().unwrap_or_default().to_owned();
         name.push(".part");
         let part = path.with_file_name(name);

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use funnelpulse_core::{Columns, Detection, Error, FittedDetector, FrameView, PersistentModel, Threshold, Timestamp};
+use funnelpulse_core::{
+    Columns, Context, Detection, Error, FittedDetector, FrameView, PersistentModel, Threshold, Timestamp,
+};
 use ndarray::{Array1, Array2, ArrayView2};
 use serde::{Deserialize, Serialize};
 
@@ -328,6 +330,19 @@ impl FittedDetector for LstmAutoencoderModel {
     /// Scores are NaN until `sequence_length` rows of a stretch are there, and for rows without any value.
     /// Contributions share the score by the squares of the whitened errors. Expected values are the
     /// reconstruction, in the units of the series.
+    fn context(&self) -> Context {
+        // One more than the window: the value in a short gap hangs on the row before it.
+        Context::rows(self.config.sequence_length)
+    }
+
+    /// None, or with [`Scoring::WindowMean`] all windows that a row is part of.
+    fn horizon(&self) -> Context {
+        match self.config.scoring {
+            Scoring::LastPosition => Context::NONE,
+            Scoring::WindowMean => Context::rows(self.config.sequence_length),
+        }
+    }
+
     fn detect(&self, frame: FrameView<'_>) -> Result<Detection, Error> {
         let values = frame.aligned(&self.columns)?;
         let Judgement { scores, contributions, expected } = self.judge(frame.time(), values.view())?;

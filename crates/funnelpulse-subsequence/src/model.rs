@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use funnelpulse_core::{Columns, Detection, Error, FittedDetector, FrameView, PersistentModel};
+use funnelpulse_core::{Columns, Context, Detection, Error, FittedDetector, FrameView, PersistentModel};
 use ndarray::{Array1, Array2, Axis};
 use serde::{Deserialize, Serialize};
 
@@ -103,9 +103,9 @@ impl SubsequenceModel {
         self.normals.iter().map(|n| n.as_ref().map(|n| n.patterns.len())).collect()
     }
 
-    /// Rows before a row that its score in [`detect`](FittedDetector::detect) depends on.
-    pub fn context(&self) -> usize {
-        self.windows().into_iter().flatten().max().map_or(0, |window| window - 1)
+    /// Rows of the longest window but one.
+    fn reach(&self) -> Context {
+        Context::rows(self.windows().into_iter().flatten().max().map_or(0, |window| window - 1))
     }
 
     /// Scores every row by **all** windows that it is part of, the later ones too: for looking
@@ -170,6 +170,15 @@ impl FittedDetector for SubsequenceModel {
         &self.columns
     }
 
+    fn context(&self) -> Context {
+        self.reach()
+    }
+
+    /// None, or with [`Scoring::WindowMean`] all windows that a row is part of.
+    fn horizon(&self) -> Context {
+        if self.config.scoring == Scoring::WindowMean { self.reach() } else { Context::NONE }
+    }
+
     /// Judges every row by the window that ends there: its distance from the nearest pattern
     /// plus how far the row itself is off it. NaN while the first window fills
     /// up, where half of the window or more is missing, and for rows without a value. The expected value is what
@@ -214,7 +223,7 @@ mod tests {
     #[test]
     fn conforms() {
         let detector = Subsequence::new(SubsequenceConfig { patterns: 20, ..Default::default() }).unwrap();
-        Conformance::new(&detector, Registry::new().with::<SubsequenceModel>()).shape(200, 3).context(60).run();
+        Conformance::new(&detector, Registry::new().with::<SubsequenceModel>()).shape(200, 3).run();
     }
 
     #[test]

@@ -7,6 +7,9 @@ use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 
 use crate::{noise_frame, plant};
 
+/// Rows that are fed one by one to a live model: enough to fill up any context, few enough to be fast.
+const FOLLOWED_ROWS: usize = 260;
+
 /// Runs every rule of the detector contract against one detector; panics at the first it breaks,
 /// naming the rule.
 ///
@@ -27,25 +30,17 @@ pub struct Conformance<'a, D> {
     registry: Registry,
     rows: usize,
     columns: usize,
-    context: usize,
 }
 
 impl<'a, D: Detector> Conformance<'a, D> {
     /// Conformance of `detector`; `registry` loads its models.
     pub fn new(detector: &'a D, registry: Registry) -> Self {
-        Self { detector, registry, rows: 400, columns: 3, context: 0 }
+        Self { detector, registry, rows: 400, columns: 3 }
     }
 
     /// Shape of the training frame (default 400 x 3).
     pub fn shape(mut self, rows: usize, columns: usize) -> Self {
         (self.rows, self.columns) = (rows, columns);
-        self
-    }
-
-    /// Rows before a batch that the detector needs to see to score it (default 0), for models of
-    /// sequences.
-    pub fn context(mut self, rows: usize) -> Self {
-        self.context = rows;
         self
     }
 
@@ -67,6 +62,8 @@ impl<'a, D: Detector> Conformance<'a, D> {
         frames_refuse_bad_time();
         self.is_reproducible(&*model, &history);
         self.ignores_threads_and_batches(&*model, &history);
+        self.follows_a_series(&*model, &history);
+        self.scores_become_final(&*model, &history);
         self.survives_save_and_load(&*model, &history);
         self.survives_hostile_files(&*model, &history);
         self.learns_online(&*model, &history);
@@ -183,15 +180,47 @@ impl<'a, D: Detector> Conformance<'a, D> {
             assert_eq!(refit, bytes(model), "threads: {threads} threads fit another model");
             same_bits(scores.score(), whole.score(), "threads: scores");
         }
-        for batch in [1, 3, 64, 150] {
-            let mut scores = Vec::with_capacity(self.rows);
-            for start in (0..self.rows).step_by(batch) {
-                let context = self.context.min(start);
-                let end = (start + batch).min(self.rows);
-                let part = detect(model, history.view().rows(start - context..end), "batches");
-                scores.extend(part.score().iter().skip(context));
+        if model.horizon().is_none() {
+            for batch in [1, 3, 64, 150] {
+                let mut scores = Vec::with_capacity(self.rows);
+                for start in (0..self.rows).step_by(batch) {
+                    let first = model.context().first_row(history.time(), start);
+                    let end = (start + batch).min(self.rows);
+                    let part = detect(model, history.view().rows(first..end), "batches");
+                    scores.extend(part.score().iter().skip(start - first));
+                }
+                same_bits(Array1::from(scores).view(), whole.score(), "batches: scores depend on the split");
             }
-            same_bits(Array1::from(scores).view(), whole.score(), "batches: scores depend on the split");
+        }
+    }
+
+    /// The newest rows score the same whether they arrive one by one, in windows or at the end of
+    /// everything there is.
+    fn follows_a_series(&self, model: &dyn FittedDetector, history: &Frame) {
+        let end = self.rows.min(FOLLOWED_ROWS);
+        for window in [1, 7] {
+            let mut live = model.live();
+            for start in (0..end).step_by(window) {
+                let rows = start..(start + window).min(end);
+                let next = live.advance(history.view().rows(rows.clone()));
+                let next = next.unwrap_or_else(|e| panic!("live: row {start}: {e}"));
+                let seen = detect(model, history.view().rows(0..rows.end), "live");
+                let last = seen.rows(rows);
+                same_bits(next.score(), last.score(), "live: rows as they arrive score otherwise");
+            }
+        }
+    }
+
+    /// What comes more than the horizon after a row does not change its score.
+    fn scores_become_final(&self, model: &dyn FittedDetector, history: &Frame) {
+        let whole = detect(model, history.view(), "horizon");
+        let end = self.rows * 3 / 4;
+        let part = detect(model, history.view().rows(0..end), "horizon");
+        let reversed: Vec<_> = history.time().iter().rev().map(|t| Timestamp::from_micros(-t.as_micros())).collect();
+        let is_final = |row: usize| self.rows - 1 - model.horizon().first_row(&reversed, self.rows - 1 - row) < end;
+        for row in (0..end).take_while(|&row| is_final(row)) {
+            let (a, b) = (part.score()[row], whole.score()[row]);
+            assert_eq!(a.to_bits(), b.to_bits(), "horizon: row {row} of {end}: {a}, and later {b}");
         }
     }
 
@@ -253,7 +282,9 @@ impl<'a, D: Detector> Conformance<'a, D> {
     /// Unsupervised: the outlier is among the rows that the detector learns from.
     fn ranks_a_planted_outlier_on_top(&self) {
         let fresh = noise_frame(self.rows, self.columns, 3);
-        for row in [self.rows / 2, self.rows - 1, self.context] {
+        let context = self.fit(fresh.view()).context();
+        let warm = (0..self.rows).find(|&row| context.first_row(fresh.time(), row) > 0).unwrap_or(0);
+        for row in [self.rows / 2, self.rows - 1, warm] {
             let planted = (0..self.columns).fold(fresh.clone(), |frame, column| plant(&frame, row, column, 160.0));
             let scores = detect(&*self.fit(planted.view()), planted.view(), "outlier").into_score();
             let top = scores.iter().enumerate().filter(|(_, s)| !s.is_nan()).max_by(|a, b| a.1.total_cmp(b.1));

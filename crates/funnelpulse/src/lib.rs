@@ -1,47 +1,61 @@
 #![doc = include_str!("../README.md")]
 
-mod compare;
-mod error;
-mod feedback;
-mod findings;
-mod incident;
-mod locate;
-mod pipeline;
-#[cfg(feature = "report")]
-pub mod report;
-#[cfg(feature = "io")]
-mod table;
-mod timings;
+/// The types that most programs need.
+pub mod prelude {
+    pub use crate::{
+        Anomaly, Catalog, Config, Entry, Findings, FittedPipeline, Incident, Pipeline, SeriesFindings,
+        core::{Columns, Detector, FittedDetector, Frame, Panel, SeriesKey, Severity, Timestamp},
+        features::PanelSpec,
+    };
+}
 
-pub use compare::{
-    CompareError, Contribution, Gap, Group, Kinds, ModelComparison, ModelSide, PanelComparison, Selection,
-    SeriesDifference, compare_findings, compare_panel,
+#[doc(inline)]
+pub use funnelpulse_analytics::{Anomaly, Findings, Incident, ModelScores, Notice, SeriesFailure, SeriesFindings};
+#[doc(inline)]
+pub use funnelpulse_pipeline::{
+    BuildContext, Built, Catalog, ColumnNames, Config, Entry, Feedback, FittedPipeline, LeftOut, Phase, Pipeline,
+    PipelineBuilder, PipelineConfig, PipelineError, Preset, Progress, RawScores, Scope, SeriesInfo, TrainedOn,
 };
-#[cfg(feature = "eval")]
-pub use compare::{Labels, Quality};
-pub use error::{PipelineError, SeriesFailure};
-pub use feedback::Feedback;
-pub use findings::{Anomaly, Findings, ModelScores, ModelSource, SeriesFindings};
-pub use incident::Incident;
-pub use locate::{
-    HISTORY_DAYS, LocateError, Measure, Place, Question, UnknownMeasure, locate, windows_of_incidents,
-    windows_to_locate,
-};
-pub use pipeline::{FittedPipeline, Pipeline, PipelineBuilder, Progress, SeriesInfo, Stage, registry};
 
+#[cfg(feature = "alerts")]
+#[doc(inline)]
+pub use funnelpulse_alerts as alerts;
+#[doc(inline)]
 pub use funnelpulse_analytics as analytics;
+#[doc(inline)]
+pub use funnelpulse_baseline as baseline;
+#[cfg(feature = "changepoint")]
+#[doc(inline)]
 pub use funnelpulse_changepoint as changepoint;
+#[doc(inline)]
 pub use funnelpulse_config as config;
+#[doc(inline)]
 pub use funnelpulse_core as core;
+#[doc(inline)]
 pub use funnelpulse_ensemble as ensemble;
 #[cfg(feature = "eval")]
+#[doc(inline)]
 pub use funnelpulse_eval as eval;
+#[doc(inline)]
 pub use funnelpulse_features as features;
+#[cfg(feature = "iforest")]
+#[doc(inline)]
 pub use funnelpulse_iforest as iforest;
+#[cfg(feature = "incidents")]
+#[doc(inline)]
 pub use funnelpulse_incidents as incidents;
 #[cfg(feature = "io")]
+#[doc(inline)]
 pub use funnelpulse_io as io;
 #[cfg(feature = "lstm-ae")]
+#[doc(inline)]
 pub use funnelpulse_lstm_ae as lstm_ae;
+#[cfg(feature = "report")]
+#[doc(inline)]
+pub use funnelpulse_report as report;
+#[cfg(feature = "seasonal")]
+#[doc(inline)]
 pub use funnelpulse_seasonal as seasonal;
+#[cfg(feature = "subsequence")]
+#[doc(inline)]
 pub use funnelpulse_subsequence as subsequence;

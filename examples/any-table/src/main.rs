@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use funnelpulse::{
     Findings, Pipeline, SeriesFailure,
-    config::Layers,
+    Config,
     io::{Table, read_panel},
 };
 
@@ -24,7 +24,7 @@ fn main() -> anyhow::Result<()> {
     let findings = anomalies(&table, &config)?;
     println!("{} rows of {} series", findings.rows(), findings.series().len());
     for (_, anomaly) in findings.ranked().into_iter().take(10) {
-        println!("{:>3} {}\n    {}", anomaly.rank, anomaly.alert.title, anomaly.alert.message);
+        println!("{:>3} {}\n    {}", anomaly.rank, anomaly.notice.title, anomaly.notice.message);
     }
     for failure in findings.failures() {
         eprintln!("not scored: {}: {}", failure.series, failure.message);
@@ -33,7 +33,7 @@ fn main() -> anyhow::Result<()> {
 }
 
 fn anomalies(table: &Path, config: &Path) -> anyhow::Result<Findings> {
-    let config = Layers::new().file(config)?.build().with_context(|| config.display().to_string())?;
+    let config = Config::layers().file(config)?.build().with_context(|| config.display().to_string())?;
     let read = read_panel(&Table::read(table)?, &config.input)?;
     let mut findings = Pipeline::builder().config(config).build()?.run(&read.panel)?;
     // Series that could not be read, beside those that could not be scored.
@@ -71,6 +71,6 @@ mod tests {
         assert!(findings.failures()[0].message.contains("column `orders` is -3"), "{:?}", findings.failures());
         let (series, worst) = findings.ranked()[0];
         assert_eq!(series.series.as_str(), "22");
-        assert_eq!(worst.alert.time, "2011-04-07T11:00:00Z");
+        assert_eq!(worst.notice.time, "2011-04-07T11:00:00Z");
     }
 }

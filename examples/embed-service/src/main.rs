@@ -8,7 +8,7 @@
 use std::path::Path;
 
 use funnelpulse::{
-    Findings, FittedPipeline, Pipeline, Stage,
+    Findings, FittedPipeline, Phase, Pipeline,
     core::{Frame, Panel, Timestamp},
     eval::generator::{GeneratedFunnel, GeneratorConfig},
 };
@@ -21,18 +21,18 @@ fn main() -> anyhow::Result<()> {
     for failure in findings.failures() {
         println!("{}", serde_json::to_string(failure)?);
     }
-    // The most expensive first; `funnelpulse::analytics::Alert` says what the fields are.
+    // The most expensive first; `funnelpulse::analytics::Notice` says what the fields are.
     for (_, anomaly) in findings.ranked() {
-        println!("{}", serde_json::to_string(&anomaly.alert)?);
+        println!("{}", serde_json::to_string(&anomaly.notice)?);
     }
     Ok(())
 }
 
 /// The nightly job: train on all there is, replace the model.
 fn nightly(history: &Panel, folder: &Path) -> anyhow::Result<()> {
-    // Called from any thread, after each series.
+    // Called from any thread, after each step of a detector.
     let progress = |p: funnelpulse::Progress<'_>| {
-        if p.stage == Stage::Fit {
+        if p.phase == Phase::Fit {
             eprintln!("trained {} of {}: {}", p.done, p.total, p.series);
         }
     };
@@ -97,7 +97,7 @@ mod tests {
         let findings = hourly(&today, folder.path()).unwrap();
         assert_eq!(findings.failures().len(), 1);
         assert_eq!(findings.failures()[0].series.as_str(), "newcomer");
-        let alerts: Vec<_> = findings.ranked().into_iter().map(|(_, anomaly)| &anomaly.alert).collect();
+        let alerts: Vec<_> = findings.ranked().into_iter().map(|(_, anomaly)| &anomaly.notice).collect();
         for hour in 12..15 {
             let id = format!("brand_001@2019-11-26T{hour}:00:00Z");
             assert!(alerts.iter().any(|alert| alert.id == id), "{id} is not among {alerts:?}");

@@ -2,18 +2,41 @@
 //! columns, in widths of the range that holds the middle half of them (Tukey 1977, chapter 2).
 //!
 //! Three types make a detector: a [`RangeConfig`] that anybody can fill in, a [`RobustRange`] that is
-//! always valid, and a [`RangeModel`] that has learnt something and can be saved.
+//! always valid, and a [`RangeModel`] that has learnt something and can be saved. One [`entry`] of the
+//! catalog makes it take part everywhere.
 
 use std::sync::Arc;
 
-use funnelpulse::core::{Columns, Detection, Detector, Error, FittedDetector, FrameError, FrameView, PersistentModel};
+use funnelpulse::{
+    BuildContext, Entry,
+    config::Section,
+    core::{
+        AnyDetector, Columns, Detection, Detector, Error, FittedDetector, FrameError, FrameView, PersistentModel,
+    },
+};
 use ndarray::ArrayView1;
 use serde::{Deserialize, Serialize};
 
 const KIND: &str = "range";
 
+/// Everything that a pipeline has to know of the detector.
+pub fn entry() -> Entry {
+    let check = |config: &RangeConfig| match RobustRange::try_from(config.clone()) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(error.into()),
+    };
+    let build = |context: &BuildContext<'_>| {
+        let detector = RobustRange::try_from(context.settings::<RangeConfig>()?.clone());
+        Ok(AnyDetector::series(detector.map_err(|e| context.invalid(e))?).into())
+    };
+    Entry::new(KIND, "distance from the median in widths of the middle half", build)
+        .section(Section::new(KIND, RangeConfig::default(), check))
+        .weight(0.2)
+        .model::<RangeModel>()
+}
+
 /// Hyper-parameters.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RangeConfig {
     /// Share of the values on either side of the range, above 0 and below 0.5.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use funnelpulse_core::{Columns, Detection, Error, FittedDetector, FrameView, PersistentModel, Timestamp};
+use funnelpulse_core::{Columns, Context, Detection, Error, FittedDetector, FrameView, PersistentModel, Timestamp};
 use ndarray::{Array1, Array2, ArrayView1};
 use serde::{Deserialize, Serialize};
 
@@ -103,11 +103,6 @@ impl ChangepointModel {
         if magnitude < self.config.min_magnitude { magnitude / self.config.min_magnitude } else { 1.0 }
     }
 
-    /// Rows before a row that its score depends on: what a batch has to be given before its first
-    /// row, so that it is scored as within the whole series.
-    pub fn context(&self) -> usize {
-        self.config.context()
-    }
 }
 
 /// How much more the evidence varied in the history than it should.
@@ -134,6 +129,10 @@ impl FittedDetector for ChangepointModel {
 
     fn columns(&self) -> &[Arc<str>] {
         &self.columns
+    }
+
+    fn context(&self) -> Context {
+        Context::rows(self.config.context())
     }
 
     fn detect(&self, frame: FrameView<'_>) -> Result<Detection, Error> {

@@ -14,9 +14,8 @@ fn keeps_the_contract() {
     for season in [Season::Auto, Season::None, Season::HourOfDay] {
         for scale in [Scale::Auto, Scale::Absolute] {
             let config = ChangepointConfig { season, scale, ..Default::default() };
-            let context = config.context();
             let detector = Changepoint::new(config).unwrap();
-            Conformance::new(&detector, Registry::new().with::<ChangepointModel>()).context(context).run();
+            Conformance::new(&detector, Registry::new().with::<ChangepointModel>()).run();
         }
     }
 }

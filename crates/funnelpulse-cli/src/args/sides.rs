@@ -6,7 +6,7 @@ use clap::{
     ArgGroup, Args,
     builder::{PossibleValuesParser, TypedValueParser},
 };
-use funnelpulse::{HISTORY_DAYS, Measure, analytics::Period};
+use funnelpulse::analytics::{HISTORY_DAYS, Measure, Period};
 
 use super::Settings;
 

@@ -4,13 +4,20 @@ use std::{fmt, fmt::Write, path::Path};
 
 use crate::{
     args::CompareArgs,
+    context::catalog,
     input,
     output::{self, number, per_cent, signed},
 };
 use anyhow::{Context, bail};
 use funnelpulse::{
-    FittedPipeline, Group, Labels, ModelComparison, ModelSide, PanelComparison, Selection, analytics::Change,
-    compare_findings, compare_panel, core::SeriesKey, features::PanelSpec, io::Table,
+    FittedPipeline,
+    analytics::{
+        Change, Group, Labels, ModelComparison, ModelSide, PanelComparison, Quality, Selection, compare_findings,
+        compare_panel,
+    },
+    core::SeriesKey,
+    features::PanelSpec,
+    io::Table,
 };
 
 /// Gaps and series that are shown; all of them are in the JSON.
@@ -35,7 +42,7 @@ fn rows(args: &CompareArgs) -> anyhow::Result<()> {
     // Without another series it is another time that is compared with.
     let usual = after.period.filter(|_| args.against_series.is_none()).map(|p| p.back(p.weeks_back()));
     let before = Selection { series, period: args.against.or(usual).or(after.period) };
-    let found = compare_panel(&read.panel, &config, after, before).with_context(|| args.input.display().to_string())?;
+    let found = compare_panel(&read.panel, &config.input, &catalog().funnel(&config), after, before).with_context(|| args.input.display().to_string())?;
     output::tell(args.json, args.output.as_deref(), &found, || {
         rows_as_text(&found, args.top, config.input.step_seconds)
     })
@@ -118,7 +125,7 @@ fn group_in_words(group: &Group, unit: &str) -> String {
 /// Model against model.
 fn models(args: &CompareArgs, after: &Path, before: &Path) -> anyhow::Result<()> {
     let loading = output::spinner("loading");
-    let (new, old) = (FittedPipeline::load(after)?, FittedPipeline::load(before)?);
+    let (new, old) = (FittedPipeline::load_with(after, &catalog())?, FittedPipeline::load_with(before, &catalog())?);
     let (config, other) = (new.config(), old.config());
     if (&config.input, &config.events) != (&other.input, &other.events) {
         bail!(
@@ -191,7 +198,7 @@ fn models_as_text(found: &ModelComparison, top: usize, after: &Path, before: &Pa
         line(&mut text, &name, &|s| s.kinds.get(kind).copied().unwrap_or(0).to_string())?;
     }
     if let (Some(_), Some(quality)) = (&found.before.quality, &found.after.quality) {
-        let mut figure = |name: &str, of: &dyn Fn(&funnelpulse::Quality) -> f64| {
+        let mut figure = |name: &str, of: &dyn Fn(&Quality) -> f64| {
             let shown = |s: &ModelSide| s.quality.as_ref().map(of).filter(|v| !v.is_nan());
             line(&mut text, name, &|s| shown(s).map_or_else(|| "-".to_owned(), |v| format!("{v:.3}")))
         };

@@ -1,9 +1,10 @@
 //! `funnelpulse config`.
 
-use funnelpulse::config::Config;
+use funnelpulse::config::Shape;
 
 use crate::{
     args::{ConfigAction, ConfigArgs},
+    context::catalog,
     input::configuration,
     output::say,
 };
@@ -18,6 +19,6 @@ pub(crate) fn config(args: &ConfigArgs) -> anyhow::Result<()> {
             configuration(settings)?;
             say("The configuration is valid.")
         }
-        ConfigAction::Schema => say(serde_json::to_string_pretty(&Config::schema())?),
+        ConfigAction::Schema => say(serde_json::to_string_pretty(&catalog().schema())?),
     }
 }

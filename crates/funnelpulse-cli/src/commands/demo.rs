@@ -38,7 +38,7 @@ pub(crate) fn demo(args: &DemoArgs) -> anyhow::Result<Outcome> {
         args.shop.seed
     ))?;
     let start = Instant::now();
-    let pipeline = Pipeline::builder().config(config).progress(output::progress()).build()?;
+    let pipeline = Pipeline::builder().catalog((*catalog()).clone()).config(config).progress(output::progress()).build()?;
     let findings = pipeline.run(shop.panel())?;
     output::print_failures(findings.failures(), "");
     if findings.series().is_empty() {

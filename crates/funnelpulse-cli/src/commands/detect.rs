@@ -2,11 +2,11 @@
 
 use funnelpulse::FittedPipeline;
 
-use crate::{Outcome, args::DetectArgs, input, output};
+use crate::{Outcome, args::DetectArgs, context::catalog, input, output};
 
 pub(crate) fn detect(args: &DetectArgs) -> anyhow::Result<Outcome> {
     let loading = output::spinner("loading");
-    let model = FittedPipeline::load(&args.model)?.with_progress(output::progress());
+    let model = FittedPipeline::load_with(&args.model, &catalog())?.with_progress(output::progress());
     let input = input::read(&args.input, model.config())?;
     loading.finish_and_clear();
     input.note_ingest();

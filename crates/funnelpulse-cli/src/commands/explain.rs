@@ -10,11 +10,11 @@ use funnelpulse::{
 };
 use serde_json::json;
 
-use crate::{args::ExplainArgs, input, output};
+use crate::{args::ExplainArgs, context::catalog, input, output};
 
 pub(crate) fn explain(args: &ExplainArgs) -> anyhow::Result<()> {
     let time = parse_timestamp(&args.time).context("--time")?;
-    let model = FittedPipeline::load(&args.model)?;
+    let model = FittedPipeline::load_with(&args.model, &catalog())?;
     let read = input::read(&args.input, model.config())?;
     if read.panel.get(&args.series).is_none() {
         bail!("{}: {}", args.input.display(), why_absent(&read, &args.series));
@@ -82,7 +82,7 @@ fn as_json(series: &SeriesFindings, metrics: &Columns, row: usize) -> serde_json
         "metrics": metrics.iter().enumerate().map(metric).collect::<Vec<_>>(),
         "models": series.models.iter().map(model).collect::<Vec<_>>(),
         "factors": anomaly.map(|a| &a.factors),
-        "alert": anomaly.map(|a| &a.alert),
+        "alert": anomaly.map(|a| &a.notice),
         "incident": incident_at(series, row),
     })
 }
@@ -91,7 +91,7 @@ fn as_text(series: &SeriesFindings, metrics: &Columns, row: usize) -> Result<Str
     let mut text = String::new();
     let verdict = series.verdicts[row];
     match series.anomalies.iter().find(|a| a.row == row) {
-        Some(anomaly) => writeln!(text, "{}\n{}", anomaly.alert.title, anomaly.alert.message)?,
+        Some(anomaly) => writeln!(text, "{}\n{}", anomaly.notice.title, anomaly.notice.message)?,
         None => writeln!(text, "Nothing unusual in {} at {}.", series.series, series.time[row])?,
     }
     if let Some(incident) = incident_at(series, row) {

@@ -4,11 +4,9 @@ use std::{fmt, fmt::Write};
 
 use anyhow::{Context, bail};
 use funnelpulse::{
-    Place, Question,
-    analytics::{Change, LocalizeConfig, Localizer},
+    analytics::{Change, LocalizeConfig, Localizer, Place, Question, locate as find, windows_to_locate},
     core::Timestamp,
     io::{InputKind, Table, further_columns, read_cube, recognise},
-    locate as find, windows_to_locate,
 };
 
 use crate::{

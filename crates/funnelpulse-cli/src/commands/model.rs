@@ -8,6 +8,7 @@ use serde_json::json;
 
 use crate::{
     args::{ModelAction, ModelArgs},
+    context::catalog,
     output,
 };
 
@@ -16,7 +17,7 @@ pub(crate) fn model(args: &ModelArgs) -> anyhow::Result<()> {
     let file = FittedPipeline::model_file(path);
     let bytes = std::fs::read(&file).with_context(|| file.display().to_string())?;
     let info = inspect(&bytes).with_context(|| file.display().to_string())?;
-    let model = FittedPipeline::load(path)?;
+    let model = FittedPipeline::load_with(path, &catalog())?;
     if *json {
         let series: Vec<_> = model
             .series()

@@ -5,6 +5,7 @@ use funnelpulse::Pipeline;
 use crate::{
     Outcome,
     args::RunArgs,
+    context::catalog,
     input::{self, configuration},
     output,
 };
@@ -15,7 +16,7 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Outcome> {
     let input = input::read(&args.input, &config)?;
     reading.finish_and_clear();
     input.note_ingest();
-    let pipeline = Pipeline::builder().config(config).progress(output::progress()).build()?;
+    let pipeline = Pipeline::builder().catalog((*catalog()).clone()).config(config).progress(output::progress()).build()?;
     let title = format!("Anomalies in {}", args.input.display());
     let spec = &pipeline.config().input;
     let Some(path) = &args.model else {
@@ -23,8 +24,7 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Outcome> {
         input.locate(&mut findings, pipeline.config(), |_| true)?;
         return output::deliver(findings, input, spec, &args.results, &title);
     };
-    let model = pipeline.fit(&input.panel)?;
-    let mut findings = model.detect(&input.panel)?;
+    let (model, mut findings) = pipeline.fit_run(&input.panel)?;
     input.locate(&mut findings, model.config(), |_| true)?;
     let outcome = output::deliver(findings, input, spec, &args.results, &title)?;
     if model.series().len() > 0 {

@@ -5,20 +5,15 @@ use std::{collections::BTreeMap, sync::Arc};
 use anyhow::{Context, bail};
 use arrow::array::{ArrayRef, Float64Array, RecordBatch, StringArray, UInt64Array};
 use funnelpulse::{
-    changepoint::Changepoint,
-    config::Layers,
-    core::{Columns, DynDetector, Frame, Timestamp},
-    ensemble::ZScore,
-    iforest::IsolationForest,
+    TrainedOn,
+    core::{Columns, Frame, SeriesKey, Timestamp},
     io::{Table, write_file},
-    seasonal::Seasonal,
-    subsequence::Subsequence,
 };
 use ndarray::Array2;
-use rayon::prelude::*;
 
 use crate::{
-    args::{DetectorName, ScoreArgs},
+    args::ScoreArgs,
+    context::catalog,
     input::{series_names, split_setting},
     output,
 };
@@ -31,30 +26,33 @@ struct Series {
 }
 
 pub(crate) fn score(args: &ScoreArgs) -> anyhow::Result<()> {
-    let detector = detector(args)?;
+    let config = configuration(args)?;
     let table = Table::read(&args.input)?;
     let columns = columns(args, &table)?;
     let data = columns.iter().map(|c| table.f64_column(c)).collect::<Result<Vec<_>, _>>()?;
     let times = args.time_column.as_ref().map(|c| table.time_column(c)).transpose()?;
     let series = series(args, &table)?;
+    let place = |series: &Series| format!("{}: series `{}`", args.input.display(), series.name);
 
     let bar = output::bar("scoring", series.len());
-    let scored: Vec<anyhow::Result<Vec<f64>>> = series
-        .par_iter()
-        .map(|series| {
-            let scores = score_series(detector.as_ref(), series, &columns, &data, times.as_deref());
-            bar.inc(1);
-            scores.with_context(|| format!("{}: series `{}`", args.input.display(), series.name))
-        })
-        .collect();
+    let frame = |s: &Series| {
+        let trained_on = frame_of(s, &columns, &data, times.as_deref()).with_context(|| place(s))?;
+        Ok((SeriesKey::new(s.name.as_str()), trained_on))
+    };
+    let frames = series.iter().map(frame).collect::<anyhow::Result<BTreeMap<_, _>>>()?;
+    let catalog = catalog();
+    let entry = catalog.get(&args.detector).context("the command line names only known detectors")?;
+    let mut scored = entry.raw_scores(&config, &frames, &|_| bar.inc(1))?;
     bar.finish_and_clear();
 
     // Back to the order of the input.
     let mut names = vec![""; table.num_rows()];
     let mut numbers = vec![0u64; table.num_rows()];
     let mut scores = vec![f64::NAN; table.num_rows()];
-    for (series, scored) in series.iter().zip(scored) {
-        for (i, (&row, score)) in series.rows.iter().zip(scored?).enumerate() {
+    for series in &series {
+        let found = scored.remove(series.name.as_str()).context("every series is scored")?;
+        let found = found.with_context(|| place(series))?;
+        for (i, (&row, score)) in series.rows.iter().zip(found).enumerate() {
             names[row] = &series.name;
             numbers[row] = i as u64;
             scores[row] = score;
@@ -71,32 +69,17 @@ pub(crate) fn score(args: &ScoreArgs) -> anyhow::Result<()> {
     output::say(format_args!("{rows} rows of {} series scored; scores in {path}", series.len()))
 }
 
-/// The detector with its parameters; each is a setting of its section.
-fn detector(args: &ScoreArgs) -> anyhow::Result<Box<dyn DynDetector>> {
-    let section = match args.detector {
-        DetectorName::Iforest => "iforest",
-        DetectorName::Seasonal => "seasonal",
-        DetectorName::Changepoint => "changepoint",
-        DetectorName::Zscore => "zscore",
-        DetectorName::Subsequence => "subsequence",
-        #[cfg(feature = "lstm-ae")]
-        DetectorName::LstmAe => "lstm_ae",
-    };
-    let mut layers = Layers::new();
+/// The configuration with the parameters of the detector; each is a setting of its section.
+fn configuration(args: &ScoreArgs) -> anyhow::Result<funnelpulse::Config> {
+    let catalog = catalog();
+    let section = catalog.get(&args.detector).and_then(funnelpulse::Entry::section_name);
+    let mut layers = catalog.layers();
     for param in &args.params {
         let (key, value) = split_setting(param, "--param", "n_trees=200")?;
+        let section = section.with_context(|| format!("detector `{}` has no parameters", args.detector))?;
         layers = layers.set(&format!("{section}.{key}"), value)?;
     }
-    let config = layers.build()?;
-    Ok(match args.detector {
-        DetectorName::Iforest => Box::new(IsolationForest::new(config.iforest)?),
-        DetectorName::Seasonal => Box::new(Seasonal::new(config.seasonal)?),
-        DetectorName::Changepoint => Box::new(Changepoint::new(config.changepoint)?),
-        DetectorName::Zscore => Box::new(ZScore::new(config.zscore)),
-        DetectorName::Subsequence => Box::new(Subsequence::new(config.subsequence)?),
-        #[cfg(feature = "lstm-ae")]
-        DetectorName::LstmAe => Box::new(funnelpulse::lstm_ae::LstmAutoencoder::new(config.lstm_ae)?),
-    })
+    Ok(layers.build()?)
 }
 
 fn columns(args: &ScoreArgs, table: &Table) -> anyhow::Result<Vec<String>> {
@@ -143,23 +126,21 @@ fn train_rows(args: &ScoreArgs, table: &Table, column: &str) -> anyhow::Result<V
     table.f64_column(column)?.into_iter().enumerate().map(count).collect()
 }
 
-fn score_series(
-    detector: &dyn DynDetector,
+fn frame_of(
     series: &Series,
     columns: &[String],
     data: &[Vec<f64>],
     times: Option<&[Timestamp]>,
-) -> anyhow::Result<Vec<f64>> {
+) -> anyhow::Result<TrainedOn> {
     let values = Array2::from_shape_fn((series.rows.len(), columns.len()), |(i, j)| data[j][series.rows[i]]);
     let names = Columns::new(columns.iter().map(String::as_str))?;
     let frame = match times {
         Some(times) => Frame::new(series.rows.iter().map(|&r| times[r]).collect(), names, values)?,
         None => Frame::from_rows(names, values)?,
     };
-    let train = series.train_rows.unwrap_or(frame.nrows());
-    if train > frame.nrows() {
-        bail!("{train} rows to learn from, but the series has {}", frame.nrows());
+    let rows = series.train_rows.unwrap_or(frame.nrows());
+    if rows > frame.nrows() {
+        bail!("{rows} rows to learn from, but the series has {}", frame.nrows());
     }
-    let model = detector.fit_dyn(frame.view().rows(0..train))?;
-    Ok(model.detect(frame.view())?.into_score().to_vec())
+    Ok(TrainedOn { frame, rows })
 }

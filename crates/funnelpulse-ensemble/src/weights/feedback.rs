@@ -17,7 +17,7 @@ const DIFFERENCE: f64 = 1e-4;
 
 /// A time that somebody judged.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Episode {
+pub struct Answer {
     /// Each detector with its highest calibrated score in that time; those without one are left out.
     pub scores: Vec<(String, f64)>,
     /// Whether it was an incident; a false alarm otherwise.
@@ -25,7 +25,7 @@ pub struct Episode {
 }
 
 /// The most probable weights: those of detectors that no episode has a score of stay as they are.
-pub(super) fn fit(configured: &BTreeMap<String, f64>, answers: &[Episode]) -> BTreeMap<String, f64> {
+pub(super) fn fit(configured: &BTreeMap<String, f64>, answers: &[Answer]) -> BTreeMap<String, f64> {
     let seen: BTreeSet<&str> = answers.iter().flat_map(|e| e.scores.iter().map(|(name, _)| name.as_str())).collect();
     let names: Vec<&str> = seen.into_iter().filter(|name| configured.get(*name).is_some_and(|w| *w > 0.0)).collect();
     let total: f64 = names.iter().map(|name| configured[*name]).sum();
@@ -59,7 +59,7 @@ pub(super) fn fit(configured: &BTreeMap<String, f64>, answers: &[Episode]) -> BT
     weights
 }
 
-fn row(episode: &Episode, names: &[&str]) -> Vec<Option<f64>> {
+fn row(episode: &Answer, names: &[&str]) -> Vec<Option<f64>> {
     let of = |name: &&str| episode.scores.iter().find(|(n, s)| n == name && !s.is_nan()).map(|(_, score)| *score);
     names.iter().map(of).collect()
 }
@@ -106,13 +106,13 @@ mod tests {
         [("a", 0.5), ("b", 0.5), ("absent", 0.7)].map(|(name, weight)| (name.to_owned(), weight)).into()
     }
 
-    fn answer(a: f64, b: f64, is_incident: bool) -> Episode {
-        Episode { scores: vec![("a".into(), a), ("b".into(), b)], is_incident }
+    fn answer(a: f64, b: f64, is_incident: bool) -> Answer {
+        Answer { scores: vec![("a".into(), a), ("b".into(), b)], is_incident }
     }
 
     #[test]
     fn whoever_was_right_counts_more() {
-        let answers = |n: usize| -> Vec<Episode> {
+        let answers = |n: usize| -> Vec<Answer> {
             (0..n).map(|i| if i % 2 == 0 { answer(0.9, 0.2, true) } else { answer(0.2, 0.9, false) }).collect()
         };
         let ratio = |n: usize| {
@@ -127,7 +127,7 @@ mod tests {
     #[test]
     fn no_answers_no_change() {
         assert_eq!(fit(&configured(), &[]), configured());
-        let unknown = Episode { scores: vec![("c".into(), 0.9), ("a".into(), f64::NAN)], is_incident: true };
+        let unknown = Answer { scores: vec![("c".into(), 0.9), ("a".into(), f64::NAN)], is_incident: true };
         let weights = fit(&configured(), &[unknown]);
         assert!((weights["a"] - 0.5).abs() < 0.01, "{weights:?}");
     }

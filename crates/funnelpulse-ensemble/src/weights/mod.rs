@@ -5,7 +5,7 @@ mod feedback;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-pub use feedback::Episode;
+pub use feedback::Answer;
 use serde::{Deserialize, Serialize};
 
 use crate::{Ensemble, EnsembleError, Vote, error::check};
@@ -60,9 +60,9 @@ impl Ensemble {
     /// # Ok::<(), funnelpulse_ensemble::EnsembleError>(())
     /// ```
     pub fn weights_by_agreement(&self, history: &[impl AsRef<[Vote]>]) -> BTreeMap<String, f64> {
-        let mut weights = self.config.weights.clone();
         let history: Vec<&[Vote]> = history.iter().map(AsRef::as_ref).collect();
         let names = names(&history);
+        let mut weights = self.weights_of(names.iter().copied());
         if let Some(shares) = agreement::factor_weights(&names, &history) {
             for (name, share) in names.iter().zip(shares) {
                 if let Some(weight) = weights.get_mut(*name) {
@@ -78,11 +78,11 @@ impl Ensemble {
     /// the configured ones as if these were worth two answers.
     ///
     /// ```
-    /// use funnelpulse_ensemble::{Ensemble, EnsembleConfig, Episode};
+    /// use funnelpulse_ensemble::{Ensemble, EnsembleConfig, Answer};
     ///
     /// let ensemble = Ensemble::new(EnsembleConfig::default())?;
     /// // The changepoints keep crying wolf.
-    /// let answer = |i: usize| Episode {
+    /// let answer = |i: usize| Answer {
     ///     scores: vec![("seasonal".into(), if i % 2 == 0 { 0.9 } else { 0.1 }), ("changepoint".into(), 0.9)],
     ///     is_incident: i % 2 == 0,
     /// };
@@ -90,8 +90,17 @@ impl Ensemble {
     /// assert!(weights["changepoint"] / weights["seasonal"] < 0.3, "{weights:?}");
     /// # Ok::<(), funnelpulse_ensemble::EnsembleError>(())
     /// ```
-    pub fn weights_by_feedback(&self, answers: &[Episode]) -> BTreeMap<String, f64> {
-        feedback::fit(&self.config.weights, answers)
+    pub fn weights_by_feedback(&self, answers: &[Answer]) -> BTreeMap<String, f64> {
+        let names = answers.iter().flat_map(|answer| &answer.scores).map(|(name, _)| name.as_str());
+        feedback::fit(&self.weights_of(names), answers)
+    }
+
+    /// The configured weights, or one for each of `names` where there are none.
+    fn weights_of<'a>(&self, names: impl Iterator<Item = &'a str>) -> BTreeMap<String, f64> {
+        if self.config.weights.is_empty() {
+            return names.map(|name| (name.to_owned(), 1.0)).collect();
+        }
+        self.config.weights.clone()
     }
 }
 

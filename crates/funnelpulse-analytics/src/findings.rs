@@ -1,0 +1,289 @@
+//! What a pipeline found.
+
+use std::{cmp::Ordering, time::Duration};
+
+use funnelpulse_core::{
+    AnomalyType, Columns, Episode, Funnel, ModelSource, SeriesKey, Severity, Timestamp, Verdict,
+};
+use ndarray::{Array1, Array2};
+use serde::Serialize;
+
+use crate::{AlertConfig, Factor, Finding, Impact, Incident, Notice, Summary};
+
+/// A series that could not be trained or scored. The others are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SeriesFailure {
+    /// The series.
+    pub series: SeriesKey,
+    /// Why.
+    pub message: String,
+}
+
+/// A detector and its columns in the [output table](Findings::to_batch).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DetectorColumns {
+    /// The name of the detector.
+    pub detector: String,
+    /// The column of its calibrated scores.
+    pub score: String,
+    /// The column of what it expected of the primary metric, if it has one.
+    pub expected: Option<String>,
+    /// Whether the columns are there even if the detector did not run.
+    pub always: bool,
+}
+
+/// What the rows and columns of findings mean.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Layout {
+    /// Stored metrics, then rates.
+    pub metrics: Columns,
+    /// How many of the metrics, from the front, are stored.
+    pub stored: usize,
+    /// The key columns that name a series.
+    pub keys: Vec<String>,
+    /// Position among the metrics of the one whose expected value stands in the output table.
+    pub primary: usize,
+    /// The metrics that are the steps of a funnel; `None` without a detector that looks at one.
+    pub funnel: Option<Funnel>,
+    /// The detectors, in the order of their columns.
+    pub detectors: Vec<DetectorColumns>,
+    /// The combined score from which rows were flagged.
+    pub threshold: f64,
+    /// Settings of priorities.
+    pub alerts: AlertConfig,
+}
+
+/// The calibrated scores that one detector gave to a series.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModelScores {
+    /// The detector.
+    pub detector: String,
+    /// Which of its models gave them.
+    pub source: ModelSource,
+    /// One score per row in `[0, 1]`; NaN where it has none.
+    pub scores: Array1<f64>,
+    /// What it expected of the primary metric, one value per row; `None` where it expects nothing.
+    pub expected: Option<Array1<f64>>,
+}
+
+/// One anomalous hour, explained.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Anomaly {
+    /// The row within the series.
+    pub row: usize,
+    /// The combined score.
+    pub score: f64,
+    /// How bad.
+    pub severity: Severity,
+    /// Of what kind.
+    pub anomaly_type: AnomalyType,
+    /// The metrics that stand out, largest share first.
+    pub factors: Vec<Factor>,
+    /// What it gained or lost.
+    pub impact: Impact,
+    /// The same in words.
+    pub notice: Notice,
+    /// Its place among all anomalies, 1 first: by revenue impact either way, then by score.
+    pub rank: usize,
+}
+
+/// Everything found in one series. Matrices have a row per row and a column per
+/// [metric](Findings::metrics).
+#[derive(Clone, Debug, PartialEq)]
+pub struct SeriesFindings {
+    /// The series.
+    pub series: SeriesKey,
+    /// The time of each row.
+    pub time: Vec<Timestamp>,
+    /// The metrics as they were.
+    pub observed: Array2<f64>,
+    /// What the seasonal baseline expected.
+    pub expected: Array2<f64>,
+    /// Lower end of the range expected of them: three standard deviations on their scale.
+    pub lower: Array2<f64>,
+    /// Upper end of it.
+    pub upper: Array2<f64>,
+    /// Signed z-scores; NaN also where a rate's denominator is too small to say anything.
+    pub z: Array2<f64>,
+    /// The detectors that had a model.
+    pub models: Vec<ModelScores>,
+    /// The ensemble's verdict on each row.
+    pub verdicts: Vec<Verdict>,
+    /// The rows it flagged, in order of time.
+    pub anomalies: Vec<Anomaly>,
+    /// What they are part of, in order of time.
+    pub incidents: Vec<Incident>,
+}
+
+impl SeriesFindings {
+    /// Detectors and the models that scored, for example `iforest:own zscore:own`.
+    pub fn models_in_words(&self) -> String {
+        let words: Vec<String> = self.models.iter().map(|m| format!("{}:{}", m.detector, m.source)).collect();
+        words.join(" ")
+    }
+}
+
+/// Everything found in a panel. Two are equal that found the same, however long it took.
+#[derive(Clone, Debug)]
+pub struct Findings {
+    layout: Layout,
+    series: Vec<SeriesFindings>,
+    site: Vec<Incident>,
+    timings: Vec<(String, Duration)>,
+    failures: Vec<SeriesFailure>,
+}
+
+impl PartialEq for Findings {
+    fn eq(&self, other: &Self) -> bool {
+        let Self { layout, series, site, timings: _, failures } = self;
+        *layout == other.layout && *series == other.series && *site == other.site && *failures == other.failures
+    }
+}
+
+impl Findings {
+    /// Puts series together and ranks their anomalies. `site` are the episodes of all series together.
+    pub fn new(
+        layout: Layout,
+        mut series: Vec<SeriesFindings>,
+        site: &[Episode],
+        mut failures: Vec<SeriesFailure>,
+    ) -> Self {
+        series.sort_by(|a, b| a.series.cmp(&b.series));
+        failures.sort_by(|a, b| a.series.cmp(&b.series));
+        let end = series.iter().filter_map(|s| s.time.last()).max().copied();
+        let site = Incident::explain_site(&layout.alerts, layout.funnel.as_ref(), site, end);
+        let mut findings = Self { layout, series, site, timings: Vec::new(), failures };
+        findings.rank();
+        findings
+    }
+
+    /// Adds the time that each stage took.
+    pub fn with_timings(mut self, timings: Vec<(String, Duration)>) -> Self {
+        self.timings = timings;
+        self
+    }
+
+    fn rank(&mut self) {
+        let mut all: Vec<(usize, usize)> = Vec::new();
+        for (s, findings) in self.series.iter().enumerate() {
+            all.extend((0..findings.anomalies.len()).map(|a| (s, a)));
+        }
+        let at = |(s, a): (usize, usize)| &self.series[s].anomalies[a];
+        let money = |i| at(i).impact.revenue.map_or(0.0, f64::abs);
+        let descending = |a: f64, b: f64| b.partial_cmp(&a).unwrap_or(Ordering::Equal);
+        // Stable: ties stay in order of series and time.
+        all.sort_by(|&i, &j| descending(money(i), money(j)).then(descending(at(i).score, at(j).score)));
+        for (rank, (s, a)) in all.into_iter().enumerate() {
+            self.series[s].anomalies[a].rank = rank + 1;
+        }
+    }
+
+    /// The columns of the matrices: stored metrics, then rates.
+    pub fn metrics(&self) -> &Columns {
+        &self.layout.metrics
+    }
+
+    /// How many of the [metrics](Self::metrics), from the front, are stored and not rates.
+    pub fn stored_metrics(&self) -> usize {
+        self.layout.stored
+    }
+
+    /// The key columns that name a series.
+    pub fn keys(&self) -> &[String] {
+        &self.layout.keys
+    }
+
+    /// Position among the [metrics](Self::metrics) of the one whose expected value stands in the
+    /// result.
+    pub fn primary_metric(&self) -> usize {
+        self.layout.primary
+    }
+
+    /// The metrics that are the steps of a funnel; `None` without a detector that looks at one.
+    pub fn funnel(&self) -> Option<&Funnel> {
+        self.layout.funnel.as_ref()
+    }
+
+    /// The detectors, in the order of their columns in the output table.
+    pub fn detectors(&self) -> &[DetectorColumns] {
+        &self.layout.detectors
+    }
+
+    /// The series in order of their names.
+    pub fn series(&self) -> &[SeriesFindings] {
+        &self.series
+    }
+
+    /// The combined score from which rows were flagged, before it adapted to a restless series.
+    pub fn threshold(&self) -> f64 {
+        self.layout.threshold
+    }
+
+    /// The time that each stage took, added up over threads, the longest first.
+    pub fn timings(&self) -> &[(String, Duration)] {
+        &self.timings
+    }
+
+    /// What all series share, in order of time: broken shops, but also holidays and campaigns.
+    pub fn site_incidents(&self) -> &[Incident] {
+        &self.site
+    }
+
+    /// The incidents of all series, the most urgent first, among them the costliest.
+    pub fn incidents(&self) -> Vec<&Incident> {
+        let mut all: Vec<&Incident> = self.series.iter().flat_map(|s| &s.incidents).collect();
+        let cost = |i: &Incident| i.impact.revenue.map_or(0.0, f64::abs);
+        all.sort_by(|a, b| a.priority.cmp(&b.priority).then(cost(b).total_cmp(&cost(a))).then(a.id.cmp(&b.id)));
+        all
+    }
+
+    /// Those of the site and of all series.
+    pub(crate) fn incidents_mut(&mut self) -> impl Iterator<Item = &mut Incident> {
+        self.site.iter_mut().chain(self.series.iter_mut().flat_map(|s| &mut s.incidents))
+    }
+
+    /// Series that could not be trained or scored.
+    pub fn failures(&self) -> &[SeriesFailure] {
+        &self.failures
+    }
+
+    /// Adds series that failed before they got here, for example while they were read.
+    pub fn add_failures(&mut self, failures: impl IntoIterator<Item = SeriesFailure>) {
+        self.failures.extend(failures);
+        self.failures.sort_by(|a, b| a.series.cmp(&b.series));
+    }
+
+    /// All anomalies with their series, by rank.
+    pub fn ranked(&self) -> Vec<(&SeriesFindings, &Anomaly)> {
+        let mut all: Vec<_> = self.series.iter().flat_map(|s| s.anomalies.iter().map(move |a| (s, a))).collect();
+        all.sort_by_key(|(_, anomaly)| anomaly.rank);
+        all
+    }
+
+    /// Number of rows scored.
+    pub fn rows(&self) -> usize {
+        self.series.iter().map(|s| s.time.len()).sum()
+    }
+
+    /// Totals by severity, type, series and hour, and the trend.
+    pub fn summary(&self) -> Summary {
+        let summary = Summary::new(self.series.iter().flat_map(|s| {
+            s.anomalies.iter().map(|a| Finding {
+                series: s.series.clone(),
+                time: s.time[a.row],
+                severity: a.severity,
+                anomaly_type: a.anomaly_type,
+                impact: a.impact,
+            })
+        }));
+        let first = self.series.iter().filter_map(|s| s.time.first()).min();
+        let last = self.series.iter().filter_map(|s| s.time.last()).max();
+        let Some((first, last)) = first.zip(last) else { return summary };
+        // Two whole weeks, or there is nothing to compare.
+        if *last < first.offset(14 * Timestamp::DAY - Timestamp::HOUR) {
+            return summary;
+        }
+        let times = self.series.iter().flat_map(|s| s.anomalies.iter().map(|a| s.time[a.row]));
+        summary.with_trend(times, last.floor_to(Timestamp::HOUR).offset(Timestamp::HOUR))
+    }
+}

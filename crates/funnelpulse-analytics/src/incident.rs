@@ -1,0 +1,216 @@
+//! Incidents, explained.
+
+use funnelpulse_core::{Episode, Funnel, IncidentKind, SITE, SeriesKey, Severity, Timestamp, Verdict};
+use serde::Serialize;
+
+use crate::{
+    AlertConfig, Attribution, Decomposition, Impact, Level, Place, Priority, Profile, Similar, Story,
+    decompose_levels, most_similar,
+};
+
+/// Past incidents of a series that are compared with.
+const PAST: usize = 100;
+/// Revenue that changes by less than this share is not worth a word.
+const NOTHING: f64 = 0.005;
+/// Less alike is not worth a word.
+const ALIKE: f64 = 0.5;
+/// The names of the rates between the steps of a funnel.
+pub(crate) const RATES: [&str; 4] = ["traffic", "cart_rate", "purchase_rate", "order_value"];
+
+/// One cause, from its first to its last hour: what it is, what it cost, where it broke, and the
+/// same told to a person.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Incident {
+    /// Names the series, the kind and the first hour.
+    pub id: String,
+    /// The series, or `(site)` for what all series share.
+    pub series: SeriesKey,
+    /// What it is.
+    pub kind: IncidentKind,
+    /// Its first hour.
+    #[serde(serialize_with = "rfc3339")]
+    pub start: Timestamp,
+    /// The end of its last hour.
+    #[serde(serialize_with = "rfc3339")]
+    pub end: Timestamp,
+    /// Whether it lasts until the end of the data.
+    pub ongoing: bool,
+    /// How bad.
+    pub severity: Severity,
+    /// How soon somebody should look.
+    pub priority: Priority,
+    /// Probability that it is an incident at all.
+    pub probability: f64,
+    /// Probability of its kind, given that it is one.
+    pub kind_probability: f64,
+    /// Visits, carts, purchases and revenue as they were, NaN (in JSON: null) where there is no such step.
+    pub observed: [f64; 4],
+    /// The same as expected.
+    pub expected: [f64; 4],
+    /// Revenue gained (positive) or lost (negative) and conversions lost (positive) or gained, on
+    /// average over chance.
+    pub impact: Impact,
+    /// The range that holds the revenue impact with a probability of 90 %.
+    pub revenue_interval: Option<(f64, f64)>,
+    /// The stage of the funnel that broke; `None` where none stands out.
+    pub stage: Option<String>,
+    /// Per stage of the funnel, its part in the change of revenue; they add up to the whole change.
+    pub stages: Vec<(String, f64)>,
+    /// Where it happened, once [located](crate::Findings::locate_incidents).
+    #[serde(rename = "where", skip_serializing_if = "Option::is_none")]
+    pub place: Option<Place>,
+    /// The most similar earlier incident of the series, if any is alike.
+    pub similar: Option<Similar>,
+    /// All of this in words.
+    pub summary: String,
+    /// Its rows within the series, first and last.
+    #[serde(skip)]
+    pub rows: (usize, usize),
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes the field so")]
+fn rfc3339<S: serde::Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(time)
+}
+
+impl Incident {
+    /// Explains the episodes of one series, in order of time. `verdicts` are those of its rows.
+    ///
+    /// # Panics
+    /// When an episode lies beyond the last verdict.
+    pub fn explain(
+        alerts: &AlertConfig,
+        funnel: Option<&Funnel>,
+        verdicts: &[Verdict],
+        episodes: &[Episode],
+    ) -> Vec<Self> {
+        let mut past: Vec<Profile> = Vec::new();
+        let mut explained = Vec::with_capacity(episodes.len());
+        for episode in episodes {
+            let severities = verdicts[episode.rows.0..=episode.rows.1].iter().filter_map(|v| v.severity);
+            let severity = severities.max().unwrap_or(Severity::Low);
+            let ongoing = episode.rows.1 + 1 == verdicts.len();
+            explained.push(one(alerts, funnel, episode, severity, ongoing, &mut past));
+        }
+        explained
+    }
+
+    /// Explains what all series share; `end` is the time of the last row of all.
+    pub fn explain_site(
+        alerts: &AlertConfig,
+        funnel: Option<&Funnel>,
+        episodes: &[Episode],
+        end: Option<Timestamp>,
+    ) -> Vec<Self> {
+        let mut past = Vec::new();
+        let explain = |episode: &Episode| {
+            // A shop that is broken is worse than one of its brands; a busy one is no harm.
+            let severity = if episode.kind.breaks_the_site() { Severity::Critical } else { Severity::Low };
+            let ongoing = end.is_some_and(|end| episode.last >= end.floor_to(Timestamp::HOUR));
+            one(alerts, funnel, episode, severity, ongoing, &mut past)
+        };
+        episodes.iter().map(explain).collect()
+    }
+}
+
+fn one(
+    alerts: &AlertConfig,
+    funnel: Option<&Funnel>,
+    raw: &Episode,
+    severity: Severity,
+    ongoing: bool,
+    past: &mut Vec<Profile>,
+) -> Incident {
+    let id = format!("{}@{}:{}", raw.series, raw.start, raw.kind);
+    let end = raw.last.floor_to(Timestamp::HOUR).offset(Timestamp::HOUR);
+    let known = |v: f64| v.is_finite().then_some(v);
+    let lost = raw.expected[2] * (1.0 - raw.purchase_factor);
+    let impact = Impact { revenue: known(0.0 - raw.revenue_loss), lost_conversions: known(lost) };
+    let (low, high) = raw.revenue_loss_interval;
+    let revenue_interval = (low.is_finite() && high.is_finite()).then_some((0.0 - high, 0.0 - low));
+    let decomposition = funnel.and_then(|funnel| decompose(funnel, raw));
+    let stage = raw
+        .kind
+        .stage()
+        .map(str::to_owned)
+        .or_else(|| decomposition.as_ref().and_then(Decomposition::broken_stage).map(|s| s.name.to_string()));
+    let stages: Vec<(String, f64)> =
+        decomposition.iter().flat_map(|d| &d.stages).map(|s| (s.name.to_string(), s.contribution)).collect();
+    let calendar = calendar(raw.start);
+    let profile = Profile {
+        id: id.clone(),
+        kind: raw.kind.to_string(),
+        contributions: stages.iter().map(|(name, part)| (name.as_str().into(), *part)).collect(),
+        calendar: calendar.iter().map(|word| (*word).to_owned()).collect(),
+    };
+    let similar = most_similar(&profile, past, 1).into_iter().find(|s| s.similarity >= ALIKE);
+    if past.len() == PAST {
+        past.remove(0);
+    }
+    past.push(profile);
+    // A kind that is the failure of one stage may move another's numbers more: purchases per recorded
+    // visit rise when visits are not recorded.
+    let agrees = |d: &&Decomposition| {
+        let shows = d.broken_stage().map(|s| &*s.name);
+        raw.kind.stage().is_none() || shows.is_none() || raw.kind.stage() == shows
+    };
+    let costs = |revenue: &f64| revenue.abs() >= NOTHING * raw.expected[3].abs();
+    let summary = Story {
+        end: (!ongoing).then_some(end),
+        revenue: impact.revenue.filter(costs),
+        revenue_interval,
+        stages: decomposition.as_ref().filter(agrees),
+        calendar: &calendar,
+        similar: similar.as_ref(),
+        ..Story::new(
+            if raw.series.as_str() == SITE { "the whole site" } else { raw.series.as_str() },
+            raw.kind.as_str(),
+            raw.start,
+        )
+    }
+    .to_string();
+    Incident {
+        id,
+        series: raw.series.clone(),
+        kind: raw.kind,
+        start: raw.start,
+        end,
+        ongoing,
+        severity,
+        priority: Priority::of(severity, impact, alerts),
+        probability: 1.0 / (1.0 + (-raw.log_odds).exp()),
+        kind_probability: raw.kind_probability,
+        observed: raw.observed,
+        expected: raw.expected,
+        impact,
+        revenue_interval,
+        stage,
+        stages,
+        place: None,
+        similar,
+        summary,
+        rows: raw.rows,
+    }
+}
+
+/// The change of revenue, or of the last step there is, by stages.
+fn decompose(funnel: &Funnel, raw: &Episode) -> Option<Decomposition> {
+    let levels: Vec<Level> = funnel
+        .steps()
+        .into_iter()
+        .zip(RATES)
+        .enumerate()
+        .filter_map(|(step, (name, rate))| Some(Level::new(name?, rate, raw.observed[step], raw.expected[step])))
+        .collect();
+    decompose_levels(&levels, Attribution::Lmdi).ok()
+}
+
+/// Words for when it was, UTC.
+fn calendar(time: Timestamp) -> Vec<&'static str> {
+    const DAYS: [&str; 7] = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
+    const PARTS: [&str; 4] = ["night", "morning", "afternoon", "evening"];
+    // 1970-01-01 was a Thursday.
+    let day = (time.as_micros().div_euclid(Timestamp::DAY) + 3).rem_euclid(7) as usize;
+    let hour = time.as_micros().rem_euclid(Timestamp::DAY) / Timestamp::HOUR;
+    vec![DAYS[day], PARTS[(hour / 6) as usize]]
+}

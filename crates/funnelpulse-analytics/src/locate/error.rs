@@ -1,0 +1,61 @@
+//! What can go wrong.
+
+use crate::{LocalizeError, Period, moment};
+use funnelpulse_core::Timestamp;
+
+use super::leaves::MAX_LEAVES;
+use funnelpulse_core::hint;
+
+/// What can't be located.
+#[derive(Clone, Debug, thiserror::Error, PartialEq)]
+#[non_exhaustive]
+pub enum LocateError {
+    /// A series that is not there.
+    #[error("there is no series `{series}`{}", hint(suggestion.as_deref()))]
+    UnknownSeries {
+        /// Its name.
+        series: String,
+        /// The nearest one there is.
+        suggestion: Option<String>,
+    },
+    /// A dimension that was not counted.
+    #[error("there is no dimension `{dimension}` (there are: {known})")]
+    UnknownDimension {
+        /// Its name.
+        dimension: String,
+        /// Those there are.
+        known: String,
+    },
+    /// Nothing to look at.
+    #[error("no dimension is named: at least one is needed")]
+    NoDimension,
+    /// The feed delivered nothing.
+    #[error("no event lies in {period}{}", ends(*range))]
+    NoEvents {
+        /// The period.
+        period: Period,
+        /// The first and last window with events.
+        range: Option<(Timestamp, Timestamp)>,
+    },
+    /// Nothing to compare with.
+    #[error("nothing is known of the time before {period}{}", ends(*range))]
+    NoHistory {
+        /// The period.
+        period: Period,
+        /// The first and last window with events.
+        range: Option<(Timestamp, Timestamp)>,
+    },
+    /// Too many combinations.
+    #[error("the dimensions have {leaves} combinations (at most {MAX_LEAVES}): name fewer of them")]
+    TooFine {
+        /// How many.
+        leaves: usize,
+    },
+    /// A setting out of range.
+    #[error(transparent)]
+    Config(#[from] LocalizeError),
+}
+
+fn ends(range: Option<(Timestamp, Timestamp)>) -> String {
+    range.map_or_else(String::new, |(a, b)| format!(" (events run from {} to {})", moment(a), moment(b)))
+}

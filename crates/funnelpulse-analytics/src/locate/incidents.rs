@@ -1,0 +1,49 @@
+//! Where incidents happened.
+
+use std::collections::BTreeSet;
+
+use crate::{LocalizeConfig, Period};
+use funnelpulse_core::Timestamp;
+use funnelpulse_features::Cube;
+use funnelpulse_core::SITE;
+
+use super::{Measure, Question, locate_scaled, windows_to_locate};
+use crate::{Findings, Incident};
+
+/// The windows of events that have to be counted to locate `incidents`.
+pub fn windows_of_incidents<'a>(
+    incidents: impl IntoIterator<Item = &'a Incident>,
+    step_seconds: u64,
+    history_days: u32,
+) -> BTreeSet<Timestamp> {
+    let periods = incidents.into_iter().filter_map(|i| Period::new(i.start, i.end).ok());
+    windows_to_locate(periods, step_seconds, history_days)
+}
+
+impl Findings {
+    /// Finds out where incidents happened, those that `chosen` says yes to, from the events behind the
+    /// panel: [`Incident::place`]. What can't be told, for want of history for example, stays open.
+    ///
+    /// The cube needs the windows of [`windows_of_incidents`]. An incident is looked for in the measure
+    /// of the stage that broke; in one series, sums are compared with the expectation of its own model.
+    pub fn locate_incidents(
+        &mut self,
+        cube: &Cube,
+        history_days: u32,
+        config: &LocalizeConfig,
+        chosen: impl Fn(&Incident) -> bool,
+    ) {
+        for incident in self.incidents_mut().filter(|i| chosen(i)) {
+            let Ok(period) = Period::new(incident.start, incident.end) else { continue };
+            let series = incident.series.as_str();
+            let of_series = (series != SITE).then_some(series);
+            let question = Question {
+                series: of_series,
+                measure: Some(incident.stage.as_deref().map_or(Measure::Revenue, Measure::of_stage)),
+                history_days,
+                ..Question::new(period)
+            };
+            incident.place = locate_scaled(cube, &question, config, of_series.map(|_| incident.expected)).ok();
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! Standard deviations from the seasonal mean.
+
+use funnelpulse_core::{Detector, Error, FrameView, Timestamp};
+use ndarray::Array1;
+use serde::{Deserialize, Serialize};
+use statrs::distribution::{ContinuousCDF, Normal};
+
+use crate::ZScoreModel;
+
+/// The name of the detector in models and results.
+pub const KIND: &str = "zscore";
+/// What "the same time" means.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Season {
+    /// Hour of week from three weeks of history on, hour of day from three days on, else none.
+    #[default]
+    Auto,
+    /// All rows are alike.
+    None,
+    /// Rows of the same hour of the day (UTC) are alike.
+    HourOfDay,
+    /// Rows of the same hour of the week (UTC) are alike.
+    HourOfWeek,
+}
+
+impl Season {
+    pub(crate) fn resolve(self, span: i64) -> Self {
+        match self {
+            Self::Auto if span >= 21 * Timestamp::DAY - Timestamp::HOUR => Self::HourOfWeek,
+            Self::Auto if span >= 3 * Timestamp::DAY - Timestamp::HOUR => Self::HourOfDay,
+            Self::Auto => Self::None,
+            other => other,
+        }
+    }
+
+    /// Number of bins; one for `None` (and for `Auto`, which is resolved before).
+    pub(crate) fn bins(self) -> usize {
+        match self {
+            Self::Auto | Self::None => 1,
+            Self::HourOfDay => 24,
+            Self::HourOfWeek => 168,
+        }
+    }
+
+    pub(crate) fn bin(self, time: Timestamp) -> usize {
+        let hour = time.as_micros().div_euclid(Timestamp::HOUR);
+        hour.rem_euclid(self.bins() as i64) as usize
+    }
+}
+
+/// On what scale values are compared.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Scale {
+    /// Logarithmic for columns that are never negative and skewed to the right: whose 95 %
+    /// quantile lies over twice as far from the median as their 5 % quantile. Linear for others,
+    /// and for plain statistics.
+    #[default]
+    Auto,
+    /// The values as they are.
+    Linear,
+    /// `ln(1 + value / u)`, where `u` is the median of the positive values (mirrored for negative
+    /// ones): busy hours don't make quiet ones look constant.
+    Log,
+}
+
+/// Hyper-parameters of a [`ZScore`] detector.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ZScoreConfig {
+    /// Which rows are compared with each other.
+    pub season: Season,
+    /// Median and median absolute deviation instead of mean and standard deviation: outliers in
+    /// the history don't hide those to come. Only the plain statistics can be updated online.
+    pub robust: bool,
+    /// On what scale values are compared.
+    pub scale: Scale,
+}
+
+impl Default for ZScoreConfig {
+    fn default() -> Self {
+        Self { season: Season::Auto, robust: true, scale: Scale::Auto }
+    }
+}
+
+/// Seasonal z-score: `max over columns of |value - mean| / std`, each hour of the day or week
+/// with its own mean and standard deviation, on a linear or a logarithmic [`Scale`].
+///
+/// With robust statistics, a side of a column whose 1 % tail in the history starts beyond where that
+/// of a normal distribution does counts for less in proportion: a metric that bursts now and then
+/// does not drown the one that never fell silent.
+///
+/// The expected value is the mean in the column's own units, the interval three standard
+/// deviations on the scale of comparison; with robust statistics the mean leaves out values beyond
+/// five.
+///
+/// An hour's standard deviation is pooled with that of all hours (worth four observations), so
+/// that a few identical nights don't make the next one an outlier. A column that never varied
+/// counts as having a standard deviation of `max(|mean|, 1) / sqrt(n)`. Every z-score allows for
+/// the error of the mean, `sqrt(1 + 1 / n)`. Missing values are skipped; a row without any value
+/// scores NaN.
+///
+/// ```
+/// use funnelpulse_core::{Columns, Detector, FittedDetector, Frame};
+/// use funnelpulse_ensemble::ZScore;
+/// use ndarray::Array2;
+///
+/// let columns = Columns::new(["views"])?;
+/// let history = Frame::from_rows(columns.clone(), Array2::from_shape_fn((50, 1), |(i, _)| (i % 5) as f64))?;
+/// let model = ZScore::default().fit(history.view())?;
+///
+/// let next = Frame::from_rows(columns, Array2::from_elem((1, 1), 40.0))?;
+/// let detection = model.detect(next.view())?;
+/// assert!(detection.score()[0] > 10.0);
+/// assert!((detection.expected().expect("has expectations")[[0, 0]] - 2.0).abs() < 1e-9);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ZScore {
+    config: ZScoreConfig,
+}
+
+impl ZScore {
+    /// A detector with these hyper-parameters; all combinations are valid.
+    pub fn new(config: ZScoreConfig) -> Self {
+        Self { config }
+    }
+
+    /// Raw scores that this detector gives to clean, normally distributed rows of `columns`
+    /// independent columns, as 10,000 evenly spaced quantiles: something to calibrate on when the
+    /// history is too short to hold any of it out.
+    pub fn reference_scores(columns: usize) -> Array1<f64> {
+        let normal = Normal::standard();
+        let quantile = |i: usize| {
+            let p = (i as f64 + 0.5) / 10_000.0;
+            normal.inverse_cdf(f64::midpoint(1.0, p.powf(1.0 / columns.max(1) as f64)))
+        };
+        (0..10_000).map(quantile).collect()
+    }
+}
+
+impl From<ZScoreConfig> for ZScore {
+    fn from(config: ZScoreConfig) -> Self {
+        Self::new(config)
+    }
+}
+
+impl Detector for ZScore {
+    type Fitted = ZScoreModel;
+    type Error = Error;
+
+    fn kind(&self) -> &'static str {
+        KIND
+    }
+
+    fn fit(&self, history: FrameView<'_>) -> Result<ZScoreModel, Error> {
+        self.fit_pooled(&[history])
+    }
+
+    fn fit_pooled(&self, histories: &[FrameView<'_>]) -> Result<ZScoreModel, Error> {
+        let span = |h: &FrameView<'_>| match h.time() {
+            [first, .., last] => last.as_micros().saturating_sub(first.as_micros()),
+            _ => 0,
+        };
+        let season = self.config.season.resolve(histories.iter().map(span).max().unwrap_or(0));
+        let columns = histories.first().map(|h| h.columns().clone());
+        let Some(columns) = columns.filter(|c| !c.is_empty()) else {
+            return Err(Error::TooFewRows { detector: KIND, rows: 0, needed: 2 });
+        };
+        let parts = histories.iter().map(|h| h.aligned(&columns)).collect::<Result<Vec<_>, _>>()?;
+        let usable: usize =
+            parts.iter().map(|p| p.rows().into_iter().filter(|r| r.iter().any(|v| !v.is_nan())).count()).sum();
+        if usable < 2 {
+            return Err(Error::TooFewRows { detector: KIND, rows: usable, needed: 2 });
+        }
+        let parts: Vec<_> = histories.iter().map(FrameView::time).zip(parts.iter().map(|p| p.view())).collect();
+        Ok(ZScoreModel::learn_all(&self.config, season, columns, &parts))
+    }
+}

@@ -1,0 +1,12 @@
+#![doc = include_str!("../README.md")]
+
+mod detector;
+mod model;
+mod scale;
+mod spread;
+#[cfg(test)]
+mod tests;
+
+pub use detector::{KIND, Scale, Season, ZScore, ZScoreConfig};
+pub use funnelpulse_core as core;
+pub use model::ZScoreModel;

@@ -1,0 +1,248 @@
+//! What a z-score detector has learnt.
+
+use std::sync::Arc;
+
+use funnelpulse_core::{
+    Columns, Detection, Error, FittedDetector, FrameView, OnlineDetector, PersistentModel, Timestamp,
+};
+use ndarray::{Array2, ArrayView2};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    KIND, Scale, Season, ZScoreConfig,
+    scale::Unit,
+    spread::{Prediction, Spread},
+};
+
+/// Fewer observations than this don't make a season's own mean.
+const MIN_PER_BIN: u64 = 3;
+/// Half-width of the reported interval, standard deviations.
+const INTERVAL: f64 = 3.0;
+/// The share of the history beyond which a side of a column counts as its tail, and where that
+/// tail starts in a normal distribution, in standard deviations.
+const TAIL: (f64, f64) = (0.01, 2.326);
+
+/// A fitted [`ZScore`](crate::ZScore).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Unchecked")]
+pub struct ZScoreModel {
+    columns: Columns,
+    season: Season,
+    robust: bool,
+    updates_like_refit: bool,
+    /// The scale of each column.
+    units: Vec<Unit>,
+    /// Per column, what a z-score below and above zero counts for: less than one where that side of
+    /// the history has a heavier tail than a normal distribution.
+    tempers: Vec<[f64; 2]>,
+    /// Per column: one per bin, then one of all rows.
+    spreads: Vec<Spread>,
+}
+
+#[derive(Deserialize)]
+struct Unchecked {
+    columns: Columns,
+    season: Season,
+    robust: bool,
+    updates_like_refit: bool,
+    units: Vec<Unit>,
+    tempers: Vec<[f64; 2]>,
+    spreads: Vec<Spread>,
+}
+
+impl TryFrom<Unchecked> for ZScoreModel {
+    type Error = &'static str;
+
+    fn try_from(u: Unchecked) -> Result<Self, Self::Error> {
+        let n = u.columns.len();
+        if u.units.len() != n || u.tempers.len() != n || u.spreads.len() != n * (u.season.bins() + 1) {
+            return Err("a z-score model has a scale per column and a mean per column and bin");
+        }
+        if !u.spreads.iter().all(Spread::is_valid) || !u.units.iter().all(Unit::is_valid) {
+            return Err("means are finite, deviations finite and not negative, units positive");
+        }
+        if !u.tempers.iter().flatten().all(|t| *t > 0.0 && *t <= 1.0) {
+            return Err("z-scores count for something, and at most in full");
+        }
+        Ok(Self {
+            columns: u.columns,
+            season: u.season,
+            robust: u.robust,
+            updates_like_refit: u.updates_like_refit,
+            units: u.units,
+            tempers: u.tempers,
+            spreads: u.spreads,
+        })
+    }
+}
+
+impl ZScoreModel {
+    pub(crate) fn learn_all(
+        config: &ZScoreConfig,
+        season: Season,
+        columns: Columns,
+        parts: &[(&[Timestamp], ArrayView2<'_, f64>)],
+    ) -> Self {
+        let unit = |column| {
+            let values = parts.iter().flat_map(|(_, part)| part.column(column)).copied().filter(|v| !v.is_nan());
+            Unit::choose(config, values.collect())
+        };
+        let units: Vec<Unit> = (0..columns.len()).map(unit).collect();
+        let mut model = Self {
+            season,
+            robust: config.robust,
+            updates_like_refit: config.season != Season::Auto && config.scale != Scale::Log,
+            units,
+            tempers: vec![[1.0; 2]; columns.len()],
+            spreads: vec![Spread::default(); columns.len() * (season.bins() + 1)],
+            columns,
+        };
+        if config.robust {
+            model.learn_robust(parts);
+            model.temper(parts);
+        } else {
+            for (time, part) in parts {
+                model.learn(time, *part);
+            }
+        }
+        model
+    }
+
+    /// The season it found, never [`Season::Auto`].
+    pub fn season(&self) -> Season {
+        self.season
+    }
+
+    /// Signed z-scores, a row per row of `frame` and a column per column of the model; NaN where
+    /// the value is missing.
+    pub fn residuals(&self, frame: FrameView<'_>) -> Result<Array2<f64>, Error> {
+        Ok(self.standardize(frame.time(), frame.aligned(&self.columns)?.into_owned()))
+    }
+
+    fn standardize(&self, time: &[Timestamp], mut values: Array2<f64>) -> Array2<f64> {
+        for (column, predictions) in self.predictions().enumerate() {
+            let unit = self.units[column];
+            for (value, &time) in values.column_mut(column).iter_mut().zip(time) {
+                let p = &predictions[self.season.bin(time)];
+                *value = ((unit.transform(*value) - p.center) / p.deviation).clamp(-f64::MAX, f64::MAX);
+            }
+        }
+        values
+    }
+
+    /// Weighs the sides of each column by their tails in the history, so that a column that bursts
+    /// now and then does not drown the one that never did.
+    fn temper(&mut self, parts: &[(&[Timestamp], ArrayView2<'_, f64>)]) {
+        let residuals: Vec<Array2<f64>> = parts.iter().map(|(t, part)| self.standardize(t, part.to_owned())).collect();
+        for (column, temper) in self.tempers.iter_mut().enumerate() {
+            let known = residuals.iter().flat_map(|r| r.column(column)).copied().filter(|z| !z.is_nan());
+            let mut z: Vec<f64> = known.collect();
+            let Some(last) = z.len().checked_sub(1) else { continue };
+            z.sort_unstable_by(f64::total_cmp);
+            let tail = (TAIL.0 * last as f64).round() as usize;
+            *temper = [-z[tail], z[last - tail]].map(|start| (TAIL.1 / start.max(TAIL.1)).max(f64::MIN_POSITIVE));
+        }
+    }
+
+    /// Per column, what each bin expects.
+    fn predictions(&self) -> impl Iterator<Item = Vec<Prediction>> + '_ {
+        let bins = self.season.bins();
+        self.spreads.chunks_exact(bins + 1).map(move |spreads| {
+            let (all, own) = (spreads[bins], &spreads[..bins]);
+            let known = || own.iter().filter(|s| s.count() >= MIN_PER_BIN);
+            let observations: u64 = known().map(Spread::count).sum();
+            let common = known()
+                .fold(0.0, |sum: f64, s| sum.hypot(s.deviation() * (s.count() as f64 / observations as f64).sqrt()));
+            let predict =
+                |s: &Spread| if s.count() >= MIN_PER_BIN { s.predict(common) } else { all.predict(all.deviation()) };
+            own.iter().map(predict).collect()
+        })
+    }
+
+    fn learn(&mut self, time: &[Timestamp], values: ArrayView2<'_, f64>) {
+        let bins = self.season.bins();
+        for (&t, row) in time.iter().zip(values.rows()) {
+            for (column, &value) in row.iter().enumerate().filter(|(_, v)| !v.is_nan()) {
+                let transformed = self.units[column].transform(value);
+                let spreads = &mut self.spreads[column * (bins + 1)..];
+                spreads[self.season.bin(t)].push(value, transformed);
+                spreads[bins].push(value, transformed);
+            }
+        }
+    }
+
+    fn learn_robust(&mut self, parts: &[(&[Timestamp], ArrayView2<'_, f64>)]) {
+        let bins = self.season.bins();
+        for (column, spreads) in self.spreads.chunks_exact_mut(bins + 1).enumerate() {
+            let mut samples = vec![Vec::new(); bins + 1];
+            for (time, part) in parts {
+                for (&t, &value) in time.iter().zip(part.column(column)).filter(|(_, v)| !v.is_nan()) {
+                    samples[self.season.bin(t)].push(value);
+                    samples[bins].push(value);
+                }
+            }
+            for (spread, sample) in spreads.iter_mut().zip(&samples) {
+                *spread = Spread::robust(sample, self.units[column]);
+            }
+        }
+    }
+}
+
+impl FittedDetector for ZScoreModel {
+    fn kind(&self) -> &'static str {
+        KIND
+    }
+
+    fn columns(&self) -> &[Arc<str>] {
+        &self.columns
+    }
+
+    fn detect(&self, frame: FrameView<'_>) -> Result<Detection, Error> {
+        let mut contributions = self.residuals(frame)?;
+        for (mut column, [below, above]) in contributions.columns_mut().into_iter().zip(&self.tempers) {
+            column.mapv_inplace(|z| if z < 0.0 { -z * below } else { z * above });
+        }
+        let score = contributions.rows().into_iter().map(|row| row.iter().copied().fold(f64::NAN, f64::max)).collect();
+        let shape = contributions.dim();
+        let [mut expected, mut lower, mut upper] = [0; 3].map(|_| Array2::zeros(shape));
+        for (column, predictions) in self.predictions().enumerate() {
+            let unit = self.units[column];
+            for (row, &time) in frame.time().iter().enumerate() {
+                let p = &predictions[self.season.bin(time)];
+                expected[[row, column]] = p.level;
+                lower[[row, column]] = unit.invert(p.center - INTERVAL * p.deviation).min(p.level);
+                upper[[row, column]] = unit.invert(p.center + INTERVAL * p.deviation).max(p.level);
+            }
+        }
+        Ok(Detection::new(score)
+            .with_expected(expected)
+            .with_interval(lower, upper)
+            .with_contributions(contributions.mapv_into(|z| if z.is_nan() { 0.0 } else { z })))
+    }
+
+    fn as_online(&mut self) -> Option<&mut dyn OnlineDetector> {
+        if self.robust { None } else { Some(self) }
+    }
+
+    fn clone_box(&self) -> Box<dyn FittedDetector> {
+        Box::new(self.clone())
+    }
+}
+
+impl OnlineDetector for ZScoreModel {
+    fn update(&mut self, rows: FrameView<'_>) -> Result<(), Error> {
+        let values = rows.aligned(&self.columns)?;
+        self.learn(rows.time(), values.view());
+        Ok(())
+    }
+
+    /// So it is, but for [`Season::Auto`] and [`Scale::Log`]: season and scale stay what the
+    /// first fit found.
+    fn update_equals_refit(&self) -> bool {
+        self.updates_like_refit
+    }
+}
+
+impl PersistentModel for ZScoreModel {
+    const KIND: &'static str = KIND;
+}

@@ -1,0 +1,99 @@
+//! How far a score depends on other rows.
+
+use crate::Timestamp;
+
+/// The rows that a score depends on besides its own: a number of rows, and from the first of them
+/// a span of time.
+///
+/// [`FittedDetector::context`](crate::FittedDetector::context) says it of the rows before,
+/// [`FittedDetector::horizon`](crate::FittedDetector::horizon) of the rows after.
+///
+/// ```
+/// use funnelpulse_core::{Context, Timestamp};
+///
+/// let time: Vec<Timestamp> = (0..10).map(|h| Timestamp::from_seconds(3600 * h)).collect();
+/// assert_eq!(Context::NONE.first_row(&time, 7), 7);
+/// assert_eq!(Context::rows(2).first_row(&time, 7), 5);
+/// assert_eq!(Context::span(3 * Timestamp::HOUR).first_row(&time, 7), 4);
+/// // Two rows whose columns look back three hours each.
+/// assert_eq!(Context::rows(2).with_span(3 * Timestamp::HOUR).first_row(&time, 7), 2);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Context {
+    rows: usize,
+    span: i64,
+}
+
+impl Context {
+    /// A row is scored by itself.
+    pub const NONE: Self = Self { rows: 0, span: 0 };
+
+    /// So many rows next to the scored one.
+    pub const fn rows(rows: usize) -> Self {
+        Self { rows, span: 0 }
+    }
+
+    /// All rows at most this far away, microseconds; 0 or more.
+    pub const fn span(micros: i64) -> Self {
+        Self { rows: 0, span: micros }
+    }
+
+    /// The context of a detector whose columns look this much further back, microseconds.
+    pub const fn with_span(self, micros: i64) -> Self {
+        Self { rows: self.rows, span: self.span.saturating_add(micros) }
+    }
+
+    /// The smallest context that holds both.
+    pub fn union(self, other: Self) -> Self {
+        Self { rows: self.rows.max(other.rows), span: self.span.max(other.span) }
+    }
+
+    /// Whether a row is scored by itself.
+    pub const fn is_none(self) -> bool {
+        self.rows == 0 && self.span == 0
+    }
+
+    /// The first row that the score of `row` depends on. `row` may be the length of `time`: then the
+    /// context of a row that is about to follow the last one.
+    ///
+    /// The span reaches back from the first of the rows, or for a row that is still to come from
+    /// the last row there is.
+    ///
+    /// # Panics
+    /// When `row` lies beyond the length of `time`.
+    pub fn first_row(self, time: &[Timestamp], row: usize) -> usize {
+        assert!(row <= time.len(), "row {row} of {}", time.len());
+        let first = row.saturating_sub(self.rows);
+        let Some(from) = time.get(first).or(time.last()) else { return 0 };
+        let reach = from.offset(-self.span);
+        time[..first].partition_point(|t| *t < reach)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hours(n: i64) -> Vec<Timestamp> {
+        (0..n).map(|h| Timestamp::from_seconds(3600 * h)).collect()
+    }
+
+    #[test]
+    fn a_row_to_come_sees_the_last_rows() {
+        let time = hours(10);
+        assert_eq!(Context::rows(3).first_row(&time, 10), 7);
+        assert_eq!(Context::span(2 * Timestamp::HOUR).first_row(&time, 10), 7);
+        assert_eq!(Context::rows(30).first_row(&time, 10), 0);
+        assert_eq!(Context::rows(30).first_row(&[], 0), 0);
+    }
+
+    #[test]
+    fn a_union_holds_both() {
+        let (a, b) = (Context::rows(5), Context::span(2 * Timestamp::DAY));
+        let time = hours(100);
+        for row in 0..100 {
+            let both = a.union(b).first_row(&time, row);
+            assert!(both <= a.first_row(&time, row) && both <= b.first_row(&time, row));
+        }
+    }
+}

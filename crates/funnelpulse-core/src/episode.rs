@@ -1,0 +1,88 @@
+//! What a detector of the whole site reports besides scores.
+
+use std::{fmt::Debug, sync::Arc};
+
+use ndarray::Array2;
+use serde::Serialize;
+
+use crate::{IncidentKind, SeriesKey, Timestamp};
+
+/// The metrics that are the steps of a funnel; `None` where a table has no such step.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Funnel {
+    /// Visits, a count.
+    pub traffic: Option<String>,
+    /// Carts, a count.
+    pub carts: Option<String>,
+    /// Purchases, a count.
+    pub purchases: Option<String>,
+    /// Revenue, an amount.
+    pub revenue: Option<String>,
+}
+
+impl Funnel {
+    /// The steps in order: traffic, carts, purchases, revenue.
+    pub fn steps(&self) -> [Option<&str>; 4] {
+        [&self.traffic, &self.carts, &self.purchases, &self.revenue].map(|step| step.as_deref())
+    }
+}
+
+/// The name of what all series of a site show together.
+pub const SITE: &str = "(site)";
+
+/// Consecutive anomalous rows with one cause, as a detector estimates them.
+///
+/// Numbers of four are those of traffic, carts, purchases and revenue.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Episode {
+    /// The series, or [`SITE`] for what all series share.
+    pub series: SeriesKey,
+    /// The most probable cause.
+    pub kind: IncidentKind,
+    /// Probability of that kind, given that it is an incident.
+    pub kind_probability: f64,
+    /// Time of its first row.
+    pub start: Timestamp,
+    /// Time of its last row.
+    pub last: Timestamp,
+    /// Its rows within the series, first and last.
+    pub rows: (usize, usize),
+    /// Logarithm of the odds of an incident in its clearest row.
+    pub log_odds: f64,
+    /// The observed sums, NaN where there is no such step.
+    pub observed: [f64; 4],
+    /// The expected sums.
+    pub expected: [f64; 4],
+    /// Purchases relative to the expected ones, on average over the noise of the hours.
+    pub purchase_factor: f64,
+    /// Expected minus observed revenue, on average over the noise of the hours; negative for a gain.
+    pub revenue_loss: f64,
+    /// The range that holds the revenue loss with a probability of 90 %.
+    pub revenue_loss_interval: (f64, f64),
+}
+
+/// Puts flagged rows of one series together to episodes.
+pub trait Episodes: Debug + Send + Sync {
+    /// The episodes that the flagged rows are part of, in order of time; one flag per row. Flagged
+    /// rows that the whole site explains are part of none.
+    fn of_flagged(&self, flags: &[bool]) -> Vec<Episode>;
+}
+
+/// What only a detector that sees the whole site can say of one series, one entry per row.
+#[derive(Clone, Debug)]
+pub struct Posterior {
+    /// Logarithm of the odds that the row is part of an incident, with incidents as frequent as they
+    /// were in the history.
+    pub log_odds: Vec<f64>,
+    /// The part of these log odds that no row changes: how much more frequent incidents were in the
+    /// history than the settings say.
+    pub prior_log_odds: f64,
+    /// Whether the whole site explains the row.
+    pub is_shared: Vec<bool>,
+    /// The most probable kind, if the row is part of an incident.
+    pub kinds: Vec<IncidentKind>,
+    /// Expected traffic, carts, purchases and revenue: `n x 4`, NaN where there is no such step.
+    pub expected: Array2<f64>,
+    /// Puts rows together.
+    pub episodes: Arc<dyn Episodes>,
+}

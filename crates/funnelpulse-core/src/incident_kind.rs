@@ -1,0 +1,99 @@
+//! Names of incidents.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// A kind of incident. The names in text and in files are in `snake_case`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IncidentKind {
+    /// Visitors come and choose, but hardly anybody can buy.
+    CheckoutOutage,
+    /// Purchases go on, the visits that lead to them are not recorded.
+    TrackingOutage,
+    /// Visits that never buy.
+    BotTraffic,
+    /// Lower prices, more visitors, more buyers.
+    Promotion,
+    /// Prices far off, and customers who notice.
+    PriceError,
+    /// Fewer and fewer purchases over days.
+    GradualDegradation,
+    /// All steps on another level, for days.
+    LevelShift,
+    /// All steps up for an hour or two.
+    Spike,
+    /// All steps down for an hour or two.
+    Dip,
+    /// Nobody gets anything into the cart, and hardly anybody buys.
+    CartBreak,
+    /// Ordinary values at the wrong time.
+    Pattern,
+}
+
+impl IncidentKind {
+    /// All kinds.
+    pub const ALL: [Self; 11] = [
+        Self::CheckoutOutage,
+        Self::TrackingOutage,
+        Self::BotTraffic,
+        Self::Promotion,
+        Self::PriceError,
+        Self::GradualDegradation,
+        Self::LevelShift,
+        Self::Spike,
+        Self::Dip,
+        Self::CartBreak,
+        Self::Pattern,
+    ];
+
+    /// The name in files and reports.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::CheckoutOutage => "checkout_outage",
+            Self::TrackingOutage => "tracking_outage",
+            Self::BotTraffic => "bot_traffic",
+            Self::Promotion => "promotion",
+            Self::PriceError => "price_error",
+            Self::GradualDegradation => "gradual_degradation",
+            Self::LevelShift => "level_shift",
+            Self::Spike => "spike",
+            Self::Dip => "dip",
+            Self::CartBreak => "cart_break",
+            Self::Pattern => "pattern",
+        }
+    }
+
+    /// Whether all series showing it at once means that something is broken. Anything else that
+    /// they share, a holiday or a campaign, is how the shop is doing.
+    pub const fn breaks_the_site(self) -> bool {
+        matches!(
+            self,
+            Self::CheckoutOutage | Self::TrackingOutage | Self::BotTraffic | Self::PriceError | Self::CartBreak
+        )
+    }
+
+    /// The stage of the funnel that it is the failure of: `traffic`, `cart_rate`, `purchase_rate` or
+    /// `order_value`; `None` for kinds that are no failure of one stage.
+    pub const fn stage(self) -> Option<&'static str> {
+        match self {
+            Self::CheckoutOutage | Self::GradualDegradation => Some("purchase_rate"),
+            Self::TrackingOutage | Self::BotTraffic => Some("traffic"),
+            Self::PriceError => Some("order_value"),
+            Self::CartBreak => Some("cart_rate"),
+            Self::Promotion | Self::LevelShift | Self::Spike | Self::Dip | Self::Pattern => None,
+        }
+    }
+
+    /// Its position in [`Self::ALL`].
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+}
+
+impl fmt::Display for IncidentKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}

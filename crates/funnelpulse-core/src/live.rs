@@ -1,0 +1,87 @@
+//! Detectors that follow a series or a site as rows arrive.
+//!
+//! Provisional scores only: what a detector says of the newest rows with nothing after them. They
+//! equal the scores that `detect` gives to the last rows of everything seen so far.
+
+use std::{collections::BTreeMap, fmt::Debug};
+
+use ndarray::{Axis, concatenate};
+
+use crate::{
+    Detection, Error, FittedDetector, FittedPanelDetector, Frame, FrameError, FrameView, PanelView, SeriesDetection,
+    SeriesKey, SeriesView, panel_detector::tail,
+};
+
+/// A model that follows one series.
+pub trait LiveDetector: Debug + Send {
+    /// Scores the rows that follow those seen so far.
+    fn advance(&mut self, rows: FrameView<'_>) -> Result<Detection, Error>;
+}
+
+/// A model that follows all series of a site.
+pub trait LivePanel: Debug + Send {
+    /// Scores one closed window: the new rows of every series that has any. Series without a model
+    /// are left out of the result.
+    fn advance(&mut self, window: &PanelView<'_>) -> Result<BTreeMap<SeriesKey, SeriesDetection>, Error>;
+}
+
+/// Follows a series with any model: keeps the rows of its context.
+#[derive(Debug)]
+pub(crate) struct SeriesWindow {
+    model: Box<dyn FittedDetector>,
+    context: Option<Frame>,
+}
+
+impl SeriesWindow {
+    pub(crate) fn new(model: Box<dyn FittedDetector>) -> Self {
+        Self { model, context: None }
+    }
+}
+
+impl LiveDetector for SeriesWindow {
+    fn advance(&mut self, rows: FrameView<'_>) -> Result<Detection, Error> {
+        let (joined, skip) = join(self.context.as_ref(), rows)?;
+        let detection = self.model.detect(joined.view())?.rows(skip..joined.nrows());
+        self.context = Some(tail(joined.view(), self.model.context()));
+        Ok(detection)
+    }
+}
+
+/// Follows a site with any model: keeps the rows of its context of every series.
+#[derive(Debug)]
+pub(crate) struct PanelWindow {
+    model: Box<dyn FittedPanelDetector>,
+    context: BTreeMap<SeriesKey, Frame>,
+}
+
+impl PanelWindow {
+    pub(crate) fn new(model: Box<dyn FittedPanelDetector>) -> Self {
+        Self { model, context: BTreeMap::new() }
+    }
+}
+
+impl LivePanel for PanelWindow {
+    fn advance(&mut self, window: &PanelView<'_>) -> Result<BTreeMap<SeriesKey, SeriesDetection>, Error> {
+        let mut joined = Vec::with_capacity(window.series().len());
+        for series in window.series() {
+            let (frame, skip) = join(self.context.get(series.key), series.frame)?;
+            joined.push((series.key, frame, skip));
+        }
+        let views = joined.iter().map(|(key, frame, skip)| SeriesView { skip: *skip, ..SeriesView::new(key, frame.view()) });
+        let found = self.model.detect(&PanelView::new(views.collect()))?;
+        let context = self.model.context();
+        for (key, frame, _) in joined {
+            self.context.insert(key.clone(), tail(frame.view(), context));
+        }
+        Ok(found)
+    }
+}
+
+/// The rows of `context`, then those of `rows`; and how many came first.
+fn join(context: Option<&Frame>, rows: FrameView<'_>) -> Result<(Frame, usize), FrameError> {
+    let Some(context) = context else { return Ok((rows.to_frame(), 0)) };
+    let head = context.view().select(rows.columns())?;
+    let values = concatenate(Axis(0), &[head.values(), rows.values()]).expect("both have the same columns");
+    let time = head.time().iter().chain(rows.time()).copied().collect();
+    Ok((Frame::new(time, rows.columns().clone(), values)?, head.nrows()))
+}

@@ -1,0 +1,300 @@
+//! The contract of detectors that look at all series of a site together.
+
+use std::{
+    collections::BTreeMap,
+    fmt::{self, Debug},
+    sync::Arc,
+};
+
+use ndarray::Array1;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Columns, Context, Detection, Episode, Error, Frame, FrameError, FrameView, Funnel, LivePanel, ModelError, Panel,
+    Posterior, SeriesKey, live::PanelWindow,
+};
+
+/// Which model scored a series.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ModelSource {
+    /// One trained on the series itself.
+    Own,
+    /// One trained on all series.
+    Pooled,
+    /// The seasonal baseline of the series, because no configured detector could be trained.
+    Fallback,
+}
+
+impl fmt::Display for ModelSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Own => "own",
+            Self::Pooled => "pooled",
+            Self::Fallback => "fallback",
+        })
+    }
+}
+
+/// One series of a [`PanelView`].
+#[derive(Clone, Copy, Debug)]
+pub struct SeriesView<'a> {
+    /// Its name.
+    pub key: &'a SeriesKey,
+    /// Its rows. The first [`skip`](Self::skip) are context and not scored.
+    pub frame: FrameView<'a>,
+    /// Number of rows at the front that are only looked back to.
+    pub skip: usize,
+    /// Rows with data, which decide whether a series is long enough for a model of its own.
+    pub rows_with_data: usize,
+}
+
+impl<'a> SeriesView<'a> {
+    /// All rows of a frame, none of them context.
+    pub fn new(key: &'a SeriesKey, frame: FrameView<'a>) -> Self {
+        let rows_with_data = frame.values().rows().into_iter().filter(|row| row.iter().any(|v| !v.is_nan())).count();
+        Self { key, frame, skip: 0, rows_with_data }
+    }
+}
+
+/// Borrowed series of one site, in the order of their names.
+#[derive(Clone, Default)]
+pub struct PanelView<'a> {
+    series: Vec<SeriesView<'a>>,
+    on_series: Option<&'a (dyn Fn(&SeriesKey) + Sync)>,
+}
+
+impl<'a> PanelView<'a> {
+    /// Sorts the series by name.
+    pub fn new(mut series: Vec<SeriesView<'a>>) -> Self {
+        series.sort_by(|a, b| a.key.cmp(b.key));
+        Self { series, on_series: None }
+    }
+
+    /// Calls back from any thread after each series that a detector is done with.
+    pub fn with_progress(mut self, on_series: &'a (dyn Fn(&SeriesKey) + Sync)) -> Self {
+        self.on_series = Some(on_series);
+        self
+    }
+
+    /// The series in the order of their names.
+    pub fn series(&self) -> &[SeriesView<'a>] {
+        &self.series
+    }
+
+    /// Notes that work on a series is done.
+    pub fn report(&self, key: &SeriesKey) {
+        if let Some(on_series) = self.on_series {
+            on_series(key);
+        }
+    }
+
+    /// An owned panel with just these columns.
+    pub fn select(&self, columns: &Columns) -> Result<Panel, FrameError> {
+        let mut panel = Panel::new(columns.clone());
+        for series in &self.series {
+            panel.insert(series.key.clone(), series.frame.select(columns)?)?;
+        }
+        Ok(panel)
+    }
+}
+
+impl Debug for PanelView<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("PanelView").field(&self.series).finish()
+    }
+}
+
+impl<'a> From<&'a Panel> for PanelView<'a> {
+    fn from(panel: &'a Panel) -> Self {
+        Self::new(panel.iter().map(|(key, frame)| SeriesView::new(key, frame.view())).collect())
+    }
+}
+
+/// Validated settings of a detector that looks at all series of a site together.
+///
+/// A [`Detector`](crate::Detector) becomes one by [`PerSeries`](crate::PerSeries) or
+/// [`Pooled`](crate::Pooled).
+pub trait PanelDetector: Debug + Send + Sync {
+    /// The trained model.
+    type Fitted: FittedPanelDetector + 'static;
+    /// Why fitting failed.
+    type Error: std::error::Error + Send + Sync + 'static;
+
+    /// Stable name, the same as the [`FittedPanelDetector::kind`] of its models.
+    fn kind(&self) -> &'static str;
+
+    /// Learns the series of a site. The result depends neither on the number of threads nor on the
+    /// order in which series were added.
+    fn fit(&self, history: &PanelView<'_>) -> Result<Self::Fitted, Self::Error>;
+}
+
+/// A model that a detector could not train, and why. Other series and detectors are not affected.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Absence {
+    /// The series; `None` for a model of all series.
+    pub series: Option<SeriesKey>,
+    /// Why there is no model.
+    pub reason: String,
+    /// Whether that was to be expected: a series too short, a step that the detector does not
+    /// support. Anything else is a failure.
+    pub is_expected: bool,
+}
+
+impl Absence {
+    /// The absence that an error of fitting stands for.
+    pub fn of(series: Option<&SeriesKey>, error: &Error) -> Self {
+        let is_expected = matches!(error, Error::TooFewRows { .. } | Error::Unsupported { .. });
+        Self { series: series.cloned(), reason: error.to_string(), is_expected }
+    }
+}
+
+/// A trained model of all series of a site: immutable while it scores, usable from many threads.
+///
+/// Scoring takes two steps. A [`Survey`] estimates what all series share at the times of a panel;
+/// given it, series are independent, so that they can be scored in any order, on any thread or
+/// machine.
+pub trait FittedPanelDetector: Debug + Send + Sync {
+    /// Stable tag in the model envelope.
+    fn kind(&self) -> &str;
+
+    /// The columns that it was trained on.
+    fn columns(&self) -> &Columns;
+
+    /// Rows before a row that its score depends on.
+    fn context(&self) -> Context;
+
+    /// Rows after a row that may still revise its score.
+    fn horizon(&self) -> Context {
+        Context::NONE
+    }
+
+    /// The model that would score a series; `None` where it has none.
+    fn source(&self, series: &SeriesKey) -> Option<ModelSource>;
+
+    /// Estimates what the series share. All series of the site belong in `panel`.
+    fn survey<'a>(&'a self, panel: &PanelView<'_>) -> Result<Box<dyn Survey + 'a>, Error>;
+
+    /// The steps of the funnel, if it looks at one.
+    fn funnel(&self) -> Option<&Funnel> {
+        None
+    }
+
+    /// Models that could not be trained, and why. Not saved with the model.
+    fn absences(&self) -> &[Absence] {
+        &[]
+    }
+
+    /// Scores every series of `panel`: [`survey`](Self::survey), then [`Survey::detect`] of each.
+    fn detect(&self, panel: &PanelView<'_>) -> Result<BTreeMap<SeriesKey, SeriesDetection>, Error> {
+        let survey = self.survey(panel)?;
+        let mut found = BTreeMap::new();
+        for series in panel.series() {
+            if let Some(detection) = survey.detect(series)? {
+                found.insert(series.key.clone(), detection);
+            }
+        }
+        Ok(found)
+    }
+
+    /// The model as it follows closed windows of all series. By default it keeps the rows of
+    /// [`context`](Self::context) and calls [`detect`](Self::detect) on them.
+    fn live(&self) -> Box<dyn LivePanel> {
+        Box::new(PanelWindow::new(self.clone_box()))
+    }
+
+    /// The bytes of the model: an envelope that a [`Registry`](crate::Registry) opens.
+    fn to_bytes(&self) -> Result<Vec<u8>, ModelError>;
+
+    /// A copy.
+    fn clone_box(&self) -> Box<dyn FittedPanelDetector>;
+}
+
+impl Clone for Box<dyn FittedPanelDetector> {
+    fn clone(&self) -> Self {
+        (**self).clone_box()
+    }
+}
+
+/// What the series of one panel share, as a model sees it.
+pub trait Survey: Debug + Send + Sync {
+    /// Scores the rows of one series after its context. `None` without a model for it.
+    fn detect(&self, series: &SeriesView<'_>) -> Result<Option<SeriesDetection>, Error>;
+
+    /// What all series show together, in order of time.
+    fn site_episodes(&self) -> Vec<Episode> {
+        Vec::new()
+    }
+}
+
+/// The scores of one series.
+#[derive(Clone, Debug)]
+pub struct SeriesDetection {
+    /// Which model gave them.
+    pub source: ModelSource,
+    /// Raw scores and what else the model says, one row per scored row.
+    pub detection: Detection,
+    /// Calibrated scores in `[0, 1]`; NaN where there is none.
+    pub scores: Array1<f64>,
+    /// What only a detector of the whole site can say.
+    pub posterior: Option<Posterior>,
+}
+
+/// [`PanelDetector`] without its associated types: what a pipeline of many kinds holds.
+///
+/// Implemented for every [`PanelDetector`]; don't implement it yourself.
+pub trait DynPanelDetector: Debug + Send + Sync {
+    /// [`PanelDetector::kind`].
+    fn kind(&self) -> &'static str;
+
+    /// [`PanelDetector::fit`].
+    fn fit_dyn(&self, history: &PanelView<'_>) -> Result<Box<dyn FittedPanelDetector>, Error>;
+}
+
+impl<D: PanelDetector> DynPanelDetector for D {
+    fn kind(&self) -> &'static str {
+        PanelDetector::kind(self)
+    }
+
+    fn fit_dyn(&self, history: &PanelView<'_>) -> Result<Box<dyn FittedPanelDetector>, Error> {
+        match self.fit(history) {
+            Ok(model) => Ok(Box::new(model)),
+            Err(error) => Err(Error::detector(PanelDetector::kind(self), error)),
+        }
+    }
+}
+
+/// A detector of either kind.
+#[derive(Clone, Debug)]
+pub enum AnyDetector {
+    /// Looks at one series at a time.
+    Series(Arc<dyn crate::DynDetector>),
+    /// Looks at all series of a site together.
+    Panel(Arc<dyn DynPanelDetector>),
+}
+
+impl AnyDetector {
+    /// A detector of one series.
+    pub fn series(detector: impl crate::Detector + 'static) -> Self {
+        Self::Series(Arc::new(detector))
+    }
+
+    /// A detector of all series.
+    pub fn panel(detector: impl PanelDetector + 'static) -> Self {
+        Self::Panel(Arc::new(detector))
+    }
+
+    /// Its name.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Series(detector) => detector.kind(),
+            Self::Panel(detector) => detector.kind(),
+        }
+    }
+}
+
+/// The last rows of a series that a context reaches back to from its end.
+pub(crate) fn tail(frame: FrameView<'_>, context: Context) -> Frame {
+    let first = context.first_row(frame.time(), frame.nrows());
+    frame.rows(first..frame.nrows()).to_frame()
+}

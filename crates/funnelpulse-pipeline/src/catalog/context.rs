@@ -1,0 +1,76 @@
+//! What an entry of the catalog is built from.
+
+use funnelpulse_config::Settings;
+
+use crate::{Config, PipelineError};
+
+/// The configuration as one entry of the catalog sees it.
+#[derive(Debug)]
+pub struct BuildContext<'a> {
+    name: &'static str,
+    section: Option<&'static str>,
+    config: &'a Config,
+}
+
+impl<'a> BuildContext<'a> {
+    pub(super) fn new(name: &'static str, section: Option<&'static str>, config: &'a Config) -> Self {
+        Self { name, section, config }
+    }
+
+    /// The whole configuration.
+    pub fn config(&self) -> &'a Config {
+        self.config
+    }
+
+    /// The settings of the detector. An error where the configuration has no such section, or one of
+    /// another type.
+    pub fn settings<C: Settings>(&self) -> Result<&'a C, PipelineError> {
+        let found = self.section.and_then(|section| self.config.detectors.get(section));
+        found.ok_or_else(|| PipelineError::Detector {
+            detector: self.name.to_owned(),
+            reason: "has no section of its type in the configuration",
+        })
+    }
+
+    /// An error of the detector's settings.
+    pub fn invalid(&self, error: impl std::error::Error + Send + Sync + 'static) -> PipelineError {
+        PipelineError::Config(funnelpulse_config::ConfigError::invalid(self.section.unwrap_or(self.name), error))
+    }
+}
+
+/// The columns that detectors may see.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ColumnNames {
+    pub(crate) stored: Vec<String>,
+    pub(crate) metrics: Vec<String>,
+    pub(crate) hourly: Vec<String>,
+    pub(crate) trailing: Vec<String>,
+    pub(crate) engineered: Vec<String>,
+}
+
+impl ColumnNames {
+    /// Stored metrics.
+    pub fn stored(&self) -> Vec<String> {
+        self.stored.clone()
+    }
+
+    /// Stored metrics, then rates.
+    pub fn metrics(&self) -> Vec<String> {
+        self.metrics.clone()
+    }
+
+    /// Seasonal z-scores of all metrics: of single rows, then added up over windows.
+    pub fn residuals(&self) -> Vec<String> {
+        [&self.hourly[..], &self.trailing].concat()
+    }
+
+    /// Seasonal z-scores of all metrics, added up over windows.
+    pub fn trailing_residuals(&self) -> Vec<String> {
+        self.trailing.clone()
+    }
+
+    /// Every column that a detector may see.
+    pub fn all(&self) -> Vec<String> {
+        [&self.metrics[..], &self.engineered, &self.hourly, &self.trailing].concat()
+    }
+}

@@ -1,0 +1,85 @@
+//! From scores to findings: what is flagged, and what it means.
+
+use funnelpulse_analytics::{Anomaly, Impact, Incident, ModelScores, Notice, SeriesFindings, top_factors};
+use funnelpulse_core::{AnomalyType, Funnel, IncidentKind, Severity, Verdict};
+use funnelpulse_ensemble::Ensemble;
+
+use crate::{PipelineError, plan::Plan, prepared::Expectation, scored::Scored};
+
+impl Scored {
+    /// Decides and explains.
+    pub(crate) fn conclude(
+        self,
+        plan: &Plan,
+        ensemble: &Ensemble,
+        funnel: Option<&Funnel>,
+    ) -> Result<SeriesFindings, PipelineError> {
+        let verdicts = ensemble.combine(&self.time, &self.votes())?;
+        let anomalies = verdicts
+            .iter()
+            .enumerate()
+            .filter_map(|(row, verdict)| Some(self.explain(plan, row, verdict, verdict.severity?)))
+            .collect();
+        let flags: Vec<bool> = verdicts.iter().map(|v| v.is_anomaly).collect();
+        let episodes = self.posterior.as_ref().map(|p| p.episodes.of_flagged(&flags)).unwrap_or_default();
+        let incidents = Incident::explain(&plan.config.alerts, funnel, &verdicts, &episodes);
+        let Expectation { observed, expected, lower, upper, z, .. } = self.expectation;
+        let (series, time, models) = (self.series, self.time, self.models);
+        Ok(SeriesFindings {
+            series,
+            time,
+            observed,
+            expected,
+            lower,
+            upper,
+            z,
+            models,
+            verdicts,
+            anomalies,
+            incidents,
+        })
+    }
+
+    fn explain(&self, plan: &Plan, row: usize, verdict: &Verdict, severity: Severity) -> Anomaly {
+        let deviations = self.expectation.deviations(plan, row);
+        let why: Vec<Vec<f64>> = self.contributions.iter().map(|c| c.row(row).to_vec()).collect();
+        let why: Vec<&[f64]> = why.iter().map(Vec::as_slice).collect();
+        let factors = top_factors(&deviations, &why, plan.config.alerts.max_factors);
+        let strongest = deviations.iter().map(|d| d.z).filter(|z| !z.is_nan());
+        let strongest = strongest.max_by(|a, b| a.abs().total_cmp(&b.abs())).unwrap_or(f64::NAN);
+        let by_value = AnomalyType::classify(strongest, self.highest_finds(plan, row) == Some(AnomalyType::Changepoint));
+        let anomaly_type = self.kind(row).and_then(type_of).unwrap_or(by_value);
+        let impact = Impact::assess(&plan.config.impact, &deviations);
+        let (key, time) = (self.series.clone(), self.time[row]);
+        let notice = Notice::new(&plan.config.alerts, key, time, severity, anomaly_type, impact, &factors);
+        Anomaly { row, score: verdict.score, severity, anomaly_type, factors, impact, notice, rank: 0 }
+    }
+
+    /// The kind of incident of a row that is more likely part of one than not.
+    fn kind(&self, row: usize) -> Option<IncidentKind> {
+        let posterior = self.posterior.as_ref().filter(|p| p.log_odds[row] > p.prior_log_odds)?;
+        posterior.kinds.get(row).copied()
+    }
+
+    /// What the detector with the highest score looks for.
+    fn highest_finds(&self, plan: &Plan, row: usize) -> Option<AnomalyType> {
+        let score = |m: &&ModelScores| m.scores[row];
+        let scored = self.models.iter().filter(|m| !score(m).is_nan());
+        let highest = scored.max_by(|a, b| score(a).total_cmp(&score(b)))?;
+        plan.members.iter().find(|m| m.name == highest.detector)?.finds
+    }
+}
+
+/// The type that goes with a kind of incident; a wrong price drives values either way.
+fn type_of(kind: IncidentKind) -> Option<AnomalyType> {
+    use IncidentKind as K;
+    match kind {
+        K::CheckoutOutage | K::TrackingOutage | K::CartBreak | K::Dip | K::GradualDegradation => {
+            Some(AnomalyType::Drop)
+        }
+        K::BotTraffic | K::Promotion | K::Spike => Some(AnomalyType::Spike),
+        K::LevelShift => Some(AnomalyType::Changepoint),
+        K::Pattern => Some(AnomalyType::Pattern),
+        K::PriceError => None,
+    }
+}

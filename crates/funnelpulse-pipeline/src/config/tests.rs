@@ -1,0 +1,76 @@
+use std::path::Path;
+
+use funnelpulse_iforest::IsolationForestConfig;
+
+use super::*;
+use crate::Scope;
+
+fn refuse(toml: &str) -> String {
+    Config::layers().toml(toml).and_then(Layers::build).unwrap_err().to_string()
+}
+
+#[test]
+fn later_layers_win_field_by_field() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("shop.toml");
+    std::fs::write(&file, "[iforest]\nn_trees = 10\nseed = 1\n[pipeline.scope]\niforest = 'pooled'").unwrap();
+    let config = Config::layers()
+        .file(&file)
+        .unwrap()
+        .variables([("FUNNELPULSE_IFOREST__SEED", "2"), ("HOME", "x"), ("FUNNELPULSE_SHARED", "/data")])
+        .unwrap()
+        .set("iforest.seed", "3")
+        .unwrap()
+        .build()
+        .unwrap();
+    let forest: &IsolationForestConfig = config.detectors.get("iforest").unwrap();
+    assert_eq!((forest.n_trees, forest.seed), (10, 3));
+    assert_eq!(config.pipeline.scope["iforest"], Scope::Pooled);
+    assert_eq!(config.ensemble, Config::default().ensemble);
+}
+
+#[test]
+fn what_is_shown_can_be_read_again() {
+    let config = Config::default();
+    assert_eq!(Config::layers().toml(&config.to_toml()).unwrap().build().unwrap(), config);
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("shop.json");
+    std::fs::write(&file, serde_json::to_string(&config).unwrap()).unwrap();
+    assert_eq!(Config::layers().file(&file).unwrap().build().unwrap(), config);
+}
+
+#[test]
+fn typos_are_answered_with_the_nearest_name() {
+    assert_eq!(refuse("[ifroest]"), "unknown setting `ifroest`, did you mean `iforest`?");
+    assert_eq!(refuse("[iforest]\nntrees = 5"), "unknown setting `iforest.ntrees`, did you mean `iforest.n_trees`?");
+    let nested = refuse("[ensemble.severity]\ncritcal = 1.0");
+    assert_eq!(nested, "unknown setting `ensemble.severity.critcal`, did you mean `ensemble.severity.critical`?");
+    let misplaced = refuse("n_trees = 5");
+    assert_eq!(misplaced, "unknown setting `n_trees`, did you mean `iforest.n_trees`?");
+    let hopeless = refuse("[iforest]\nxyzzy = 5");
+    assert_eq!(hopeless, "unknown setting `iforest.xyzzy`");
+    let listed = refuse("[[input.metrics]]\nname = 'a'\nkindd = 'count'");
+    assert_eq!(listed, "unknown setting `input.metrics[0].kindd`, did you mean `input.metrics[0].kind`?");
+}
+
+#[test]
+fn bad_values_name_the_setting_and_the_range() {
+    assert!(refuse("[iforest]\nn_trees = 'many'").starts_with("`iforest.n_trees`: invalid type: string"));
+    assert_eq!(refuse("[iforest]\nn_trees = 0"), "[iforest] n_trees = 0 is out of range (1 to 65535)");
+    let unknown = refuse("[pipeline]\ndetectors = ['prophet']");
+    let expected = "[pipeline] detectors: no detector is called `prophet` (there are: lstm-ae, seasonal, iforest, \
+                    changepoint, zscore, incidents";
+    assert!(unknown.starts_with(expected), "{unknown}");
+    assert!(refuse("[pipeline]\nmetric = 'clicks'").contains("`clicks` is not a metric of [input]"));
+    assert!(
+        refuse("[pipeline]\nmin_exposure = nan").contains("min_exposure = NaN is out of range (0 or more, finite)")
+    );
+    assert!(refuse("[ensemble\n").starts_with("configuration: TOML parse error at line 1"));
+    assert!(Config::layers().set("iforest.", "1").is_err());
+}
+
+#[test]
+fn a_missing_file_is_named() {
+    let error = Config::layers().file(Path::new("no/such.toml")).unwrap_err();
+    assert!(error.to_string().starts_with("no/such.toml: "), "{error}");
+}

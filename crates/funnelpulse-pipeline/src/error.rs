@@ -1,0 +1,86 @@
+//! What can go wrong in a pipeline as a whole.
+
+use std::path::PathBuf;
+
+use funnelpulse_config::ConfigError;
+use funnelpulse_core::{FrameError, ModelError, hint};
+use funnelpulse_features::FeatureError;
+
+/// Why a pipeline could not be built, saved or loaded, or why none of its input could be used.
+/// Trouble with single series is not an error: see [`SeriesFailure`](funnelpulse_analytics::SeriesFailure).
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PipelineError {
+    /// The configuration is invalid.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The panel lacks a column.
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    /// The feature settings don't fit the panel.
+    #[error(transparent)]
+    Feature(#[from] FeatureError),
+    /// A detector should see a column that nothing makes.
+    #[error("detector `{detector}`: there is no column `{column}`{}", hint(suggestion.as_deref()))]
+    UnknownColumn {
+        /// The detector.
+        detector: String,
+        /// The column.
+        column: String,
+        /// The nearest column there is.
+        suggestion: Option<String>,
+    },
+    /// A detector without a weight in the ensemble, or the name of another detector.
+    #[error("detector `{detector}` {reason}")]
+    Detector {
+        /// The detector.
+        detector: String,
+        /// What is wrong.
+        reason: &'static str,
+    },
+    /// A detector has nothing to look at in this input.
+    #[error("detector `{detector}` can't look at this input: {reason}")]
+    NotApplicable {
+        /// The detector.
+        detector: String,
+        /// Why.
+        reason: String,
+    },
+    /// A detector failed on a series.
+    #[error(transparent)]
+    Series(funnelpulse_core::Error),
+    /// The ensemble refused the scores.
+    #[error(transparent)]
+    Ensemble(#[from] funnelpulse_ensemble::EnsembleError),
+    /// A model file is damaged, foreign or hostile.
+    #[error("{}: {source}", path.display())]
+    Model {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: ModelError,
+    },
+    /// A model could not be encoded.
+    #[error(transparent)]
+    Encode(#[from] ModelError),
+    /// A file can't be read or written.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+impl PipelineError {
+    /// What the core says of one series.
+    pub(crate) fn series(error: funnelpulse_core::Error) -> Self {
+        match error {
+            funnelpulse_core::Error::Frame(error) => Self::Frame(error),
+            other => Self::Series(other),
+        }
+    }
+}

@@ -1,0 +1,35 @@
+#![doc = include_str!("../README.md")]
+
+mod catalog;
+mod conclude;
+mod config;
+mod error;
+mod expectation;
+mod feedback;
+mod fitted;
+mod learn;
+mod matrix;
+mod member;
+mod pipeline;
+mod pipeline_config;
+mod plan;
+mod prepared;
+mod preset;
+mod progress;
+mod saved;
+mod scored;
+mod scoring;
+#[cfg(test)]
+mod tests;
+mod timings;
+
+pub use catalog::{BuildContext, Built, Catalog, ColumnNames, Entry, RawScores, TrainedOn};
+pub use config::Config;
+pub use error::PipelineError;
+pub use feedback::Feedback;
+pub use fitted::{FittedPipeline, SeriesInfo};
+pub use member::LeftOut;
+pub use pipeline::{Pipeline, PipelineBuilder};
+pub use pipeline_config::{PipelineConfig, Scope};
+pub use preset::Preset;
+pub use progress::{Phase, Progress};

@@ -1,0 +1,264 @@
+//! Putting a pipeline together, and training it.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use funnelpulse_analytics::{Findings, SeriesFailure, SeriesFindings};
+use funnelpulse_baseline::ZScoreModel;
+use funnelpulse_core::{Absence, Context, FittedPanelDetector, FrameView, Panel, PanelView, SeriesKey};
+use funnelpulse_ensemble::Ensemble;
+use rayon::prelude::*;
+
+use crate::{
+    Catalog, Config, Feedback, FittedPipeline, LeftOut, Phase, PipelineError, Progress,
+    learn::Judged,
+    plan::Plan,
+    prepared::{Prepared, SeriesState},
+    progress::Reporter,
+    scored::Scored,
+    scoring::{Scores, score},
+    timings::Stopwatch,
+};
+
+/// The name under which failures of models of all series are reported.
+const ALL_SERIES: &str = "(all)";
+
+/// Collects the parts of a [`Pipeline`].
+#[derive(Debug, Default)]
+pub struct PipelineBuilder {
+    catalog: Catalog,
+    config: Option<Config>,
+    reporter: Reporter,
+}
+
+impl PipelineBuilder {
+    /// The detectors that the configuration may name; [`Catalog::default`] otherwise.
+    pub fn catalog(mut self, catalog: Catalog) -> Self {
+        self.catalog = catalog;
+        self
+    }
+
+    /// The configuration; the defaults of the catalog otherwise.
+    pub fn config(mut self, config: Config) -> Self {
+        self.config = Some(config);
+        self
+    }
+
+    /// Called after each step, from any thread.
+    pub fn progress(mut self, callback: impl Fn(Progress<'_>) + Send + Sync + 'static) -> Self {
+        self.reporter = Reporter::new(callback);
+        self
+    }
+
+    /// Checks that everything fits.
+    pub fn build(self) -> Result<Pipeline, PipelineError> {
+        let config = self.config.unwrap_or_else(|| self.catalog.config());
+        let plan = Plan::new(config, &self.catalog)?;
+        Ok(Pipeline { plan: Arc::new(plan), reporter: self.reporter })
+    }
+}
+
+/// Detectors, ensemble and analysis, ready to be trained. See the crate's front page for an
+/// example.
+#[derive(Debug)]
+pub struct Pipeline {
+    plan: Arc<Plan>,
+    reporter: Reporter,
+}
+
+/// What training finds out.
+struct Trained {
+    models: Vec<Option<Box<dyn FittedPanelDetector>>>,
+    series: BTreeMap<SeriesKey, SeriesState>,
+    absences: Vec<(String, Absence)>,
+    ensemble: Ensemble,
+    scores: Scores,
+    failures: Vec<SeriesFailure>,
+}
+
+impl Pipeline {
+    /// Starts from the default catalog and configuration.
+    pub fn builder() -> PipelineBuilder {
+        PipelineBuilder::default()
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &Config {
+        &self.plan.config
+    }
+
+    /// Detectors of the configuration that have nothing to look at in this input, and why.
+    pub fn left_out(&self) -> &[LeftOut] {
+        &self.plan.left_out
+    }
+
+    /// Trains on every series of `history`. Series that can't be trained are reported in
+    /// [`FittedPipeline::failures`]; the others are trained in parallel.
+    ///
+    /// The model depends neither on the number of threads nor on the order of the series.
+    pub fn fit(&self, history: &Panel) -> Result<FittedPipeline, PipelineError> {
+        self.fit_with_feedback(history, &[])
+    }
+
+    /// The same, with answers to earlier alarms in this history: detectors that were right weigh more
+    /// from now on. Answers about no row of the history are reported in
+    /// [`FittedPipeline::failures`].
+    pub fn fit_with_feedback(&self, history: &Panel, feedback: &[Feedback]) -> Result<FittedPipeline, PipelineError> {
+        let watch = Stopwatch::default();
+        let trained = self.train(history, feedback, &watch)?;
+        Ok(self.fitted(trained, watch).0)
+    }
+
+    /// Trains on `panel` and scores the same rows: [`fit`](Self::fit) and then
+    /// [`FittedPipeline::detect`], bit for bit, with everything computed once.
+    pub fn run(&self, panel: &Panel) -> Result<Findings, PipelineError> {
+        let watch = Stopwatch::default();
+        let Trained { models, ensemble, scores, failures, .. } = self.train(panel, &[], &watch)?;
+        drop(models);
+        Ok(scores.conclude(&self.plan, &ensemble, failures, watch))
+    }
+
+    /// [`fit`](Self::fit) and [`run`](Self::run) in one: the model, and what it finds in its own
+    /// history.
+    pub fn fit_run(&self, panel: &Panel) -> Result<(FittedPipeline, Findings), PipelineError> {
+        let watch = Stopwatch::default();
+        let trained = self.train(panel, &[], &watch)?;
+        let (fitted, scores, watch) = self.fitted(trained, watch);
+        let findings = scores.conclude(&self.plan, &fitted.ensemble, fitted.failures().to_vec(), watch);
+        Ok((fitted, findings))
+    }
+
+    fn fitted(&self, trained: Trained, watch: Stopwatch) -> (FittedPipeline, Scores, Stopwatch) {
+        let Trained { models, series, absences, ensemble, scores, failures } = trained;
+        let fitted = FittedPipeline {
+            plan: self.plan.clone(),
+            models,
+            series,
+            ensemble,
+            absences,
+            failures,
+            reporter: self.reporter.clone(),
+        };
+        (fitted, scores, watch)
+    }
+
+    fn train(&self, history: &Panel, feedback: &[Feedback], watch: &Stopwatch) -> Result<Trained, PipelineError> {
+        let plan = &*self.plan;
+        let (prepared, baselines, mut failures) = watch.time_all("features", || self.prepare(history))?;
+        let (models, absences) = self.fit_members(&prepared, &mut failures, watch);
+        let series = keep_states(plan, history, &prepared, baselines, &models)?;
+        let mut scores = score(plan, &models, prepared, &mut failures, watch, &|_| ());
+        let keep_votes = plan.learns_weights(feedback);
+        let judge = |scored: &Scored| scored.judged(&plan.ensemble, keep_votes);
+        let mut judged: Vec<Judged> =
+            watch.time_all("learning", || scores.series.par_iter().flatten().filter_map(|s| judge(s).ok()).collect());
+        let ensemble = plan.learn(judged.iter_mut().collect(), feedback, &mut failures)?;
+        // In a model only what training could not use is a failure; what could not be scored now may be later.
+        scores.series.sort_by(|a, b| series_of(a).cmp(series_of(b)));
+        failures.sort_by(|a, b| a.series.cmp(&b.series));
+        Ok(Trained { models, series, absences, ensemble, scores, failures })
+    }
+
+    /// Metrics, baselines and features of every series that has enough rows.
+    #[expect(clippy::type_complexity, reason = "three lists that belong together for one moment")]
+    fn prepare(
+        &self,
+        panel: &Panel,
+    ) -> Result<(Vec<Prepared>, Vec<ZScoreModel>, Vec<SeriesFailure>), PipelineError> {
+        for column in self.plan.matrix.inputs().iter() {
+            panel.columns().require(column)?;
+        }
+        let report = self.reporter.phase(Phase::Prepare, panel.len());
+        let series: Vec<_> = panel.iter().collect();
+        let prepared: Vec<_> = series
+            .into_par_iter()
+            .map(|(key, frame)| {
+                let prepared = Prepared::for_training(&self.plan, key, frame.view());
+                report(key);
+                prepared
+            })
+            .collect();
+        let mut failures = Vec::new();
+        let usable = prepared.into_iter().filter_map(|p| p.map_err(|f| failures.push(f)).ok());
+        let (prepared, baselines) = usable.unzip();
+        Ok((prepared, baselines, failures))
+    }
+
+    /// Trains every member on all series.
+    #[expect(clippy::type_complexity, reason = "models and why some are missing")]
+    fn fit_members(
+        &self,
+        prepared: &[Prepared],
+        failures: &mut Vec<SeriesFailure>,
+        watch: &Stopwatch,
+    ) -> (Vec<Option<Box<dyn FittedPanelDetector>>>, Vec<(String, Absence)>) {
+        let members = &self.plan.members;
+        let report = self.reporter.phase(Phase::Fit, prepared.len() * members.len());
+        let view = PanelView::new(prepared.iter().map(Prepared::view).collect()).with_progress(&report);
+        let mut absences = Vec::new();
+        let fit = |member: &crate::member::Member| {
+            if prepared.is_empty() {
+                return None;
+            }
+            let fitted = watch.time_all(&format!("training {}", member.name), || member.detector.fit_dyn(&view));
+            let absent = |absence: &Absence| (member.name.clone(), absence.clone());
+            match fitted {
+                Ok(model) => {
+                    absences.extend(model.absences().iter().map(absent));
+                    Some(model)
+                }
+                Err(error) => {
+                    let absence = Absence::of(None, &error);
+                    let reason = format!("model of `{}`: {}", member.name, absence.reason);
+                    absences.push((member.name.clone(), Absence { reason, ..absence }));
+                    None
+                }
+            }
+        };
+        let models = members.iter().map(fit).collect();
+        for (_, absence) in absences.iter().filter(|(_, a)| a.series.is_none() && !a.is_expected) {
+            failures.push(SeriesFailure { series: SeriesKey::new(ALL_SERIES), message: absence.reason.clone() });
+        }
+        (models, absences)
+    }
+}
+
+fn series_of(scored: &Result<Scored, SeriesFailure>) -> &SeriesKey {
+    match scored {
+        Ok(scored) => &scored.series,
+        Err(failure) => &failure.series,
+    }
+}
+
+/// What a model keeps of each series, with the rows that its detectors look back to.
+fn keep_states(
+    plan: &Plan,
+    history: &Panel,
+    prepared: &[Prepared],
+    baselines: Vec<ZScoreModel>,
+    models: &[Option<Box<dyn FittedPanelDetector>>],
+) -> Result<BTreeMap<SeriesKey, SeriesState>, PipelineError> {
+    let context = context_of(plan, models);
+    let state = |(prepared, baseline): (&Prepared, ZScoreModel)| {
+        let frame = history.get(prepared.key.as_str()).map(|f| f.view());
+        let frame: FrameView<'_> = frame.expect("prepared from this panel");
+        Ok((prepared.key.clone(), prepared.state(plan, frame, baseline, context)?))
+    };
+    prepared.iter().zip(baselines).map(state).collect()
+}
+
+/// The context of all members together, through the columns that they see.
+pub(crate) fn context_of(plan: &Plan, models: &[Option<Box<dyn FittedPanelDetector>>]) -> Context {
+    let members = plan.members.iter().zip(models);
+    let contexts = members.filter_map(|(member, model)| {
+        model.as_ref().map(|model| plan.matrix.context(model.context(), &member.columns))
+    });
+    contexts.fold(Context::NONE, Context::union)
+}
+
+/// The findings of scored series, and the failures among them.
+pub(crate) fn partition(
+    found: Vec<Result<SeriesFindings, SeriesFailure>>,
+    failures: &mut Vec<SeriesFailure>,
+) -> Vec<SeriesFindings> {
+    found.into_iter().filter_map(|found| found.map_err(|failure| failures.push(failure)).ok()).collect()
+}

@@ -1,0 +1,112 @@
+//! Which detectors see what.
+
+use std::collections::BTreeMap;
+
+use funnelpulse_core::Training;
+use serde::{Deserialize, Serialize};
+
+use crate::Catalog;
+
+/// On what a detector is trained.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Scope {
+    /// One model per series.
+    #[default]
+    PerSeries,
+    /// One model of all series together.
+    Pooled,
+}
+
+/// How series become scores.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct PipelineConfig {
+    /// The detectors to run, by their names in the [`Catalog`](crate::Catalog). Where none is named, those
+    /// that run by default.
+    pub detectors: Vec<String>,
+    /// Per detector: one model per series or one of all series, where the catalog's default is not wanted.
+    pub scope: BTreeMap<String, Scope>,
+    /// Per detector: the columns it sees, where the catalog's default is not wanted. Any stored metric, rate
+    /// or engineered column; for each metric and rate also `NAME_residual`, its seasonal z-score, and
+    /// `NAME_residual_6h` and `NAME_residual_24h`, those of the last hours added up.
+    pub columns: BTreeMap<String, Vec<String>>,
+    /// Rows that a series needs for a model of its own, 2 or more; a series with fewer is scored by
+    /// the pooled model, or where there is none by the z-score.
+    pub min_rows: usize,
+    /// Rows that a series needs to be scored at all, 2 or more.
+    pub min_fallback_rows: usize,
+    /// A rate whose denominator is below this is taken as missing: it says nothing, 0 or more.
+    pub min_exposure: f64,
+    /// Parts of the history on which scores are calibrated in turn, each by a model of the others,
+    /// when the detector has no out-of-sample scores of its own, 2 to 20.
+    pub folds: usize,
+    /// Share of the history that may be anomalous, 0 to 0.2: that many of the highest scores don't
+    /// shape the calibration. 0 for a history known to be clean.
+    pub contamination: f64,
+    /// The metric or rate whose expected value stands in the result; by default
+    /// `conversion_rate`, or the first metric where there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metric: Option<String>,
+}
+
+impl Default for PipelineConfig {
+    fn default() -> Self {
+        Self {
+            detectors: Vec::new(),
+            scope: BTreeMap::new(),
+            columns: BTreeMap::new(),
+            min_rows: 168,
+            min_fallback_rows: 24,
+            min_exposure: 20.0,
+            folds: 5,
+            contamination: 0.03,
+            metric: None,
+        }
+    }
+}
+
+/// A setting of the pipeline that makes no sense.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SettingError {
+    #[error("{name} = {value} is out of range ({allowed})")]
+    Range { name: &'static str, value: f64, allowed: &'static str },
+    #[error("{name}: no detector is called `{detector}` (there are: {known})")]
+    Detector { name: &'static str, detector: String, known: String },
+    #[error("detectors: none is named, at least one is needed (there are: {known})")]
+    NoDetector { known: String },
+    #[error("detectors: `{detector}` is named twice")]
+    Twice { detector: String },
+}
+
+impl PipelineConfig {
+    pub(crate) fn validate(&self, catalog: &Catalog) -> Result<(), SettingError> {
+        let names = || catalog.names().collect::<Vec<_>>().join(", ");
+        let known = |name, detector: &String| match catalog.get(detector) {
+            Some(_) => Ok(()),
+            None => Err(SettingError::Detector { name, detector: detector.clone(), known: names() }),
+        };
+        self.detectors.iter().try_for_each(|d| known("detectors", d))?;
+        self.scope.keys().try_for_each(|d| known("scope", d))?;
+        self.columns.keys().try_for_each(|d| known("columns", d))?;
+        if self.detectors.is_empty() {
+            return Err(SettingError::NoDetector { known: names() });
+        }
+        if let Some(twice) = self.detectors.iter().enumerate().find(|(i, d)| self.detectors[..*i].contains(d)) {
+            return Err(SettingError::Twice { detector: twice.1.clone() });
+        }
+        let range = |name, value: f64, range: std::ops::RangeInclusive<f64>, allowed| {
+            if range.contains(&value) { Ok(()) } else { Err(SettingError::Range { name, value, allowed }) }
+        };
+        range("min_rows", self.min_rows as f64, 2.0..=1e9, "2 to 1000000000")?;
+        range("min_fallback_rows", self.min_fallback_rows as f64, 2.0..=1e9, "2 to 1000000000")?;
+        range("contamination", self.contamination, 0.0..=0.2, "0 to 0.2")?;
+        range("min_exposure", self.min_exposure, 0.0..=f64::MAX, "0 or more, finite")?;
+        range("folds", self.folds as f64, 2.0..=20.0, "2 to 20")
+    }
+
+    /// How models are trained and their scores calibrated.
+    pub(crate) fn training(&self) -> Training {
+        Training { min_rows: self.min_rows, folds: self.folds, contamination: self.contamination }
+    }
+}

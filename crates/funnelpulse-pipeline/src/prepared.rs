@@ -1,0 +1,142 @@
+//! One series on its way to detectors: metrics, expected values, columns.
+
+use funnelpulse_analytics::SeriesFailure;
+use funnelpulse_baseline::ZScoreModel;
+use funnelpulse_core::{Context, Detector, FittedDetector, Frame, FrameView, SeriesKey, SeriesView, Timestamp};
+use ndarray::{Array1, Array2, Axis, s};
+
+use crate::{
+    PipelineError,
+    matrix::{Metrics, with_context},
+    plan::Plan,
+};
+
+/// What training keeps of a series.
+#[derive(Clone, Debug)]
+pub(crate) struct SeriesState {
+    pub(crate) baseline: ZScoreModel,
+    /// The last rows of training that later rows look back to.
+    pub(crate) context: Option<Frame>,
+    pub(crate) rows: usize,
+    pub(crate) first: Timestamp,
+    pub(crate) last: Timestamp,
+}
+
+/// The rows of a series with everything that is computed of them once.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    pub(crate) key: SeriesKey,
+    /// What the members see: every row, context included.
+    pub(crate) wide: Frame,
+    /// Rows at the front that are only looked back to.
+    pub(crate) skip: usize,
+    pub(crate) rows_with_data: usize,
+    /// The scored rows.
+    pub(crate) expectation: Expectation,
+}
+
+/// What the baseline expects of every metric; a row per scored row.
+#[derive(Debug)]
+pub(crate) struct Expectation {
+    pub(crate) observed: Array2<f64>,
+    pub(crate) expected: Array2<f64>,
+    pub(crate) lower: Array2<f64>,
+    pub(crate) upper: Array2<f64>,
+    /// Signed z-scores.
+    pub(crate) z: Array2<f64>,
+    /// Raw scores of the baseline as a detector.
+    pub(crate) score: Array1<f64>,
+}
+
+impl Prepared {
+    /// A series to train on, and its baseline.
+    pub(crate) fn for_training(
+        plan: &Plan,
+        key: &SeriesKey,
+        frame: FrameView<'_>,
+    ) -> Result<(Self, ZScoreModel), SeriesFailure> {
+        let fail = |message: String| SeriesFailure { series: key.clone(), message };
+        let rows = rows_with_data(frame);
+        let needed = plan.config.pipeline.min_fallback_rows;
+        if rows < needed {
+            return Err(fail(format!("too short to score: {rows} hours with data, at least {needed} are needed")));
+        }
+        let metrics = plan.matrix.metrics(frame).map_err(|e| fail(e.to_string()))?;
+        let baseline = plan.baseline.fit(metrics.usable.view()).map_err(|e| fail(e.to_string()))?;
+        let prepared = Self::new(plan, key, frame, 0, &metrics, &baseline).map_err(|e| fail(e.to_string()))?;
+        Ok((Self { rows_with_data: rows, ..prepared }, baseline))
+    }
+
+    /// New rows of a series that was trained on.
+    pub(crate) fn for_detection(
+        plan: &Plan,
+        key: &SeriesKey,
+        frame: FrameView<'_>,
+        state: &SeriesState,
+    ) -> Result<Self, PipelineError> {
+        let frame = frame.select(plan.matrix.inputs())?;
+        let (joined, skip) = match &state.context {
+            Some(context) => with_context(context, frame.view())?,
+            None => (frame, 0),
+        };
+        let metrics = plan.matrix.metrics(joined.view())?;
+        Self::new(plan, key, joined.view(), skip, &metrics, &state.baseline)
+    }
+
+    fn new(
+        plan: &Plan,
+        key: &SeriesKey,
+        frame: FrameView<'_>,
+        skip: usize,
+        metrics: &Metrics,
+        baseline: &ZScoreModel,
+    ) -> Result<Self, PipelineError> {
+        let wide = plan.matrix.wide(frame, metrics, baseline, plan.engineered)?;
+        let rows = skip..frame.nrows();
+        let detection = baseline.detect(metrics.usable.view().rows(rows)).map_err(PipelineError::series)?;
+        let (lower, upper) = detection.interval().expect("the baseline has an interval");
+        let expectation = Expectation {
+            observed: metrics.observed.values().slice_axis(Axis(0), (skip..).into()).to_owned(),
+            expected: detection.expected().expect("the baseline has expected values").to_owned(),
+            lower: lower.to_owned(),
+            upper: upper.to_owned(),
+            z: wide.values().slice(s![skip.., plan.matrix.hourly_residuals()]).to_owned(),
+            score: detection.into_score(),
+        };
+        Ok(Self { key: key.clone(), wide, skip, rows_with_data: 0, expectation })
+    }
+
+    /// What training keeps, with the rows that detectors of this context look back to.
+    pub(crate) fn state(
+        &self,
+        plan: &Plan,
+        frame: FrameView<'_>,
+        baseline: ZScoreModel,
+        context: Context,
+    ) -> Result<SeriesState, PipelineError> {
+        let first_row = context.first_row(frame.time(), frame.nrows());
+        let tail = frame.rows(first_row..frame.nrows()).select(plan.matrix.inputs())?;
+        Ok(SeriesState {
+            baseline,
+            context: (tail.nrows() > 0).then_some(tail),
+            rows: self.rows_with_data,
+            first: frame.time().first().copied().unwrap_or_default(),
+            last: frame.time().last().copied().unwrap_or_default(),
+        })
+    }
+
+    /// The series as panel detectors see it.
+    pub(crate) fn view(&self) -> SeriesView<'_> {
+        let (frame, skip, rows_with_data) = (self.wide.view(), self.skip, self.rows_with_data);
+        SeriesView { key: &self.key, frame, skip, rows_with_data }
+    }
+
+    /// The times of the scored rows.
+    pub(crate) fn time(&self) -> &[Timestamp] {
+        &self.wide.time()[self.skip..]
+    }
+}
+
+fn rows_with_data(frame: FrameView<'_>) -> usize {
+    frame.values().rows().into_iter().filter(|r| r.iter().any(|v| !v.is_nan())).count()
+}

@@ -1,0 +1,87 @@
+//! Settings for what is not a shop's funnel.
+
+use std::str::FromStr;
+
+use funnelpulse_config::{ConfigError, Layers};
+
+use crate::{Catalog, Config};
+
+/// Settings that belong together, to start from instead of the defaults.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Preset {
+    /// One column called `value` of any meaning, sampled at any rate: subsequences that nothing
+    /// resembles, and values out of the ordinary. Rows are scored in the light of those after them.
+    Univariate,
+}
+
+impl Preset {
+    /// All presets.
+    pub const ALL: [Self; 1] = [Self::Univariate];
+
+    /// The name on the command line.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Univariate => "univariate",
+        }
+    }
+
+    /// The settings, as a layer of a document.
+    pub const fn toml(self) -> &'static str {
+        match self {
+            Self::Univariate => include_str!("../presets/univariate.toml"),
+        }
+    }
+
+    /// Layers over the defaults of these detectors and the settings of the preset.
+    ///
+    /// # Panics
+    /// Never: presets are TOML.
+    pub fn layers(self, catalog: &Catalog) -> Layers<Catalog> {
+        catalog.layers().toml(self.toml()).expect("presets are TOML")
+    }
+
+    /// The settings over the defaults.
+    ///
+    /// ```
+    /// use funnelpulse_config::Preset;
+    ///
+    /// let config = Preset::Univariate.config();
+    /// assert_eq!(config.input.metrics[0].name, "value");
+    /// assert!(config.pipeline.detectors.contains(&"subsequence".to_owned()));
+    /// ```
+    ///
+    /// # Panics
+    /// Never: presets are valid, which a test checks.
+    pub fn config(self) -> Config {
+        self.layers(&Catalog::default()).build().expect("presets are valid")
+    }
+}
+
+impl FromStr for Preset {
+    type Err = ConfigError;
+
+    fn from_str(name: &str) -> Result<Self, ConfigError> {
+        Self::ALL.into_iter().find(|p| p.as_str() == name).ok_or_else(|| {
+            let known = Self::ALL.map(Self::as_str).join(", ");
+            ConfigError::Value { key: "preset".to_owned(), reason: format!("`{name}` is none (there are: {known})") }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn presets_are_valid_and_can_be_overridden() {
+        for preset in Preset::ALL {
+            assert_eq!(preset.config().validate(&Catalog::default()).err().map(|e| e.to_string()), None);
+            assert_eq!(preset.as_str().parse::<Preset>().ok(), Some(preset));
+        }
+        let metrics = r#"[{ name = "load", kind = "amount" }]"#;
+        let config = Preset::Univariate.layers(&Catalog::default()).set("input.metrics", metrics).unwrap().build().unwrap();
+        assert_eq!(config.primary_metric(), "load");
+        assert!("funnel".parse::<Preset>().unwrap_err().to_string().contains("univariate"));
+    }
+}

@@ -1,0 +1,120 @@
+//! One series, scored by every member.
+
+use funnelpulse_analytics::ModelScores;
+use funnelpulse_core::{
+    Detection, ModelSource, Posterior, SeriesDetection, SeriesKey, Survey, Timestamp,
+};
+use funnelpulse_ensemble::Vote;
+use funnelpulse_features::MetricKind;
+use ndarray::{Array1, Array2, ArrayView2};
+
+use crate::{
+    PipelineError,
+    member::Member,
+    plan::Plan,
+    prepared::{Expectation, Prepared},
+    timings::Stopwatch,
+};
+
+/// A series with the scores of all detectors, before anything is decided.
+#[derive(Debug)]
+pub(crate) struct Scored {
+    pub(crate) series: SeriesKey,
+    pub(crate) time: Vec<Timestamp>,
+    pub(crate) models: Vec<ModelScores>,
+    /// Per detector that has them, a value per row and metric.
+    pub(crate) contributions: Vec<Array2<f64>>,
+    pub(crate) posterior: Option<Posterior>,
+    pub(crate) expectation: Expectation,
+}
+
+impl Scored {
+    /// Scores a prepared series. `surveys` has one entry per member, `None` without a model.
+    pub(crate) fn new(
+        plan: &Plan,
+        surveys: &[Option<Box<dyn Survey + '_>>],
+        funnel: [Option<usize>; 4],
+        prepared: Prepared,
+        watch: &Stopwatch,
+    ) -> Result<Self, PipelineError> {
+        let mut scored = Self {
+            series: prepared.key.clone(),
+            time: prepared.time().to_vec(),
+            models: Vec::new(),
+            contributions: Vec::new(),
+            posterior: None,
+            expectation: Expectation::default(),
+        };
+        for (member, survey) in plan.members.iter().zip(surveys) {
+            let Some(survey) = survey else { continue };
+            let found = watch.time(&member.name, || survey.detect(&prepared.view())).map_err(PipelineError::series)?;
+            if let Some(found) = found {
+                scored.add(plan, member, found, prepared.expectation.observed.view());
+            }
+        }
+        scored.expectation = prepared.expectation;
+        if scored.models.is_empty() {
+            scored.fall_back(plan);
+        }
+        if let Some(posterior) = &scored.posterior {
+            scored.expectation.refine(plan, funnel, posterior);
+        }
+        Ok(scored)
+    }
+
+    fn add(&mut self, plan: &Plan, member: &Member, found: SeriesDetection, observed: ArrayView2<'_, f64>) {
+        let SeriesDetection { source, detection, scores, posterior } = found;
+        self.contributions.extend(per_metric(plan, member, &detection));
+        let expected = expected_primary(plan, member, &detection, observed);
+        self.models.push(ModelScores { detector: member.name.clone(), source, scores, expected });
+        self.posterior = self.posterior.take().or(posterior);
+    }
+
+    /// Where no member has a model: the scores of the baseline.
+    fn fall_back(&mut self, plan: &Plan) {
+        self.models.push(ModelScores {
+            detector: funnelpulse_baseline::KIND.to_owned(),
+            source: ModelSource::Fallback,
+            scores: plan.baseline_calibrator.scores(self.expectation.score.view()),
+            expected: None,
+        });
+    }
+
+    /// The scores as the ensemble takes them.
+    pub(crate) fn votes(&self) -> Vec<Vote> {
+        self.models.iter().map(|m| Vote::new(&m.detector, m.scores.clone())).collect()
+    }
+}
+
+/// A model's contributions, added up per metric.
+fn per_metric(plan: &Plan, member: &Member, detection: &Detection) -> Option<Array2<f64>> {
+    let contributions = detection.contributions()?;
+    let mut sums = Array2::zeros((contributions.nrows(), plan.metric_names().len()));
+    for (column, values) in member.columns.iter().zip(contributions.columns()) {
+        if let Some(metric) = plan.matrix.metric_of(column) {
+            let mut sum = sums.column_mut(metric);
+            sum += &values;
+        }
+    }
+    Some(sums)
+}
+
+/// What a model expected of the primary metric, if it expects anything of it; of a rate whose
+/// numerator it sees, in relation to the denominator as it was.
+fn expected_primary(
+    plan: &Plan,
+    member: &Member,
+    detection: &Detection,
+    observed: ArrayView2<'_, f64>,
+) -> Option<Array1<f64>> {
+    let expected = detection.expected()?;
+    let column = |name: &str| member.columns.position(name).map(|i| expected.column(i));
+    let primary = plan.config.primary_metric();
+    if let Some(expected) = column(primary) {
+        return Some(expected.to_owned());
+    }
+    let metric = plan.config.input.metrics.iter().find(|m| m.name == primary)?;
+    let MetricKind::Rate { numerator, denominator } = &metric.kind else { return None };
+    let denominator = observed.column(plan.metric_names().position(denominator)?).to_owned();
+    Some(column(numerator)?.to_owned() / denominator.mapv(|d| if d > 0.0 { d } else { f64::NAN }))
+}

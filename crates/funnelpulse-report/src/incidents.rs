@@ -1,0 +1,152 @@
+//! Incidents, each with its picture, its causes and its price.
+
+use std::fmt::Write as _;
+
+use funnelpulse_core::Timestamp;
+use serde::Serialize;
+
+use crate::{
+    number::{grouped, signed},
+    view::clock,
+};
+use funnelpulse_analytics::{Findings, Incident, SeriesFindings};
+
+/// Incidents that are shown; the others are in the table of incidents.
+const SHOWN: usize = 30;
+/// Size of a picture, pixels.
+const WIDTH: f64 = 360.0;
+const HEIGHT: f64 = 96.0;
+/// Hours before and after an incident that its picture shows at least.
+const MARGIN_HOURS: i64 = 12;
+/// Rows beyond which a picture skips some.
+const MAX_POINTS: usize = 400;
+
+/// One incident on the page.
+#[derive(Serialize)]
+pub(super) struct Card {
+    kind: String,
+    series: String,
+    severity: &'static str,
+    priority: String,
+    period: String,
+    probability: String,
+    revenue: Option<String>,
+    interval: Option<String>,
+    summary: String,
+    place: Option<String>,
+    /// What the picture shows.
+    metric: Option<String>,
+    /// Points of the lines, as SVG has them; the incident's left edge and width.
+    observed: String,
+    expected: String,
+    mark: (String, String),
+    causes: Vec<Cause>,
+}
+
+/// A stage of the funnel and its part in the change.
+#[derive(Serialize)]
+struct Cause {
+    name: String,
+    part: String,
+    /// Length of its bar, per cent.
+    width: f64,
+    lost: bool,
+}
+
+/// The cards, and how many incidents there are.
+pub(super) fn cards(findings: &Findings) -> (Vec<Card>, Vec<Card>, usize) {
+    let site = findings.site_incidents().iter().map(|i| card(findings, None, i)).collect();
+    let all = findings.incidents();
+    let of = |incident: &Incident| findings.series().iter().find(|s| s.series == incident.series);
+    let cards = all.iter().take(SHOWN).map(|i| card(findings, of(i), i)).collect();
+    (site, cards, all.len())
+}
+
+fn card(findings: &Findings, series: Option<&SeriesFindings>, incident: &Incident) -> Card {
+    let metric = series.and_then(|s| shown_metric(findings, incident).map(|m| (s, m)));
+    let picture = metric.map(|(series, metric)| Picture::new(series, incident, metric)).unwrap_or_default();
+    let largest = incident.stages.iter().map(|(_, part)| part.abs()).fold(0.0, f64::max);
+    let cause = |(name, part): &(String, f64)| Cause {
+        name: name.replace('_', " "),
+        part: signed(part.round()),
+        width: if largest > 0.0 { (100.0 * part.abs() / largest).round() } else { 0.0 },
+        lost: *part < 0.0,
+    };
+    Card {
+        kind: incident.kind.as_str().replace('_', " "),
+        series: incident.series.to_string(),
+        severity: incident.severity.as_str(),
+        priority: incident.priority.to_string(),
+        period: period(incident),
+        probability: format!("{:.0} %", 100.0 * incident.probability),
+        revenue: incident.impact.revenue.map(|r| signed(r.round())),
+        interval: incident.revenue_interval.map(|(a, b)| format!("{} to {}", signed(a.round()), signed(b.round()))),
+        summary: incident.summary.clone(),
+        place: incident.place.as_ref().map(ToString::to_string),
+        metric: metric.and_then(|(_, m)| findings.metrics().get(m)).map(ToString::to_string),
+        observed: picture.observed,
+        expected: picture.expected,
+        mark: picture.mark,
+        causes: incident.stages.iter().map(cause).collect(),
+    }
+}
+
+fn period(incident: &Incident) -> String {
+    let hours = (incident.end.as_micros() - incident.start.as_micros()) / Timestamp::HOUR;
+    let unit = if hours == 1 { "hour" } else { "hours" };
+    let rest = if incident.ongoing { ", not over yet" } else { "" };
+    format!("{} to {}, {} {unit}{rest}", clock(incident.start), clock(incident.end), grouped(hours as f64))
+}
+
+/// The metric in which an incident shows: that of the stage that broke.
+fn shown_metric(findings: &Findings, incident: &Incident) -> Option<usize> {
+    // Positions within the funnel.
+    let step = match incident.stage.as_deref() {
+        Some("cart_rate") => 1,
+        Some("purchase_rate") => 2,
+        Some("order_value") => 3,
+        _ => 0,
+    };
+    let name = findings.funnel()?.steps()[step]?;
+    findings.metrics().position(name)
+}
+
+/// The lines of a picture.
+#[derive(Default)]
+struct Picture {
+    observed: String,
+    expected: String,
+    mark: (String, String),
+}
+
+impl Picture {
+    fn new(series: &SeriesFindings, incident: &Incident, metric: usize) -> Self {
+        let length = incident.end.as_micros() - incident.start.as_micros();
+        let margin = (length / 2).max(MARGIN_HOURS * Timestamp::HOUR);
+        let (start, end) = (incident.start.offset(-margin), incident.end.offset(margin));
+        let first = series.time.partition_point(|t| *t < start);
+        let last = series.time.partition_point(|t| *t < end);
+        let step = ((last - first) / MAX_POINTS).max(1);
+        let rows: Vec<usize> = (first..last).step_by(step).collect();
+        let values = |of: &ndarray::Array2<f64>| rows.iter().map(|&row| of[[row, metric]]).collect::<Vec<_>>();
+        let (observed, expected) = (values(&series.observed), values(&series.expected));
+        let top = observed.iter().chain(&expected).copied().filter(|v| v.is_finite()).fold(0.0, f64::max).max(1e-9);
+        let span = (end.as_micros() - start.as_micros()) as f64;
+        let x = |time: Timestamp| WIDTH * (time.as_micros() - start.as_micros()) as f64 / span;
+        let line = |values: &[f64]| {
+            let mut points = String::new();
+            for (&row, value) in rows.iter().zip(values).filter(|(_, v)| v.is_finite()) {
+                let y = (HEIGHT - 4.0) * (1.0 - value.clamp(0.0, top) / top) + 2.0;
+                // Writing to a string can't fail.
+                let _ = write!(points, "{:.1},{y:.1} ", x(series.time[row]));
+            }
+            points
+        };
+        let (left, right) = (x(incident.start), x(incident.end));
+        Self {
+            observed: line(&observed),
+            expected: line(&expected),
+            mark: (format!("{left:.1}"), format!("{:.1}", right - left)),
+        }
+    }
+}

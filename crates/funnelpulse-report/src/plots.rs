@@ -1,0 +1,333 @@
+//! The pictures, as plotly draws them.
+
+use std::collections::BTreeMap;
+
+use funnelpulse_core::{Severity, Timestamp};
+use plotly::{
+    Bar, Configuration, Layout, Plot, Scatter,
+    common::{DashType, Fill, HoverInfo, Line, Marker, MarkerSymbol, Mode, Orientation},
+    configuration::{DisplayModeBar, ModeBarButtonName},
+    layout::{Axis, AxisType, BarMode, HoverMode, Margin, ModeBar, RangeMode},
+};
+use serde::Serialize;
+
+use super::{ReportError, number::Rounded};
+use funnelpulse_analytics::{Anomaly, Findings, SeriesFindings};
+
+/// Rows of a timeline; a hundred and fifty days of hours are 3,600.
+pub(super) const MAX_ROWS: usize = 4_000;
+/// Bars in the picture of the series.
+pub(super) const MAX_BARS: usize = 20;
+/// A line is broken where rows are missing for this many times the usual step. Not at every
+/// missing row: a point with a break on both sides would not be seen.
+const BREAK: i64 = 6;
+const METRICS_PER_SERIES: usize = 2;
+const LABEL_CHARS: usize = 28;
+const OBSERVED: &str = "#3b7dc4";
+const EXPECTED: &str = "#8b95a5";
+const BAND: &str = "rgba(125,145,175,0.25)";
+
+pub(super) fn color(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Low => "#4b6584",
+        Severity::Medium => "#8a6a00",
+        Severity::High => "#c2570c",
+        Severity::Critical => "#b3261e",
+    }
+}
+
+/// Shapes too, for those who can't tell the colours apart.
+fn symbol(severity: Severity) -> MarkerSymbol {
+    match severity {
+        Severity::Low => MarkerSymbol::Circle,
+        Severity::Medium => MarkerSymbol::TriangleUp,
+        Severity::High => MarkerSymbol::Square,
+        Severity::Critical => MarkerSymbol::Diamond,
+    }
+}
+
+/// All data of the pictures. Traces that belong to a severity carry its name as legend group:
+/// the page's filter goes by it.
+#[derive(Serialize)]
+pub(super) struct Pictures {
+    pub(super) by_hour: Plot,
+    pub(super) by_series: Plot,
+    pub(super) timelines: Vec<Timeline>,
+}
+
+/// A series over time. Traces without points in time of their own share those of the timeline:
+/// `start + unit * offset` in milliseconds since the Unix epoch.
+#[derive(Serialize)]
+pub(super) struct Timeline {
+    start: i64,
+    unit: i64,
+    offsets: Vec<i64>,
+    /// One per metric that the reader can choose.
+    plots: Vec<Plot>,
+    /// Columns of the metrics.
+    #[serde(skip)]
+    pub(super) metrics: Vec<usize>,
+    /// Rows left out at the start.
+    #[serde(skip)]
+    pub(super) left_out: usize,
+}
+
+/// What plotly takes for a time, UTC.
+pub(super) fn millis(time: Timestamp) -> i64 {
+    time.as_micros().div_euclid(1_000)
+}
+
+/// Plotly takes `<b>` and its like in labels for markup.
+fn label(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(LABEL_CHARS) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+fn plot(traces: Vec<Box<dyn plotly::Trace>>, layout: Layout, tools: DisplayModeBar) -> Plot {
+    let mut plot = Plot::new();
+    plot.add_traces(traces);
+    plot.set_layout(
+        layout
+            .auto_size(true)
+            .show_legend(false)
+            .paper_background_color("rgba(0,0,0,0)")
+            .plot_background_color("rgba(0,0,0,0)")
+            .mode_bar(ModeBar::new().background_color("rgba(0,0,0,0)").color(EXPECTED).active_color(OBSERVED)),
+    );
+    let clutter = vec![ModeBarButtonName::Select2d, ModeBarButtonName::Lasso2d, ModeBarButtonName::AutoScale2d];
+    plot.set_configuration(
+        Configuration::new()
+            .responsive(true)
+            .display_logo(false)
+            .display_mode_bar(tools)
+            .mode_bar_buttons_to_remove(clutter),
+    );
+    plot
+}
+
+/// From zero, with ticks at whole numbers.
+fn counts_axis(highest: usize) -> Axis {
+    let axis = Axis::new().range_mode(RangeMode::ToZero).tick_format(",d").fixed_range(true);
+    if highest < 5 { axis.dtick(1.0) } else { axis }
+}
+
+/// Anomalies per hour of the day, stacked by severity.
+pub(super) fn by_hour(ranked: &[(&SeriesFindings, &Anomaly)], height: usize) -> Plot {
+    let mut counts = BTreeMap::<Severity, Vec<usize>>::new();
+    for (series, anomaly) in ranked {
+        let hour = series.time[anomaly.row].as_micros().div_euclid(Timestamp::HOUR).rem_euclid(24);
+        counts.entry(anomaly.severity).or_insert_with(|| vec![0; 24])[hour as usize] += 1;
+    }
+    let highest = (0..24).map(|hour| counts.values().map(|c| c[hour]).sum()).max().unwrap_or(0);
+    let traces = counts.into_iter().map(|(severity, counts)| {
+        let bar = Bar::new((0..24_usize).collect(), counts).name(severity.as_str());
+        styled(bar, severity).hover_template("%{x}:00 UTC: %{y} %{fullData.name}<extra></extra>") as Box<_>
+    });
+    let layout = Layout::new()
+        .height(height)
+        .bar_mode(BarMode::Stack)
+        .margin(Margin::new().left(44).right(12).top(8).bottom(36))
+        .x_axis(Axis::new().range(vec![-0.6, 23.6]).dtick(3.0).tick_suffix(":00").fixed_range(true))
+        .y_axis(counts_axis(highest));
+    plot(traces.collect(), layout, DisplayModeBar::False)
+}
+
+/// Anomalies of the most affected series, stacked by severity.
+pub(super) fn by_series(affected: &[&SeriesFindings], height: usize) -> Plot {
+    let shown = &affected[..affected.len().min(MAX_BARS)];
+    let mut counts = BTreeMap::<Severity, Vec<usize>>::new();
+    for (i, series) in shown.iter().enumerate() {
+        for anomaly in &series.anomalies {
+            counts.entry(anomaly.severity).or_insert_with(|| vec![0; shown.len()])[i] += 1;
+        }
+    }
+    let highest = shown.iter().map(|s| s.anomalies.len()).max().unwrap_or(0);
+    let names: Vec<String> = shown.iter().map(|s| label(&shortened(s.series.as_str()))).collect();
+    let traces = counts.into_iter().map(|(severity, counts)| {
+        // Positions, not names: two names may be shortened to the same.
+        let bar = Bar::new(counts, (0..shown.len()).collect::<Vec<usize>>()).name(severity.as_str());
+        let bar = bar.orientation(Orientation::Horizontal).hover_text_array(names.clone());
+        styled(bar, severity).hover_template("%{hovertext}: %{x} %{fullData.name}<extra></extra>") as Box<_>
+    });
+    let traces = traces.collect();
+    let positions = (0..shown.len()).map(|i| i as f64).collect();
+    let layout = Layout::new()
+        .height(height)
+        .bar_mode(BarMode::Stack)
+        .margin(Margin::new().left(60).right(12).top(8).bottom(36))
+        .x_axis(counts_axis(highest))
+        .y_axis(
+            Axis::new()
+                .tick_values(positions)
+                .tick_text(names)
+                .range(vec![shown.len() as f64 - 0.4, -0.6])
+                .auto_margin(true)
+                .fixed_range(true),
+        );
+    plot(traces, layout, DisplayModeBar::False)
+}
+
+fn styled<X, Y>(bar: Box<Bar<X, Y>>, severity: Severity) -> Box<Bar<X, Y>>
+where
+    X: Serialize + Clone + 'static,
+    Y: Serialize + Clone + 'static,
+{
+    bar.legend_group(severity.as_str()).marker(Marker::new().color(color(severity)))
+}
+
+impl Timeline {
+    pub(super) fn new(findings: &Findings, series: &SeriesFindings) -> Self {
+        let left_out = series.time.len().saturating_sub(MAX_ROWS);
+        let time: Vec<i64> = series.time[left_out..].iter().copied().map(millis).collect();
+        let start = time.first().copied().unwrap_or(0);
+        let unit = time.iter().fold(0, |unit, t| greatest_common_divisor(unit, t - start)).max(1);
+        let rows = rows_with_breaks(&time, left_out);
+        let offsets = rows.iter().map(|(t, _)| (t - start) / unit).collect();
+        let metrics = metrics_worth_seeing(findings, series);
+        let plots = metrics.iter().map(|&m| timeline(findings, series, m, &rows)).collect();
+        Self { start, unit, offsets, plots, metrics, left_out }
+    }
+}
+
+fn greatest_common_divisor(a: i64, b: i64) -> i64 {
+    if b == 0 { a } else { greatest_common_divisor(b, a % b) }
+}
+
+/// Time and row; no row where a line should break.
+fn rows_with_breaks(time: &[i64], first: usize) -> Vec<(i64, Option<usize>)> {
+    let mut steps: Vec<i64> = time.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    steps.sort_unstable();
+    let limit = steps.get(steps.len() / 2).map_or(i64::MAX, |usual| usual.saturating_mul(BREAK));
+    let mut rows = Vec::with_capacity(time.len());
+    for (i, &t) in time.iter().enumerate() {
+        if let Some(previous) = i.checked_sub(1).map(|p| time[p]).filter(|p| t - p > limit) {
+            rows.push((previous, None));
+        }
+        rows.push((t, Some(first + i)));
+    }
+    rows
+}
+
+/// What explains the worst anomaly best among the stored metrics, then the primary metric.
+fn metrics_worth_seeing(findings: &Findings, series: &SeriesFindings) -> Vec<usize> {
+    let worst = series.anomalies.iter().min_by_key(|a| a.rank);
+    let mut factors = worst
+        .into_iter()
+        .flat_map(|a| &a.factors)
+        .filter_map(|f| findings.metrics().position(&f.metric))
+        .filter(|&m| m < findings.stored_metrics());
+    let mut metrics: Vec<usize> = factors.next().into_iter().collect();
+    for metric in std::iter::once(findings.primary_metric()).chain(factors) {
+        if !metrics.contains(&metric) {
+            metrics.push(metric);
+        }
+    }
+    metrics.truncate(METRICS_PER_SERIES);
+    metrics
+}
+
+fn timeline(findings: &Findings, series: &SeriesFindings, metric: usize, rows: &[(i64, Option<usize>)]) -> Plot {
+    let observed = |row: usize| series.observed[[row, metric]];
+    let expected = |row: usize| series.expected[[row, metric]];
+    // What can't be negative is not expected to be.
+    let signed = rows.iter().filter_map(|(_, row)| *row).any(|row| observed(row) < 0.0);
+    let lowest = if signed { f64::NEG_INFINITY } else { 0.0 };
+    let values = |value: &dyn Fn(usize) -> f64| -> Vec<Rounded> {
+        rows.iter().map(|(_, row)| Rounded(row.map_or(f64::NAN, value))).collect()
+    };
+    let line = |value: &dyn Fn(usize) -> f64, style: Line| {
+        Scatter::new(Vec::<i64>::new(), values(value)).mode(Mode::Lines).line(style)
+    };
+    let edge = || Line::new().width(0.0);
+    let mut traces: Vec<Box<dyn plotly::Trace>> = vec![
+        line(&|row| at_least(series.lower[[row, metric]], lowest), edge())
+            .connect_gaps(true)
+            .hover_info(HoverInfo::Skip),
+        line(&|row| series.upper[[row, metric]], edge())
+            .connect_gaps(true)
+            .hover_info(HoverInfo::Skip)
+            .fill(Fill::ToNextY)
+            .fill_color(BAND),
+        line(&|row| at_least(expected(row), lowest), Line::new().width(1.0).dash(DashType::Dot).color(EXPECTED))
+            .name("expected"),
+        line(&observed, Line::new().width(1.3).color(OBSERVED)).name("observed"),
+    ];
+    let from = rows.first().map_or(0, |(t, _)| *t);
+    for severity in Severity::ALL {
+        let points: Vec<(i64, f64, String)> = series
+            .anomalies
+            .iter()
+            .filter(|a| a.severity == severity)
+            .filter_map(|a| {
+                let t = millis(series.time[a.row]);
+                let y = [observed(a.row), expected(a.row)].into_iter().find(|v| v.is_finite())?;
+                (t >= from).then(|| (t, y, hover(a)))
+            })
+            .collect();
+        if points.is_empty() {
+            continue;
+        }
+        let y = points.iter().map(|p| Rounded(p.1)).collect();
+        let outline = Line::new().width(1.0).color("#ffffff");
+        let marker = Marker::new().size(9).symbol(symbol(severity)).color(color(severity)).line(outline);
+        traces.push(
+            Scatter::new(points.iter().map(|p| p.0).collect(), y)
+                .mode(Mode::Markers)
+                .name(severity.as_str())
+                .legend_group(severity.as_str())
+                .marker(marker)
+                .hover_text_array(points.into_iter().map(|p| p.2).collect())
+                .hover_template("%{hovertext}<extra></extra>"),
+        );
+    }
+    let whole = (0..findings.stored_metrics()).contains(&metric);
+    let layout = Layout::new()
+        .height(250)
+        .hover_mode(HoverMode::XUnified)
+        .margin(Margin::new().left(60).right(12).top(8).bottom(36))
+        .x_axis(Axis::new().type_(AxisType::Date).hover_format("%a %Y-%m-%d %H:%M UTC").show_grid(false))
+        .y_axis(Axis::new().zero_line(false).hover_format(if whole { ",.4~r" } else { ".4~r" }));
+    plot(traces, layout, DisplayModeBar::Hover)
+}
+
+/// `f64::max` would turn a missing value into the limit.
+fn at_least(value: f64, limit: f64) -> f64 {
+    if value < limit { limit } else { value }
+}
+
+fn hover(anomaly: &Anomaly) -> String {
+    let mut text = format!("<b>#{} {} {}</b>", anomaly.rank, anomaly.severity, anomaly.anomaly_type);
+    for factor in &anomaly.factors {
+        text += "<br>";
+        text += &label(&shortened_factor(&factor.to_string()));
+    }
+    text
+}
+
+fn shortened_factor(text: &str) -> String {
+    match text.char_indices().nth(3 * LABEL_CHARS) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+/// The script that draws the pictures, without the rest that the plotting library would bring.
+pub(super) fn library() -> Result<String, ReportError> {
+    let sources = Plot::offline_js_sources();
+    let scripts = sources.split("</script>").filter_map(|s| s.split_once('>')).map(|(_, script)| script);
+    let script = scripts.into_iter().find(|s| s.contains("plotly.js v"));
+    script.map(str::to_owned).ok_or(ReportError::Library)
+}
+
+/// JSON that can stand in a `<script>`: nothing in it can end the element or start a comment.
+pub(super) fn json(pictures: &Pictures) -> Result<String, ReportError> {
+    let json = serde_json::to_string(pictures)?;
+    // Outside of strings JSON has none of these.
+    Ok(json.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026"))
+}
