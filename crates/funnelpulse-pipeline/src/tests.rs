@@ -257,6 +257,14 @@ fn models_are_replaced_whole_and_checked_on_reading() {
 }
 
 #[test]
+fn an_older_layout_says_who_wrote_it() {
+    let writer = funnelpulse_core::Writer { payload_version: 1, crate_version: "0.1.0" };
+    let old = funnelpulse_core::write_payload("pipeline", writer, &0_u8).unwrap();
+    let error = FittedPipeline::from_bytes(&old, &Catalog::default()).unwrap_err().to_string();
+    assert!(error.contains("written by version 0.1.0") && error.contains("train it again"), "{error}");
+}
+
+#[test]
 fn progress_is_reported_for_every_series() {
     let calls = Arc::new(AtomicUsize::new(0));
     let seen = calls.clone();

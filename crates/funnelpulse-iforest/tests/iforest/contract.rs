@@ -21,6 +21,24 @@ fn keeps_the_contract() {
     Conformance::new(&forest(density), registry()).shape(300, 1).run();
 }
 
+/// Version 0.1.0 wrote this file in format 1: three trees on the views of a shop.
+#[test]
+fn a_file_of_format_1_still_loads() {
+    let old = include_bytes!("../../golden/format-1.model");
+    assert_eq!(funnelpulse_core::inspect(old).unwrap().format_version, 1);
+    let registry = Registry::new().with::<IsolationForestModel>();
+    let model = registry.load(old).unwrap();
+    let views = Columns::new(["views"]).unwrap();
+    let frame = Frame::from_rows(views, array![[40.0], [100_000.0]]).unwrap();
+    let scores = model.detect(frame.view()).unwrap().into_score();
+    assert!(scores[1] > scores[0] && scores[0] > 0.0, "{scores}");
+    // Written again it is of today's format and scores the same.
+    let today = funnelpulse_core::to_bytes(model.as_ref()).unwrap();
+    assert_eq!(funnelpulse_core::inspect(&today).unwrap().format_version, funnelpulse_core::FORMAT_VERSION);
+    let again = registry.load(&today).unwrap().detect(frame.view()).unwrap().into_score();
+    assert_eq!(again, scores);
+}
+
 #[test]
 fn scores_of_a_seed_are_pinned() {
     let frame = noise_frame(300, 4, 9);
