@@ -33,6 +33,17 @@ pub enum ConfigError {
         /// The nearest valid name, if one is near.
         suggestion: Option<String>,
     },
+    /// An environment variable that nothing reads.
+    #[error(
+        "environment variable `{variable}` is no setting (those are FUNNELPULSE_SECTION__FIELD){}",
+        hint(suggestion.as_deref())
+    )]
+    UnknownVariable {
+        /// Its name.
+        variable: String,
+        /// The nearest variable that is a setting, if one is near.
+        suggestion: Option<String>,
+    },
     /// A value of the wrong type.
     #[error("`{key}`: {reason}")]
     Value {

@@ -10,6 +10,16 @@ pub(crate) fn check(document: &toml::Table, schema: &Value) -> Result<(), Config
     check_table(document, schema, schema, "")
 }
 
+/// The settings of all sections, `section.field`.
+pub(crate) fn settings(schema: &Value) -> Vec<String> {
+    let mut settings = Vec::new();
+    for (section, node) in schema.get("properties").and_then(Value::as_object).into_iter().flatten() {
+        let fields = resolve(node, schema).get("properties").and_then(Value::as_object);
+        settings.extend(fields.into_iter().flatten().map(|(field, _)| format!("{section}.{field}")));
+    }
+    settings
+}
+
 fn check_table(table: &toml::Table, node: &Value, root: &Value, path: &str) -> Result<(), ConfigError> {
     let node = resolve(node, root);
     let Some(properties) = node.get("properties").and_then(Value::as_object) else {

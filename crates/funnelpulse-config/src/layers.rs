@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use funnelpulse_core::nearest_name;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 
@@ -9,6 +10,10 @@ use crate::{ConfigError, keys};
 
 /// What environment variables that are settings start with.
 const PREFIX: &str = "FUNNELPULSE_";
+/// Variables of that prefix which are no settings: where tests and benches find shared data.
+const NO_SETTINGS: [&str; 1] = ["FUNNELPULSE_SHARED"];
+/// Nested names in a key; documents have three, and each costs a level of recursion.
+const MAX_DEPTH: usize = 16;
 
 /// What a layered document describes: which keys it may have and what becomes of them.
 pub trait Shape {
@@ -60,21 +65,29 @@ impl<S: Shape> Layers<S> {
         self.text(text, "configuration")
     }
 
-    /// Adds environment variables: `FUNNELPULSE_SECTION__FIELD=value` sets `section.field`. Others,
-    /// also those with the prefix but without a double underscore, are no settings.
+    /// Adds environment variables: `FUNNELPULSE_SECTION__FIELD=value` sets `section.field`. One with
+    /// this prefix that is no setting is an error that names the nearest; others are ignored.
     pub fn variables<K, V>(mut self, variables: impl IntoIterator<Item = (K, V)>) -> Result<Self, ConfigError>
     where
         K: AsRef<str>,
         V: AsRef<str>,
     {
         for (name, value) in variables {
-            if let Some(rest) = name.as_ref().strip_prefix(PREFIX)
-                && rest.contains("__")
-            {
-                self = self.set(&rest.to_lowercase().replace("__", "."), value.as_ref())?;
+            let name = name.as_ref();
+            let Some(rest) = name.strip_prefix(PREFIX).filter(|_| !NO_SETTINGS.contains(&name)) else { continue };
+            if !rest.contains("__") {
+                return Err(self.unknown_variable(name));
             }
+            self = self.set(&rest.to_lowercase().replace("__", "."), value.as_ref())?;
         }
         Ok(self)
+    }
+
+    fn unknown_variable(&self, name: &str) -> ConfigError {
+        let variable = |key: &String| format!("{PREFIX}{}", key.to_uppercase().replace('.', "__"));
+        let known: Vec<String> = keys::settings(&self.shape.schema()).iter().map(variable).collect();
+        let nearest = nearest_name(known.iter().map(String::as_str), name).map(str::to_owned);
+        ConfigError::UnknownVariable { variable: name.to_owned(), suggestion: nearest }
     }
 
     /// Adds the settings of this process's environment.
@@ -87,6 +100,12 @@ impl<S: Shape> Layers<S> {
     pub fn set(self, key: &str, value: &str) -> Result<Self, ConfigError> {
         let parsed = format!("value = {value}").parse::<toml::Table>().ok().and_then(|mut t| t.remove("value"));
         let mut value = parsed.unwrap_or_else(|| toml::Value::String(value.to_owned()));
+        let depth = key.split('.').count();
+        if depth > MAX_DEPTH {
+            let shown: String = key.chars().take(40).collect();
+            let reason = format!("{depth} nested names are too many (at most {MAX_DEPTH})");
+            return Err(ConfigError::Value { key: format!("{shown}..."), reason });
+        }
         if key.split('.').any(str::is_empty) {
             return Err(ConfigError::Value { key: key.to_owned(), reason: "expected section.field".to_owned() });
         }

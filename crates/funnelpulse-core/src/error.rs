@@ -211,6 +211,14 @@ pub enum Error {
         /// The operation.
         what: &'static str,
     },
+    /// A detector panicked: a fault in its code.
+    #[error("a fault in `{detector}` itself, please report it: {message}")]
+    Panic {
+        /// The detector.
+        detector: String,
+        /// What it said.
+        message: String,
+    },
     /// An error of the detector's own type.
     #[error("`{detector}`: {source}")]
     Detector {

@@ -10,6 +10,7 @@ mod episode;
 mod error;
 mod frame;
 mod incident_kind;
+mod isolate;
 mod live;
 mod merge;
 mod model;
@@ -30,6 +31,7 @@ pub use episode::{Episode, Episodes, Funnel, Posterior, SITE};
 pub use error::{BoxError, Error, FrameError, ModelError};
 pub use frame::{Columns, Frame, FrameView};
 pub use incident_kind::IncidentKind;
+pub use isolate::isolated;
 pub use live::{LiveDetector, LivePanel};
 pub use merge::Merge;
 pub use model::{

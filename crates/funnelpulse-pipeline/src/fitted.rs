@@ -179,11 +179,23 @@ impl FittedPipeline {
     }
 }
 
+/// What temporary files are called at first.
+const ASIDE: &str = ".funnelpulse-";
+
+/// Temporary files are private; a model is read by whoever may read any other new file.
+fn readable() -> tempfile::Builder<'static, 'static> {
+    #[cfg_attr(not(unix), expect(unused_mut, reason = "permissions are Unix permissions"))]
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    builder
+}
+
 /// Writes a temporary file beside `path`, then renames it.
 fn write_aside(path: &Path, bytes: &[u8]) -> Result<(), PipelineError> {
     let fail = |source| PipelineError::File { path: path.to_owned(), source };
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(fail)?;
+    let mut file = readable().prefix(ASIDE).tempfile_in(folder).map_err(fail)?;
     file.write_all(bytes).and_then(|()| file.as_file().sync_all()).map_err(fail)?;
     file.persist(path).map_err(|e| fail(e.error))?;
     Ok(())

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use funnelpulse_analytics::{Findings, SeriesFailure, SeriesFindings};
 use funnelpulse_baseline::ZScoreModel;
-use funnelpulse_core::{Absence, Context, FittedPanelDetector, FrameView, Panel, PanelView, SeriesKey};
+use funnelpulse_core::{Absence, Context, FittedPanelDetector, FrameView, Panel, PanelView, SeriesKey, isolated};
 use funnelpulse_ensemble::Ensemble;
 use rayon::prelude::*;
 
@@ -172,7 +172,9 @@ impl Pipeline {
         let prepared: Vec<_> = series
             .into_par_iter()
             .map(|(key, frame)| {
-                let prepared = Prepared::for_training(&self.plan, key, frame.view());
+                let prepare = || Ok(Prepared::for_training(&self.plan, key, frame.view()));
+                let failed = |e: funnelpulse_core::Error| SeriesFailure { series: key.clone(), message: e.to_string() };
+                let prepared = isolated(funnelpulse_baseline::KIND, prepare).map_err(failed).flatten();
                 report(key);
                 prepared
             })
@@ -199,7 +201,8 @@ impl Pipeline {
             if prepared.is_empty() {
                 return None;
             }
-            let fitted = watch.time_all(&format!("training {}", member.name), || member.detector.fit_dyn(&view));
+            let stage = format!("training {}", member.name);
+            let fitted = watch.time_all(&stage, || isolated(&member.name, || member.detector.fit_dyn(&view)));
             let absent = |absence: &Absence| (member.name.clone(), absence.clone());
             match fitted {
                 Ok(model) => {

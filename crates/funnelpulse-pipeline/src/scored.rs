@@ -2,7 +2,7 @@
 
 use funnelpulse_analytics::ModelScores;
 use funnelpulse_core::{
-    Detection, ModelSource, Posterior, SeriesDetection, SeriesKey, Survey, Timestamp,
+    Detection, ModelSource, Posterior, SeriesDetection, SeriesKey, Survey, Timestamp, isolated,
 };
 use funnelpulse_ensemble::Vote;
 use funnelpulse_features::MetricKind;
@@ -47,7 +47,8 @@ impl Scored {
         };
         for (member, survey) in plan.members.iter().zip(surveys) {
             let Some(survey) = survey else { continue };
-            let found = watch.time(&member.name, || survey.detect(&prepared.view())).map_err(PipelineError::series)?;
+            let detect = || isolated(&member.name, || survey.detect(&prepared.view()));
+            let found = watch.time(&member.name, detect).map_err(PipelineError::series)?;
             if let Some(found) = found {
                 scored.add(plan, member, found, prepared.expectation.observed.view());
             }

@@ -148,6 +148,54 @@ fn later_rows_see_the_history_they_follow() {
     }
 }
 
+/// Series of any step, one of them with an outage near the end.
+fn table(step_seconds: u64, rows: usize) -> Panel {
+    let mut panel = Panel::new(PanelSpec::funnel().columns());
+    for (seed, name) in ["irisk", "runail", "uno"].into_iter().enumerate() {
+        let (time, columns, values) = series(seed as u64 + 1, rows).into_parts();
+        let start = time[0];
+        let at = |row: usize| start.offset(row as i64 * step_seconds as i64 * funnelpulse_core::Timestamp::SECOND);
+        panel.insert(name, Frame::new((0..rows).map(at).collect(), columns, values).unwrap()).unwrap();
+    }
+    panel
+}
+
+fn rows_of(panel: &Panel, range: std::ops::Range<usize>) -> Panel {
+    let mut part = Panel::new(panel.columns().clone());
+    for (key, frame) in panel {
+        part.insert(key.clone(), frame.view().rows(range.clone()).to_frame()).unwrap();
+    }
+    part
+}
+
+/// Law 1 of the contract: a row's score depends on the model, on the row and on the context before it.
+#[test]
+fn rows_score_alone_as_at_the_end_of_a_longer_table() {
+    let engineered = "[features]\nrolling_days = [1]\nlag_hours = [1]\nstatistical = false\n[pipeline.columns]\n\
+                      iforest = ['views_rolling_mean_1d', 'views_lag_1h', 'purchases_change_1h']\n";
+    let hour = 3600;
+    for (step, columns) in [(hour, ""), (24 * hour, ""), (900, ""), (hour, engineered)] {
+        for detector in ["iforest", "seasonal", "changepoint", "zscore", "subsequence"] {
+            let (all, trained) = (700, 600);
+            let panel = table(step, all);
+            let toml = format!(
+                "{columns}[pipeline]\nmin_rows = 100\ndetectors = ['{detector}']\n[input]\nstep_seconds = {step}\n"
+            );
+            // Tables of TOML may not be opened twice.
+            let toml = toml.replace("[pipeline]\nmin_rows = 100", "[alerts]\nbudget = 'off'\n[pipeline]\nmin_rows = 100");
+            let config = Config::layers().toml(&toml).and_then(funnelpulse_config::Layers::build).unwrap();
+            let model = Pipeline::builder().config(config).build().unwrap().fit(&rows_of(&panel, 0..trained)).unwrap();
+            let alone = model.detect(&rows_of(&panel, trained..all)).unwrap();
+            let whole = model.detect(&panel).unwrap();
+            for (alone, whole) in alone.series().iter().zip(whole.series()) {
+                let whole = whole.models[0].scores.slice_axis(Axis(0), (trained..all).into());
+                let differ = alone.models[0].scores.iter().zip(whole).filter(|(a, b)| a.to_bits() != b.to_bits());
+                assert_eq!(differ.count(), 0, "{detector}, steps of {step} s, {columns}");
+            }
+        }
+    }
+}
+
 #[test]
 fn short_series_fall_back_and_say_so() {
     let panel = panel(&[("long", 24 * DAYS), ("short", 100), ("tiny", 5)]);

@@ -1,10 +1,11 @@
-//! Test helpers: the [conformance suite](Conformance) that every detector passes, synthetic
-//! frames, labelled data that may be absent.
+#![doc = include_str!("../README.md")]
 
 mod conformance;
 mod frames;
+mod panel_conformance;
 mod shared;
 
 pub use conformance::Conformance;
 pub use frames::{noise_frame, plant};
+pub use panel_conformance::PanelConformance;
 pub use shared::shared_file;

@@ -13,7 +13,7 @@ use std::{ffi::OsString, path::Path, process::Command, sync::Mutex, time::Instan
 
 use anyhow::{Context, ensure};
 use funnelpulse::{
-    Findings, FittedPipeline, Pipeline, Stage,
+    Findings, FittedPipeline, Phase, Pipeline,
     features::PanelSpec,
     io::{Table, panel_to_batch, read_panel, write_file, write_partitioned},
 };
@@ -121,7 +121,7 @@ fn pipeline() -> anyhow::Result<(Pipeline, std::sync::Arc<Mutex<Option<Moment>>>
     let prepared = std::sync::Arc::new(Mutex::new(None));
     let moment = prepared.clone();
     let builder = Pipeline::builder().config(config()).progress(move |p| {
-        if p.stage == Stage::Prepare
+        if p.phase == Phase::Prepare
             && let Ok(mut moment) = moment.lock()
         {
             *moment = Some(Moment::now());

@@ -19,6 +19,7 @@ use crate::{
 };
 
 pub(crate) fn changepoints(args: &ChangepointsArgs) -> anyhow::Result<()> {
+    crate::overwrite::refuse(&[&args.input], &[("--output", Some(&args.output))])?;
     let segmenter = segmenter(args)?;
     let table = Table::read(&args.input)?;
     let data = args.columns.iter().map(|c| table.f64_column(c)).collect::<Result<Vec<_>, _>>()?;

@@ -24,6 +24,7 @@ use funnelpulse::{
 const SHOWN: usize = 3;
 
 pub(crate) fn compare(args: &CompareArgs) -> anyhow::Result<()> {
+    crate::overwrite::refuse(&[&args.input], &[("--output", args.output.as_deref())])?;
     match (&args.model, &args.against_model) {
         (Some(after), Some(before)) => models(args, after, before),
         _ => rows(args),

@@ -14,6 +14,7 @@ use funnelpulse::{
 };
 
 use crate::{
+    context::catalog,
     Outcome,
     args::DemoArgs,
     commands::generate::{labels, shop},

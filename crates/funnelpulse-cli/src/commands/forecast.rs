@@ -21,6 +21,7 @@ use crate::{
 const LAST: Timestamp = Timestamp::from_seconds(253_402_128_000);
 
 pub(crate) fn forecast(args: &ForecastArgs) -> anyhow::Result<()> {
+    crate::overwrite::refuse(&[&args.input], &[("--output", Some(&args.output))])?;
     let config: SeasonalConfig = params::read(&args.params, "interval_width=0.95")?;
     if !config.metrics.is_empty() {
         bail!("`metrics` has no effect on a forecast, which is of one column: use --value-column");

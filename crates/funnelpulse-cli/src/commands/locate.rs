@@ -17,6 +17,7 @@ use crate::{
 };
 
 pub(crate) fn locate(args: &LocateArgs) -> anyhow::Result<()> {
+    crate::overwrite::refuse(&[&args.input], &[("--output", args.output.as_deref())])?;
     let search: LocalizeConfig = params::read(&args.params, "max_causes=3")?;
     Localizer::new(search.clone())?;
     let mut config = configuration(&args.settings)?;

@@ -7,10 +7,17 @@ use crate::{
     args::RunArgs,
     context::catalog,
     input::{self, configuration},
-    output,
+    output, overwrite,
 };
 
 pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Outcome> {
+    let results = &args.results;
+    let outputs = [
+        ("--output", Some(&*results.output)),
+        ("--report", results.report.as_deref()),
+        ("--model", args.model.as_deref()),
+    ];
+    overwrite::refuse(&[&args.input], &outputs)?;
     let config = configuration(&args.settings)?;
     let reading = output::spinner("reading");
     let input = input::read(&args.input, &config)?;

@@ -15,7 +15,7 @@ use crate::{
     args::ScoreArgs,
     context::catalog,
     input::{series_names, split_setting},
-    output,
+    output, overwrite,
 };
 
 /// The rows of one series: where they stand in the table, and how many to learn from.
@@ -26,6 +26,7 @@ struct Series {
 }
 
 pub(crate) fn score(args: &ScoreArgs) -> anyhow::Result<()> {
+    overwrite::refuse(&[&args.input], &[("--output", Some(&args.output))])?;
     let config = configuration(args)?;
     let table = Table::read(&args.input)?;
     let columns = columns(args, &table)?;

@@ -7,10 +7,11 @@ use crate::{
     args::TrainArgs,
     context::catalog,
     input::{self, configuration},
-    output,
+    output, overwrite,
 };
 
 pub(crate) fn train(args: &TrainArgs) -> anyhow::Result<Outcome> {
+    overwrite::refuse(&[&args.input], &[("--model", Some(&args.model))])?;
     let config = configuration(&args.settings)?;
     let reading = output::spinner("reading");
     let input = input::read(&args.input, &config)?;

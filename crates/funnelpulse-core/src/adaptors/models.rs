@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use super::{Adaptor, calibrated::CalibratedModel, saved};
 use crate::{
     Absence, Columns, Context, Error, FittedPanelDetector, Frame, FrameError, FrameView, ModelError, ModelSource,
-    PanelView, Registry, SeriesDetection, SeriesKey, SeriesView, Survey,
+    PanelView, Registry, SeriesDetection, SeriesKey, SeriesView, Survey, isolated,
 };
 
 /// Which models are wanted.
@@ -94,7 +94,7 @@ impl SeriesModels {
         }
         let frames = long.iter().map(|s| Selected::new(s.frame, &self.columns)).collect::<Result<Vec<_>, _>>()?;
         let views: Vec<FrameView<'_>> = frames.iter().map(Selected::view).collect();
-        match CalibratedModel::fit(adaptor.detector.as_ref(), &views, &adaptor.training) {
+        match isolated(&self.kind, || CalibratedModel::fit(adaptor.detector.as_ref(), &views, &adaptor.training)) {
             Ok(model) => Ok(Some(model)),
             Err(error) => {
                 let reason = format!("pooled model of `{}`: {error}", self.kind);
@@ -124,7 +124,8 @@ impl SeriesModels {
                 &Error::TooFewRows { detector: adaptor.detector.kind(), rows, needed },
             ));
         }
-        let own = Selected::new(series.frame, &self.columns).map_err(Error::from).and_then(|frame| {
+        let own = isolated(&self.kind, || {
+            let frame = Selected::new(series.frame, &self.columns)?;
             CalibratedModel::fit(adaptor.detector.as_ref(), &[frame.view()], &adaptor.training)
         });
         own.map(Model::Own).map_err(|error| Absence::of(Some(series.key), &error))

@@ -70,6 +70,21 @@ fn bad_values_name_the_setting_and_the_range() {
 }
 
 #[test]
+fn variables_that_are_no_settings_are_refused() {
+    let refuse = |name: &str| Config::layers().variables([(name, "1")]).unwrap_err().to_string();
+    let message = refuse("FUNNELPULSE_IFOREST_SEED");
+    assert!(message.ends_with("did you mean `FUNNELPULSE_IFOREST__SEED`?"), "{message}");
+    assert!(Config::layers().variables([("FUNNELPULSE_SHARED", "/data"), ("PATH", "x")]).is_ok());
+}
+
+#[test]
+fn a_key_of_absurd_depth_is_refused() {
+    let key = vec!["a"; 60_000].join(".");
+    let message = Config::layers().set(&key, "1").unwrap_err().to_string();
+    assert!(message.contains("60000 nested names are too many (at most 16)"), "{message}");
+}
+
+#[test]
 fn a_missing_file_is_named() {
     let error = Config::layers().file(Path::new("no/such.toml")).unwrap_err();
     assert!(error.to_string().starts_with("no/such.toml: "), "{error}");
