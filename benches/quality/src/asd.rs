@@ -7,8 +7,8 @@ use std::{
 
 use anyhow::{Context, ensure};
 use funnelpulse::{
-    core::{Columns, DynDetector, Frame, Timestamp},
     baseline::ZScore,
+    core::{Columns, DynDetector, Frame, Timestamp},
     eval::metrics::threshold_at_fpr,
     iforest::{IsolationForest, IsolationForestConfig},
     io::Table,

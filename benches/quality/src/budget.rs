@@ -4,8 +4,7 @@
 //! it.
 
 use funnelpulse::{
-    Pipeline,
-    Config,
+    Config, Pipeline,
     core::{Panel, Timestamp},
     eval::generator::{GeneratedFunnel, GeneratorConfig},
 };

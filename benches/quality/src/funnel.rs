@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 
 use funnelpulse::{
-    Findings, Incident, Pipeline,
-    Config,
+    Config, Findings, Incident, Pipeline,
     core::AlarmBudget,
     ensemble::Voting,
     eval::{

@@ -1,8 +1,7 @@
 //! How soon a level shift is seen that comes after training.
 
 use funnelpulse::{
-    Findings, FittedPipeline, Pipeline,
-    Config,
+    Config, Findings, FittedPipeline, Pipeline,
     core::{Panel, Timestamp},
     eval::generator::{AnomalyEvent, AnomalyKind, Difficulty, GeneratedFunnel, GeneratorConfig},
 };

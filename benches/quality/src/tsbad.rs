@@ -7,8 +7,7 @@ use std::{
 
 use anyhow::Context;
 use funnelpulse::{
-    Pipeline,
-    Preset,
+    Pipeline, Preset,
     core::{Columns, Detector, FittedDetector, Frame, Panel, Timestamp},
     eval::metrics::{acf_period, vus},
     io::Table,

@@ -2,9 +2,7 @@
 
 use std::{cmp::Ordering, time::Duration};
 
-use funnelpulse_core::{
-    AnomalyType, Columns, Episode, Funnel, ModelSource, SeriesKey, Severity, Timestamp, Verdict,
-};
+use funnelpulse_core::{AnomalyType, Columns, Episode, Funnel, ModelSource, SeriesKey, Severity, Timestamp, Verdict};
 use ndarray::{Array1, Array2};
 use serde::Serialize;
 

@@ -4,8 +4,8 @@ use funnelpulse_core::{Episode, Funnel, IncidentKind, SITE, SeriesKey, Severity,
 use serde::Serialize;
 
 use crate::{
-    AlertConfig, Attribution, Decomposition, Impact, Level, Place, Priority, Profile, Similar, Story,
-    decompose_levels, most_similar,
+    AlertConfig, Attribution, Decomposition, Impact, Level, Place, Priority, Profile, Similar, Story, decompose_levels,
+    most_similar,
 };
 
 /// Past incidents of a series that are compared with.

@@ -15,10 +15,8 @@ use crate::{ConfigError, read_value};
 /// What a type of settings has to be. Implemented for every type that qualifies.
 pub trait Settings: Any + Clone + Debug + PartialEq + Serialize + DeserializeOwned + JsonSchema + Send + Sync {}
 
-impl<T> Settings for T where
-    T: Any + Clone + Debug + PartialEq + Serialize + DeserializeOwned + JsonSchema + Send + Sync
-{
-}
+impl<T> Settings for T where T: Any + Clone + Debug + PartialEq + Serialize + DeserializeOwned + JsonSchema + Send + Sync
+{}
 
 /// A section of a document, whatever its type.
 trait Value: Any + Debug + Send + Sync {
@@ -170,7 +168,8 @@ impl Debug for Sections {
 
 impl PartialEq for Sections {
     fn eq(&self, other: &Self) -> bool {
-        let same = |((a, x), (b, y)): (&(&str, Arc<dyn Value>), &(&str, Arc<dyn Value>))| a == b && x.equals(y.as_ref());
+        let same =
+            |((a, x), (b, y)): (&(&str, Arc<dyn Value>), &(&str, Arc<dyn Value>))| a == b && x.equals(y.as_ref());
         self.values.len() == other.values.len() && self.values.iter().zip(&other.values).all(same)
     }
 }

@@ -67,7 +67,8 @@ impl LivePanel for PanelWindow {
             let (frame, skip) = join(self.context.get(series.key), series.frame)?;
             joined.push((series.key, frame, skip));
         }
-        let views = joined.iter().map(|(key, frame, skip)| SeriesView { skip: *skip, ..SeriesView::new(key, frame.view()) });
+        let views =
+            joined.iter().map(|(key, frame, skip)| SeriesView { skip: *skip, ..SeriesView::new(key, frame.view()) });
         let found = self.model.detect(&PanelView::new(views.collect()))?;
         let context = self.model.context();
         for (key, frame, _) in joined {

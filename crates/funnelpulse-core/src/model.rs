@@ -142,7 +142,11 @@ pub fn read_model<M: PersistentModel>(bytes: &[u8]) -> Result<M, ModelError> {
 
 fn open_kind<'a>(kind: &'static str, bytes: &'a [u8]) -> Result<(ModelInfo, &'a [u8]), ModelError> {
     let (info, payload) = open(bytes)?;
-    if info.kind == kind { Ok((info, payload)) } else { Err(ModelError::WrongKind { found: info.kind, expected: kind }) }
+    if info.kind == kind {
+        Ok((info, payload))
+    } else {
+        Err(ModelError::WrongKind { found: info.kind, expected: kind })
+    }
 }
 
 fn decode_model<M: PersistentModel>(info: &ModelInfo, payload: &[u8]) -> Result<M, ModelError> {

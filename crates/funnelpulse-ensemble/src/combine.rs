@@ -202,7 +202,8 @@ mod tests {
     }
 
     fn ensemble(change: impl FnOnce(&mut EnsembleConfig)) -> Ensemble {
-        let weights = [("lstm-ae", 0.30), ("seasonal", 0.30), ("iforest", 0.25), ("changepoint", 0.15), ("zscore", 0.30)];
+        let weights =
+            [("lstm-ae", 0.30), ("seasonal", 0.30), ("iforest", 0.25), ("changepoint", 0.15), ("zscore", 0.30)];
         let weights = weights.map(|(name, weight)| (name.to_owned(), weight)).into();
         let mut config = EnsembleConfig { weights, ..EnsembleConfig::default() };
         change(&mut config);

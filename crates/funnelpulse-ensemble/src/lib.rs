@@ -10,7 +10,7 @@ mod weights;
 pub use adaptive::{AdaptiveConfig, AdaptiveThreshold};
 pub use budget::{ScoredSeries, threshold_for_budget};
 pub use combine::{Ensemble, EnsembleConfig, Vote, Voting};
-pub use funnelpulse_core::Verdict;
 pub use error::EnsembleError;
+pub use funnelpulse_core::Verdict;
 pub use severity::SeverityLevels;
 pub use weights::{Answer, Weighting};

@@ -21,8 +21,8 @@ mod tests;
 
 pub use config::IncidentConfig;
 pub use error::IncidentError;
-pub use incident::{Evidence, Incident};
 pub use funnelpulse_core::{IncidentKind, SITE};
+pub use incident::{Evidence, Incident};
 pub use model::{Forecast, IncidentDetector, IncidentModel, Scan};
 pub use noise::Noise;
 pub use panel::{FittedIncidents, KIND};

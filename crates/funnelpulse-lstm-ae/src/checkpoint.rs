@@ -61,7 +61,8 @@ impl Checkpoint {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(failed(path, &error)),
         };
-        let found: Self = read_payload(KIND, Writer::default().payload_version, &bytes).map_err(|error| failed(path, &error))?;
+        let found: Self =
+            read_payload(KIND, Writer::default().payload_version, &bytes).map_err(|error| failed(path, &error))?;
         let whole = found.best.len() == found.weights.len()
             && found.best_epoch <= found.history.len()
             && found.weights.iter().chain(&found.best).chain([&found.best_loss]).all(|w| w.is_finite())

@@ -25,19 +25,7 @@ impl Scored {
         let incidents = Incident::explain(&plan.config.alerts, funnel, &verdicts, &episodes);
         let Expectation { observed, expected, lower, upper, z, .. } = self.expectation;
         let (series, time, models) = (self.series, self.time, self.models);
-        Ok(SeriesFindings {
-            series,
-            time,
-            observed,
-            expected,
-            lower,
-            upper,
-            z,
-            models,
-            verdicts,
-            anomalies,
-            incidents,
-        })
+        Ok(SeriesFindings { series, time, observed, expected, lower, upper, z, models, verdicts, anomalies, incidents })
     }
 
     fn explain(&self, plan: &Plan, row: usize, verdict: &Verdict, severity: Severity) -> Anomaly {
@@ -47,7 +35,8 @@ impl Scored {
         let factors = top_factors(&deviations, &why, plan.config.alerts.max_factors);
         let strongest = deviations.iter().map(|d| d.z).filter(|z| !z.is_nan());
         let strongest = strongest.max_by(|a, b| a.abs().total_cmp(&b.abs())).unwrap_or(f64::NAN);
-        let by_value = AnomalyType::classify(strongest, self.highest_finds(plan, row) == Some(AnomalyType::Changepoint));
+        let by_value =
+            AnomalyType::classify(strongest, self.highest_finds(plan, row) == Some(AnomalyType::Changepoint));
         let anomaly_type = self.kind(row).and_then(type_of).unwrap_or(by_value);
         let impact = Impact::assess(&plan.config.impact, &deviations);
         let (key, time) = (self.series.clone(), self.time[row]);

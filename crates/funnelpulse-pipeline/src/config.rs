@@ -204,10 +204,13 @@ impl Shape for Catalog {
         let config = Config {
             input: section("input").map_or_else(|| Ok(defaults.input.clone()), |v| read_value("input", v))?,
             events: section("events").map_or_else(|| Ok(defaults.events.clone()), |v| read_value("events", v))?,
-            features: section("features").map_or_else(|| Ok(defaults.features.clone()), |v| read_value("features", v))?,
-            pipeline: section("pipeline").map_or_else(|| Ok(defaults.pipeline.clone()), |v| with_detectors(v, &defaults))?,
+            features: section("features")
+                .map_or_else(|| Ok(defaults.features.clone()), |v| read_value("features", v))?,
+            pipeline: section("pipeline")
+                .map_or_else(|| Ok(defaults.pipeline.clone()), |v| with_detectors(v, &defaults))?,
             detectors,
-            ensemble: section("ensemble").map_or_else(|| Ok(defaults.ensemble.clone()), |v| with_weights(v, &defaults))?,
+            ensemble: section("ensemble")
+                .map_or_else(|| Ok(defaults.ensemble.clone()), |v| with_weights(v, &defaults))?,
             impact: section("impact").map_or_else(|| Ok(defaults.impact.clone()), |v| read_value("impact", v))?,
             alerts: section("alerts").map_or_else(|| Ok(defaults.alerts.clone()), |v| read_value("alerts", v))?,
         };

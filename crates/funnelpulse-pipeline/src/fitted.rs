@@ -14,8 +14,13 @@ use funnelpulse_ensemble::Ensemble;
 use rayon::prelude::*;
 
 use crate::{
-    Catalog, Config, LeftOut, Phase, PipelineError, Progress, plan::Plan, prepared::{Prepared, SeriesState},
-    progress::Reporter, saved, scoring::score, timings::Stopwatch,
+    Catalog, Config, LeftOut, Phase, PipelineError, Progress,
+    plan::Plan,
+    prepared::{Prepared, SeriesState},
+    progress::Reporter,
+    saved,
+    scoring::score,
+    timings::Stopwatch,
 };
 
 /// The model's file inside a model folder.

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use funnelpulse_core::{AnomalyType, AnyDetector, Columns, DynPanelDetector, PerSeries, Pooled, nearest_name};
 
-use crate::{Built, Catalog, Config, PipelineError, Scope, matrix::{Matrix, RESIDUAL}};
+use crate::{
+    Built, Catalog, Config, PipelineError, Scope,
+    matrix::{Matrix, RESIDUAL},
+};
 
 /// A detector that a pipeline runs, and what goes with it.
 #[derive(Clone, Debug)]

@@ -3,7 +3,6 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use funnelpulse_analytics::{Findings, SeriesFailure, SeriesFindings};
-use funnelpulse_baseline::ZScoreModel;
 use funnelpulse_core::{Absence, Context, FittedPanelDetector, FrameView, Panel, PanelView, SeriesKey, isolated};
 use funnelpulse_ensemble::Ensemble;
 use rayon::prelude::*;
@@ -143,9 +142,9 @@ impl Pipeline {
 
     fn train(&self, history: &Panel, feedback: &[Feedback], watch: &Stopwatch) -> Result<Trained, PipelineError> {
         let plan = &*self.plan;
-        let (prepared, baselines, mut failures) = watch.time_all("features", || self.prepare(history))?;
+        let (prepared, mut failures) = watch.time_all("features", || self.prepare(history))?;
         let (models, absences) = self.fit_members(&prepared, &mut failures, watch);
-        let series = keep_states(plan, history, &prepared, baselines, &models)?;
+        let series = keep_states(plan, history, &prepared, &models)?;
         let mut scores = score(plan, &models, prepared, &mut failures, watch, &|_| ());
         let keep_votes = plan.learns_weights(feedback);
         let judge = |scored: &Scored| scored.judged(&plan.ensemble, keep_votes);
@@ -159,11 +158,7 @@ impl Pipeline {
     }
 
     /// Metrics, baselines and features of every series that has enough rows.
-    #[expect(clippy::type_complexity, reason = "three lists that belong together for one moment")]
-    fn prepare(
-        &self,
-        panel: &Panel,
-    ) -> Result<(Vec<Prepared>, Vec<ZScoreModel>, Vec<SeriesFailure>), PipelineError> {
+    fn prepare(&self, panel: &Panel) -> Result<(Vec<Prepared>, Vec<SeriesFailure>), PipelineError> {
         for column in self.plan.matrix.inputs().iter() {
             panel.columns().require(column)?;
         }
@@ -180,9 +175,8 @@ impl Pipeline {
             })
             .collect();
         let mut failures = Vec::new();
-        let usable = prepared.into_iter().filter_map(|p| p.map_err(|f| failures.push(f)).ok());
-        let (prepared, baselines) = usable.unzip();
-        Ok((prepared, baselines, failures))
+        let prepared = prepared.into_iter().filter_map(|p| p.map_err(|f| failures.push(f)).ok()).collect();
+        Ok((prepared, failures))
     }
 
     /// Trains every member on all series.
@@ -237,16 +231,15 @@ fn keep_states(
     plan: &Plan,
     history: &Panel,
     prepared: &[Prepared],
-    baselines: Vec<ZScoreModel>,
     models: &[Option<Box<dyn FittedPanelDetector>>],
 ) -> Result<BTreeMap<SeriesKey, SeriesState>, PipelineError> {
     let context = context_of(plan, models);
-    let state = |(prepared, baseline): (&Prepared, ZScoreModel)| {
+    let state = |prepared: &Prepared| {
         let frame = history.get(prepared.key.as_str()).map(|f| f.view());
         let frame: FrameView<'_> = frame.expect("prepared from this panel");
-        Ok((prepared.key.clone(), prepared.state(plan, frame, baseline, context)?))
+        Ok((prepared.key.clone(), prepared.state(plan, frame, context)?))
     };
-    prepared.iter().zip(baselines).map(state).collect()
+    prepared.iter().map(state).collect()
 }
 
 /// The context of all members together, through the columns that they see.

@@ -43,17 +43,7 @@ impl Plan {
         // In the order of the catalog: the originals, then whatever runs.
         let all = catalog.entries().iter().map(crate::Entry::output);
         let always = all.filter(|c| c.always || members.iter().any(|m| m.name == c.detector)).collect();
-        Ok(Self {
-            config,
-            matrix,
-            members,
-            left_out,
-            ensemble,
-            baseline,
-            baseline_calibrator,
-            engineered,
-            always,
-        })
+        Ok(Self { config, matrix, members, left_out, ensemble, baseline, baseline_calibrator, engineered, always })
     }
 
     /// Names of the stored metrics, then of the rates.

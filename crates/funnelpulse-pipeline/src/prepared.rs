@@ -1,9 +1,11 @@
 //! One series on its way to detectors: metrics, expected values, columns.
 
+use std::sync::Arc;
+
 use funnelpulse_analytics::SeriesFailure;
 use funnelpulse_baseline::ZScoreModel;
 use funnelpulse_core::{Context, Detector, FittedDetector, Frame, FrameView, SeriesKey, SeriesView, Timestamp};
-use ndarray::{Array1, Array2, Axis, s};
+use ndarray::{Array1, Array2, ArrayView2, Axis, s};
 
 use crate::{
     PipelineError,
@@ -14,7 +16,7 @@ use crate::{
 /// What training keeps of a series.
 #[derive(Clone, Debug)]
 pub(crate) struct SeriesState {
-    pub(crate) baseline: ZScoreModel,
+    pub(crate) baseline: Arc<ZScoreModel>,
     /// The last rows of training that later rows look back to.
     pub(crate) context: Option<Frame>,
     pub(crate) rows: usize,
@@ -31,8 +33,9 @@ pub(crate) struct Prepared {
     /// Rows at the front that are only looked back to.
     pub(crate) skip: usize,
     pub(crate) rows_with_data: usize,
-    /// The scored rows.
-    pub(crate) expectation: Expectation,
+    pub(crate) baseline: Arc<ZScoreModel>,
+    /// The metrics of the scored rows as they are.
+    observed: Array2<f64>,
 }
 
 /// What the baseline expects of every metric; a row per scored row.
@@ -49,12 +52,8 @@ pub(crate) struct Expectation {
 }
 
 impl Prepared {
-    /// A series to train on, and its baseline.
-    pub(crate) fn for_training(
-        plan: &Plan,
-        key: &SeriesKey,
-        frame: FrameView<'_>,
-    ) -> Result<(Self, ZScoreModel), SeriesFailure> {
+    /// A series to train on, with its baseline.
+    pub(crate) fn for_training(plan: &Plan, key: &SeriesKey, frame: FrameView<'_>) -> Result<Self, SeriesFailure> {
         let fail = |message: String| SeriesFailure { series: key.clone(), message };
         let rows = rows_with_data(frame);
         let needed = plan.config.pipeline.min_fallback_rows;
@@ -63,8 +62,8 @@ impl Prepared {
         }
         let metrics = plan.matrix.metrics(frame).map_err(|e| fail(e.to_string()))?;
         let baseline = plan.baseline.fit(metrics.usable.view()).map_err(|e| fail(e.to_string()))?;
-        let prepared = Self::new(plan, key, frame, 0, &metrics, &baseline).map_err(|e| fail(e.to_string()))?;
-        Ok((Self { rows_with_data: rows, ..prepared }, baseline))
+        let prepared = Self::new(plan, key, frame, 0, &metrics, Arc::new(baseline)).map_err(|e| fail(e.to_string()))?;
+        Ok(Self { rows_with_data: rows, ..prepared })
     }
 
     /// New rows of a series that was trained on.
@@ -80,7 +79,7 @@ impl Prepared {
             None => (frame, 0),
         };
         let metrics = plan.matrix.metrics(joined.view())?;
-        Self::new(plan, key, joined.view(), skip, &metrics, &state.baseline)
+        Self::new(plan, key, joined.view(), skip, &metrics, state.baseline.clone())
     }
 
     fn new(
@@ -89,21 +88,32 @@ impl Prepared {
         frame: FrameView<'_>,
         skip: usize,
         metrics: &Metrics,
-        baseline: &ZScoreModel,
+        baseline: Arc<ZScoreModel>,
     ) -> Result<Self, PipelineError> {
-        let wide = plan.matrix.wide(frame, metrics, baseline, plan.engineered)?;
-        let rows = skip..frame.nrows();
-        let detection = baseline.detect(metrics.usable.view().rows(rows)).map_err(PipelineError::series)?;
+        let wide = plan.matrix.wide(frame, metrics, &baseline, plan.engineered)?;
+        let observed = metrics.observed.values().slice_axis(Axis(0), (skip..).into()).to_owned();
+        Ok(Self { key: key.clone(), wide, skip, rows_with_data: 0, baseline, observed })
+    }
+
+    /// What the baseline expects of the scored rows. Computed when a series is scored, so that it takes
+    /// no memory while models are trained.
+    pub(crate) fn expectation(&self, plan: &Plan) -> Result<Expectation, PipelineError> {
+        let rows = self.wide.view().rows(self.skip..self.wide.nrows());
+        let detection = self.baseline.detect(rows).map_err(PipelineError::series)?;
         let (lower, upper) = detection.interval().expect("the baseline has an interval");
-        let expectation = Expectation {
-            observed: metrics.observed.values().slice_axis(Axis(0), (skip..).into()).to_owned(),
+        Ok(Expectation {
+            observed: self.observed.clone(),
             expected: detection.expected().expect("the baseline has expected values").to_owned(),
             lower: lower.to_owned(),
             upper: upper.to_owned(),
-            z: wide.values().slice(s![skip.., plan.matrix.hourly_residuals()]).to_owned(),
+            z: self.wide.values().slice(s![self.skip.., plan.matrix.hourly_residuals()]).to_owned(),
             score: detection.into_score(),
-        };
-        Ok(Self { key: key.clone(), wide, skip, rows_with_data: 0, expectation })
+        })
+    }
+
+    /// The metrics of the scored rows as they are.
+    pub(crate) fn observed(&self) -> ArrayView2<'_, f64> {
+        self.observed.view()
     }
 
     /// What training keeps, with the rows that detectors of this context look back to.
@@ -111,13 +121,12 @@ impl Prepared {
         &self,
         plan: &Plan,
         frame: FrameView<'_>,
-        baseline: ZScoreModel,
         context: Context,
     ) -> Result<SeriesState, PipelineError> {
         let first_row = context.first_row(frame.time(), frame.nrows());
         let tail = frame.rows(first_row..frame.nrows()).select(plan.matrix.inputs())?;
         Ok(SeriesState {
-            baseline,
+            baseline: self.baseline.clone(),
             context: (tail.nrows() > 0).then_some(tail),
             rows: self.rows_with_data,
             first: frame.time().first().copied().unwrap_or_default(),

@@ -80,7 +80,8 @@ mod tests {
             assert_eq!(preset.as_str().parse::<Preset>().ok(), Some(preset));
         }
         let metrics = r#"[{ name = "load", kind = "amount" }]"#;
-        let config = Preset::Univariate.layers(&Catalog::default()).set("input.metrics", metrics).unwrap().build().unwrap();
+        let config =
+            Preset::Univariate.layers(&Catalog::default()).set("input.metrics", metrics).unwrap().build().unwrap();
         assert_eq!(config.primary_metric(), "load");
         assert!("funnel".parse::<Preset>().unwrap_err().to_string().contains("univariate"));
     }

@@ -31,7 +31,7 @@ struct SavedPipeline {
 #[derive(Serialize, Deserialize)]
 struct SavedSeries {
     key: SeriesKey,
-    baseline: ZScoreModel,
+    baseline: Arc<ZScoreModel>,
     context: Option<(Vec<Timestamp>, Vec<f64>)>,
     rows: usize,
     first: Timestamp,

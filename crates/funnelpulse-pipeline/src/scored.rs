@@ -1,9 +1,7 @@
 //! One series, scored by every member.
 
 use funnelpulse_analytics::ModelScores;
-use funnelpulse_core::{
-    Detection, ModelSource, Posterior, SeriesDetection, SeriesKey, Survey, Timestamp, isolated,
-};
+use funnelpulse_core::{Detection, ModelSource, Posterior, SeriesDetection, SeriesKey, Survey, Timestamp, isolated};
 use funnelpulse_ensemble::Vote;
 use funnelpulse_features::MetricKind;
 use ndarray::{Array1, Array2, ArrayView2};
@@ -50,10 +48,11 @@ impl Scored {
             let detect = || isolated(&member.name, || survey.detect(&prepared.view()));
             let found = watch.time(&member.name, detect).map_err(PipelineError::series)?;
             if let Some(found) = found {
-                scored.add(plan, member, found, prepared.expectation.observed.view());
+                scored.add(plan, member, found, prepared.observed());
             }
         }
-        scored.expectation = prepared.expectation;
+        scored.expectation = prepared.expectation(plan)?;
+        drop(prepared);
         if scored.models.is_empty() {
             scored.fall_back(plan);
         }

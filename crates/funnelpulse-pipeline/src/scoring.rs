@@ -30,7 +30,8 @@ pub(crate) fn score(
     let view = PanelView::new(prepared.iter().map(Prepared::view).collect());
     let mut surveys: Vec<Option<Box<dyn Survey + '_>>> = Vec::with_capacity(models.len());
     for (member, model) in plan.members.iter().zip(models) {
-        let survey = model.as_ref().map(|model| watch.time_all(&member.name, || isolated(&member.name, || model.survey(&view))));
+        let survey =
+            model.as_ref().map(|model| watch.time_all(&member.name, || isolated(&member.name, || model.survey(&view))));
         surveys.push(survey.and_then(|survey| {
             let failed = |error: funnelpulse_core::Error| SeriesFailure {
                 series: SeriesKey::new("(all)"),

@@ -182,7 +182,8 @@ fn rows_score_alone_as_at_the_end_of_a_longer_table() {
                 "{columns}[pipeline]\nmin_rows = 100\ndetectors = ['{detector}']\n[input]\nstep_seconds = {step}\n"
             );
             // Tables of TOML may not be opened twice.
-            let toml = toml.replace("[pipeline]\nmin_rows = 100", "[alerts]\nbudget = 'off'\n[pipeline]\nmin_rows = 100");
+            let toml =
+                toml.replace("[pipeline]\nmin_rows = 100", "[alerts]\nbudget = 'off'\n[pipeline]\nmin_rows = 100");
             let config = Config::layers().toml(&toml).and_then(funnelpulse_config::Layers::build).unwrap();
             let model = Pipeline::builder().config(config).build().unwrap().fit(&rows_of(&panel, 0..trained)).unwrap();
             let alone = model.detect(&rows_of(&panel, trained..all)).unwrap();

@@ -9,8 +9,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use funnelpulse::{
-    Findings, Pipeline, SeriesFailure,
-    Config,
+    Config, Findings, Pipeline, SeriesFailure,
     io::{Table, read_panel},
 };
 

@@ -10,9 +10,7 @@ use std::sync::Arc;
 use funnelpulse::{
     BuildContext, Entry,
     config::Section,
-    core::{
-        AnyDetector, Columns, Detection, Detector, Error, FittedDetector, FrameError, FrameView, PersistentModel,
-    },
+    core::{AnyDetector, Columns, Detection, Detector, Error, FittedDetector, FrameError, FrameView, PersistentModel},
 };
 use ndarray::ArrayView1;
 use serde::{Deserialize, Serialize};

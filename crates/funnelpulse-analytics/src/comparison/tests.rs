@@ -99,7 +99,8 @@ fn what_can_not_be_compared_is_named() {
         "no row lies in a in 2020-01-01..2020-01-02 (the rows run from 2019-11-01 to 2019-11-02 23:00)"
     );
     let empty = Panel::new(PanelSpec::funnel().columns());
-    let error = compare_panel(&empty, &PanelSpec::funnel(), &funnel(), side(None, FIRST), side(None, SECOND)).unwrap_err();
+    let error =
+        compare_panel(&empty, &PanelSpec::funnel(), &funnel(), side(None, FIRST), side(None, SECOND)).unwrap_err();
     assert_eq!(error.to_string(), "no row lies in 2019-11-01..2019-11-02");
 }
 

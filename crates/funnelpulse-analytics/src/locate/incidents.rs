@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use crate::{LocalizeConfig, Period};
+use funnelpulse_core::SITE;
 use funnelpulse_core::Timestamp;
 use funnelpulse_features::Cube;
-use funnelpulse_core::SITE;
 
 use super::{Measure, Question, locate_scaled, windows_to_locate};
 use crate::{Findings, Incident};

@@ -102,7 +102,6 @@ impl ChangepointModel {
     fn counts(&self, magnitude: f64) -> f64 {
         if magnitude < self.config.min_magnitude { magnitude / self.config.min_magnitude } else { 1.0 }
     }
-
 }
 
 /// How much more the evidence varied in the history than it should.

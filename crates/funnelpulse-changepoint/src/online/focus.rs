@@ -6,8 +6,10 @@ use crate::{ChangepointError, Direction};
 
 /// Largest value.
 const LARGEST: f64 = 1e100;
-/// Most rows that a saved stream may have seen: up to here they are exact as floats.
-pub(super) const MOST_ROWS: usize = 1 << 53;
+/// Counts up to here are exact as floats.
+const EXACT: u64 = 1 << 53;
+/// Most rows that a saved stream may have seen: on 32-bit targets all that a count can hold.
+pub(super) const MOST_ROWS: usize = if usize::BITS < 64 { usize::MAX } else { EXACT as usize };
 
 /// What follows the level.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

@@ -43,7 +43,8 @@ fn rows(args: &CompareArgs) -> anyhow::Result<()> {
     // Without another series it is another time that is compared with.
     let usual = after.period.filter(|_| args.against_series.is_none()).map(|p| p.back(p.weeks_back()));
     let before = Selection { series, period: args.against.or(usual).or(after.period) };
-    let found = compare_panel(&read.panel, &config.input, &catalog().funnel(&config), after, before).with_context(|| args.input.display().to_string())?;
+    let found = compare_panel(&read.panel, &config.input, &catalog().funnel(&config), after, before)
+        .with_context(|| args.input.display().to_string())?;
     output::tell(args.json, args.output.as_deref(), &found, || {
         rows_as_text(&found, args.top, config.input.step_seconds)
     })

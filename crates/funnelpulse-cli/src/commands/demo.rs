@@ -14,10 +14,10 @@ use funnelpulse::{
 };
 
 use crate::{
-    context::catalog,
     Outcome,
     args::DemoArgs,
     commands::generate::{labels, shop},
+    context::catalog,
     input::configuration,
     output,
 };
@@ -39,7 +39,8 @@ pub(crate) fn demo(args: &DemoArgs) -> anyhow::Result<Outcome> {
         args.shop.seed
     ))?;
     let start = Instant::now();
-    let pipeline = Pipeline::builder().catalog((*catalog()).clone()).config(config).progress(output::progress()).build()?;
+    let pipeline =
+        Pipeline::builder().catalog((*catalog()).clone()).config(config).progress(output::progress()).build()?;
     let findings = pipeline.run(shop.panel())?;
     output::print_failures(findings.failures(), "");
     if findings.series().is_empty() {

@@ -23,7 +23,8 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Outcome> {
     let input = input::read(&args.input, &config)?;
     reading.finish_and_clear();
     input.note_ingest();
-    let pipeline = Pipeline::builder().catalog((*catalog()).clone()).config(config).progress(output::progress()).build()?;
+    let pipeline =
+        Pipeline::builder().catalog((*catalog()).clone()).config(config).progress(output::progress()).build()?;
     let title = format!("Anomalies in {}", args.input.display());
     let spec = &pipeline.config().input;
     let Some(path) = &args.model else {

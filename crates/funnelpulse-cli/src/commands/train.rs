@@ -17,7 +17,8 @@ pub(crate) fn train(args: &TrainArgs) -> anyhow::Result<Outcome> {
     let input = input::read(&args.input, &config)?;
     reading.finish_and_clear();
     input.note_ingest();
-    let pipeline = Pipeline::builder().catalog((*catalog()).clone()).config(config).progress(output::progress()).build()?;
+    let pipeline =
+        Pipeline::builder().catalog((*catalog()).clone()).config(config).progress(output::progress()).build()?;
     let feedback = args.feedback.as_deref().map(input::feedback).transpose()?.unwrap_or_default();
     let model = pipeline.fit_with_feedback(&input.panel, &feedback)?;
     let failures: Vec<_> = input.failures.iter().chain(model.failures()).cloned().collect();

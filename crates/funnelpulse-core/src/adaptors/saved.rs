@@ -7,8 +7,8 @@ use super::{
     models::{Model, SeriesModels},
 };
 use crate::{
-    Calibrator, Columns, FittedDetector, ModelError, Registry, SeriesKey, Writer,
-    model::to_bytes as model_to_bytes, read_payload, write_payload,
+    Calibrator, Columns, FittedDetector, ModelError, Registry, SeriesKey, Writer, model::to_bytes as model_to_bytes,
+    read_payload, write_payload,
 };
 
 /// The kind of the envelope.

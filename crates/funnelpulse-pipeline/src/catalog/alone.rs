@@ -90,7 +90,8 @@ fn head(frame: &Frame, rows: usize) -> FrameView<'_> {
 impl TrainedOn {
     /// Learns from all rows of every series.
     pub fn whole(panel: &Panel) -> BTreeMap<SeriesKey, Self> {
-        let whole = |(key, frame): (&SeriesKey, &Frame)| (key.clone(), Self { frame: frame.clone(), rows: frame.nrows() });
+        let whole =
+            |(key, frame): (&SeriesKey, &Frame)| (key.clone(), Self { frame: frame.clone(), rows: frame.nrows() });
         panel.iter().map(whole).collect()
     }
 }

@@ -58,9 +58,7 @@ fn lstm_ae() -> Entry {
 
 const LSTM_AE: &str = "lstm-ae";
 
-fn lstm_entry(
-    build: impl Fn(&BuildContext<'_>) -> Result<Built, PipelineError> + Send + Sync + 'static,
-) -> Entry {
+fn lstm_entry(build: impl Fn(&BuildContext<'_>) -> Result<Built, PipelineError> + Send + Sync + 'static) -> Entry {
     Entry::new(LSTM_AE, "LSTM autoencoder: windows that a network can't reconstruct; minutes to train", build)
         .columns(stored)
         .scope(Scope::Pooled)

@@ -7,7 +7,9 @@ mod context;
 use std::{fmt, sync::Arc};
 
 use funnelpulse_config::Section;
-use funnelpulse_core::{AnomalyType, AnyDetector, FittedDetector, FittedPanelDetector, Funnel, PersistentModel, Registry};
+use funnelpulse_core::{
+    AnomalyType, AnyDetector, FittedDetector, FittedPanelDetector, Funnel, PersistentModel, Registry,
+};
 
 pub use alone::{RawScores, TrainedOn};
 pub use context::{BuildContext, ColumnNames};
