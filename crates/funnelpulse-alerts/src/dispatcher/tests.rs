@@ -2,12 +2,14 @@ use std::{
     fs,
     io::{BufRead, BufReader},
     process::{Command, Stdio},
-    sync::mpsc,
+    sync::mpsc::{self, Receiver},
+    time::Instant,
 };
 
 use funnelpulse_core::{Severity, Timestamp};
 
 use super::*;
+use crate::DeliveryError;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -55,7 +57,14 @@ fn alert(name: &str) -> Alert {
 }
 
 fn fast() -> DispatchConfig {
-    DispatchConfig { per_minute: 60_000.0, burst: 1000, retry_first_ms: 1, retry_most_ms: 5, ..Default::default() }
+    DispatchConfig {
+        per_minute: 60_000.0,
+        burst: 1000,
+        retry_first_ms: 1,
+        retry_most_ms: 5,
+        grace_seconds: 0,
+        ..Default::default()
+    }
 }
 
 #[test]
@@ -85,7 +94,7 @@ fn a_sink_that_hangs_blocks_nobody_and_loses_nothing() {
         dispatcher.send(alert(&i.to_string())).unwrap();
     }
     assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
-    assert!(dispatcher.flush(PATIENCE));
+    dispatcher.persist(PATIENCE).unwrap();
     while got.lock().unwrap().len() < 50 {
         assert!(start.elapsed() < PATIENCE);
         thread::sleep(Duration::from_millis(1));
@@ -111,7 +120,7 @@ fn a_kill_loses_nothing_that_was_flushed() {
     let dispatcher = Dispatcher::new(config.clone(), vec![Box::new(down)]).unwrap();
     dispatcher.send(alert("1")).unwrap();
     dispatcher.send(alert("2")).unwrap();
-    assert!(dispatcher.flush(PATIENCE));
+    dispatcher.persist(PATIENCE).unwrap();
     // What a kill leaves behind: the file as it is now, with half a line of a write under way.
     let mut bytes = fs::read(&path).unwrap();
     bytes.extend(b"1234abcd {\"put\":{\"num");
@@ -138,7 +147,7 @@ fn a_real_kill_loses_nothing_that_was_flushed() {
         for i in 0..20 {
             dispatcher.send(alert(&i.to_string())).unwrap();
         }
-        assert!(dispatcher.flush(PATIENCE));
+        dispatcher.persist(PATIENCE).unwrap();
         println!("flushed");
         thread::sleep(PATIENCE);
         return;
@@ -214,7 +223,7 @@ fn too_many_are_refused_and_given_back() {
 fn settings_are_checked() {
     let refused = |config: DispatchConfig| config.validate().unwrap_err().to_string();
     let bad = DispatchConfig { per_minute: f64::NAN, ..fast() };
-    assert_eq!(refused(bad), "per_minute = NaN is out of range (above 0 to 60000)");
+    assert_eq!(refused(bad), "per_minute = NaN is out of range (0.001 to 60000)");
     let bad = DispatchConfig { capacity: 0, ..fast() };
     assert_eq!(refused(bad), "capacity = 0 is out of range (1 to 1000000)");
     let twins: Vec<Box<dyn Sink>> = vec![Box::new(fake("a", vec![]).0), Box::new(fake("a", vec![]).0)];
