@@ -96,7 +96,7 @@ impl Alert {
     /// use funnelpulse_core::{Severity, Timestamp};
     ///
     /// let alert = Alert::new("runail", Severity::High, Timestamp::from_seconds(0));
-    /// assert_eq!(alert.idempotency_key(), "1deb8c20-53e8-56ae-bdf1-3d3a70b5c8ab");
+    /// assert_eq!(alert.idempotency_key(), "189392a2-f07d-5e7c-ba98-e1c95f6ebc1c");
     /// ```
     pub fn idempotency_key(&self) -> String {
         Uuid::new_v5(&NAMESPACE, self.id.as_bytes()).to_string()

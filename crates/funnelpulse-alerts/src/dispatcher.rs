@@ -197,9 +197,10 @@ impl Dispatcher {
         report
     }
 
-    /// The ids of the alerts that some sink still lacks, in the order in which they came.
-    pub fn waiting_ids(&self) -> Vec<String> {
-        self.shared.lock().pending.values().map(|p| p.alert.id.clone()).collect()
+    /// Whether some sink still lacks an alert, or may lack it.
+    pub(crate) fn lacks(&self, id: &str) -> bool {
+        let state = self.shared.lock();
+        self.shared.underway.load(SeqCst) > 0 || state.pending.values().any(|p| p.alert.id == id)
     }
 
     /// Takes no more alerts, writes all that were sent to the spool, gives receivers up to

@@ -6,6 +6,7 @@ mod document;
 use std::{
     fmt,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
@@ -15,6 +16,9 @@ pub use check::CheckReport;
 use crate::{
     AlertState, AlertsError, DispatchConfig, DispatchReport, Dispatcher, NotifierConfig, Observation, Sink, SinkConfig,
 };
+
+/// Longest wait for the spool to be on disk: more than any disk that works takes.
+const DISK_PATIENCE: Duration = Duration::from_secs(60);
 
 /// The file of settings: where to remember what was announced, who is notified of what, how fast.
 ///
@@ -216,18 +220,17 @@ impl AlertService {
         let unsent: Vec<String> = state.outbox()[sent..].iter().map(|a| a.id.clone()).collect();
 
         let patience = self.config.dispatch.patience();
-        let persisted = dispatcher.persist(patience).is_ok();
+        let persisted = dispatcher.persist(DISK_PATIENCE).is_ok();
         if persisted {
             state.retain_outbox(|alert| unsent.contains(&alert.id));
             state.save(path)?;
         }
         dispatcher.flush(patience);
         if !persisted {
-            let waiting = dispatcher.waiting_ids();
-            state.retain_outbox(|alert| unsent.contains(&alert.id) || waiting.contains(&alert.id));
+            state.retain_outbox(|alert| unsent.contains(&alert.id) || dispatcher.lacks(&alert.id));
             state.save(path)?;
         }
-        let report = dispatcher.shutdown(std::time::Duration::ZERO);
+        let report = dispatcher.shutdown(Duration::ZERO);
         Ok(Delivery { due: news.alerts.len(), outdated: news.outdated, unsent: unsent.len(), report })
     }
 }

@@ -152,6 +152,11 @@ impl Spool {
         file.sync_data()
     }
 
+    #[cfg(test)]
+    pub(crate) fn replace_file(&mut self, file: File) {
+        self.file = file;
+    }
+
     fn append(&mut self, record: &Record) -> io::Result<()> {
         let line = line(record);
         let result = self.file.write_all(&line);

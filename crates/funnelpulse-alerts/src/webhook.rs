@@ -1,7 +1,7 @@
 //! Alerts over HTTP.
 
 use std::{
-    fmt,
+    fmt, io,
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, SystemTime},
@@ -174,6 +174,8 @@ fn reason(error: &ureq::Error) -> &'static str {
     match error {
         ureq::Error::Timeout(_) => "no answer in time",
         ureq::Error::HostNotFound => "host not found",
+        // A certificate that is not trusted comes as data that is not valid.
+        ureq::Error::Io(e) if e.kind() == io::ErrorKind::InvalidData => "no secure connection",
         ureq::Error::ConnectionFailed | ureq::Error::Io(_) => "connection failed",
         ureq::Error::Tls(_) | ureq::Error::Rustls(_) => "no secure connection",
         _ => "the request failed",

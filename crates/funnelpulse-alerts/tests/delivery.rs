@@ -2,7 +2,7 @@
 //! the loopback interface.
 
 #![cfg(all(feature = "webhook", feature = "smtp"))]
-#![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
+#![allow(missing_docs, clippy::format_push_string, clippy::print_stdout, clippy::unwrap_used, reason = "tests")]
 
 mod receivers;
 
@@ -323,46 +323,86 @@ fn a_crash_between_two_files_loses_and_doubles_nothing() {
     assert_eq!((keys.len(), distinct(&keys)), (4, 2), "the same messages, with the same keys");
 }
 
-/// Set in the process that may write no more than a kilobyte to a file.
+/// Set in the process that may write no more than four kilobytes to a file.
 #[cfg(target_os = "linux")]
 const LIMITED: &str = "FUNNELPULSE_ALERTS_TEST_LIMITED";
 
+/// Delivers in a process that can't write beyond byte 4096 of any file, as on a full disk.
+#[cfg(target_os = "linux")]
+fn run_limited(settings: &Path, test: &str) -> String {
+    // The shell counts in blocks of 512 bytes.
+    let output = std::process::Command::new("sh")
+        .args(["-c", "trap '' XFSZ; ulimit -f 8; exec \"$0\" --exact \"$1\" --nocapture"])
+        .arg(std::env::current_exe().unwrap())
+        .arg(test)
+        .env(LIMITED, settings)
+        .output()
+        .unwrap();
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+/// In the limited process: delivers and says how that ended.
+#[cfg(target_os = "linux")]
+fn limited(observation: &Observation) -> bool {
+    let Some(path) = std::env::var_os(LIMITED) else { return false };
+    match AlertsConfig::load(Path::new(&path)).unwrap().deliver(observation) {
+        Ok(delivery) => println!("waiting = {}, {}", delivery.waiting(), delivery),
+        Err(AlertsError::File { path, .. }) => println!("failed = {}", path.display()),
+        Err(error) => panic!("{error}"),
+    }
+    true
+}
+
 #[cfg(target_os = "linux")]
 #[test]
-fn a_full_disk_is_reported_and_nothing_is_called_sent() {
-    if let Some(path) = std::env::var_os(LIMITED) {
-        let result = AlertsConfig::load(Path::new(&path)).unwrap().deliver(&long(10));
-        match result {
-            Ok(delivery) => println!("outcome {} {:?}", delivery.waiting(), delivery.report.spool_error.is_some()),
-            Err(error) => println!("outcome {}", matches!(error, AlertsError::File { .. })),
-        }
+fn a_disk_too_full_for_the_state_sends_nothing_yet() {
+    let observation = long(10, 5_000);
+    if limited(&observation) {
         return;
     }
     let setup = Setup::webhook(&format!("http://127.0.0.1:{}/", closed_port()), 0);
     let path = setup.write();
-    // A run before, so that there is a state to be kept.
-    AlertsConfig::load(&path).unwrap().deliver(&outages(0, 9)).unwrap();
-    // The shell counts in blocks of 512 or of 1024 bytes; the message takes several of either.
-    let output = std::process::Command::new("sh")
-        .args(["-c", "trap '' XFSZ; ulimit -f 1; exec \"$0\" --exact \"$1\" --nocapture"])
-        .arg(std::env::current_exe().unwrap())
-        .arg("a_full_disk_is_reported_and_nothing_is_called_sent")
-        .env(LIMITED, &path)
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(said.contains("outcome true"), "{said} {}", String::from_utf8_lossy(&output.stderr));
-    // With space again everything is delivered.
+    setup.run(&outages(0, 9));
+    let said = run_limited(&path, "a_disk_too_full_for_the_state_sends_nothing_yet");
+    assert!(said.contains("failed = ") && said.contains("state.json"), "{said}");
     let receiver = Http::start(&[Answer::Status("200 OK")]);
     let setup = Setup { sinks: Setup::webhook(&receiver.url(), 0).sinks, patience: 20, ..setup };
-    let delivery = setup.run(&long(10));
-    assert_eq!((delivery.due, delivery.waiting()), (1, 0));
-    assert_eq!(receiver.acknowledged().len(), 1);
+    let delivery = setup.run(&observation);
+    assert_eq!((delivery.due, delivery.waiting(), receiver.seen().len()), (1, 0, 1));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_disk_too_full_for_the_spool_is_reported_and_the_state_keeps_the_alerts() {
+    let observation = long(12, 800);
+    if limited(&observation) {
+        return;
+    }
+    // Fifty incidents that came and went: the spool remembers their messages, the state nothing.
+    let receiver = Http::start(&[Answer::Status("200 OK")]);
+    let forgetful = |url: &str| Setup::webhook(url, 0).sinks + "[notifier]\nquiet_seconds = 0\n";
+    let setup = Setup { sinks: forgetful(&receiver.url()), ..Setup::new("", 20) };
+    let path = setup.write();
+    let text = fs::read_to_string(&path).unwrap().replace("[dispatch]", "[dispatch]\nburst = 1000");
+    fs::write(&path, &text).unwrap();
+    for observation in [outages(50, 10), outages(0, 11)] {
+        assert!(AlertsConfig::load(&path).unwrap().deliver(&observation).unwrap().is_complete());
+    }
+    let closed = text.replace(&receiver.url(), &format!("http://127.0.0.1:{}/", closed_port()));
+    fs::write(&path, closed.replace("patience_seconds = 20", "patience_seconds = 0")).unwrap();
+    let said = run_limited(&path, "a_disk_too_full_for_the_spool_is_reported_and_the_state_keeps_the_alerts");
+    assert!(said.contains("waiting = 1") && said.contains("the spool could not be written: "), "{said}");
+    let state: serde_json::Value = serde_json::from_slice(&fs::read(setup.file("state.json")).unwrap()).unwrap();
+    assert_eq!(state["outbox"].as_array().unwrap().len(), 1, "{state}");
+    // With space again it is delivered, under the id that was decided then.
+    fs::write(&path, &text).unwrap();
+    let delivery = AlertsConfig::load(&path).unwrap().deliver(&observation).unwrap();
+    assert_eq!((delivery.due, delivery.waiting(), receiver.acknowledged().len()), (0, 0, 101));
 }
 
 /// An incident with a long text.
-fn long(hour: i64) -> Observation {
+fn long(hour: i64, letters: usize) -> Observation {
     let mut observation = outages(1, hour);
-    observation.candidates[0].message = "x".repeat(5_000);
+    observation.candidates[0].message = "x".repeat(letters);
     observation
 }

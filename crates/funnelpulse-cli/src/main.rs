@@ -16,6 +16,8 @@ use args::{Cli, Command};
 
 /// Nothing, or with `--strict` not everything, could be scored.
 const UNSCORED: u8 = 3;
+/// Alerts are left for the next run.
+const WAITING: u8 = 4;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -27,6 +29,7 @@ fn main() -> ExitCode {
     match panics::caught(|| dispatch(&cli.command)) {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Unscored) => ExitCode::from(UNSCORED),
+        Ok(Outcome::Waiting) => ExitCode::from(WAITING),
         Err(error) => {
             output::note(format_args!("error: {}", output::in_words(&error)));
             ExitCode::FAILURE
@@ -38,6 +41,7 @@ fn main() -> ExitCode {
 enum Outcome {
     Done,
     Unscored,
+    Waiting,
 }
 
 fn dispatch(command: &Command) -> anyhow::Result<Outcome> {

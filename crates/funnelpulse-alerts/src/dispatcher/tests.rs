@@ -189,6 +189,43 @@ fn what_is_refused_for_good_is_kept_aside() {
     assert_eq!((&first["reason"], &first["alert"]["id"]), (&"too long".into(), &"1".into()));
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_is_reported_by_persist() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = DispatchConfig { spool: Some(folder.path().join("spool")), ..fast() };
+    let (sink, got) = fake("a", vec![]);
+    let dispatcher = Dispatcher::new(config, vec![Box::new(sink)]).unwrap();
+    dispatcher.persist(PATIENCE).unwrap();
+    let full = fs::OpenOptions::new().append(true).open("/dev/full").unwrap();
+    dispatcher.shared.lock().spool.as_mut().unwrap().replace_file(full);
+    dispatcher.send(alert("1")).unwrap();
+    let error = dispatcher.persist(PATIENCE).unwrap_err();
+    assert!(error.to_string().contains("alerts could not be kept on disk: No space left on device"), "{error}");
+    // It is delivered from memory all the same.
+    let report = dispatcher.shutdown(PATIENCE);
+    assert_eq!((ids(&got), report.waiting()), (vec!["1".to_owned()], 0));
+    assert!(report.spool_error.unwrap().contains("No space left on device"));
+}
+
+#[test]
+fn an_alert_is_sent_once_however_often_it_is_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = DispatchConfig { spool: Some(folder.path().join("spool")), ..fast() };
+    let mut all = Vec::new();
+    for _ in 0..3 {
+        let (sink, got) = fake("a", vec![]);
+        let dispatcher = Dispatcher::new(config.clone(), vec![Box::new(sink)]).unwrap();
+        for name in ["1", "2", "1"] {
+            dispatcher.send_once(alert(name)).unwrap();
+        }
+        assert_eq!(dispatcher.flush(PATIENCE).waiting(), 0);
+        drop(dispatcher);
+        all.extend(ids(&got));
+    }
+    assert_eq!(all, ["1", "2"]);
+}
+
 #[test]
 fn the_rate_is_kept() {
     let (sink, got) = fake("a", vec![]);

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use serde::{Deserialize, de::DeserializeOwned};
+use serde_path_to_error::Segment;
 use toml::{Table, Value};
 
 use super::AlertsConfig;
@@ -21,7 +22,10 @@ struct Rest {
 
 pub(super) fn parse(path: &Path, text: &str) -> Result<AlertsConfig, AlertsError> {
     let mut table: Table = toml::from_str(text).map_err(|error| syntax(path, text, &error))?;
-    let fail = |field: String, reason: String| AlertsError::Config { path: path.to_owned(), field, reason };
+    let fail = |field: String, reason: String| {
+        let field = if field.is_empty() { "top level".to_owned() } else { field };
+        AlertsError::Config { path: path.to_owned(), field, reason }
+    };
     let sinks = table.remove("sinks");
     let Rest { state, notifier, dispatch } =
         typed(Value::Table(table)).map_err(|(field, reason)| fail(field, reason))?;
@@ -64,14 +68,25 @@ fn sink(value: Value) -> Result<SinkConfig, Wrong> {
 
 fn typed<T: DeserializeOwned>(value: Value) -> Result<T, Wrong> {
     serde_path_to_error::deserialize(value).map_err(|error| {
-        let field = error.path().to_string();
-        let field = if field == "." { String::new() } else { field };
+        let field = error.path().iter().fold(String::new(), |outer, segment| match segment {
+            Segment::Seq { index } => format!("{outer}[{index}]"),
+            Segment::Map { key } | Segment::Enum { variant: key } if is_plain(key) => join(&outer, key),
+            _ => join(&outer, "***"),
+        });
         (field, without_values(error.inner().message()))
     })
 }
 
+/// Whether a text can be the name of a field, misspelt or not.
+fn is_plain(key: &str) -> bool {
+    (1..=32).contains(&key.len()) && key.chars().all(|c| c.is_ascii_lowercase() || c == '_')
+}
+
 fn join(outer: &str, inner: &str) -> String {
-    if inner.is_empty() { outer.to_owned() } else { format!("{outer}.{inner}") }
+    match (outer, inner) {
+        ("", one) | (one, "") => one.to_owned(),
+        (outer, inner) => format!("{outer}.{inner}"),
+    }
 }
 
 /// The message of a decoder without the texts that it found: one of them can be a secret in the
@@ -92,8 +107,7 @@ fn without_values(message: &str) -> String {
     }
     if let Some(rest) = message.strip_prefix("unknown field ") {
         let name = rest.trim_start_matches('`').split('`').next().unwrap_or_default();
-        let plain = (1..=32).contains(&name.len()) && name.chars().all(|c| c.is_ascii_lowercase() || c == '_');
-        let name = if plain { format!(" `{name}`") } else { String::new() };
+        let name = if is_plain(name) { format!(" `{name}`") } else { String::new() };
         return format!("unknown field{name}, expected {}", expected(rest));
     }
     // Ours, or with names of fields only.

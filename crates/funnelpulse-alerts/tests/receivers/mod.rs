@@ -213,7 +213,7 @@ fn talk<S: Read + Write>(
     log: &Mutex<Vec<Mail>>,
 ) {
     let mut stream = BufReader::with_capacity(1, stream);
-    let mut say = |stream: &mut BufReader<S>, text: &str| {
+    let say = |stream: &mut BufReader<S>, text: &str| {
         write!(stream.get_mut(), "{text}\r\n").and_then(|()| stream.get_mut().flush()).is_ok()
     };
     if greet && !say(&mut stream, "220 test") {

@@ -2,9 +2,10 @@
 
 use funnelpulse::FittedPipeline;
 
-use crate::{Outcome, args::DetectArgs, input, output};
+use crate::{Outcome, alerting, args::DetectArgs, input, output};
 
 pub(crate) fn detect(args: &DetectArgs) -> anyhow::Result<Outcome> {
+    alerting::check(args.results.alerts.as_deref())?;
     let loading = output::spinner("loading");
     let model = FittedPipeline::load(&args.model)?.with_progress(output::progress());
     let input = input::read(&args.input, model.config())?;

@@ -3,13 +3,14 @@
 use funnelpulse::Pipeline;
 
 use crate::{
-    Outcome,
+    Outcome, alerting,
     args::RunArgs,
     input::{self, configuration},
     output,
 };
 
 pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Outcome> {
+    alerting::check(args.results.alerts.as_deref())?;
     let config = configuration(&args.settings)?;
     let reading = output::spinner("reading");
     let input = input::read(&args.input, &config)?;
