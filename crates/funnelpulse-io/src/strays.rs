@@ -55,10 +55,10 @@ impl std::fmt::Display for StrayRow {
 /// ```
 pub fn set_aside_strays(panel: Panel) -> Result<(Panel, Vec<StrayRow>), FrameError> {
     let Some((first, last)) = bulk(&panel) else { return Ok((panel, Vec::new())) };
-    let inside = |time: &Timestamp| (first..=last).contains(&time);
+    let inside = |time: &Timestamp| (first..=last).contains(time);
     let mut strays = Vec::new();
     let mut kept = Panel::new(panel.columns().clone());
-    for (series, frame) in panel.iter() {
+    for (series, frame) in &panel {
         let from = frame.time().partition_point(|time| *time < first);
         let to = frame.time().partition_point(|time| *time <= last);
         let outside = frame.time().iter().filter(|time| !inside(time));

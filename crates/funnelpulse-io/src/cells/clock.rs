@@ -98,12 +98,11 @@ impl Clock {
             Epoch::Seconds => Some(Unit::Seconds),
             Epoch::Milliseconds => Some(Unit::Milliseconds),
             Epoch::Microseconds => Some(Unit::Microseconds),
-            Epoch::Nanoseconds => Some(Unit::Nanoseconds),
             Epoch::Auto if value < 1e8 || !value.is_finite() => None,
             Epoch::Auto if value < 1e11 => Some(Unit::Seconds),
             Epoch::Auto if value < 1e14 => Some(Unit::Milliseconds),
             Epoch::Auto if value < 1e17 => Some(Unit::Microseconds),
-            Epoch::Auto => Some(Unit::Nanoseconds),
+            Epoch::Nanoseconds | Epoch::Auto => Some(Unit::Nanoseconds),
         }
     }
 

@@ -9,7 +9,7 @@ use parquet::{
     column::page::Page,
     errors::ParquetError,
     file::{
-        metadata::{ColumnChunkMetaData, ParquetMetaData},
+        metadata::{ColumnChunkMetaData, ParquetMetaData, RowGroupMetaData},
         reader::FileReader,
         serialized_reader::SerializedFileReader,
     },
@@ -97,7 +97,7 @@ fn decode(path: &Path, file: File, budget: &mut Budget) -> Result<(RecordBatch, 
 /// Refuses a file that says itself that it becomes too large. Returns its rows.
 fn check_sizes(path: &Path, metadata: &ParquetMetaData, budget: &Budget) -> Result<u64, IoError> {
     let rows = u64::try_from(metadata.file_metadata().num_rows()).unwrap_or(0);
-    let chunks = || metadata.row_groups().iter().flat_map(|group| group.columns());
+    let chunks = || metadata.row_groups().iter().flat_map(RowGroupMetaData::columns);
     // Pages are decoded one at a time, but none of them is smaller than what it holds.
     let pages = chunks().map(|chunk| u64::try_from(chunk.uncompressed_size()).unwrap_or(0)).max().unwrap_or(0);
     let values = chunks().map(fixed_bytes).fold(0, u64::saturating_add);
