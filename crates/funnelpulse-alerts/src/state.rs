@@ -9,7 +9,10 @@ use std::{
 use funnelpulse_core::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{Alert, AlertCandidate, AlertsError, Notifier, NotifierConfig, Observation};
+use crate::{Alert, AlertCandidate, AlertsError, Notifier, NotifierConfig, Observation, spool::beside};
+
+/// The ending of the file in which a state is written before it takes the place of the last one.
+pub(crate) const FRESH: &str = "new";
 
 /// What an observation brought.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -90,13 +93,16 @@ impl AlertState {
     pub fn save(&self, path: &Path) -> Result<(), AlertsError> {
         let failed = |e| AlertsError::file(path, e);
         let text = serde_json::to_vec(self).map_err(|e| failed(e.into()))?;
+        // Always the same name: what a kill leaves behind is overwritten by the next run.
+        let fresh = beside(path, FRESH);
+        let write = || -> io::Result<()> {
+            let mut file = fs::File::create(&fresh)?;
+            io::Write::write_all(&mut file, &text)?;
+            file.sync_all()?;
+            fs::rename(&fresh, path)
+        };
+        write().map_err(failed)?;
         let folder = folder_of(path);
-        let mut builder = tempfile::Builder::new();
-        #[cfg(unix)]
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        let mut file = builder.prefix(".funnelpulse-alerts-").tempfile_in(&folder).map_err(failed)?;
-        io::Write::write_all(&mut file, &text).and_then(|()| file.as_file().sync_all()).map_err(failed)?;
-        file.persist(path).map_err(|e| failed(e.error))?;
         if cfg!(unix) {
             fs::File::open(&folder).and_then(|f| f.sync_all()).map_err(failed)?;
         }

@@ -19,4 +19,6 @@ pub use panel::{PanelRead, SeriesProblem, read_panel};
 pub use recognise::{InputKind, recognise};
 pub use strays::{StrayRow, set_aside_strays};
 pub use table::Table;
-pub use write::{WriteReport, recover, write_file, write_partitioned};
+pub use write::{
+    Companion, WriteReport, parquet_bytes, recover, write_bytes, write_file, write_partitioned, write_results,
+};

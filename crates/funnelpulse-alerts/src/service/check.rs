@@ -10,7 +10,10 @@ use funnelpulse_core::Timestamp;
 use serde::Serialize;
 
 use super::AlertsConfig;
-use crate::{AlertState, AlertsError, SinkConfig, spool, state::folder_of};
+use crate::{
+    AlertState, AlertsError, SinkConfig, spool,
+    state::{FRESH, folder_of},
+};
 
 /// What a check of the settings found; everything is well where there is one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -96,6 +99,7 @@ fn check_files(path: &Path, config: &AlertsConfig, spool: &Path) -> Result<(), A
     let mut files: Vec<(String, PathBuf)> =
         vec![("the settings".into(), path.to_owned()), ("state".into(), config.state.clone())];
     files.push(("the spool".into(), spool.to_owned()));
+    files.push((format!("the state's file .{FRESH}"), spool::beside(&config.state, FRESH)));
     for ending in spool::ENDINGS {
         files.push((format!("the spool's file .{ending}"), spool::beside(spool, ending)));
     }
