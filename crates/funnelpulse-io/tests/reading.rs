@@ -4,7 +4,7 @@
 
 use std::{fmt::Write, fs, path::Path};
 
-use funnelpulse_core::Timestamp;
+use funnelpulse_core::{SeriesKey, Timestamp};
 use funnelpulse_features::{Duplicates, MetricSpec, PanelSpec, Unsorted};
 use funnelpulse_io::{Epoch, IoError, PanelRead, ReadOptions, Table, read_panel};
 
@@ -44,7 +44,10 @@ fn a_folder_of_files_is_a_series_each() {
         ..PanelSpec::funnel()
     };
     let panel = read_panel(&table, &spec).unwrap().panel;
-    assert_eq!(panel.keys().map(|k| k.as_str()).collect::<Vec<_>>(), ["Mixed", "eu/de/berlin", "eu/fr.csv.gz", "us"]);
+    assert_eq!(
+        panel.keys().map(SeriesKey::as_str).collect::<Vec<_>>(),
+        ["Mixed", "eu/de/berlin", "eu/fr.csv.gz", "us"]
+    );
     // Without the option sub-folders are partitions or refused, as ever.
     assert!(Table::read(folder.path()).unwrap_err().to_string().contains("should be named column=value"));
 }
@@ -114,8 +117,8 @@ fn local_hours_across_a_change_of_the_clock() {
     let berlin = ReadOptions { timezone: Some("Europe/Berlin".into()), ..ReadOptions::default() };
     let mut rows = String::new();
     for brand in ["a", "b"] {
-        for hour in [0, 1, 2, 2, 3, 4] {
-            writeln!(rows, "2024-10-27 {hour:02}:00,{brand},{hour},1,1,1").unwrap();
+        for (views, hour) in [0, 1, 2, 2, 3, 4].into_iter().enumerate() {
+            writeln!(rows, "2024-10-27 {hour:02}:00,{brand},{views},1,1,1").unwrap();
         }
     }
     let read = read(&rows, &PanelSpec::funnel(), &berlin);
@@ -159,7 +162,7 @@ fn rows_far_from_all_others_are_set_aside_and_named() {
     let expected =
         ["series `a`, 1970-01-01T00:00:00Z", "series `b`, 9999-12-31T23:00:00Z", "series `c`, 0001-01-01T00:00:00Z"];
     assert_eq!(strays, expected);
-    assert_eq!(read.panel.keys().map(|k| k.as_str()).collect::<Vec<_>>(), ["a", "b"], "c has no other row");
+    assert_eq!(read.panel.keys().map(SeriesKey::as_str).collect::<Vec<_>>(), ["a", "b"], "c has no other row");
     assert_eq!((read.panel.total_rows(), read.rows_read), (96, 99));
     assert_eq!(read.panel.get("a").unwrap().time()[0].to_string(), "2019-10-01T00:00:00Z");
 }
