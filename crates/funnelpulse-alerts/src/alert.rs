@@ -4,6 +4,10 @@ use std::collections::BTreeMap;
 
 use funnelpulse_core::{Severity, Timestamp};
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// The namespace of the keys of alerts: a UUID of our own choice. Another one would change all keys.
+const NAMESPACE: Uuid = Uuid::from_u128(0x3b7a_3d0c_41a5_5f0e_9d55_6c1f_6f0a_7b21);
 
 /// Where an incident stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -12,7 +16,7 @@ pub enum Status {
     /// It is new.
     #[default]
     Firing,
-    /// It has become worse than was told before.
+    /// It has become worse than it was in the last message.
     Escalated,
     /// It is over.
     Resolved,
@@ -29,7 +33,7 @@ impl Status {
     }
 }
 
-/// What to tell somebody about an incident.
+/// A message about an incident.
 ///
 /// ```
 /// use funnelpulse_alerts::Alert;
@@ -47,7 +51,8 @@ impl Status {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Alert {
     /// Names this message. Delivery is at least once: a receiver that must not see a message twice
-    /// goes by it. A [`Notifier`](crate::Notifier) makes one per message of an incident.
+    /// goes by it, or by the [key](Self::idempotency_key) made of it. A
+    /// [`Notifier`](crate::Notifier) makes one per message of an incident.
     pub id: String,
     /// Names the incident; all messages about it have the same.
     pub incident: String,
@@ -80,6 +85,21 @@ impl Alert {
             text: String::new(),
             fields: BTreeMap::new(),
         }
+    }
+
+    /// The id as a name-based UUID (version 5 of RFC 9562): the same whenever this message is sent,
+    /// and of letters, digits and dashes whatever the id is made of. Webhooks get it as the header
+    /// `Idempotency-Key`, mails as `Message-ID`.
+    ///
+    /// ```
+    /// use funnelpulse_alerts::Alert;
+    /// use funnelpulse_core::{Severity, Timestamp};
+    ///
+    /// let alert = Alert::new("runail", Severity::High, Timestamp::from_seconds(0));
+    /// assert_eq!(alert.idempotency_key(), "189392a2-f07d-5e7c-ba98-e1c95f6ebc1c");
+    /// ```
+    pub fn idempotency_key(&self) -> String {
+        Uuid::new_v5(&NAMESPACE, self.id.as_bytes()).to_string()
     }
 
     /// `[HIGH] title`, on one line: control characters, with which a forged name could add headers

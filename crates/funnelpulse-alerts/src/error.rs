@@ -2,7 +2,7 @@
 
 use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
-/// What can't be set up.
+/// Why alerts can't be set up, kept or remembered. No text holds a secret.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AlertsError {
@@ -19,7 +19,7 @@ pub enum AlertsError {
     /// A secret is said to be in an environment variable that isn't there.
     #[error("environment variable {variable} is not set (or not text)")]
     Environment {
-        /// Its name.
+        /// Its name; `***` where it does not look like the name of a variable.
         variable: String,
     },
     /// A file that can't be opened, read or written.
@@ -35,6 +35,62 @@ pub enum AlertsError {
     Locked {
         /// Which.
         path: PathBuf,
+    },
+    /// The configuration is not TOML.
+    #[error("{}, line {line}, column {column}: not valid TOML ({reason})", path.display())]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// The line, counted from one.
+        line: usize,
+        /// The column, counted from one.
+        column: usize,
+        /// What the parser says, without the text of the line.
+        reason: String,
+    },
+    /// A setting is missing, unknown, of another type or out of its range.
+    #[error("{}: {field}: {reason}", path.display())]
+    Config {
+        /// The file.
+        path: PathBuf,
+        /// The field, for example `sinks[0].password`.
+        field: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Two things would be written to the same file.
+    #[error("{}: {first} and {second} would be the same file; choose another path for one of them", path.display())]
+    SameFile {
+        /// The file.
+        path: PathBuf,
+        /// The setting that is checked first.
+        first: String,
+        /// The setting that collides with it.
+        second: String,
+    },
+    /// The state of an earlier run can't be read.
+    #[error("{}: not a readable state of alerts: {reason}", path.display())]
+    State {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Alerts could not be put on disk; they are in memory only.
+    #[error("{}: alerts could not be kept on disk: {reason}", path.display())]
+    Spool {
+        /// The spool.
+        path: PathBuf,
+        /// What the system says.
+        reason: String,
+    },
+    /// More alerts wait than the dispatcher may hold.
+    #[error("{waiting} alerts are waiting, more than capacity = {capacity} allows")]
+    Full {
+        /// Alerts that would wait.
+        waiting: usize,
+        /// The setting.
+        capacity: usize,
     },
 }
 

@@ -11,14 +11,14 @@ use crate::{Alert, AlertsError, Status};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct NotifierConfig {
-    /// Incidents milder than this are not told; they are as soon as they get there: `low`,
-    /// `medium`, `high` or `critical`.
+    /// Incidents milder than this are not announced before they get this bad: `low`, `medium`, `high` or
+    /// `critical`.
     #[schemars(with = "String")]
     pub min_severity: Severity,
-    /// Whether the end of an incident is told.
+    /// Whether the end of an incident is announced.
     pub resolved: bool,
     /// An incident that comes back within this many seconds after its end, and no worse, is not
-    /// told again, nor is its end; 0 to 31622400.
+    /// announced again, nor is its end; 0 to 31622400.
     pub quiet_seconds: u64,
 }
 
@@ -28,10 +28,10 @@ impl Default for NotifierConfig {
     }
 }
 
-/// What was told about an incident.
+/// What was announced of an incident.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Told {
-    /// The worst that was told.
+struct Announced {
+    /// The worst so far.
     severity: Severity,
     title: String,
     messages: u64,
@@ -40,7 +40,7 @@ struct Told {
     silent: bool,
 }
 
-/// One message when an incident begins, one whenever it becomes worse than was told, one when it is
+/// One message when an incident begins, one whenever it becomes worse than announced, one when it is
 /// over; nothing else, however often it is found again.
 ///
 /// It knows neither clock nor network: the caller says what time it is and hands what comes out to
@@ -65,34 +65,40 @@ struct Told {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Notifier {
     config: NotifierConfig,
-    told: BTreeMap<String, Told>,
+    #[serde(rename = "told")]
+    announced: BTreeMap<String, Announced>,
 }
 
 impl Notifier {
-    /// Nothing told yet.
+    /// Nothing announced yet.
     pub fn new(config: NotifierConfig) -> Result<Self, AlertsError> {
+        Self { config: NotifierConfig::default(), announced: BTreeMap::new() }.with_config(config)
+    }
+
+    /// The same memory under other settings.
+    pub fn with_config(self, config: NotifierConfig) -> Result<Self, AlertsError> {
         if config.quiet_seconds > 31_622_400 {
             return Err(AlertsError::field("quiet_seconds", config.quiet_seconds, "0 to 31622400"));
         }
-        Ok(Self { config, told: BTreeMap::new() })
+        Ok(Self { config, ..self })
     }
 
     /// An incident is there, now or still, at the time of `alert`. What comes back is to be sent,
     /// with its id and status set.
     pub fn raise(&mut self, mut alert: Alert) -> Option<Alert> {
         self.forget(alert.time);
-        if let Some(told) = self.told.get_mut(&alert.incident) {
-            let back = told.ended.take().is_some();
-            if alert.severity <= told.severity {
-                told.silent |= back;
+        if let Some(known) = self.announced.get_mut(&alert.incident) {
+            let back = known.ended.take().is_some();
+            if alert.severity <= known.severity {
+                known.silent |= back;
                 return None;
             }
             alert.status = if back { Status::Firing } else { Status::Escalated };
-            told.severity = alert.severity;
-            told.silent = false;
-            told.title.clone_from(&alert.title);
-            told.messages += 1;
-            alert.id = format!("{}#{}@{}", alert.incident, told.messages, alert.time);
+            known.severity = alert.severity;
+            known.silent = false;
+            known.title.clone_from(&alert.title);
+            known.messages += 1;
+            alert.id = format!("{}#{}@{}", alert.incident, known.messages, alert.time);
             return Some(alert);
         }
         if alert.severity < self.config.min_severity {
@@ -102,39 +108,40 @@ impl Notifier {
         alert.status = Status::Firing;
         alert.id = format!("{}#1@{}", alert.incident, alert.time);
         let (severity, title) = (alert.severity, alert.title.clone());
-        self.told.insert(alert.incident.clone(), Told { severity, title, messages: 1, ended: None, silent: false });
+        self.announced
+            .insert(alert.incident.clone(), Announced { severity, title, messages: 1, ended: None, silent: false });
         Some(alert)
     }
 
-    /// An incident is over. `None` where nobody was told that it began, or it was over before.
+    /// An incident is over. `None` where its beginning was not announced, or it was over before.
     pub fn resolve(&mut self, incident: &str, time: Timestamp) -> Option<Alert> {
-        let told = self.told.get_mut(incident)?;
-        if told.ended.is_some() {
+        let known = self.announced.get_mut(incident)?;
+        if known.ended.is_some() {
             return None;
         }
-        told.ended = Some(time);
-        if told.silent || !self.config.resolved {
+        known.ended = Some(time);
+        if known.silent || !self.config.resolved {
             return None;
         }
-        told.messages += 1;
+        known.messages += 1;
         Some(Alert {
-            id: format!("{incident}#{}@{time}", told.messages),
+            id: format!("{incident}#{}@{time}", known.messages),
             status: Status::Resolved,
-            title: told.title.clone(),
+            title: known.title.clone(),
             text: "It is over.".to_owned(),
-            ..Alert::new(incident, told.severity, time)
+            ..Alert::new(incident, known.severity, time)
         })
     }
 
-    /// The incidents that were told and are not over, in order of their names.
+    /// The incidents that were announced and are not over, in order of their names.
     pub fn open(&self) -> impl Iterator<Item = &str> {
-        self.told.iter().filter(|(_, told)| told.ended.is_none()).map(|(incident, _)| incident.as_str())
+        self.announced.iter().filter(|(_, known)| known.ended.is_none()).map(|(incident, _)| incident.as_str())
     }
 
     /// Drops incidents that have been over for longer than they can be silent about coming back.
     fn forget(&mut self, now: Timestamp) {
         let quiet = self.config.quiet_seconds as i64 * Timestamp::SECOND;
-        self.told.retain(|_, told| told.ended.is_none_or(|ended| now < ended.offset(quiet)));
+        self.announced.retain(|_, known| known.ended.is_none_or(|ended| now < ended.offset(quiet)));
     }
 }
 
@@ -149,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn what_flaps_is_told_once() {
+    fn what_flaps_is_announced_once() {
         let mut notifier = Notifier::new(NotifierConfig::default()).unwrap();
         let at = Timestamp::from_seconds;
         assert!(notifier.raise(seen("a", Severity::High, 0)).is_some());
@@ -191,7 +198,7 @@ mod tests {
         ) {
             let mut notifier = Notifier::new(NotifierConfig::default()).unwrap();
             let mut ids = std::collections::BTreeSet::new();
-            let mut told = std::collections::BTreeSet::new();
+            let mut open = std::collections::BTreeSet::new();
             for (i, (name, what)) in steps.into_iter().enumerate() {
                 let (name, time) = (name.to_string(), Timestamp::from_seconds(i as i64 * 900));
                 let message = match Severity::ALL.get(what) {
@@ -201,9 +208,9 @@ mod tests {
                 if let Some(message) = message {
                     prop_assert!(ids.insert(message.id.clone()), "{}", message.id);
                     match message.status {
-                        Status::Firing => told.insert(name),
-                        Status::Escalated => told.contains(&name),
-                        Status::Resolved => told.remove(&name),
+                        Status::Firing => open.insert(name),
+                        Status::Escalated => open.contains(&name),
+                        Status::Resolved => open.remove(&name),
                     };
                 }
             }

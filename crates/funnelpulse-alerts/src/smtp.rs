@@ -1,15 +1,20 @@
 //! Alerts by mail.
 
-use std::{fmt, time::Duration};
+use std::{collections::BTreeSet, fmt, path::PathBuf, time::Duration};
 
 use lettre::{
     Message, SmtpTransport, Transport,
+    address::Envelope,
     message::{Mailbox, header::ContentType},
-    transport::smtp::authentication::Credentials,
+    transport::smtp::{
+        self,
+        authentication::Credentials,
+        client::{Certificate, CertificateStore, Tls, TlsParameters},
+    },
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{Alert, AlertsError, DeliveryError, Secret, Sink};
+use crate::{Alert, AlertsError, DeliveryError, Secret, Sink, trust};
 
 /// How the connection is secured.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -52,6 +57,10 @@ pub struct SmtpConfig {
     /// Seconds after which an attempt is given up, 1 to 600.
     #[serde(default = "default_timeout")]
     pub timeout_seconds: u64,
+    /// A file of PEM certificates to trust instead of the public authorities: for a server with an
+    /// authority of its own.
+    #[serde(default)]
+    pub ca_file: Option<PathBuf>,
 }
 
 fn default_name() -> String {
@@ -65,12 +74,23 @@ fn default_timeout() -> u64 {
 /// Mails each alert to all receivers.
 ///
 /// Answers 550 to 554 say that this mail will never be taken; anything else, a wrong password too,
-/// is tried again: a person can put it right.
+/// is tried again: a person can put it right. Where the server refuses some of the receivers, the
+/// others get the mail all the same. The `Message-ID` is the same for each attempt.
 pub struct Smtp {
     name: String,
     transport: SmtpTransport,
     from: Mailbox,
     to: Vec<Mailbox>,
+    /// The alert that is being sent to one receiver after the other, and the receivers that are
+    /// dealt with.
+    partial: Option<Partial>,
+}
+
+/// How far an alert got that is sent to one receiver after the other.
+struct Partial {
+    id: String,
+    taken: BTreeSet<usize>,
+    refused: BTreeSet<usize>,
 }
 
 impl fmt::Debug for Smtp {
@@ -91,13 +111,7 @@ impl Smtp {
         if !(1..=600).contains(&config.timeout_seconds) {
             return Err(AlertsError::field("timeout_seconds", config.timeout_seconds, "1 to 600"));
         }
-        let host = config.host.trim();
-        let bad_host = |_| AlertsError::field("host", host, "the name of a mail server");
-        let mut builder = match config.security {
-            SmtpSecurity::Tls => SmtpTransport::relay(host).map_err(bad_host)?,
-            SmtpSecurity::StartTls => SmtpTransport::starttls_relay(host).map_err(bad_host)?,
-            SmtpSecurity::None => SmtpTransport::builder_dangerous(host),
-        };
+        let mut builder = server(config)?;
         match (&config.username, &config.password) {
             (None, None) => {}
             (Some(_), Some(_)) if config.security == SmtpSecurity::None => {
@@ -112,14 +126,78 @@ impl Smtp {
             builder = builder.port(port);
         }
         let transport = builder.timeout(Some(Duration::from_secs(config.timeout_seconds))).build();
-        Ok(Self { name: config.name.clone(), transport, from: mailbox("from", &config.from)?, to })
+        Ok(Self { name: config.name.clone(), transport, from: mailbox("from", &config.from)?, to, partial: None })
     }
 
     fn message(&self, alert: &Alert) -> Result<Message, DeliveryError> {
-        let builder = Message::builder().from(self.from.clone()).subject(alert.headline());
+        let id = format!("<{}@{}>", alert.idempotency_key(), self.from.email.domain());
+        let builder = Message::builder().from(self.from.clone()).subject(alert.headline()).message_id(Some(id));
         let builder = self.to.iter().cloned().fold(builder, lettre::message::MessageBuilder::to);
         builder.header(ContentType::TEXT_PLAIN).body(alert.body()).map_err(DeliveryError::permanent)
     }
+
+    /// Sends a mail to one receiver after the other, so that one that is refused costs only itself.
+    /// What was taken is not sent again by the next attempt.
+    fn one_by_one(&mut self, id: &str, mail: &[u8]) -> Result<(), DeliveryError> {
+        let mut partial = self.partial.take().filter(|p| p.id == id).unwrap_or_else(|| Partial {
+            id: id.to_owned(),
+            taken: BTreeSet::new(),
+            refused: BTreeSet::new(),
+        });
+        let mut temporary = None;
+        for (index, to) in self.to.iter().enumerate() {
+            if partial.taken.contains(&index) || partial.refused.contains(&index) {
+                continue;
+            }
+            let envelope = Envelope::new(Some(self.from.email.clone()), vec![to.email.clone()]);
+            let envelope = envelope.map_err(DeliveryError::permanent)?;
+            match self.transport.send_raw(&envelope, mail).map_err(|e| outcome(&e)) {
+                Ok(_) => partial.taken.insert(index),
+                Err(DeliveryError::Permanent { .. }) => partial.refused.insert(index),
+                Err(error) => {
+                    temporary = Some(error);
+                    break;
+                }
+            };
+        }
+        if let Some(error) = temporary {
+            self.partial = Some(partial);
+            return Err(error);
+        }
+        let (refused, all) = (partial.refused.len(), self.to.len());
+        match refused {
+            0 => Ok(()),
+            _ => Err(DeliveryError::permanent(format!("the mail server refused {refused} of {all} receivers"))),
+        }
+    }
+}
+
+/// The connection to the server of a configuration.
+fn server(config: &SmtpConfig) -> Result<smtp::SmtpTransportBuilder, AlertsError> {
+    let host = config.host.trim();
+    // An address with a password in it is a mistake that must not be repeated.
+    let shown = if host.contains(['@', '/']) { "***" } else { host };
+    let bad_host = || AlertsError::field("host", shown, "the name of a mail server");
+    if host.is_empty() || shown != host {
+        return Err(bad_host());
+    }
+    let builder = match config.security {
+        SmtpSecurity::Tls => SmtpTransport::relay(host).map_err(|_| bad_host())?,
+        SmtpSecurity::StartTls => SmtpTransport::starttls_relay(host).map_err(|_| bad_host())?,
+        SmtpSecurity::None => SmtpTransport::builder_dangerous(host),
+    };
+    let Some(path) = &config.ca_file else { return Ok(builder) };
+    let certificate = Certificate::from_pem(&trust::read(path)?).map_err(|_| trust::refused(path))?;
+    let parameters = TlsParameters::builder(host.to_owned())
+        .certificate_store(CertificateStore::None)
+        .add_root_certificate(certificate)
+        .build()
+        .map_err(|_| trust::refused(path))?;
+    Ok(match config.security {
+        SmtpSecurity::Tls => builder.tls(Tls::Wrapper(parameters)),
+        SmtpSecurity::StartTls => builder.tls(Tls::Required(parameters)),
+        SmtpSecurity::None => builder,
+    })
 }
 
 impl Sink for Smtp {
@@ -128,20 +206,32 @@ impl Sink for Smtp {
     }
 
     fn deliver(&mut self, alert: &Alert) -> Result<(), DeliveryError> {
-        let Err(error) = self.transport.send(&self.message(alert)?) else { return Ok(()) };
-        // The library's texts can hold what the server said, and with it what it was told.
-        match error.status() {
-            Some(code) => {
-                let reason = format!("the mail server answered with code {code}");
-                match u16::from(code) {
-                    550..=554 => Err(DeliveryError::Permanent { reason }),
-                    _ => Err(DeliveryError::temporary(reason)),
-                }
+        let message = self.message(alert)?;
+        if self.partial.as_ref().is_none_or(|p| p.id != alert.id) {
+            match self.transport.send(&message).map_err(|e| outcome(&e)) {
+                Ok(_) => return Ok(()),
+                Err(DeliveryError::Permanent { .. }) if self.to.len() > 1 => {}
+                Err(error) => return Err(error),
             }
-            None if error.is_timeout() => Err(DeliveryError::temporary("no answer in time")),
-            None if error.is_tls() => Err(DeliveryError::temporary("no secure connection")),
-            None => Err(DeliveryError::temporary("connection failed")),
         }
+        self.one_by_one(&alert.id, &message.formatted())
+    }
+}
+
+/// Whether to try again. The library's texts can hold what the server said, and with it the
+/// password it was sent.
+fn outcome(error: &smtp::Error) -> DeliveryError {
+    match error.status() {
+        Some(code) => {
+            let reason = format!("the mail server answered with code {code}");
+            match u16::from(code) {
+                550..=554 => DeliveryError::Permanent { reason },
+                _ => DeliveryError::temporary(reason),
+            }
+        }
+        None if error.is_timeout() => DeliveryError::temporary("no answer in time"),
+        None if error.is_tls() => DeliveryError::temporary("no secure connection"),
+        None => DeliveryError::temporary("connection failed"),
     }
 }
 
@@ -215,7 +305,8 @@ mod tests {
     fn codes_say_whether_to_try_again() {
         for (answer, permanent) in [("554 no", true), ("451 later", false), ("535 who are you", false)] {
             let (port, said) = server(answer);
-            let error = Smtp::new(&config(port)).unwrap().deliver(&forged()).unwrap_err();
+            let one = SmtpConfig { to: vec!["a@shop.example".into()], ..config(port) };
+            let error = Smtp::new(&one).unwrap().deliver(&forged()).unwrap_err();
             assert_eq!(matches!(error, DeliveryError::Permanent { .. }), permanent, "{answer}: {error:?}");
             said.join().unwrap();
         }

@@ -1,7 +1,7 @@
 //! Alerts on disk until every sink has them.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     fs::{self, File, OpenOptions, TryLockError},
     io::{self, Write},
     path::{Path, PathBuf},
@@ -12,15 +12,31 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Alert, AlertsError};
 
-/// Bytes of a spool with nothing pending beyond which it is emptied.
-const COMPACT: u64 = 1 << 20;
+/// Bytes of a spool with nothing pending beyond which it is emptied. The remembered ids take less.
+const COMPACT: u64 = 4 << 20;
+/// Ids of finished alerts that are remembered: as many as may wait by default.
+const REMEMBERED: usize = 10_000;
+
+/// The endings of the files that a spool has beside it.
+pub(crate) const ENDINGS: [&str; 4] = ["lock", "new", "damaged", "rejected"];
 
 /// One line: `crc32 json`.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Record {
-    Put { number: u64, sinks: BTreeSet<String>, alert: Arc<Alert> },
-    Done { number: u64, sink: String },
+    Put {
+        number: u64,
+        sinks: BTreeSet<String>,
+        alert: Arc<Alert>,
+    },
+    Done {
+        number: u64,
+        sink: String,
+    },
+    /// Alerts that every sink has taken or refused, the oldest first.
+    Finished {
+        ids: Vec<String>,
+    },
 }
 
 /// An alert and the sinks that still lack it.
@@ -36,6 +52,7 @@ pub(crate) struct Spool {
     path: PathBuf,
     file: File,
     bytes: u64,
+    finished: Ids,
     /// Held as long as the spool is in use; the file itself is replaced when it is compacted.
     _lock: File,
 }
@@ -45,6 +62,29 @@ pub(crate) struct Spool {
 pub(crate) struct Found {
     pub(crate) pending: BTreeMap<u64, Pending>,
     pub(crate) damaged: usize,
+    /// The first number that is free.
+    pub(crate) next: u64,
+    finished: Ids,
+}
+
+/// The ids that were added last.
+#[derive(Clone, Debug, Default)]
+struct Ids {
+    order: VecDeque<String>,
+    set: BTreeSet<String>,
+}
+
+impl Ids {
+    fn add(&mut self, id: String) {
+        if self.set.insert(id.clone()) {
+            self.order.push_back(id);
+        }
+        if self.order.len() > REMEMBERED
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.set.remove(&oldest);
+        }
+    }
 }
 
 impl Spool {
@@ -66,8 +106,18 @@ impl Spool {
         if found.damaged > 0 {
             fs::copy(path, beside(path, "damaged")).map_err(failed)?;
         }
-        let (file, bytes) = rewrite(path, &found.pending).map_err(failed)?;
-        Ok((Self { path: path.to_owned(), file, bytes, _lock: lock }, found))
+        let (file, bytes) = rewrite(path, &found.pending, &found.finished).map_err(failed)?;
+        let finished = found.finished.clone();
+        Ok((Self { path: path.to_owned(), file, bytes, finished, _lock: lock }, found))
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether an alert of this id is remembered as finished.
+    pub(crate) fn has_finished(&self, id: &str) -> bool {
+        self.finished.set.contains(id)
     }
 
     /// Puts an alert on disk; returns when it is there.
@@ -76,15 +126,20 @@ impl Spool {
         self.file.sync_data()
     }
 
-    /// Notes a delivery. Not synced: after a crash at the worst moment an alert comes twice.
-    pub(crate) fn done(&mut self, number: u64, sink: &str) -> io::Result<()> {
-        self.append(&Record::Done { number, sink: sink.to_owned() })
+    /// Notes that a sink took or refused an alert, and its id when it was the last sink; returns
+    /// when that is on disk.
+    pub(crate) fn done(&mut self, number: u64, sink: &str, last: Option<String>) -> io::Result<()> {
+        if let Some(id) = last {
+            self.finished.add(id);
+        }
+        self.append(&Record::Done { number, sink: sink.to_owned() })?;
+        self.file.sync_data()
     }
 
     /// Empties a large file of which nothing is pending any more.
     pub(crate) fn compact(&mut self, pending: &BTreeMap<u64, Pending>) -> io::Result<()> {
         if pending.is_empty() && self.bytes > COMPACT {
-            (self.file, self.bytes) = rewrite(&self.path, pending)?;
+            (self.file, self.bytes) = rewrite(&self.path, pending, &self.finished)?;
         }
         Ok(())
     }
@@ -95,6 +150,11 @@ impl Spool {
         let mut file = OpenOptions::new().create(true).append(true).open(beside(&self.path, "rejected"))?;
         file.write_all(format!("{line}\n").as_bytes())?;
         file.sync_data()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn replace_file(&mut self, file: File) {
+        self.file = file;
     }
 
     fn append(&mut self, record: &Record) -> io::Result<()> {
@@ -109,11 +169,20 @@ impl Spool {
     }
 }
 
+/// How many alerts wait in a spool that nobody needs to hold.
+pub(crate) fn peek(path: &Path) -> io::Result<usize> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(read(&bytes).pending.len()),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(0),
+        Err(e) => Err(e),
+    }
+}
+
 fn put(number: u64, pending: &Pending) -> Record {
     Record::Put { number, sinks: pending.sinks.clone(), alert: pending.alert.clone() }
 }
 
-fn beside(path: &Path, ending: &str) -> PathBuf {
+pub(crate) fn beside(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".");
     name.push(ending);
@@ -139,13 +208,18 @@ fn read(bytes: &[u8]) -> Found {
     for line in bytes.split(|b| *b == b'\n').filter(|l| !l.is_empty()) {
         match parse(line) {
             Some(Record::Put { number, sinks, alert }) => {
+                found.next = found.next.max(number.saturating_add(1));
                 found.pending.insert(number, Pending { alert, sinks });
             }
             Some(Record::Done { number, sink }) => {
-                if let Some(pending) = found.pending.get_mut(&number) {
-                    pending.sinks.remove(&sink);
+                let Some(pending) = found.pending.get_mut(&number) else { continue };
+                pending.sinks.remove(&sink);
+                if pending.sinks.is_empty() {
+                    found.finished.add(pending.alert.id.clone());
+                    found.pending.remove(&number);
                 }
             }
+            Some(Record::Finished { ids }) => ids.into_iter().for_each(|id| found.finished.add(id)),
             None => found.damaged += 1,
         }
     }
@@ -153,11 +227,15 @@ fn read(bytes: &[u8]) -> Found {
     found
 }
 
-/// Writes a new file with what is pending and puts it in the place of the old one, all or nothing.
-fn rewrite(path: &Path, pending: &BTreeMap<u64, Pending>) -> io::Result<(File, u64)> {
+/// Writes a new file with what is pending and the ids of what is finished, and puts it in the place
+/// of the old one, all or nothing.
+fn rewrite(path: &Path, pending: &BTreeMap<u64, Pending>, finished: &Ids) -> io::Result<(File, u64)> {
     let fresh = beside(path, "new");
     let mut file = File::create(&fresh)?;
-    let lines: Vec<u8> = pending.iter().flat_map(|(number, p)| line(&put(*number, p))).collect();
+    let mut lines: Vec<u8> = pending.iter().flat_map(|(number, p)| line(&put(*number, p))).collect();
+    if !finished.order.is_empty() {
+        lines.extend(line(&Record::Finished { ids: finished.order.iter().cloned().collect() }));
+    }
     file.write_all(&lines)?;
     file.sync_data()?;
     fs::rename(&fresh, path)?;
@@ -189,10 +267,13 @@ mod tests {
         assert!(matches!(Spool::open(&path), Err(AlertsError::Locked { .. })));
         spool.put(7, &pending("a", &["x", "y"])).unwrap();
         spool.put(8, &pending("b", &["x"])).unwrap();
-        spool.done(7, "x").unwrap();
-        spool.done(8, "x").unwrap();
+        spool.done(7, "x", None).unwrap();
+        spool.done(8, "x", Some("b".into())).unwrap();
         drop(spool);
-        let (_, found) = Spool::open(&path).unwrap();
+        // Twice: what is remembered survives that the file is written anew.
+        drop(Spool::open(&path).unwrap());
+        let (spool, found) = Spool::open(&path).unwrap();
+        assert!(spool.has_finished("b") && !spool.has_finished("a"));
         assert_eq!(found.pending.len(), 1);
         assert_eq!(found.pending[&7].sinks, BTreeSet::from(["y".to_owned()]));
         assert_eq!(found.pending[&7].alert.incident, "a");

@@ -1,12 +1,20 @@
 //! Alerts over HTTP.
 
-use std::{fmt, time::Duration};
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use ureq::http::{StatusCode, Uri};
+use ureq::{
+    http::{HeaderMap, StatusCode, Uri},
+    tls::{PemItem, RootCerts, TlsConfig, parse_pem},
+};
 
-use crate::{Alert, AlertsError, DeliveryError, Secret, Sink};
+use crate::{Alert, AlertsError, DeliveryError, Secret, Sink, trust};
 
 /// What is posted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -34,6 +42,10 @@ pub struct WebhookConfig {
     /// Seconds after which an attempt is given up, 1 to 600.
     #[serde(default = "default_timeout")]
     pub timeout_seconds: u64,
+    /// A file of PEM certificates to trust instead of the public authorities: for a receiver with an
+    /// authority of its own.
+    #[serde(default)]
+    pub ca_file: Option<PathBuf>,
 }
 
 fn default_name() -> String {
@@ -47,15 +59,27 @@ fn default_timeout() -> u64 {
 impl WebhookConfig {
     /// Settings for this address, all else as by default.
     pub fn new(url: Secret) -> Self {
-        Self { name: default_name(), url, format: WebhookFormat::default(), timeout_seconds: default_timeout() }
+        Self {
+            name: default_name(),
+            url,
+            format: WebhookFormat::default(),
+            timeout_seconds: default_timeout(),
+            ca_file: None,
+        }
     }
 }
 
 /// Posts each alert to an address.
 ///
-/// Taken is any status 2xx. Status 400, 413 and 422 say that this message will never be taken;
-/// anything else, a wrong address or token too, is tried again: a person can put it right.
-/// Redirects are not followed. A `Retry-After` in seconds is kept.
+/// | answer | meaning |
+/// |---|---|
+/// | 2xx | acknowledged |
+/// | 400, 413, 414, 422 | refused for good: this message will never be taken |
+/// | 3xx | not followed, since nobody configured the address it names; tried again |
+/// | anything else, no answer, no connection | tried again: a person can put a wrong address or token right |
+///
+/// A `Retry-After`, in seconds or as a date, is kept. Each request has the header `Idempotency-Key`,
+/// the same for each attempt to deliver an alert.
 pub struct Webhook {
     name: String,
     uri: Uri,
@@ -81,7 +105,9 @@ impl Webhook {
         if !(1..=600).contains(&config.timeout_seconds) {
             return Err(AlertsError::field("timeout_seconds", config.timeout_seconds, "1 to 600"));
         }
+        let roots = config.ca_file.as_deref().map_or(Ok(RootCerts::WebPki), authorities)?;
         let agent = ureq::Agent::config_builder()
+            .tls_config(TlsConfig::builder().root_certs(roots).build())
             .timeout_global(Some(Duration::from_secs(config.timeout_seconds)))
             .http_status_as_error(false)
             .max_redirects(0)
@@ -102,21 +128,45 @@ impl Sink for Webhook {
             WebhookFormat::Json => serde_json::to_string(alert).map_err(DeliveryError::permanent)?,
             WebhookFormat::Slack => slack(alert).to_string(),
         };
-        let request = self.agent.post(&self.uri).header("content-type", "application/json");
+        let request = self
+            .agent
+            .post(&self.uri)
+            .header("content-type", "application/json")
+            .header("idempotency-key", alert.idempotency_key());
         let response = request.send(body).map_err(|e| DeliveryError::temporary(reason(&e)))?;
         let status = response.status();
         let reason = format!("the receiver answered with status {status}");
         match status {
             _ if status.is_success() => Ok(()),
-            StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE | StatusCode::UNPROCESSABLE_ENTITY => {
-                Err(DeliveryError::Permanent { reason })
-            }
-            _ => {
-                let seconds = response.headers().get("retry-after").and_then(|v| v.to_str().ok()?.trim().parse().ok());
-                Err(DeliveryError::Temporary { reason, retry_after: seconds.map(Duration::from_secs) })
-            }
+            StatusCode::BAD_REQUEST
+            | StatusCode::PAYLOAD_TOO_LARGE
+            | StatusCode::URI_TOO_LONG
+            | StatusCode::UNPROCESSABLE_ENTITY => Err(DeliveryError::Permanent { reason }),
+            _ => Err(DeliveryError::Temporary { reason, retry_after: retry_after(response.headers()) }),
         }
     }
+}
+
+/// How long the receiver wants to be left alone: seconds, or a date (RFC 9110, section 10.2.3).
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get("retry-after")?.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = httpdate::parse_http_date(text).ok()?;
+    Some(date.duration_since(SystemTime::now()).unwrap_or_default())
+}
+
+/// The certificates of a file.
+fn authorities(path: &Path) -> Result<RootCerts, AlertsError> {
+    let pem = trust::read(path)?;
+    let mut found = Vec::new();
+    for item in parse_pem(&pem) {
+        if let PemItem::Certificate(certificate) = item.map_err(|_| trust::refused(path))? {
+            found.push(certificate);
+        }
+    }
+    if found.is_empty() { Err(trust::refused(path)) } else { Ok(RootCerts::Specific(Arc::new(found))) }
 }
 
 /// The library's texts can hold the address, and with it the token.
@@ -124,6 +174,8 @@ fn reason(error: &ureq::Error) -> &'static str {
     match error {
         ureq::Error::Timeout(_) => "no answer in time",
         ureq::Error::HostNotFound => "host not found",
+        // A certificate that is not trusted comes as data that is not valid.
+        ureq::Error::Io(e) if e.kind() == io::ErrorKind::InvalidData => "no secure connection",
         ureq::Error::ConnectionFailed | ureq::Error::Io(_) => "connection failed",
         ureq::Error::Tls(_) | ureq::Error::Rustls(_) => "no secure connection",
         _ => "the request failed",
@@ -194,8 +246,21 @@ mod tests {
         }
         let asked = asked.join().unwrap();
         assert!(asked[0].starts_with("POST /hook/token-4711 HTTP/1.1\r\n"), "{}", asked[0]);
+        let key = format!("idempotency-key: {}\r\n", alert().idempotency_key());
+        assert!(asked.iter().all(|a| a.to_lowercase().contains(&key)), "{asked:?}");
         let body: Alert = serde_json::from_str(asked[0].split("\r\n\r\n").nth(1).unwrap()).unwrap();
         assert_eq!(body, alert());
+    }
+
+    #[test]
+    fn receivers_say_when_to_come_back() {
+        let headers = |value: &str| HeaderMap::from_iter([(ureq::http::header::RETRY_AFTER, value.parse().unwrap())]);
+        assert_eq!(retry_after(&headers(" 7 ")), Some(Duration::from_secs(7)));
+        let soon = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(90));
+        let wait = retry_after(&headers(&soon)).unwrap().as_secs();
+        assert!((85..=90).contains(&wait), "{wait}");
+        assert_eq!(retry_after(&headers("Sun, 06 Nov 1994 08:49:37 GMT")), Some(Duration::ZERO));
+        assert_eq!(retry_after(&headers("soon")), None);
     }
 
     #[test]

@@ -99,7 +99,7 @@ pub(crate) struct Results {
     /// Number of incidents to print
     #[arg(long, default_value_t = 10, value_name = "N")]
     pub(crate) top: usize,
-    /// Deliver alerts as this file says (TOML: sinks, rate, state; see the book)
+    /// Deliver alerts as this file says (TOML; see the book); status 4 when some are left for the next run
     #[arg(long, value_name = "FILE")]
     pub(crate) alerts: Option<PathBuf>,
     /// Print the time that each stage took

@@ -171,7 +171,7 @@ pub(crate) fn read(path: &Path, config: &Config) -> anyhow::Result<Input> {
             Ok(Input { panel: gold.panel, ingest: Some(gold.report), rows, failures: Vec::new(), events })
         }
         InputKind::Hourly => {
-            let PanelRead { panel, problems, rows_read } = read_panel(&table, &config.input)?;
+            let PanelRead { panel, problems, rows_read, .. } = read_panel(&table, &config.input)?;
             let failures: Vec<SeriesFailure> =
                 problems.into_iter().map(|p| SeriesFailure { series: p.series, message: p.message }).collect();
             if panel.is_empty() {

@@ -26,6 +26,8 @@ pub const FAILURE: u8 = 1;
 pub const USAGE: u8 = 2;
 /// Nothing, or with `--strict` not everything, could be scored.
 pub const UNSCORED: u8 = 3;
+/// Alerts were not acknowledged; they wait for the next run.
+pub const WAITING: u8 = 4;
 
 /// Runs one command with the detectors of [`Catalog::default`]. `args` begin with the name of the program.
 ///
@@ -85,6 +87,7 @@ fn execute(cli: &Cli) -> u8 {
     match panics::caught(|| dispatch(&cli.command)) {
         Ok(Outcome::Done) => SUCCESS,
         Ok(Outcome::Unscored) => UNSCORED,
+        Ok(Outcome::Waiting) => WAITING,
         Err(error) => {
             output::note(format_args!("error: {}", output::in_words(&error)));
             FAILURE
@@ -96,6 +99,7 @@ fn execute(cli: &Cli) -> u8 {
 enum Outcome {
     Done,
     Unscored,
+    Waiting,
 }
 
 fn dispatch(command: &Command) -> anyhow::Result<Outcome> {

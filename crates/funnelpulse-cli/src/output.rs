@@ -174,15 +174,19 @@ pub(crate) fn deliver(
     if results.timings {
         print_timings(&findings);
     }
-    if let Some(path) = &results.alerts {
-        alerting::deliver(path, &findings)?;
-    }
+    let waiting = results.alerts.as_ref().map_or(Ok(false), |path| alerting::deliver(path, &findings))?;
     print_failures(findings.failures(), " (all in summary.json)");
     if findings.series().is_empty() {
         note("error: no series could be scored");
     }
     let unscored = findings.series().is_empty() || results.strict && !findings.failures().is_empty();
-    Ok(if unscored { Outcome::Unscored } else { Outcome::Done })
+    Ok(if unscored {
+        Outcome::Unscored
+    } else if waiting {
+        Outcome::Waiting
+    } else {
+        Outcome::Done
+    })
 }
 
 /// A line of JSON per value.

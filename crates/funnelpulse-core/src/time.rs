@@ -2,6 +2,11 @@
 
 use std::fmt;
 
+use jiff::{
+    SignedDuration, Zoned,
+    civil::{DateTime, Time},
+    fmt::temporal::{Pieces, PiecesOffset},
+};
 use serde::{Deserialize, Serialize};
 
 use crate::FrameError;
@@ -62,16 +67,27 @@ impl Timestamp {
 /// RFC 3339 in UTC; outside the years -9999 to 9999 the bare number of microseconds.
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match jiff::Timestamp::from_microsecond(self.0) {
-            Ok(t) => fmt::Display::fmt(&t, f),
+        if let Ok(t) = jiff::Timestamp::from_microsecond(self.0) {
+            return fmt::Display::fmt(&t, f);
+        }
+        // The library keeps a day at either end of its range free for offsets.
+        match EPOCH.checked_add(SignedDuration::from_micros(self.0)) {
+            Ok(t) => write!(f, "{t}Z"),
             Err(_) => write!(f, "{} us", self.0),
         }
     }
 }
 
+/// 1970-01-01T00:00:00 on any clock.
+const EPOCH: DateTime = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
+
 /// Reads a date or a date and time in any of the forms found in tables and logs:
 /// `2019-10-01`, `2019-10-01 00:00:05`, `2019-10-01T00:00:05.5+02:00`, `2019-10-01 00:00:00 UTC`.
 /// Without an offset the time is UTC.
+///
+/// A zone in brackets (RFC 9557), `2019-10-01T00:00[Europe/Berlin]`, needs a time zone database, which
+/// `funnelpulse-io` brings; where there is none such a text is refused, and so is an offset that the
+/// zone does not have at that time. Of a time that comes twice the first is meant.
 ///
 /// ```
 /// use funnelpulse_core::parse_timestamp;
@@ -82,14 +98,23 @@ impl fmt::Display for Timestamp {
 pub fn parse_timestamp(text: &str) -> Result<Timestamp, FrameError> {
     let trimmed = text.trim();
     let bare = trimmed.strip_suffix("UTC").map_or(trimmed, str::trim_end);
-    let parsed = bare.parse::<jiff::Timestamp>().or_else(|_| {
-        bare.parse::<jiff::civil::DateTime>()
-            .and_then(|local| local.to_zoned(jiff::tz::TimeZone::UTC))
-            .map(|zoned| zoned.timestamp())
-    });
-    parsed
-        .map(|t| Timestamp::from_micros(t.as_microsecond()))
-        .map_err(|_| FrameError::Timestamp { text: text.to_owned() })
+    micros(bare).map(Timestamp).ok_or_else(|| FrameError::Timestamp { text: text.to_owned() })
+}
+
+fn micros(text: &str) -> Option<i64> {
+    let pieces = Pieces::parse(text).ok()?;
+    if pieces.time_zone_annotation().is_some() {
+        return text.parse::<Zoned>().ok().map(|zoned| zoned.timestamp().as_microsecond());
+    }
+    let offset = match pieces.offset() {
+        None | Some(PiecesOffset::Zulu) => 0,
+        Some(PiecesOffset::Numeric(numeric)) => i64::from(numeric.offset().seconds()),
+        // A kind of offset that is not known yet.
+        Some(_) => return None,
+    };
+    let local = DateTime::from_parts(pieces.date(), pieces.time().unwrap_or(Time::midnight()));
+    let since = local.duration_since(EPOCH).checked_sub(SignedDuration::from_secs(offset))?;
+    i64::try_from(since.as_micros()).ok()
 }
 
 #[cfg(test)]
@@ -98,7 +123,8 @@ mod tests {
 
     #[test]
     fn reads_what_it_writes() {
-        for micros in [0, -1, 1_569_888_000_123_456, -62_135_596_800_000_000] {
+        let ends = [253_402_300_799_999_999, -377_705_116_800_000_000];
+        for micros in [0, -1, 1_569_888_000_123_456, -62_135_596_800_000_000].into_iter().chain(ends) {
             let t = Timestamp::from_micros(micros);
             assert_eq!(parse_timestamp(&t.to_string()).unwrap(), t);
         }
@@ -109,6 +135,35 @@ mod tests {
         for text in ["", "yesterday", "2019-13-01", "2019-10-01 25:00", "NaN"] {
             assert!(matches!(parse_timestamp(text), Err(FrameError::Timestamp { .. })), "{text}");
         }
+    }
+
+    #[test]
+    fn the_last_day_of_the_last_year_is_a_time() {
+        for text in ["9999-12-31T23:00Z", "9999-12-31 23:00", "9999-12-31 23:00:00 UTC", "9999-12-31T22:00-01:00"] {
+            assert_eq!(parse_timestamp(text).unwrap().to_string(), "9999-12-31T23:00:00Z", "{text}");
+        }
+        assert_eq!(parse_timestamp("-009999-01-01").unwrap().to_string(), "-009999-01-01T00:00:00Z");
+    }
+
+    #[test]
+    fn a_zone_in_brackets_is_never_read_as_utc() {
+        let utc = parse_timestamp("2024-01-01T00:00Z").unwrap();
+        // Where there is no time zone database the text is refused.
+        for text in ["2024-01-01T00:00[Europe/Berlin]", "2024-01-01 00:00:00[Europe/Berlin]"] {
+            assert!(
+                parse_timestamp(text).is_ok_and(|t| t == utc.offset(-Timestamp::HOUR))
+                    || parse_timestamp(text).is_err()
+            );
+        }
+        for text in [
+            "2024-01-01T00:00[Nowhere/Land]",
+            "2024-01-01T00:00+05:00[Europe/Berlin]",
+            "2024-01-01[",
+            "2024-01-01T00:00[]",
+        ] {
+            assert!(parse_timestamp(text).is_err(), "{text}");
+        }
+        assert_eq!(parse_timestamp("2024-01-01T00:00+00:00[UTC]").unwrap(), utc);
     }
 
     #[test]

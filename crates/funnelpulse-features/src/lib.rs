@@ -13,4 +13,4 @@ pub use funnel::{
     Counts, Cube, CubeBuilder, Event, EventSpec, FunnelBuilder, Gold, IngestReport, Leaf, RejectedExample,
     RejectedRows, Rejection, price_band,
 };
-pub use spec::{Absent, MetricKind, MetricSpec, NO_KEY, PanelSpec, Unsorted};
+pub use spec::{Absent, Duplicates, MetricKind, MetricSpec, NO_KEY, PanelSpec, Unsorted};

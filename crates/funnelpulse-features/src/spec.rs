@@ -49,6 +49,8 @@ pub struct PanelSpec {
     pub absent: Absent,
     /// What to do with a series whose rows are not in order of time.
     pub unsorted: Unsorted,
+    /// What to do with several rows of a series for one window.
+    pub duplicates: Duplicates,
 }
 
 impl Default for PanelSpec {
@@ -80,6 +82,7 @@ impl PanelSpec {
             step_seconds: 3_600,
             absent: Absent::Unknown,
             unsorted: Unsorted::Refuse,
+            duplicates: Duplicates::Error,
         }
     }
 
@@ -209,6 +212,25 @@ pub enum Unsorted {
     Refuse,
     /// Sort it.
     Sort,
+}
+
+/// What to do with several rows of a series for one window. Rows that are the same in every metric are
+/// one row, whatever this says, except that `sum` adds them up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Duplicates {
+    /// Report the series and leave it out: rows that contradict each other are often a sign of a
+    /// broken export, or of a key that is missing.
+    #[default]
+    Error,
+    /// Add them up: for counts and amounts of parts of the series.
+    Sum,
+    /// Take the first row, in the order of the table.
+    First,
+    /// Take the last row, in the order of the table: for corrections that are appended.
+    Last,
+    /// Take the mean: for measurements.
+    Mean,
 }
 
 /// A metric as it is written in a file: the kind's fields beside the name.

@@ -1,14 +1,19 @@
 //! The cells of a column, whatever type they are stored in.
 
+mod clock;
+
 use std::collections::BTreeMap;
 
 use arrow::{
     array::{Array, ArrayRef, AsArray, StringArray},
     compute::cast,
-    datatypes::{DataType, Float64Type, TimeUnit, TimestampMicrosecondType},
+    datatypes::{DataType, Float64Type, Int64Type, TimeUnit, TimestampMicrosecondType},
     error::ArrowError,
 };
-use funnelpulse_core::{Timestamp, parse_timestamp};
+use funnelpulse_core::Timestamp;
+
+pub(crate) use clock::Clock;
+use clock::Reading;
 
 /// Characters of a malformed value that are shown.
 const SHOWN: usize = 60;
@@ -20,11 +25,13 @@ pub(crate) struct Cells<T> {
     pub(crate) bad: BTreeMap<usize, String>,
     /// How many cells hold a proper value.
     pub(crate) good: usize,
+    /// By row, what a value may mean too: the second time of a clock that is set back.
+    pub(crate) later: BTreeMap<usize, T>,
 }
 
 impl<T> Cells<T> {
     fn with_capacity(rows: usize) -> Self {
-        Self { values: Vec::with_capacity(rows), bad: BTreeMap::new(), good: 0 }
+        Self { values: Vec::with_capacity(rows), bad: BTreeMap::new(), good: 0, later: BTreeMap::new() }
     }
 
     fn good(&mut self, value: T) {
@@ -41,6 +48,7 @@ impl<T> Cells<T> {
         let offset = self.values.len();
         self.values.extend(other.values);
         self.bad.extend(other.bad.into_iter().map(|(row, text)| (row + offset, text)));
+        self.later.extend(other.later.into_iter().map(|(row, value)| (row + offset, value)));
         self.good += other.good;
     }
 }
@@ -102,33 +110,60 @@ pub(crate) fn numbers(array: &ArrayRef) -> Result<Option<Cells<f64>>, ArrowError
     Ok(Some(cells))
 }
 
-/// Times; without a zone they are UTC. `None` when the type of the column can't hold times.
-pub(crate) fn times(array: &ArrayRef) -> Result<Option<Cells<Option<Timestamp>>>, ArrowError> {
+/// Times, as the clock reads them. `None` when the type of the column can't hold times.
+pub(crate) fn times(array: &ArrayRef, clock: &Clock) -> Result<Option<Cells<Option<Timestamp>>>, ArrowError> {
     let array = plain(array)?;
     let mut cells = Cells::with_capacity(array.len());
-    let zone = match array.data_type() {
-        t if is_text(t) => {
-            for text in &texts(&array)? {
-                match text.filter(|t| !t.trim().is_empty()) {
-                    None => cells.values.push(None),
-                    Some(text) => match parse_timestamp(text) {
-                        Ok(time) => cells.good(Some(time)),
-                        Err(_) => cells.bad(None, text),
-                    },
-                }
+    let data_type = array.data_type();
+    if is_text(data_type) {
+        for text in &texts(&array)? {
+            match text.filter(|t| !t.trim().is_empty()) {
+                None => cells.values.push(None),
+                Some(text) => cells.time(clock.text(text), || text.to_owned()),
             }
-            return Ok(Some(cells));
         }
-        DataType::Timestamp(_, zone) => zone.clone(),
-        DataType::Date32 | DataType::Date64 | DataType::Null => None,
-        _ => return Ok(None),
-    };
-    let micros = cast(&array, &DataType::Timestamp(TimeUnit::Microsecond, zone))?;
-    for value in micros.as_primitive::<TimestampMicrosecondType>() {
-        match value {
-            None => cells.values.push(None),
-            Some(micros) => cells.good(Some(Timestamp::from_micros(micros))),
+    } else if data_type.is_integer() {
+        for value in cast(&array, &DataType::Int64)?.as_primitive::<Int64Type>() {
+            match value {
+                None => cells.values.push(None),
+                Some(value) => cells.time(clock.integer(value), || value.to_string()),
+            }
+        }
+    } else if data_type.is_numeric() {
+        for value in cast(&array, &DataType::Float64)?.as_primitive::<Float64Type>() {
+            match value {
+                None => cells.values.push(None),
+                Some(value) => cells.time(clock.number(value), || value.to_string()),
+            }
+        }
+    } else {
+        let zone = match data_type {
+            DataType::Timestamp(_, zone) => zone.clone(),
+            DataType::Date32 | DataType::Date64 | DataType::Null => None,
+            _ => return Ok(None),
+        };
+        let local = zone.is_none();
+        let micros = cast(&array, &DataType::Timestamp(TimeUnit::Microsecond, zone))?;
+        for value in micros.as_primitive::<TimestampMicrosecondType>() {
+            match value.map(Timestamp::from_micros) {
+                None => cells.values.push(None),
+                Some(time) if local => cells.time(clock.local(time), || time.to_string()),
+                Some(time) => cells.good(Some(time)),
+            }
         }
     }
     Ok(Some(cells))
+}
+
+impl Cells<Option<Timestamp>> {
+    fn time(&mut self, reading: Reading, text: impl FnOnce() -> String) {
+        match reading {
+            Reading::None => self.bad(None, &text()),
+            Reading::One(time) => self.good(Some(time)),
+            Reading::Two(first, second) => {
+                self.later.insert(self.values.len(), Some(second));
+                self.good(Some(first));
+            }
+        }
+    }
 }

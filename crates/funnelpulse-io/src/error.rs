@@ -26,6 +26,28 @@ pub enum IoError {
         /// What is supported.
         reason: String,
     },
+    /// A setting out of its range.
+    #[error("{name} = {value} is out of range ({allowed})")]
+    Setting {
+        /// The setting.
+        name: &'static str,
+        /// Its value.
+        value: String,
+        /// What is allowed.
+        allowed: &'static str,
+    },
+    /// A table has more rows, or takes more memory, than is allowed.
+    #[error("{}: the table has more than {limit} {unit}, the most that {setting} allows; raise it where that is meant", path.display())]
+    TooLarge {
+        /// The file or folder.
+        path: PathBuf,
+        /// `rows`, or `bytes in memory`.
+        unit: &'static str,
+        /// The most that is allowed.
+        limit: u64,
+        /// The setting that says so.
+        setting: &'static str,
+    },
     /// There is nothing in it.
     #[error("{}: {what}", path.display())]
     Empty {

@@ -118,7 +118,7 @@ fn read(table: &Table, spec: &EventSpec, dimensions: &[&str], mut take: impl FnM
     let banded: Vec<bool> =
         dimensions.iter().map(|name| **name == spec.price || holds_fractions(table, name)).collect();
     for batch in table.batches() {
-        let times = table.cells_of(batch, &spec.time, "times", cells::times)?;
+        let times = table.times_of(batch, &spec.time)?;
         let prices = table.cells_of(batch, &spec.price, "numbers", cells::numbers)?;
         let text = |name: &str| table.texts_of(batch, name);
         let (types, product) = (text(&spec.event_type)?, text(&spec.product)?);

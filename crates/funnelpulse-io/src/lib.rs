@@ -4,15 +4,21 @@ mod batch;
 mod cells;
 mod error;
 mod events;
+mod options;
 mod panel;
 mod recognise;
+mod strays;
 mod table;
 mod write;
 
 pub use batch::{panel_from_batches, panel_to_batch};
 pub use error::IoError;
 pub use events::{further_columns, read_cube, read_events};
+pub use options::{Epoch, ReadOptions};
 pub use panel::{PanelRead, SeriesProblem, read_panel};
 pub use recognise::{InputKind, recognise};
+pub use strays::{StrayRow, set_aside_strays};
 pub use table::Table;
-pub use write::{WriteReport, recover, write_file, write_partitioned};
+pub use write::{
+    Companion, WriteReport, parquet_bytes, recover, write_bytes, write_file, write_partitioned, write_results,
+};

@@ -1,19 +1,21 @@
 //! Tables of regular rows.
 
+mod merge;
+
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     fmt::Write,
 };
 
 use arrow::array::Array;
 use funnelpulse_core::{Columns, Frame, Panel, SeriesKey, Timestamp};
-use funnelpulse_features::{Absent, MetricKind, NO_KEY, PanelSpec, Unsorted, fill_known_empty};
-use ndarray::Array2;
+use funnelpulse_features::{Absent, Duplicates, MetricKind, NO_KEY, PanelSpec, Unsorted, fill_known_empty};
 
-use crate::{IoError, Table, cells::Cells, table::Place};
+use crate::{IoError, StrayRow, Table, cells::Cells, set_aside_strays, table::Place};
 
 /// The series of a table and those that had to be left out.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct PanelRead {
     /// The series without a problem.
     pub panel: Panel,
@@ -21,6 +23,11 @@ pub struct PanelRead {
     pub problems: Vec<SeriesProblem>,
     /// Rows of the table, of good series and bad.
     pub rows_read: usize,
+    /// Rows of good series that went into another row of the same window, as
+    /// [`PanelSpec::duplicates`] says.
+    pub duplicates: usize,
+    /// Rows far from all others, which are not in the panel; see [`set_aside_strays`].
+    pub strays: Vec<StrayRow>,
 }
 
 /// Why a series was left out.
@@ -50,8 +57,12 @@ impl std::fmt::Display for SeriesProblem {
 /// What is wrong with the table as a whole (a column missing or of the wrong type, no rows) is an
 /// error. What is wrong with a row concerns its series only, which is then reported and left out:
 /// NaN or infinity written as a value, text where a number should be, a negative count (amounts may
-/// be negative), a time that is missing, unreadable or off the grid of steps of the table, a window that
-/// comes twice, and, unless the specification says to sort, time that runs backwards.
+/// be negative), a time that is missing, unreadable or off the grid of steps of the table, two rows of one
+/// window that differ, unless the specification says [what to do with them](PanelSpec::duplicates), and,
+/// unless it says to sort, time that runs backwards.
+///
+/// Rows far from all others, a row of 1970 among those of last year, are set aside, see
+/// [`set_aside_strays`].
 ///
 /// ```
 /// use funnelpulse_features::PanelSpec;
@@ -88,12 +99,22 @@ pub fn read_panel(table: &Table, spec: &PanelSpec) -> Result<PanelRead, IoError>
         metrics: layout.metrics.iter().map(|(name, _)| table.numbers(name)).collect::<Result<_, _>>()?,
         layout,
         unsorted: spec.unsorted,
+        duplicates: spec.duplicates,
         columns: spec.columns(),
     };
-    let mut read = PanelRead { panel: Panel::new(spec.columns()), problems: Vec::new(), rows_read: table.num_rows() };
+    let mut read = PanelRead {
+        panel: Panel::new(spec.columns()),
+        problems: Vec::new(),
+        rows_read: table.num_rows(),
+        duplicates: 0,
+        strays: Vec::new(),
+    };
     for (series, members) in group(table, &rows.layout.keys)? {
         match rows.frame(table, members) {
-            Ok(frame) => read.panel.insert(series, frame)?,
+            Ok((frame, merged)) => {
+                read.panel.insert(series, frame)?;
+                read.duplicates += merged;
+            }
             Err((row, what)) => {
                 let place = table.place(row);
                 let message = format!("{place}: {what}");
@@ -101,6 +122,7 @@ pub fn read_panel(table: &Table, spec: &PanelSpec) -> Result<PanelRead, IoError>
             }
         }
     }
+    (read.panel, read.strays) = set_aside_strays(read.panel)?;
     if spec.absent == Absent::Empty {
         read.panel = fill_known_empty(read.panel)?;
     }
@@ -186,42 +208,62 @@ struct Rows<'a> {
     /// Where the grid of times starts within a step.
     phase: i64,
     unsorted: Unsorted,
+    duplicates: Duplicates,
 }
 
 impl Rows<'_> {
-    /// The frame of one series, or the row that forbids it and why.
-    fn frame(&self, table: &Table, mut members: Vec<usize>) -> Result<Frame, (usize, String)> {
-        let mut time = Vec::with_capacity(members.len());
-        for &row in &members {
-            let now = self.check(row).map_err(|what| (row, what))?;
-            if self.unsorted == Unsorted::Refuse
-                && let Some(before) = time.last().filter(|before| **before >= now)
+    /// The frame of one series and how many rows went into others, or the row that forbids it and why.
+    fn frame(&self, table: &Table, members: Vec<usize>) -> Result<(Frame, usize), (usize, String)> {
+        let mut rows = Vec::with_capacity(members.len());
+        let mut shown: BTreeSet<Timestamp> = BTreeSet::new();
+        for row in members {
+            let mut time = self.check(row).map_err(|what| (row, what))?;
+            // The clock showed this time twice, and this is the second row that says so.
+            if let Some(Some(later)) = self.times.later.get(&row)
+                && !shown.insert(time)
             {
-                return Err((
-                    row,
-                    match time.binary_search(&now) {
-                        Ok(twin) => self.twice(now, &table.place(members[twin])),
-                        Err(_) => format!("time {now} comes after {before}; sort the rows or set unsorted = \"sort\""),
-                    },
-                ));
+                time = *later;
             }
-            time.push(now);
+            rows.push((time, row));
         }
-        if self.unsorted == Unsorted::Sort {
-            members.sort_by_key(|row| self.times.values[*row]);
-            time.sort_unstable();
-            if let Some(twin) = time.windows(2).position(|pair| pair[0] == pair[1]) {
-                return Err((members[twin + 1], self.twice(time[twin], &table.place(members[twin]))));
+        match self.unsorted {
+            Unsorted::Sort => rows.sort_by_key(|(time, _)| *time),
+            Unsorted::Refuse => {
+                if let Some(pair) = rows.windows(2).find(|pair| pair[1].0 < pair[0].0) {
+                    return Err((pair[1].1, self.backwards(table, &rows, pair[0].0, pair[1])));
+                }
             }
         }
-        let values = Array2::from_shape_fn((members.len(), self.metrics.len()), |(i, metric)| {
-            self.metrics[metric].values[members[i]]
-        });
-        Frame::new(time, self.columns.clone(), values).map_err(|error| (members[0], error.to_string()))
+        let (before, first) = (rows.len(), rows.first().map_or(0, |(_, row)| *row));
+        let (time, values) = self.merge(rows).map_err(|(first, row)| {
+            let time = self.times.values[row].unwrap_or_default();
+            (row, self.twice(time, &table.place(first)))
+        })?;
+        let merged = before - time.len();
+        let frame = Frame::new(time, self.columns.clone(), values);
+        Ok((frame.map_err(|error| (first, error.to_string()))?, merged))
+    }
+
+    /// Why a row that comes after a later one is refused.
+    fn backwards(
+        &self,
+        table: &Table,
+        rows: &[(Timestamp, usize)],
+        before: Timestamp,
+        (now, row): (Timestamp, usize),
+    ) -> String {
+        match rows.iter().find(|(time, twin)| *time == now && *twin < row) {
+            Some((_, twin)) if self.duplicates == Duplicates::Error => self.twice(now, &table.place(*twin)),
+            _ => format!("time {now} comes after {before}; sort the rows or set unsorted = \"sort\""),
+        }
     }
 
     fn twice(&self, time: Timestamp, first: &Place) -> String {
-        format!("column `{}` is {time}, as in {first}; a series has one row per window", self.layout.time)
+        format!(
+            "column `{}` is {time}, as in {first}; a series has one row per window, or set duplicates to sum, first, \
+             last or mean",
+            self.layout.time
+        )
     }
 
     /// The time of the row, when everything in it is as it should be.

@@ -80,10 +80,11 @@ fn a_second_look_at_an_hour_is_found_in_any_order() {
     let sort = PanelSpec { unsorted: Unsorted::Sort, ..PanelSpec::funnel() };
     let sorted = read_with(&sort, &format!("{HEADER}{rows}")).unwrap();
     assert_eq!(sorted.panel.get("a").unwrap().column("views").unwrap().to_vec(), [1.0, 2.0, 1.0]);
-    let twice = read_with(&sort, &format!("{HEADER}{rows}2019-10-01 04:00:00,a,1,1,1,1\n")).unwrap();
+    let twice = read_with(&sort, &format!("{HEADER}{rows}2019-10-01 04:00:00,a,9,1,1,1\n")).unwrap();
     assert_eq!(
         twice.problems[0].message,
-        "line 5: column `window_start` is 2019-10-01T04:00:00Z, as in line 2; a series has one row per window"
+        "line 5: column `window_start` is 2019-10-01T04:00:00Z, as in line 2; a series has one row per window, or set \
+         duplicates to sum, first, last or mean"
     );
 }
 
@@ -140,7 +141,7 @@ fn wrong_types_in_arrow() {
     );
     assert_eq!(
         read([&number, &text, &number, &number, &number, &number]).unwrap_err().to_string(),
-        "Arrow batches: column `window_start` should hold times, found Float64"
+        "Arrow batches: column `window_start` should hold times, found `1` in row 1"
     );
 }
 

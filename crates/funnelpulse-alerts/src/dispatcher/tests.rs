@@ -2,12 +2,14 @@ use std::{
     fs,
     io::{BufRead, BufReader},
     process::{Command, Stdio},
-    sync::mpsc,
+    sync::mpsc::{self, Receiver},
+    time::Instant,
 };
 
 use funnelpulse_core::{Severity, Timestamp};
 
 use super::*;
+use crate::DeliveryError;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -55,7 +57,14 @@ fn alert(name: &str) -> Alert {
 }
 
 fn fast() -> DispatchConfig {
-    DispatchConfig { per_minute: 60_000.0, burst: 1000, retry_first_ms: 1, retry_most_ms: 5, ..Default::default() }
+    DispatchConfig {
+        per_minute: 60_000.0,
+        burst: 1000,
+        retry_first_ms: 1,
+        retry_most_ms: 5,
+        grace_seconds: 0,
+        ..Default::default()
+    }
 }
 
 #[test]
@@ -85,7 +94,7 @@ fn a_sink_that_hangs_blocks_nobody_and_loses_nothing() {
         dispatcher.send(alert(&i.to_string())).unwrap();
     }
     assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
-    assert!(dispatcher.flush(PATIENCE));
+    dispatcher.persist(PATIENCE).unwrap();
     while got.lock().unwrap().len() < 50 {
         assert!(start.elapsed() < PATIENCE);
         thread::sleep(Duration::from_millis(1));
@@ -111,7 +120,7 @@ fn a_kill_loses_nothing_that_was_flushed() {
     let dispatcher = Dispatcher::new(config.clone(), vec![Box::new(down)]).unwrap();
     dispatcher.send(alert("1")).unwrap();
     dispatcher.send(alert("2")).unwrap();
-    assert!(dispatcher.flush(PATIENCE));
+    dispatcher.persist(PATIENCE).unwrap();
     // What a kill leaves behind: the file as it is now, with half a line of a write under way.
     let mut bytes = fs::read(&path).unwrap();
     bytes.extend(b"1234abcd {\"put\":{\"num");
@@ -138,7 +147,7 @@ fn a_real_kill_loses_nothing_that_was_flushed() {
         for i in 0..20 {
             dispatcher.send(alert(&i.to_string())).unwrap();
         }
-        assert!(dispatcher.flush(PATIENCE));
+        dispatcher.persist(PATIENCE).unwrap();
         println!("flushed");
         thread::sleep(PATIENCE);
         return;
@@ -180,6 +189,43 @@ fn what_is_refused_for_good_is_kept_aside() {
     assert_eq!((&first["reason"], &first["alert"]["id"]), (&"too long".into(), &"1".into()));
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_is_reported_by_persist() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = DispatchConfig { spool: Some(folder.path().join("spool")), ..fast() };
+    let (sink, got) = fake("a", vec![]);
+    let dispatcher = Dispatcher::new(config, vec![Box::new(sink)]).unwrap();
+    dispatcher.persist(PATIENCE).unwrap();
+    let full = fs::OpenOptions::new().append(true).open("/dev/full").unwrap();
+    dispatcher.shared.lock().spool.as_mut().unwrap().replace_file(full);
+    dispatcher.send(alert("1")).unwrap();
+    let error = dispatcher.persist(PATIENCE).unwrap_err();
+    assert!(error.to_string().contains("alerts could not be kept on disk: No space left on device"), "{error}");
+    // It is delivered from memory all the same.
+    let report = dispatcher.shutdown(PATIENCE);
+    assert_eq!((ids(&got), report.waiting()), (vec!["1".to_owned()], 0));
+    assert!(report.spool_error.unwrap().contains("No space left on device"));
+}
+
+#[test]
+fn an_alert_is_sent_once_however_often_it_is_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = DispatchConfig { spool: Some(folder.path().join("spool")), ..fast() };
+    let mut all = Vec::new();
+    for _ in 0..3 {
+        let (sink, got) = fake("a", vec![]);
+        let dispatcher = Dispatcher::new(config.clone(), vec![Box::new(sink)]).unwrap();
+        for name in ["1", "2", "1"] {
+            dispatcher.send_once(alert(name)).unwrap();
+        }
+        assert_eq!(dispatcher.flush(PATIENCE).waiting(), 0);
+        drop(dispatcher);
+        all.extend(ids(&got));
+    }
+    assert_eq!(all, ["1", "2"]);
+}
+
 #[test]
 fn the_rate_is_kept() {
     let (sink, got) = fake("a", vec![]);
@@ -214,7 +260,7 @@ fn too_many_are_refused_and_given_back() {
 fn settings_are_checked() {
     let refused = |config: DispatchConfig| config.validate().unwrap_err().to_string();
     let bad = DispatchConfig { per_minute: f64::NAN, ..fast() };
-    assert_eq!(refused(bad), "per_minute = NaN is out of range (above 0 to 60000)");
+    assert_eq!(refused(bad), "per_minute = NaN is out of range (0.001 to 60000)");
     let bad = DispatchConfig { capacity: 0, ..fast() };
     assert_eq!(refused(bad), "capacity = 0 is out of range (1 to 1000000)");
     let twins: Vec<Box<dyn Sink>> = vec![Box::new(fake("a", vec![]).0), Box::new(fake("a", vec![]).0)];

@@ -2,11 +2,12 @@
 
 use funnelpulse::FittedPipeline;
 
-use crate::{Outcome, args::DetectArgs, context::catalog, input, output, overwrite};
+use crate::{Outcome, alerting, args::DetectArgs, context::catalog, input, output, overwrite};
 
 pub(crate) fn detect(args: &DetectArgs) -> anyhow::Result<Outcome> {
     let outputs = [("--output", Some(&*args.results.output)), ("--report", args.results.report.as_deref())];
     overwrite::refuse(&[&args.input, &args.model], &outputs)?;
+    alerting::check(args.results.alerts.as_deref())?;
     let loading = output::spinner("loading");
     let model = FittedPipeline::load_with(&args.model, &catalog())?.with_progress(output::progress());
     let input = input::read(&args.input, model.config())?;

@@ -3,7 +3,7 @@
 use funnelpulse::Pipeline;
 
 use crate::{
-    Outcome,
+    Outcome, alerting,
     args::RunArgs,
     context::catalog,
     input::{self, configuration},
@@ -18,6 +18,7 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Outcome> {
         ("--model", args.model.as_deref()),
     ];
     overwrite::refuse(&[&args.input], &outputs)?;
+    alerting::check(results.alerts.as_deref())?;
     let config = configuration(&args.settings)?;
     let reading = output::spinner("reading");
     let input = input::read(&args.input, &config)?;

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests, too, stop at what should not happen")]
 
+mod alerts;
 mod bad_input;
 mod changepoints;
 mod comparisons;

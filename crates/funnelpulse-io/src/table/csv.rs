@@ -7,47 +7,106 @@ use arrow::{
     datatypes::{DataType, Field, Schema},
 };
 
-use super::{FileTable, unique};
+use super::{
+    FileTable,
+    budget::{Budget, MAX_RECORD, Meter, Metered},
+    unique,
+};
 use crate::IoError;
 
-/// Rows per batch: the texts of a column stay far below the 2 GiB that one array can hold.
+/// Rows per batch.
 const BATCH: usize = 65_536;
+/// Bytes of text per batch: one column may have all of them, and an array holds no more than 2 GiB.
+const BATCH_BYTES: usize = 256 << 20;
+/// Bytes in memory of where a row starts in the file.
+const LINE_BYTES: u64 = 8;
 
-pub(super) fn read(path: &Path, delimiter: u8, gzip: bool) -> Result<FileTable, IoError> {
+pub(super) fn read(path: &Path, delimiter: u8, gzip: bool, budget: &mut Budget) -> Result<FileTable, IoError> {
     let file = File::open(path).map_err(IoError::file(path))?;
     let input: Box<dyn Read> = if gzip { Box::new(flate2::read::MultiGzDecoder::new(file)) } else { Box::new(file) };
+    let meter = Meter::default();
+    let input = Metered::new(input, meter.clone(), budget.bytes_left());
     let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).from_reader(input);
-    let broken = |error: csv::Error| line_error(path, error);
 
-    let header = reader.headers().map_err(broken)?;
+    let header = reader.headers().map_err(|error| broken(path, error, &meter, budget))?;
     let columns: Vec<String> = header.iter().map(|name| name.trim().to_owned()).collect();
     if columns.iter().all(String::is_empty) {
         return Err(IoError::Empty { path: path.to_path_buf(), what: "the file is empty" });
     }
     unique(path, &columns)?;
-    let fields: Vec<Field> = columns.iter().map(|name| Field::new(name, DataType::Utf8, true)).collect();
-    let schema = Arc::new(Schema::new(fields));
-
-    let (mut batches, mut lines) = (Vec::new(), Vec::new());
-    let mut builders: Vec<StringBuilder> = columns.iter().map(|_| StringBuilder::new()).collect();
+    let mut rows = Rows::new(&columns);
     let mut record = csv::StringRecord::new();
-    loop {
-        let more = reader.read_record(&mut record).map_err(broken)?;
-        if more {
-            lines.push(record.position().map_or(0, csv::Position::line));
-            for (builder, text) in builders.iter_mut().zip(&record) {
-                builder.append_option((!text.is_empty()).then_some(text));
-            }
-        }
-        let full = more && lines.len() % BATCH == 0;
-        if full || (!more && (lines.len() % BATCH > 0 || batches.is_empty())) {
-            let arrays = builders.iter_mut().map(|b| Arc::new(b.finish()) as ArrayRef).collect();
-            batches.push(RecordBatch::try_new(schema.clone(), arrays).map_err(IoError::arrow(path))?);
-        }
-        if !more {
-            return Ok(FileTable { columns, batches, lines: Some(lines) });
+    while reader.read_record(&mut record).map_err(|error| broken(path, error, &meter, budget))? {
+        meter.record();
+        budget.take(path, 1, LINE_BYTES)?;
+        rows.push(&record);
+        if rows.batch_is_full() {
+            rows.finish_batch(path, budget)?;
         }
     }
+    if rows.in_batch > 0 || rows.batches.is_empty() {
+        rows.finish_batch(path, budget)?;
+    }
+    Ok(FileTable { columns, batches: rows.batches, lines: Some(rows.lines) })
+}
+
+/// The rows that were read.
+struct Rows {
+    schema: Arc<Schema>,
+    batches: Vec<RecordBatch>,
+    lines: Vec<u64>,
+    builders: Vec<StringBuilder>,
+    in_batch: usize,
+    bytes_in_batch: usize,
+}
+
+impl Rows {
+    fn new(columns: &[String]) -> Self {
+        let fields: Vec<Field> = columns.iter().map(|name| Field::new(name, DataType::Utf8, true)).collect();
+        Self {
+            schema: Arc::new(Schema::new(fields)),
+            batches: Vec::new(),
+            lines: Vec::new(),
+            builders: columns.iter().map(|_| StringBuilder::new()).collect(),
+            in_batch: 0,
+            bytes_in_batch: 0,
+        }
+    }
+
+    fn push(&mut self, record: &csv::StringRecord) {
+        self.lines.push(record.position().map_or(0, csv::Position::line));
+        for (builder, text) in self.builders.iter_mut().zip(record) {
+            builder.append_option((!text.is_empty()).then_some(text));
+        }
+        self.in_batch += 1;
+        self.bytes_in_batch += record.as_slice().len();
+    }
+
+    fn batch_is_full(&self) -> bool {
+        self.in_batch >= BATCH || self.bytes_in_batch >= BATCH_BYTES
+    }
+
+    fn finish_batch(&mut self, path: &Path, budget: &mut Budget) -> Result<(), IoError> {
+        let arrays = self.builders.iter_mut().map(|b| Arc::new(b.finish()) as ArrayRef).collect();
+        let batch = RecordBatch::try_new(self.schema.clone(), arrays).map_err(IoError::arrow(path))?;
+        budget.take(path, 0, batch.get_array_memory_size() as u64)?;
+        (self.in_batch, self.bytes_in_batch) = (0, 0);
+        self.batches.push(batch);
+        Ok(())
+    }
+}
+
+/// What is wrong with a file: one of the limits, or a line.
+fn broken(path: &Path, error: csv::Error, meter: &Meter, budget: &Budget) -> IoError {
+    if meter.in_record() > MAX_RECORD {
+        let reason = format!("the record is longer than {MAX_RECORD} bytes; is a quote missing?");
+        let line = error.position().map_or(1, csv::Position::line);
+        return IoError::CsvLine { path: path.to_path_buf(), line, reason };
+    }
+    if meter.total() > budget.bytes_left() && matches!(error.kind(), csv::ErrorKind::Io(_)) {
+        return budget.too_many_bytes(path);
+    }
+    line_error(path, error)
 }
 
 fn line_error(path: &Path, error: csv::Error) -> IoError {

@@ -12,8 +12,8 @@ use arrow::{
     datatypes::{DataType, Field, Schema},
 };
 
-use super::{FileTable, Kind, Table, read_file};
-use crate::{IoError, write::hive};
+use super::{FileTable, Kind, Table, budget::Budget, read_file, stem};
+use crate::{IoError, ReadOptions, cells::Clock, write::hive};
 
 /// Levels of partitions; more are a link that leads back.
 const DEPTH: usize = 16;
@@ -21,9 +21,10 @@ const DEPTH: usize = 16;
 /// The columns that folder names stand for, outermost first.
 type Partition = Vec<(String, Option<String>)>;
 
-pub(super) fn read(folder: &Path) -> Result<Table, IoError> {
-    let mut files = Vec::new();
-    collect(folder, &mut Vec::new(), &mut files)?;
+pub(super) fn read(folder: &Path, options: &ReadOptions) -> Result<Table, IoError> {
+    let mut search = Search { any_name: options.file_column.is_some(), size: 0, files: Vec::new() };
+    search.collect(folder, 0, &mut Vec::new())?;
+    let (files, mut budget) = (search.files, Budget::new(options, search.size));
     if files.is_empty() {
         let what = "the folder holds no CSV or Parquet file";
         return Err(IoError::Empty { path: folder.to_path_buf(), what });
@@ -31,7 +32,11 @@ pub(super) fn read(folder: &Path) -> Result<Table, IoError> {
     let types = partition_types(folder, &files)?;
     let mut tables: Vec<(PathBuf, FileTable)> = Vec::new();
     for (path, partition) in files {
-        let table = with_partition(&path, read_file(&path)?, &partition, &types)?;
+        let mut table = with_partition(&path, read_file(&path, &mut budget)?, &partition, &types)?;
+        if let Some(column) = &options.file_column {
+            let within = path.strip_prefix(folder).unwrap_or(&path);
+            table = with_file(&path, table, column, &stem(within))?;
+        }
         if let Some((first, expected)) = tables.first().map(|(p, t)| (p, &t.columns)) {
             let (mut a, mut b) = (expected.clone(), table.columns.clone());
             a.sort();
@@ -44,33 +49,59 @@ pub(super) fn read(folder: &Path) -> Result<Table, IoError> {
         }
         tables.push((path, table));
     }
-    Ok(Table::from_files(folder, tables))
+    let partitions = types.into_iter().map(|(name, _)| name).collect();
+    let clock = Clock::of(options)?;
+    Ok(Table { partitions, clock, ..Table::from_files(folder, tables) })
 }
 
-fn collect(folder: &Path, partition: &mut Partition, files: &mut Vec<(PathBuf, Partition)>) -> Result<(), IoError> {
-    let error = || IoError::file(folder);
-    let mut entries = fs::read_dir(folder).and_then(Iterator::collect::<Result<Vec<_>, _>>).map_err(error())?;
-    entries.sort_by_key(fs::DirEntry::file_name);
-    for entry in entries {
-        let (path, name) = (entry.path(), entry.file_name().to_string_lossy().into_owned());
-        if name.starts_with(['.', '_']) {
-            continue;
-        }
-        if !fs::metadata(&path).map_err(IoError::file(&path))?.is_dir() {
-            if Kind::of(&path).is_some() {
-                files.push((path, partition.clone()));
-            }
-            continue;
-        }
-        let Some(column) = hive::parse(&name).filter(|_| partition.len() < DEPTH) else {
-            let reason = "a folder within a folder of data should be named column=value".to_owned();
-            return Err(IoError::Unsupported { path, reason });
-        };
-        partition.push(column);
-        collect(&path, partition, files)?;
-        partition.pop();
+/// Adds the column that says which file the rows are from.
+pub(super) fn with_file(path: &Path, table: FileTable, column: &str, name: &str) -> Result<FileTable, IoError> {
+    if table.columns.iter().any(|c| c == column) {
+        return Err(IoError::DuplicateColumn { path: path.to_path_buf(), column: column.to_owned() });
     }
-    Ok(())
+    let partition = vec![(column.to_owned(), Some(name.to_owned()))];
+    with_partition(path, table, &partition, &[(column.to_owned(), DataType::Utf8)])
+}
+
+/// The files of a folder as they are found.
+struct Search {
+    /// Whether sub-folders need not be Hive partitions.
+    any_name: bool,
+    /// Bytes of all files.
+    size: u64,
+    files: Vec<(PathBuf, Partition)>,
+}
+
+impl Search {
+    fn collect(&mut self, folder: &Path, depth: usize, partition: &mut Partition) -> Result<(), IoError> {
+        let error = || IoError::file(folder);
+        let mut entries = fs::read_dir(folder).and_then(Iterator::collect::<Result<Vec<_>, _>>).map_err(error())?;
+        entries.sort_by_key(fs::DirEntry::file_name);
+        for entry in entries {
+            let (path, name) = (entry.path(), entry.file_name().to_string_lossy().into_owned());
+            if name.starts_with(['.', '_']) {
+                continue;
+            }
+            let metadata = fs::metadata(&path).map_err(IoError::file(&path))?;
+            if !metadata.is_dir() {
+                if Kind::of(&path).is_some() {
+                    self.size += metadata.len();
+                    self.files.push((path, partition.clone()));
+                }
+                continue;
+            }
+            let column = hive::parse(&name);
+            if depth >= DEPTH || (column.is_none() && !self.any_name) {
+                let reason = "a folder within a folder of data should be named column=value".to_owned();
+                return Err(IoError::Unsupported { path, reason });
+            }
+            let before = partition.len();
+            partition.extend(column);
+            self.collect(&path, depth + 1, partition)?;
+            partition.truncate(before);
+        }
+        Ok(())
+    }
 }
 
 /// The partition columns with the narrowest type that holds all their values. All files have the

@@ -1,5 +1,6 @@
 //! Tables in memory.
 
+mod budget;
 mod csv;
 mod folder;
 mod parquet;
@@ -16,9 +17,10 @@ use arrow::{
 use funnelpulse_core::Timestamp;
 
 use crate::{
-    IoError,
-    cells::{self, Cells},
+    IoError, ReadOptions,
+    cells::{self, Cells, Clock},
 };
+use budget::Budget;
 
 /// Any table, in memory as Arrow batches, with its columns found by name.
 ///
@@ -47,6 +49,9 @@ pub struct Table {
     batches: Vec<RecordBatch>,
     /// The files that the rows came from, in order.
     files: Vec<FileRows>,
+    /// The columns that stand for folder names.
+    partitions: Vec<String>,
+    clock: Clock,
 }
 
 /// The rows of one file.
@@ -97,19 +102,49 @@ impl Table {
     ///
     /// When the folder is one that [`write_partitioned`](crate::write_partitioned) was killed over
     /// while replacing it, the previous table is read.
+    ///
+    /// Limits are those of [`ReadOptions`].
     pub fn read(path: &Path) -> Result<Self, IoError> {
+        Self::read_with(path, &ReadOptions::default())
+    }
+
+    /// Reads a file or a folder with other settings.
+    ///
+    /// A folder with a file for each series, whatever its sub-folders:
+    ///
+    /// ```
+    /// use funnelpulse_io::{ReadOptions, Table};
+    ///
+    /// let folder = tempfile::tempdir()?;
+    /// std::fs::create_dir(folder.path().join("eu"))?;
+    /// for (name, text) in [("eu/de.csv", "time,views\n2019-10-01,12\n"), ("us.csv", "time,views\n2019-10-01,9\n")] {
+    ///     std::fs::write(folder.path().join(name), text)?;
+    /// }
+    /// let options = ReadOptions { file_column: Some("series".into()), ..ReadOptions::default() };
+    /// let table = Table::read_with(folder.path(), &options)?;
+    /// let series: Vec<_> = table.string_column("series")?.into_iter().flatten().collect();
+    /// assert_eq!(series, ["eu/de", "us"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn read_with(path: &Path, options: &ReadOptions) -> Result<Self, IoError> {
+        options.validate()?;
         let metadata = match std::fs::metadata(path) {
             Ok(metadata) => metadata,
             Err(error) => match crate::write::previous_of_interrupted(path) {
-                Some(previous) => return Self::read(&previous),
+                Some(previous) => return Self::read_with(&previous, options),
                 None => return Err(IoError::file(path)(error)),
             },
         };
         if metadata.is_dir() {
-            return folder::read(path);
+            return folder::read(path, options);
         }
-        let table = read_file(path)?;
-        Ok(Self::from_files(path, vec![(path.to_path_buf(), table)]))
+        let mut table = read_file(path, &mut Budget::new(options, metadata.len()))?;
+        if let Some(column) = &options.file_column {
+            let name = path.file_name().map(PathBuf::from).unwrap_or_default();
+            table = folder::with_file(path, table, column, &stem(&name))?;
+        }
+        let clock = Clock::of(options)?;
+        Ok(Self { clock, ..Self::from_files(path, vec![(path.to_path_buf(), table)]) })
     }
 
     /// A table of batches that have the same column names. `source` is what errors call it.
@@ -139,12 +174,22 @@ impl Table {
             files.push(FileRows { path, rows, lines: table.lines });
             batches.extend(table.batches);
         }
-        Self { source: source.to_path_buf(), columns, batches, files }
+        Self { source: source.to_path_buf(), columns, batches, files, partitions: Vec::new(), clock: Clock::default() }
     }
 
     /// The file or folder it came from.
     pub fn source(&self) -> &Path {
         &self.source
+    }
+
+    /// The columns that stand for names of folders, Hive partitions, outermost first.
+    pub fn partition_columns(&self) -> &[String] {
+        &self.partitions
+    }
+
+    /// The files that the rows are from, in order, and how many each has.
+    pub fn files(&self) -> impl Iterator<Item = (&Path, usize)> {
+        self.files.iter().map(|file| (file.path.as_path(), file.rows))
     }
 
     /// Number of rows.
@@ -192,8 +237,9 @@ impl Table {
         Ok(values)
     }
 
-    /// A column of times: timestamps of any unit and zone, dates, or text such as
-    /// `2019-10-01 13:00:00`. Without a zone they are UTC. A missing time is an error.
+    /// A column of times: timestamps of any unit and zone, dates, text such as
+    /// `2019-10-01 13:00:00`, or numbers since 1970 ([`ReadOptions::epoch`]). Without a zone they are
+    /// in [`ReadOptions::timezone`]. A missing time is an error.
     pub fn time_column(&self, name: &str) -> Result<Vec<Timestamp>, IoError> {
         let cells = self.times(name)?;
         let time = |(row, value): (usize, &Option<Timestamp>)| {
@@ -209,7 +255,7 @@ impl Table {
     }
 
     pub(crate) fn times(&self, name: &str) -> Result<Cells<Option<Timestamp>>, IoError> {
-        self.gather(name, "times", cells::times)
+        self.gather(name, "times", |array| cells::times(array, &self.clock))
     }
 
     /// The cells of all batches. A column without a single proper value, but with improper ones,
@@ -246,6 +292,11 @@ impl Table {
     /// A column of one batch as text.
     pub(crate) fn texts_of(&self, batch: &RecordBatch, name: &str) -> Result<StringArray, IoError> {
         cells::texts(self.column_of(batch, name)?).map_err(IoError::arrow(&self.source))
+    }
+
+    /// The times of one batch.
+    pub(crate) fn times_of(&self, batch: &RecordBatch, name: &str) -> Result<Cells<Option<Timestamp>>, IoError> {
+        self.cells_of(batch, name, "times", |array| cells::times(array, &self.clock))
     }
 
     pub(crate) fn column_of<'a>(&self, batch: &'a RecordBatch, name: &str) -> Result<&'a ArrayRef, IoError> {
@@ -322,10 +373,22 @@ impl Kind {
     }
 }
 
-fn read_file(path: &Path) -> Result<FileTable, IoError> {
+/// A path without the ending that says what kind of file it is, with `/` between its parts.
+fn stem(path: &Path) -> String {
+    let parts: Vec<_> = path.iter().map(|part| part.to_string_lossy()).collect();
+    let name = parts.join("/");
+    let ends = [".gz", ".csv", ".tsv", ".parquet"];
+    let cut = |name: &str, end: &str| {
+        let at = name.len().checked_sub(end.len())?;
+        (at > 0 && name.get(at..)?.eq_ignore_ascii_case(end)).then(|| name[..at].to_owned())
+    };
+    ends.iter().fold(name, |name, end| cut(&name, end).unwrap_or(name))
+}
+
+fn read_file(path: &Path, budget: &mut Budget) -> Result<FileTable, IoError> {
     match Kind::of(path) {
-        Some(Kind::Text { delimiter, gzip }) => csv::read(path, delimiter, gzip),
-        Some(Kind::Parquet) => parquet::read(path),
+        Some(Kind::Text { delimiter, gzip }) => csv::read(path, delimiter, gzip, budget),
+        Some(Kind::Parquet) => parquet::read(path, budget),
         None => Err(IoError::Unsupported {
             path: path.to_path_buf(),
             reason: "the name should end in .csv, .csv.gz, .tsv, .tsv.gz or .parquet".into(),

@@ -4,38 +4,147 @@ use std::{fs::File, panic, path::Path};
 
 use arrow::array::RecordBatch;
 use parquet::{
-    arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder},
+    arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder},
+    basic::Type,
+    column::page::Page,
     errors::ParquetError,
+    file::{
+        metadata::{ColumnChunkMetaData, ParquetMetaData, RowGroupMetaData},
+        reader::FileReader,
+        serialized_reader::SerializedFileReader,
+    },
 };
 
-use super::{FileTable, names};
+use super::{FileTable, budget::Budget, names};
 use crate::IoError;
 
-pub(super) fn read(path: &Path) -> Result<FileTable, IoError> {
+/// Rows per batch.
+const BATCH: u64 = 65_536;
+/// Bytes of texts per batch, column and file, as far as the longest text of a dictionary allows.
+const BATCH_BYTES: u64 = 256 << 20;
+
+pub(super) fn read(path: &Path, budget: &mut Budget) -> Result<FileTable, IoError> {
     let file = File::open(path).map_err(IoError::file(path))?;
     if file.metadata().map_err(IoError::file(path))?.len() == 0 {
         return Err(IoError::Empty { path: path.to_path_buf(), what: "the file is empty" });
     }
-    let damaged = |reason: String| IoError::Parquet { path: path.to_path_buf(), reason };
     // The decoder checks most of what a file claims, but not all of it: a damaged page can trip an
     // assertion. That must not take the process down with it.
-    let read = panic::catch_unwind(move || decode(file)).map_err(|_| damaged("the decoder gave up".into()))?;
-    let (columns, batches) = read.map_err(|error| damaged(error.to_string()))?;
+    let read = panic::catch_unwind(panic::AssertUnwindSafe(|| decode(path, file, budget)));
+    let (columns, batches) = read
+        .unwrap_or_else(|_| Err(Failure::Decoder(ParquetError::General("the decoder gave up".into()))))
+        .map_err(|failure| failure.of(path))?;
     let columns = names(path, &columns)?;
     Ok(FileTable { columns, batches, lines: None })
 }
 
+/// Why a file is not read.
+enum Failure {
+    Limit(IoError),
+    Decoder(ParquetError),
+}
+
+impl From<IoError> for Failure {
+    fn from(error: IoError) -> Self {
+        Self::Limit(error)
+    }
+}
+
+impl From<ParquetError> for Failure {
+    fn from(error: ParquetError) -> Self {
+        Self::Decoder(error)
+    }
+}
+
+impl Failure {
+    fn of(self, path: &Path) -> IoError {
+        let path = path.to_path_buf();
+        match self {
+            Self::Limit(error) => error,
+            Self::Decoder(ParquetError::NYI(what)) => IoError::Unsupported { path, reason: what },
+            Self::Decoder(error) if error.to_string().contains("encrypt") => {
+                IoError::Unsupported { path, reason: "encrypted Parquet files are not supported".into() }
+            }
+            Self::Decoder(error) => IoError::Parquet { path, reason: error.to_string() },
+        }
+    }
+}
+
 /// An empty batch that knows the columns, and the rows.
-fn decode(file: File) -> Result<(RecordBatch, Vec<RecordBatch>), ParquetError> {
+fn decode(path: &Path, file: File, budget: &mut Budget) -> Result<(RecordBatch, Vec<RecordBatch>), Failure> {
     // Parquet's own types say all that is needed; the Arrow schema that some writers embed beside
     // them is one more thing that a damaged file can trip over.
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-    let reader =
-        ParquetRecordBatchReaderBuilder::try_new_with_options(file, options)?.with_batch_size(65_536).build()?;
+    let metadata = ArrowReaderMetadata::load(&file, options)?;
+    let rows = check_sizes(path, metadata.metadata(), budget)?;
+    let longest = longest_text(&file)?;
+    let batch = (BATCH_BYTES / longest.max(1)).clamp(1, BATCH);
+    let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata);
+    let reader = builder.with_batch_size(batch.min(rows.max(1)) as usize).build()?;
     let empty = RecordBatch::new_empty(arrow::array::RecordBatchReader::schema(&reader));
-    let mut batches = reader.collect::<Result<Vec<_>, _>>()?;
+    let mut batches = Vec::new();
+    for batch in reader {
+        let batch = batch.map_err(ParquetError::from)?;
+        budget.take(path, batch.num_rows() as u64, batch.get_array_memory_size() as u64)?;
+        batches.push(batch);
+    }
     if batches.is_empty() {
         batches.push(empty.clone());
     }
     Ok((empty, batches))
+}
+
+/// Refuses a file that says itself that it becomes too large. Returns its rows.
+fn check_sizes(path: &Path, metadata: &ParquetMetaData, budget: &Budget) -> Result<u64, IoError> {
+    let rows = u64::try_from(metadata.file_metadata().num_rows()).unwrap_or(0);
+    let chunks = || metadata.row_groups().iter().flat_map(RowGroupMetaData::columns);
+    // Pages are decoded one at a time, but none of them is smaller than what it holds.
+    let pages = chunks().map(|chunk| u64::try_from(chunk.uncompressed_size()).unwrap_or(0)).max().unwrap_or(0);
+    let values = chunks().map(fixed_bytes).fold(0, u64::saturating_add);
+    budget.check(path, rows, pages.max(values))?;
+    Ok(rows)
+}
+
+/// What the values of a chunk take in memory at least.
+fn fixed_bytes(chunk: &ColumnChunkMetaData) -> u64 {
+    let width = match chunk.column_type() {
+        // A bit; flags and offsets of texts are not counted.
+        Type::BOOLEAN => return u64::try_from(chunk.num_values()).unwrap_or(0) / 8,
+        Type::INT32 | Type::FLOAT | Type::BYTE_ARRAY => 4,
+        Type::INT64 | Type::DOUBLE => 8,
+        Type::INT96 => 12,
+        Type::FIXED_LEN_BYTE_ARRAY => u64::try_from(chunk.column_descr().type_length()).unwrap_or(0),
+    };
+    u64::try_from(chunk.num_values()).unwrap_or(0).saturating_mul(width)
+}
+
+/// The longest text in any dictionary: each row of a column may repeat it, in a few bits of the file.
+fn longest_text(file: &File) -> Result<u64, ParquetError> {
+    let reader = SerializedFileReader::new(file.try_clone()?)?;
+    let mut longest = 0;
+    for group in 0..reader.num_row_groups() {
+        let group = reader.get_row_group(group)?;
+        let texts = |column: &usize| {
+            let chunk = group.metadata().column(*column);
+            chunk.column_type() == Type::BYTE_ARRAY && chunk.dictionary_page_offset().is_some()
+        };
+        for column in (0..group.num_columns()).filter(texts) {
+            let page = group.get_column_page_reader(column)?.get_next_page()?;
+            if let Some(Page::DictionaryPage { buf, .. }) = page {
+                longest = longest.max(longest_plain(&buf));
+            }
+        }
+    }
+    Ok(longest)
+}
+
+/// The longest of texts that follow each other, each behind its length in four bytes.
+fn longest_plain(mut bytes: &[u8]) -> u64 {
+    let mut longest = 0;
+    while let Some((length, rest)) = bytes.split_first_chunk::<4>() {
+        let length = u32::from_le_bytes(*length);
+        longest = longest.max(length);
+        bytes = rest.get(length as usize..).unwrap_or_default();
+    }
+    u64::from(longest)
 }

@@ -1,7 +1,9 @@
 //! Tables out, whole or not at all.
 
+mod companions;
 pub(crate) mod hive;
 mod partitioned;
+mod stale;
 mod swap;
 
 use std::{
@@ -18,7 +20,8 @@ use parquet::{
     file::properties::WriterProperties,
 };
 
-pub use partitioned::{WriteReport, write_partitioned};
+pub use companions::Companion;
+pub use partitioned::{WriteReport, write_partitioned, write_results};
 pub(crate) use swap::previous_of_interrupted;
 pub use swap::recover;
 
@@ -49,12 +52,44 @@ pub fn write_file(path: &Path, batch: &RecordBatch) -> Result<(), IoError> {
             return Err(IoError::Unsupported { path: path.to_path_buf(), reason });
         }
     };
+    write_whole(path, |file| encode(file, batch).map_err(|source| IoError::Write { path: path.to_path_buf(), source }))
+}
+
+/// Writes a file of any contents. It appears, or replaces what was there, complete or not at all, and
+/// others may read it as far as the process's mask allows.
+///
+/// ```
+/// use funnelpulse_io::write_bytes;
+///
+/// let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("summary.json");
+/// write_bytes(&path, b"{}")?;
+/// assert_eq!(std::fs::read(&path)?, b"{}");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn write_bytes(path: &Path, contents: &[u8]) -> Result<(), IoError> {
+    write_whole(path, |file| file.write_all(contents).map_err(IoError::file(path)))
+}
+
+/// A batch as the bytes of a Parquet file, for a [`Companion`].
+pub fn parquet_bytes(batch: &RecordBatch) -> Result<Vec<u8>, IoError> {
+    let mut bytes = Vec::new();
+    encode_parquet(&mut bytes, batch).map_err(|source| IoError::Write { path: "Parquet".into(), source })?;
+    Ok(bytes)
+}
+
+/// Lets `write` fill a file aside, which then takes the place of `path`. What writers that were killed
+/// left in the folder is removed first.
+fn write_whole(path: &Path, write: impl FnOnce(&mut File) -> Result<(), IoError>) -> Result<(), IoError> {
     let folder = swap::parent(path);
+    stale::remove(&folder);
     let mut builder = tempfile::Builder::new();
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.prefix(".funnelpulse-").tempfile_in(&folder).map_err(IoError::file(&folder))?;
-    encode(file.as_file_mut(), batch).map_err(|source| IoError::Write { path: path.to_path_buf(), source })?;
+    let named = builder.prefix(stale::PREFIX).suffix(stale::SUFFIX);
+    let mut file = named.tempfile_in(&folder).map_err(IoError::file(&folder))?;
+    stale::hold(file.as_file());
+    write(file.as_file_mut())?;
     file.as_file().sync_all().map_err(IoError::file(path))?;
     file.persist(path).map_err(|error| IoError::file(path)(error.error))?;
     swap::sync_folder(&folder)
@@ -70,6 +105,10 @@ fn write_parquet_file(path: PathBuf, batch: &RecordBatch) -> Result<(), IoError>
 }
 
 fn write_parquet(out: &mut File, batch: &RecordBatch) -> Result<(), BoxError> {
+    encode_parquet(out, batch)
+}
+
+fn encode_parquet(out: impl Write + Send, batch: &RecordBatch) -> Result<(), BoxError> {
     let properties = WriterProperties::builder().set_compression(Compression::ZSTD(ZstdLevel::default())).build();
     let mut writer = ArrowWriter::try_new(BufWriter::new(out), batch.schema(), Some(properties))?;
     writer.write(batch)?;

@@ -11,7 +11,7 @@ use arrow::{
     compute::take_record_batch,
 };
 
-use super::{hive, swap, write_parquet_file};
+use super::{companions::Companion, hive, swap, write_parquet_file};
 use crate::{IoError, cells};
 
 /// The name of the only file of a partition.
@@ -65,6 +65,40 @@ pub struct WriteReport {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn write_partitioned(folder: &Path, batch: &RecordBatch, partition_column: &str) -> Result<WriteReport, IoError> {
+    write_results(folder, batch, partition_column, &[])
+}
+
+/// The same, together with files that appear beside the table in the same moment: all of the results
+/// of a run, or those of the run before.
+///
+/// The files are part of the folder of the table, under names that readers of tables skip
+/// (`anomalies/_summary.json`), and beside it are links to them (`summary.json`), so that the exchange
+/// of the folder exchanges them all. Where a file system has no links, copies are written after the
+/// exchange. A file of a name that is there already is replaced; files that an earlier table had and
+/// this one has not are gone with it.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use arrow::array::{ArrayRef, RecordBatch, StringArray};
+/// use funnelpulse_io::{Companion, write_results};
+///
+/// let date: ArrayRef = Arc::new(StringArray::from(vec!["2019-10-01"]));
+/// let score: ArrayRef = Arc::new(StringArray::from(vec!["high"]));
+/// let batch = RecordBatch::try_from_iter([("window_date", date), ("score", score)])?;
+///
+/// let folder = tempfile::tempdir()?;
+/// let summary = Companion { name: "summary.json", contents: b"{\"anomalies\": 1}" };
+/// write_results(&folder.path().join("anomalies"), &batch, "window_date", &[summary])?;
+/// assert_eq!(std::fs::read_to_string(folder.path().join("summary.json"))?, "{\"anomalies\": 1}");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn write_results(
+    folder: &Path,
+    batch: &RecordBatch,
+    partition_column: &str,
+    files: &[Companion<'_>],
+) -> Result<WriteReport, IoError> {
     let parts = split(folder, batch, partition_column)?;
     let mut report = WriteReport {
         path: folder.to_path_buf(),
@@ -73,7 +107,7 @@ pub fn write_partitioned(folder: &Path, batch: &RecordBatch, partition_column: &
         bytes: 0,
         replaced: false,
     };
-    report.replaced = swap::replace(folder, |staging| {
+    report.replaced = swap::replace(folder, files, |staging| {
         for (name, part) in &parts {
             let partition = name.as_ref().map_or_else(|| staging.to_path_buf(), |name| staging.join(name));
             if name.is_some() {

@@ -6,12 +6,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{hive, partitioned::PART};
+use super::{
+    companions::{self, Companion},
+    hive,
+    partitioned::PART,
+};
 use crate::IoError;
 
 /// The file that marks a folder as a table of ours. Readers of the Hadoop world skip names that
 /// start with `_`.
-const MARKER: &str = "_FUNNELPULSE";
+pub(super) const MARKER: &str = "_FUNNELPULSE";
 
 /// The moments at which a run can be killed, for the tests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,19 +101,25 @@ fn recover_locked(folder: &Path, siblings: &Siblings) -> Result<bool, IoError> {
 }
 
 /// Lets `write` fill a folder, which then takes the place of `folder`. Returns whether there was a
-/// table before.
-pub(super) fn replace(folder: &Path, write: impl FnOnce(&Path) -> Result<(), IoError>) -> Result<bool, IoError> {
-    replace_until(folder, write, true, |_| Ok(()))
+/// table before. The files appear beside `folder` in the same moment.
+pub(super) fn replace(
+    folder: &Path,
+    files: &[Companion<'_>],
+    write: impl FnOnce(&Path) -> Result<(), IoError>,
+) -> Result<bool, IoError> {
+    replace_until(folder, files, write, true, |_| Ok(()))
 }
 
 /// The same, with a say at every moment, and with or without the exchange in one step.
 pub(super) fn replace_until(
     folder: &Path,
+    files: &[Companion<'_>],
     write: impl FnOnce(&Path) -> Result<(), IoError>,
     exchange: bool,
     at: impl Fn(Moment) -> Result<(), IoError>,
 ) -> Result<bool, IoError> {
-    let folder = &resolve(folder);
+    let (named, folder) = (folder, &resolve(folder));
+    companions::check(named, files)?;
     let Some(siblings) = Siblings::of(folder) else {
         return Err(IoError::Unsupported { path: folder.clone(), reason: "not a folder that can be replaced".into() });
     };
@@ -121,16 +131,19 @@ pub(super) fn replace_until(
     if replaces {
         check_ours(folder)?;
     }
-    let staged = stage(&siblings.staging, write);
+    let before = companions::names(folder);
+    let staged = stage(&siblings.staging, files, write);
     if let Err(error) = staged {
         // The first error is the one to report; what is left is removed by the next run.
         let _ = remove_table(&siblings.staging);
         return Err(error);
     }
     at(Moment::Staged)?;
+    companions::prepare(named, files);
     let exchanged = replaces && exchange && exchange_folders(&siblings.staging, folder);
     if exchanged {
         at(Moment::Swapped)?;
+        companions::finish(named, files, &before)?;
         sync_folder(&parent)?;
         remove_table(&siblings.staging)?;
         return Ok(true);
@@ -148,6 +161,7 @@ pub(super) fn replace_until(
         return Err(IoError::file(folder)(error));
     }
     at(Moment::Swapped)?;
+    companions::finish(named, files, &before)?;
     sync_folder(&parent)?;
     if replaces {
         remove_table(&siblings.previous)?;
@@ -155,11 +169,22 @@ pub(super) fn replace_until(
     Ok(replaces)
 }
 
-fn stage(staging: &Path, write: impl FnOnce(&Path) -> Result<(), IoError>) -> Result<(), IoError> {
+fn stage(
+    staging: &Path,
+    files: &[Companion<'_>],
+    write: impl FnOnce(&Path) -> Result<(), IoError>,
+) -> Result<(), IoError> {
     fs::create_dir(staging).map_err(IoError::file(staging))?;
-    let marker = staging.join(MARKER);
-    let sync = |()| File::open(&marker)?.sync_all();
-    fs::write(&marker, "table 1\n").and_then(sync).map_err(IoError::file(&marker))?;
+    let put = |name: &str, contents: &[u8]| {
+        let path = staging.join(name);
+        let sync = |()| File::open(&path)?.sync_all();
+        fs::write(&path, contents).and_then(sync).map_err(IoError::file(&path))
+    };
+    // First, so that what a kill leaves behind is known to be ours.
+    put(MARKER, companions::marker(files).as_bytes())?;
+    for file in files {
+        put(&companions::inner(file.name), file.contents)?;
+    }
     write(staging)?;
     sync_folder(staging)
 }
@@ -219,13 +244,14 @@ fn check_ours(folder: &Path) -> Result<(), IoError> {
     if !entries.is_empty() && !entries.iter().any(|(name, is_dir)| name == MARKER && !is_dir) {
         return foreign(format!("`{}` but no file `{MARKER}`", entries[0].0));
     }
+    let files: Vec<String> = companions::names(folder).iter().map(|name| companions::inner(name)).collect();
     for (name, is_dir) in &entries {
         if *is_dir && hive::parse(name).is_some() {
             if let Some((file, _)) = self::entries(&folder.join(name))?.iter().find(|(file, dir)| *dir || file != PART)
             {
                 return foreign(format!("`{name}/{file}`"));
             }
-        } else if *is_dir || !(name == MARKER || name == PART) {
+        } else if *is_dir || !(name == MARKER || name == PART || files.contains(name)) {
             return foreign(format!("`{name}`"));
         }
     }

@@ -11,7 +11,7 @@ use super::{
     swap::{Moment, replace_until},
     *,
 };
-use crate::{Table, write_partitioned};
+use crate::{Table, write_partitioned, write_results};
 
 fn batch(value: f64) -> RecordBatch {
     let date: ArrayRef = Arc::new(Date32Array::from(vec![Some(18_170), Some(18_171), None, Some(18_170)]));
@@ -97,7 +97,7 @@ fn a_killed_run_leaves_the_previous_table_or_the_new_one() {
                 if now == moment { Err(killed()) } else { Ok(()) }
             };
             for _ in 0..2 {
-                let result = replace_until(&path, fill, exchange, kill);
+                let result = replace_until(&path, &[], fill, exchange, kill);
                 let expected = match (result.is_err(), moment) {
                     // There is no moment in between when the exchange is one step.
                     (false, Moment::Between) if exchange => 2.0,
@@ -148,7 +148,7 @@ fn a_failed_write_leaves_everything_as_it_was() {
     let (folder, path) = place();
     write_partitioned(&path, &batch(1.0), "window_date").unwrap();
     let fail = |_: &Path| Err(IoError::Empty { path: path.clone(), what: "nothing to write" });
-    assert!(replace_until(&path, fail, true, |_| Ok(())).is_err());
+    assert!(replace_until(&path, &[], fail, true, |_| Ok(())).is_err());
     assert_eq!((first_score(&path), names(folder.path())), (1.0, vec!["out".to_owned()]));
 }
 
@@ -262,4 +262,105 @@ fn folders_of_many_kinds() {
     fs::create_dir(folder.path().join("plain")).unwrap();
     assert!(Table::read(folder.path()).unwrap_err().to_string().contains("should be named column=value"));
     assert!(Table::read(&folder.path().join("plain")).unwrap_err().to_string().contains("no CSV or Parquet"));
+}
+
+/// The texts beside a table, or `None` where they are not there.
+fn beside(folder: &Path, name: &str) -> Option<String> {
+    fs::read_to_string(folder.join(name)).ok()
+}
+
+#[test]
+fn a_run_commits_all_its_outputs_together() {
+    for exchange in [true, false] {
+        for moment in [Moment::Staged, Moment::Between, Moment::Swapped] {
+            let (folder, path) = place();
+            let texts = |run: &'static str| {
+                ["summary.json", "incidents.jsonl"].map(|name| Companion { name, contents: run.as_bytes() })
+            };
+            write_results(&path, &batch(1.0), "window_date", &texts("first")).unwrap();
+            let fill = |staging: &Path| {
+                let part = staging.join("window_date=2020-01-01");
+                fs::create_dir(&part).unwrap();
+                write_parquet_file(part.join("part-0.parquet"), &batch(2.0))
+            };
+            let kill = |now: Moment| {
+                let killed = || IoError::File { path: path.clone(), source: std::io::Error::other("killed") };
+                if now == moment { Err(killed()) } else { Ok(()) }
+            };
+            let done = replace_until(&path, &texts("second"), fill, exchange, kill).is_ok();
+            // Between two renames the table is aside; whoever comes next puts it back.
+            if !exchange && moment == Moment::Between {
+                recover(&path).unwrap();
+            }
+            let run = if done || moment == Moment::Swapped { "second" } else { "first" };
+            let score = if run == "first" { 1.0 } else { 2.0 };
+            let place = format!("{moment:?}, exchange = {exchange}");
+            assert_eq!(first_score(&path), score, "{place}");
+            for name in ["summary.json", "incidents.jsonl"] {
+                assert_eq!(beside(folder.path(), name).as_deref(), Some(run), "{place}");
+            }
+            write_results(&path, &batch(3.0), "window_date", &texts("third")).unwrap();
+            assert_eq!(names(folder.path()), ["incidents.jsonl", "out", "summary.json"], "{place}");
+            assert_eq!((first_score(&path), beside(folder.path(), "summary.json").as_deref()), (3.0, Some("third")));
+        }
+    }
+}
+
+#[test]
+fn companions_of_another_time() {
+    let (folder, path) = place();
+    // Files that an earlier version wrote, and one that a run writes no more.
+    fs::write(folder.path().join("summary.json"), "old").unwrap();
+    let file = |name, contents| Companion { name, contents };
+    let both = [file("summary.json", &b"new"[..]), file("hourly.parquet", &b"PAR1"[..])];
+    write_results(&path, &batch(1.0), "window_date", &both).unwrap();
+    assert_eq!(beside(folder.path(), "summary.json").as_deref(), Some("new"));
+    assert_eq!(Table::read(&path).unwrap().num_rows(), 4, "readers of the table skip them");
+    write_results(&path, &batch(2.0), "window_date", &both[..1]).unwrap();
+    assert_eq!(names(folder.path()), ["out", "summary.json"]);
+    // The whole folder can be moved.
+    let moved = folder.path().join("moved");
+    fs::create_dir(&moved).unwrap();
+    for name in ["out", "summary.json"] {
+        fs::rename(folder.path().join(name), moved.join(name)).unwrap();
+    }
+    assert_eq!(beside(&moved, "summary.json").as_deref(), Some("new"));
+    // Names that would be something else are refused, as are files of others in the table.
+    for name in ["", ".x", "_x", "a/b", "out"] {
+        let error = write_results(&path, &batch(1.0), "window_date", &[file(name, b"")]).unwrap_err();
+        assert!(matches!(error, IoError::Setting { .. }), "{name}: {error}");
+    }
+    fs::create_dir(folder.path().join("taken")).unwrap();
+    assert!(write_results(&path, &batch(1.0), "window_date", &[file("taken", b"")]).is_err());
+    fs::write(moved.join("out/_notes.txt"), "precious").unwrap();
+    assert!(write_results(&moved.join("out"), &batch(1.0), "window_date", &[]).is_err());
+}
+
+#[test]
+fn leftovers_of_killed_writers_are_removed_and_files_in_use_are_not() {
+    let (folder, _) = place();
+    let (dead, busy, young, theirs) = (
+        folder.path().join(".funnelpulse-dead.tmp"),
+        folder.path().join(".funnelpulse-busy.tmp"),
+        folder.path().join(".funnelpulse-young.tmp"),
+        folder.path().join("other.tmp"),
+    );
+    let long_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(3600);
+    let mut held = Vec::new();
+    for path in [&dead, &busy, &young, &theirs] {
+        let file = File::create(path).unwrap();
+        if path != &young {
+            file.set_modified(long_ago).unwrap();
+        }
+        if path == &busy {
+            stale::hold(&file);
+            held.push(file);
+        }
+    }
+    write_bytes(&folder.path().join("x.txt"), b"x").unwrap();
+    let mut expected = vec![".funnelpulse-young.tmp", "other.tmp", "x.txt"];
+    if cfg!(unix) {
+        expected.insert(0, ".funnelpulse-busy.tmp");
+    }
+    assert_eq!(names(folder.path()), expected);
 }
