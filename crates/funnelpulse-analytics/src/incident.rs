@@ -12,13 +12,13 @@ use crate::{
 const PAST: usize = 100;
 /// Revenue that changes by less than this share is not worth a word.
 const NOTHING: f64 = 0.005;
-/// Less alike is not worth a word.
+/// Past incidents less similar than this are not mentioned.
 const ALIKE: f64 = 0.5;
 /// The names of the rates between the steps of a funnel.
 pub(crate) const RATES: [&str; 4] = ["traffic", "cart_rate", "purchase_rate", "order_value"];
 
-/// One cause, from its first to its last hour: what it is, what it cost, where it broke, and the
-/// same told to a person.
+/// One cause, from its first to its last hour: kind, impact, broken stage, place, and a summary in
+/// words.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Incident {
     /// Names the series, the kind and the first hour.

@@ -12,7 +12,7 @@ use crate::{
 const MOST_BREAKS: usize = 12;
 /// Shortest segment: this share of the rows, and this many.
 const SHORTEST: (f64, usize) = (0.03, 5);
-/// Long series are looked at every so many rows that there are about this many places for a break.
+/// In long series the places for a break are spaced evenly, about this many of them.
 const PLACES: usize = 2_000;
 /// Residuals more autocorrelated than this are movement, not noise.
 const MOST_CORRELATED: f64 = 0.8;

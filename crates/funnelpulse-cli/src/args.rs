@@ -166,7 +166,7 @@ pub(crate) struct GenerateArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Events and hourly rows are told apart by their columns; the names are settings \
+#[command(after_help = "Events and hourly rows are recognised by their columns; the names are settings \
                         ([events] and [input] of `funnelpulse config show`). A folder may hold Hive partitions.\n\n\
                         A series that can't be read or is too short is left out and named; the others are scored.\n\n\
                         Example: funnelpulse run --input events.parquet --output out --report out/report.html")]

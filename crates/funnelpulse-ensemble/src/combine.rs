@@ -149,7 +149,7 @@ impl Ensemble {
 
     fn decide(&self, time: Timestamp, ballots: &[(f64, f64)], threshold: &mut AdaptiveThreshold) -> Verdict {
         let total: f64 = ballots.iter().map(|(_, weight)| weight).sum();
-        // All weights zero: everyone counts the same rather than nobody.
+        // All weights are zero: all detectors count the same.
         let share = |weight: f64| if total > 0.0 { weight / total } else { 1.0 / ballots.len() as f64 };
         let score = match ballots {
             [] => f64::NAN,

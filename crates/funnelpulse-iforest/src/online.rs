@@ -61,7 +61,7 @@ impl Reservoir {
         counts_fit && rows_fit && self.rows.chunks_exact(width).all(is_usable)
     }
 
-    /// Trees that should have been replaced after so many rows.
+    /// Trees that should have been replaced after `seen` rows.
     fn due(&self, n_trees: usize, seen: u64) -> u64 {
         // Rows and trees are far below 2^64 in product.
         (seen * n_trees as u64).checked_div(self.capacity as u64).unwrap_or(0)

@@ -275,7 +275,7 @@ pub struct SeasonalConfig {
     /// Fits again without the rows that the fit itself finds almost impossible (two-sided tail
     /// probability below 5e-4), so that anomalies don't widen the band. It ends when these rows stay
     /// the same, after ten rounds, or before a round that would leave out more than a quarter of the
-    /// rows: so many are no anomalies, and where the first round would, the fit is that of all rows.
+    /// rows: that many rows are no anomalies. Where the first round would do so, the fit is that of all rows.
     pub robust: bool,
     /// Keeps the sufficient statistics in the model, so that it can be updated (Gaussian only).
     pub online: bool,

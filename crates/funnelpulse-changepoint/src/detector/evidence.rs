@@ -1,11 +1,11 @@
-//! How much the last rows of a column speak for a break.
+//! The evidence of the last rows of a column for a break.
 
 use super::{ChangepointConfig, config::OLDER, profile::Profile};
 
-/// Rows as expected that a frame is taken to begin with.
+/// Rows with expected values that are assumed before the first row of a frame.
 const ASSUMED: usize = 8;
 
-/// Sums over a run of rows: what was seen and what was expected, as [`Profile::terms`] has them.
+/// Sums over a run of rows: observed and expected, as [`Profile::terms`] has them.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Sums {
     seen: f64,

@@ -57,7 +57,7 @@ impl Fpop {
     }
 
     /// The optimum for [`CostPoisson`](crate::cost::CostPoisson) of one column of counts, with
-    /// exposures if given. Rates below 1e-12 of the highest are not told apart.
+    /// exposures if given. Rates below 1e-12 of the highest are not distinguished.
     pub fn poisson(
         &self,
         counts: ArrayView1<'_, f64>,

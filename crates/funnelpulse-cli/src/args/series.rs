@@ -61,8 +61,8 @@ pub(crate) struct ForecastArgs {
                         (change of the level relative to the one before: -0.2 is 20 % down), direction, p_value, \
                         index_lower and index_upper (where the break may lie, 95 % confidence), value_before, \
                         standard_error_before, value_after, standard_error_after.\n\n\
-                        All breaks of the best segmentation are written, as ruptures does. A season, too, is told in \
-                        breaks: --min-magnitude 0.15 --max-p-value 0.01 keeps those that matter, --auto looks for \
+                        All breaks of the best segmentation are written, as ruptures does. A season gives breaks, too: \
+                        --min-magnitude 0.15 --max-p-value 0.01 keeps those that matter, --auto looks for \
                         lasting changes only. Rows without a value are left out.\n\n\
                         Example: funnelpulse changepoints --input hours.csv --column views --time-column ds \
                         --cost rbf --penalty 10 --min-size 24 --output changepoints.csv")]

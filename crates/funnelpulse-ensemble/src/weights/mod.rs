@@ -33,14 +33,15 @@ impl Ensemble {
         Ok(self)
     }
 
-    /// Weights without labels: the configured ones times how much each detector tells of what all
-    /// of them see. `history` has the votes of each series, all of the same rows.
+    /// Weights without labels: the configured ones times the information of each detector on the factor
+    /// that all of them share. `history` has the votes of each series, all of the same rows.
     ///
-    /// One common factor is taken to be behind the scores, that something is wrong; its loadings `a`
+    /// The scores are assumed to share one factor, the presence of an anomaly; its loadings `a`
     /// are estimated from the correlations between detectors (principal factor analysis), and a detector counts as much
     /// as it does in the best estimate of the factor, `a / (1 - a^2)` (Bartlett 1937). One that agrees with
-    /// nobody is left out. Detectors that err alike look as if they were right, so the configured weights should
-    /// know of families. With fewer than three detectors nobody can tell who is wrong: the weights stay.
+    /// no other is left out. Detectors that err alike look as if they were right, so the configured weights should
+    /// be smaller for families of similar detectors. With fewer than three detectors the factor is not identified:
+    /// the weights stay.
     ///
     /// ```
     /// use funnelpulse_ensemble::{Ensemble, EnsembleConfig, Vote};

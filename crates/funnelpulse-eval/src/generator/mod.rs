@@ -31,8 +31,8 @@
 //!
 //! Kinds that last hours start in hours with at least half the day's mean traffic; a wrong hour
 //! is put where rates differ by a factor of two on average. Brands are small at the end of the
-//! list: some of their anomalies can't be told from chance by anyone, which
-//! [`GeneratedFunnel::truth`] allows to work out.
+//! list: some of their anomalies can't be distinguished from chance by any method, which
+//! [`GeneratedFunnel::truth`] allows to compute.
 
 mod brand;
 mod calendar;

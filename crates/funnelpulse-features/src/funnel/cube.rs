@@ -106,11 +106,11 @@ impl Cube {
 /// Counts events per window and leaf, one event at a time, in any order.
 ///
 /// Events are validated and deduplicated exactly as by [`FunnelBuilder`](crate::FunnelBuilder): summed
-/// over the leaves of a series the counts are its hourly table. Attribute values are brought to one
-/// spelling (trimmed, lower case).
+/// over the leaves of a series the counts are its hourly table. Attribute values are
+/// normalised (trimmed, lower case).
 ///
 /// Memory grows with the leaves and with the events in the windows that are [asked
-/// for](Self::only); others are not even remembered.
+/// for](Self::only); others take none.
 ///
 /// ```
 /// use funnelpulse_core::Timestamp;

@@ -102,7 +102,7 @@ impl Stats {
         }
     }
 
-    /// Whether a standard deviation is large enough to be told from rounding of the sums.
+    /// True if a standard deviation is larger than the rounding of the sums.
     pub(crate) fn resolve(&self, sigma: f64) -> bool {
         sigma * sigma * self.rows > RESOLVED * self.total()
     }
