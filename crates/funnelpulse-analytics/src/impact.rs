@@ -1,4 +1,4 @@
-//! What an hour cost.
+//! The impact of an hour.
 
 use serde::{Deserialize, Serialize};
 

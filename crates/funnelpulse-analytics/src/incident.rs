@@ -25,7 +25,7 @@ pub struct Incident {
     pub id: String,
     /// The series, or `(site)` for what all series share.
     pub series: SeriesKey,
-    /// What it is.
+    /// The kind.
     pub kind: IncidentKind,
     /// Its first hour.
     #[serde(serialize_with = "rfc3339")]
@@ -33,11 +33,11 @@ pub struct Incident {
     /// The end of its last hour.
     #[serde(serialize_with = "rfc3339")]
     pub end: Timestamp,
-    /// Whether it lasts until the end of the data.
+    /// True if it lasts until the end of the data.
     pub ongoing: bool,
-    /// How bad.
+    /// The severity.
     pub severity: Severity,
-    /// How soon somebody should look.
+    /// The urgency.
     pub priority: Priority,
     /// Probability that it is an incident at all.
     pub probability: f64,
@@ -56,7 +56,7 @@ pub struct Incident {
     pub stage: Option<String>,
     /// Per stage of the funnel, its part in the change of revenue; they add up to the whole change.
     pub stages: Vec<(String, f64)>,
-    /// Where it happened, once [located](crate::Findings::locate_incidents).
+    /// The place, once [located](crate::Findings::locate_incidents).
     #[serde(rename = "where", skip_serializing_if = "Option::is_none")]
     pub place: Option<Place>,
     /// The most similar earlier incident of the series, if any is alike.

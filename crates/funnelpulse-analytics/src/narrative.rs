@@ -6,7 +6,7 @@ use funnelpulse_core::Timestamp;
 
 use crate::{Decomposition, Deviation, Localization, Similar, short};
 
-/// What is known of an incident; displayed, it is a paragraph that a person can read.
+/// The known facts of an incident; displayed, they are a paragraph of text.
 ///
 /// Parts that are not known are not mentioned. The same facts make the same text.
 ///
@@ -29,7 +29,7 @@ use crate::{Decomposition, Deviation, Localization, Similar, short};
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Story<'a> {
-    /// What was hit.
+    /// The series.
     pub series: &'a str,
     /// The kind of incident; `_` is read as a space.
     pub kind: &'a str,
@@ -45,9 +45,9 @@ pub struct Story<'a> {
     pub currency: &'a str,
     /// Which stage broke.
     pub stages: Option<&'a Decomposition>,
-    /// Where it happened.
+    /// The place.
     pub places: Option<&'a Localization>,
-    /// What day it was.
+    /// Words for the day.
     pub calendar: &'a [&'a str],
     /// The most similar past incident.
     pub similar: Option<&'a Similar>,

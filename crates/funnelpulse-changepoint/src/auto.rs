@@ -23,7 +23,7 @@ const LEAST_NOISE: f64 = 0.25;
 /// distances is an outlier.
 const OUTLIER: f64 = 5.0;
 
-/// What the segments found are.
+/// The shape of the segments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
     /// Flat.
@@ -32,12 +32,12 @@ pub enum Shape {
     Linear,
 }
 
-/// What [`find_partition`] found.
+/// The result of [`find_partition`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct AutoPartition {
     /// First row of each segment but the first, ascending.
     pub breaks: Vec<usize>,
-    /// What the segments are.
+    /// The shape of the segments.
     pub shape: Shape,
 }
 

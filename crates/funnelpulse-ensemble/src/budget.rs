@@ -107,7 +107,7 @@ fn false_alarms(series: &ScoredSeries<'_>, evidence: &[f64], level: f64) -> f64 
     alarms + run.map_or(0.0, |(_, highest)| probability(highest))
 }
 
-/// How steeply the logarithm of the alarms falls with the evidence at the end of the curve, by least
+/// The slope of the logarithm of the alarms over the evidence at the end of the curve, by least
 /// squares.
 fn slope(curve: &[(f64, f64)]) -> Option<f64> {
     let end = curve.last()?.1;

@@ -1,8 +1,8 @@
-//! Why something could not be measured or generated.
+//! Errors of measuring and generating.
 
 use funnelpulse_core::FrameError;
 
-/// What can go wrong in this crate. Rows count from zero.
+/// Errors of this crate. Rows count from zero.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum EvalError {
@@ -13,7 +13,7 @@ pub enum EvalError {
         labels: usize,
         /// Number of the others.
         other: usize,
-        /// What the others are.
+        /// The name of the others.
         what: &'static str,
     },
     /// No row is labelled anomalous, so nothing can be recalled.

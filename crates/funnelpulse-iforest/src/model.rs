@@ -100,7 +100,7 @@ impl IsolationForestModel {
         &self.config
     }
 
-    /// Where scores become alarms: `threshold` of the configuration, or the score that its
+    /// The score from which a row is flagged: `threshold` of the configuration, or the score that its
     /// `contamination` of the training rows exceed **out of bag**: what new rows would score. Scores
     /// by trees that saw the row are not: such a tree had to make room for it. Tables of up to
     /// `max_samples` rows have no row out of bag; there, five forests grown without a

@@ -1,4 +1,4 @@
-//! What is reported.
+//! Results of a localisation.
 
 use std::{collections::BTreeSet, fmt, sync::Arc};
 
@@ -31,11 +31,11 @@ impl fmt::Display for Combination {
 /// A combination that explains part of an incident.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Cause {
-    /// Where.
+    /// The combination.
     pub combination: Combination,
-    /// What was observed there.
+    /// The observed sum.
     pub observed: f64,
-    /// What was expected there.
+    /// The expected sum.
     pub expected: f64,
     /// The common factor of its leaves, after those of the causes before it.
     pub factor: f64,

@@ -1,4 +1,4 @@
-//! What a leaf says about a factor.
+//! The likelihood of a factor, given a leaf.
 
 use super::table::Coded;
 

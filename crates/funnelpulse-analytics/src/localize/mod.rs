@@ -1,4 +1,4 @@
-//! Where an incident happened: the attribute combinations that explain it.
+//! Localisation of an incident: the attribute combinations that explain it.
 
 mod baseline;
 mod cause;

@@ -1,4 +1,4 @@
-//! Where incidents happened.
+//! Localisation of incidents.
 
 use std::collections::BTreeSet;
 

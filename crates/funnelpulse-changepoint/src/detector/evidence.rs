@@ -37,11 +37,11 @@ pub(super) struct Window<'a> {
     row: usize,
     /// Sums of the last `k` rows.
     last: Vec<Sums>,
-    /// What the rows before the first one are taken to be.
+    /// The rows assumed before the first one.
     before_all: (f64, f64),
 }
 
-/// What the last `m` rows say.
+/// The evidence of the last `m` rows.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Comparison {
     /// Signed root of the likelihood ratio.

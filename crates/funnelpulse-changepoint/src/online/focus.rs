@@ -9,7 +9,7 @@ const LARGEST: f64 = 1e100;
 /// Most rows that a saved stream may have seen: up to here they are exact as floats.
 pub(super) const MOST_ROWS: usize = 1 << 53;
 
-/// What follows the level.
+/// The distribution of the values around the level.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FocusFamily {
@@ -63,7 +63,7 @@ pub struct Evidence {
 pub struct Focus {
     family: FocusFamily,
     max_candidates: usize,
-    /// Where sums count from, so that they keep their digits.
+    /// Origin of the sums, so that they keep their digits.
     origin: Option<f64>,
     rows: usize,
     sum: f64,

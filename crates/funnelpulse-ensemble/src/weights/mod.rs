@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Ensemble, EnsembleError, Vote, error::check};
 
-/// Where the weights come from.
+/// The source of the weights.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Weighting {

@@ -1,4 +1,4 @@
-//! Where a value stands among those before it.
+//! Statistics of a value against those before it.
 
 use std::collections::VecDeque;
 
@@ -9,7 +9,7 @@ use super::{
 
 pub(super) const SUFFIXES: [&str; 4] = ["zscore", "percentile", "min", "max"];
 
-/// What is known of the past of one metric.
+/// The past of one metric.
 #[derive(Clone, Debug)]
 pub(super) struct Past {
     sorted: SortedValues,

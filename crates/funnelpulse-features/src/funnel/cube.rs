@@ -14,7 +14,7 @@ use super::{
 };
 use crate::FeatureError;
 
-/// What happened at one place in one window. Integers: the order of events makes no difference.
+/// The counts of one leaf in one window. Integers: the order of events makes no difference.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Views.
@@ -71,7 +71,7 @@ impl Cube {
         &self.dimensions
     }
 
-    /// How many of the dimensions, from the front, are key columns, which together name the series.
+    /// Number of the dimensions, from the front, that are key columns, which together name the series.
     pub fn keys(&self) -> usize {
         self.keys
     }
@@ -86,7 +86,7 @@ impl Cube {
         &self.leaves
     }
 
-    /// What was counted in the window that starts at `start`, by leaf in order of their positions.
+    /// The counts of the window that starts at `start`, by leaf in order of their positions.
     pub fn window(&self, start: Timestamp) -> &[(u32, Counts)] {
         self.windows.get(&start).map_or(&[], Vec::as_slice)
     }

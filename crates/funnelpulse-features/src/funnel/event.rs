@@ -1,4 +1,4 @@
-//! What an event is and where its parts are found.
+//! Events, and the columns of their parts.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ use crate::FeatureError;
 pub struct Event<'a> {
     /// When it happened.
     pub time: Timestamp,
-    /// What happened, in the words of the source.
+    /// The type of the event, as the source writes it.
     pub event_type: &'a str,
     /// The parts of the series' name, one per key column, for example the brand.
     pub keys: &'a [Option<&'a str>],

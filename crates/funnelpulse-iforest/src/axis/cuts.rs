@@ -60,7 +60,7 @@ impl Cuts {
         (((value - self.low) * self.slots_per_unit) as i32).max(0).min(self.guide.len() as i32 - 1) as usize
     }
 
-    /// How many thresholds are at or below `value`; [`MISSING`] for NaN.
+    /// Number of thresholds at or below `value`; [`MISSING`] for NaN.
     pub(crate) fn rank(&self, value: f64) -> u16 {
         self.ranks([value])[0]
     }

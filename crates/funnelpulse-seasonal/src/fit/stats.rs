@@ -22,7 +22,7 @@ pub(crate) struct Stats {
     q: usize,
     /// Number of rows.
     pub(crate) rows: f64,
-    /// What `y` is less in all sums.
+    /// The offset of `y` in all sums.
     center: f64,
     /// Per segment, for `t^0, t^1, t^2`: products of `(1, x)` with itself, `p x p`, lower triangle.
     trend: Vec<f64>,
