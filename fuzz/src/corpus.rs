@@ -1,4 +1,4 @@
-//! Seeds: what a generated shop looks like in every format.
+//! Seeds: a generated shop in every format.
 
 use std::{fs, path::Path};
 
@@ -23,7 +23,7 @@ const EVENTS: usize = 200;
 /// Keeps the models small, so that mutations hit what matters.
 const SMALL: &str = "[iforest]\nn_trees = 8\n";
 
-/// A table with what is allowed, and what is not.
+/// A table with valid and invalid cells.
 const ODD_CSV: &str = "\
 window_start,brand,views,carts,purchases,revenue
 2019-10-01 05:00:00,\"run\"\"ail, the 1st\",12,3,1,2.5
@@ -167,7 +167,7 @@ fn models(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// What can be trained on the stored metrics; a detector that needs other columns gives fewer.
+/// The models that can be trained on the stored metrics; a detector that needs other columns gives fewer.
 fn models_of(detector: &AnyDetector, panel: &Panel) -> Vec<(&'static str, Vec<u8>)> {
     let view = PanelView::from(panel);
     match detector {

@@ -39,7 +39,7 @@ const MOST_FINDINGS: usize = 10;
 /// The text of the last panic, of any thread.
 static LAST_PANIC: Mutex<Option<String>> = Mutex::new(None);
 
-/// What reads the input.
+/// The reader under test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum Target {
     /// Model files, of single detectors and of pipelines.
@@ -73,7 +73,7 @@ impl Target {
 #[derive(Debug, Parser)]
 #[command(name = "fuzz")]
 struct Args {
-    /// What reads the input.
+    /// The reader under test.
     target: Target,
     /// Seconds to run.
     #[arg(long, default_value_t = 60)]
@@ -92,7 +92,7 @@ struct Args {
     input: Option<PathBuf>,
 }
 
-/// What was read, and what went wrong.
+/// Counts of the inputs read.
 #[derive(Debug, Default)]
 struct Tally {
     inputs: usize,

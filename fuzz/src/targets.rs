@@ -1,4 +1,4 @@
-//! What is done with an input.
+//! The readers under test.
 
 use std::{fs, path::PathBuf};
 
@@ -30,7 +30,7 @@ struct AlertsFile {
     dispatch: DispatchConfig,
 }
 
-/// What the targets need, made once.
+/// The parts that the targets share, made once.
 #[derive(Debug)]
 pub(crate) struct Fixture {
     folder: PathBuf,
