@@ -214,7 +214,7 @@ impl Findings {
         &self.series
     }
 
-    /// The combined score from which rows were flagged, before it adapted to a restless series.
+    /// The combined score from which rows were flagged, before it adapted to the recent scores of a series.
     pub fn threshold(&self) -> f64 {
         self.layout.threshold
     }

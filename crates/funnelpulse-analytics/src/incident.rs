@@ -8,9 +8,9 @@ use crate::{
     decompose_levels, most_similar,
 };
 
-/// Past incidents of a series that are compared with.
+/// Number of past incidents of a series to compare with.
 const PAST: usize = 100;
-/// Revenue that changes by less than this share is not worth a word.
+/// A change of revenue below this share is not mentioned.
 const NOTHING: f64 = 0.005;
 /// Past incidents less similar than this are not mentioned.
 const ALIKE: f64 = 0.5;

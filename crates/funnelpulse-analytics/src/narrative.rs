@@ -111,7 +111,7 @@ impl<'a> Story<'a> {
         let change = Deviation::new("", observed, expected, f64::NAN).percentage();
         let change = change.map_or_else(String::new, |p| format!(" ({p:+.0} %)"));
         let share = 100.0 * stage.contribution / parts.change();
-        // Stages that pull in opposite directions have shares beyond the whole, which tell nothing.
+        // Stages of opposite sign have shares above 100 %, which are not informative.
         let share = if (0.5..100.5).contains(&share) { format!(", {share:.0} % of the change") } else { String::new() };
         let name = stage.name.replace('_', " ");
         Some(format!("It shows most in {name}: {} instead of {}{change}{share}.", short(observed), short(expected)))

@@ -17,7 +17,7 @@ pub struct AdaptiveConfig {
     pub lookback_hours: f64,
     /// Standard deviations above the mean of the look-back from which a score is flagged, 0 to 100.
     pub deviations: f64,
-    /// Scores the look-back must hold before it has a say.
+    /// Scores that the look-back must hold before the threshold adapts.
     pub min_rows: usize,
 }
 
@@ -34,7 +34,7 @@ impl AdaptiveConfig {
     }
 }
 
-/// Raises a fixed threshold while a series is restless: to `mean + deviations * std` of the
+/// Raises a fixed threshold while the scores of a series are high: to `mean + deviations * std` of the
 /// scores of the look-back, when that is higher. It never falls below the fixed one, and never
 /// learns from rows that it flagged, so that a long incident does not become normal.
 ///

@@ -22,7 +22,7 @@ pub enum EvalError {
         /// Number of rows.
         rows: usize,
     },
-    /// Every row is labelled anomalous, so there is nothing to tell anomalies from.
+    /// Every row is labelled anomalous, so there are no normal rows to compare with.
     #[error("all {rows} rows are labelled as anomalies; the metric needs at least one normal row")]
     NoNormal {
         /// Number of rows.

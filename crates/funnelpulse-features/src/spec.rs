@@ -194,7 +194,7 @@ pub enum Absent {
     /// Nothing is known about that window.
     #[default]
     Unknown,
-    /// Nothing happened, provided that the feed was alive, which any row of any series in that
+    /// Nothing happened, provided that the feed worked, which any row of any series in that
     /// window shows. Rows of zeros are inserted from the first row of the series to the last
     /// window of the table.
     Empty,

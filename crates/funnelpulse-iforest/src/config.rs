@@ -64,7 +64,7 @@ pub struct IsolationForestConfig {
     /// Rows that each tree sees, 2 to 32,768. Tables with fewer rows are used whole.
     pub max_samples: usize,
     /// Depth at which trees stop, 1 to 64; by default `ceil(log2(max_samples))`, and 64 for
-    /// `averaged_gain`, which likes to split off single rows. Path lengths are counted up to 64.
+    /// `averaged_gain`, which tends to split off single rows. Path lengths are counted up to 64.
     pub max_depth: Option<usize>,
     /// Share of the columns that each tree chooses from, above 0 to 1.
     pub max_features: f64,

@@ -206,8 +206,8 @@ impl FittedDetector for IsolationForestModel {
 
     /// Contributions: every split credits the columns that it looks at with
     /// `ln(training rows before / after)`, a direction's columns by their share of the projection;
-    /// the credits of a row are scaled to sum to its score, in equal parts where no split tells it
-    /// from others.
+    /// the credits of a row are scaled to sum to its score, in equal parts where no split isolates
+    /// it.
     fn detect(&self, frame: FrameView<'_>) -> Result<Detection, Error> {
         let (scores, contributions) = self.explain(frame)?;
         Ok(Detection::new(scores).with_contributions(contributions))

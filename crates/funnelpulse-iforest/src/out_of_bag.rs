@@ -15,7 +15,7 @@ pub(crate) enum Bags {
     OfAllRows,
     /// They were drawn from the rows that have values.
     OfUsableRows,
-    /// Weights, another forest or later rows had a say.
+    /// Weights, another forest or later rows changed the sample.
     Unknown,
 }
 

@@ -51,8 +51,8 @@ impl SeasonalModel {
         Verdict { reading: self.read_normal(row, &predictive), surprise: surprise(ln_p) }
     }
 
-    /// A value that is not a count is as surprising as the count below it; a negative one as none. More
-    /// successes than trials count as if there had been that many trials: less can't be true.
+    /// A value that is not a whole number has the tail probability of the count below it, a negative one
+    /// that of zero. With more successes than trials, the number of trials is raised to the successes.
     fn judge_count(&self, row: &Expectation, mixture: &Mixture, observed: f64) -> Verdict {
         let reading = self.read_counts(row, mixture);
         let y = observed.max(0.0).floor();

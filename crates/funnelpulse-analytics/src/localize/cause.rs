@@ -92,7 +92,7 @@ impl fmt::Display for Localization {
         let named: Vec<String> = self.causes.iter().map(ToString::to_string).collect();
         f.write_str(&named.join("; "))?;
         let share = 100.0 * self.explained_share().unwrap_or(f64::NAN);
-        // Causes that others oppose have shares beyond the whole, which tell nothing.
+        // Causes of opposite sign have shares above 100 %, which are not informative.
         if (0.5..100.5).contains(&share) && !self.causes.iter().any(|c| c.combination.pairs.is_empty()) {
             write!(f, ", {share:.0} % of the change")?;
         }

@@ -17,7 +17,7 @@ const MAX_DAYS: u32 = 3660;
 /// Stretches just before a period that are compared where not even a day is known.
 const MAX_STRETCHES: i64 = 8;
 
-/// The windows of a period and of those before it, as far as the feed was alive.
+/// The windows of a period and of those before it, as far as the feed delivered data.
 pub(super) struct Past {
     pub(super) now: Vec<Timestamp>,
     pub(super) before: Vec<Lag>,

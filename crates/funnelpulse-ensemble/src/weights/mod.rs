@@ -74,15 +74,15 @@ impl Ensemble {
         weights
     }
 
-    /// Weights that fit what people said of earlier alarms: those under which combined scores tell
-    /// incidents from false alarms best (logistic regression on the combined evidence), held near
-    /// the configured ones as if these were worth two answers.
+    /// Weights that fit the feedback on earlier alarms: those under which combined scores separate
+    /// incidents from false alarms best (logistic regression on the combined evidence), shrunk towards
+    /// the configured ones with the weight of two answers.
     ///
     /// ```
     /// use funnelpulse_ensemble::{Ensemble, EnsembleConfig, Answer};
     ///
     /// let ensemble = Ensemble::new(EnsembleConfig::default())?;
-    /// // The changepoints keep crying wolf.
+    /// // The changepoints raise false alarms only.
     /// let answer = |i: usize| Answer {
     ///     scores: vec![("seasonal".into(), if i % 2 == 0 { 0.9 } else { 0.1 }), ("changepoint".into(), 0.9)],
     ///     is_incident: i % 2 == 0,

@@ -11,9 +11,9 @@ use crate::EvalError;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Difficulty {
-    /// Seen at a glance.
+    /// Obvious in a plot.
     Easy,
-    /// Seen by someone who knows the series.
+    /// Visible against the usual course of the series.
     #[default]
     Medium,
     /// Near the noise.

@@ -19,7 +19,7 @@ pub(super) struct Past {
 #[derive(Clone, Debug)]
 enum PastMoments {
     All(Moments),
-    /// With the values in order of time, to know which to forget.
+    /// With the values in order of time, so that the oldest can be dropped.
     Window(WindowMoments, VecDeque<(i64, f64)>, i64),
 }
 

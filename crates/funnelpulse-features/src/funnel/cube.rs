@@ -181,8 +181,8 @@ impl CubeBuilder {
     pub fn push(&mut self, event: &Event<'_>, values: &[Option<&str>]) {
         let window = self.sieve.window(event.time);
         if self.only.as_ref().is_some_and(|only| !only.contains(&window)) {
-            // Duplicates have the same time, so that none is missed. What is not looked at still shows
-            // that the feed was alive.
+            // Duplicates have the same time, so that none is missed. An event outside these windows still shows
+            // that the feed worked.
             self.sieve.alive.insert(window);
             return;
         }

@@ -56,8 +56,8 @@ pub struct EventSpec {
     pub session: String,
     /// The column of the price.
     pub price: String,
-    /// Further columns that tell where something happened, for example `device` or `category`: over
-    /// them and the keys the cause of an incident is located. The column of the price is taken in
+    /// Further columns with attributes of an event, for example `device` or `category`: the cause of
+    /// an incident is located over them and the keys. The column of the price is taken in
     /// bands.
     pub dimensions: Vec<String>,
     /// The types that are views.

@@ -1,5 +1,5 @@
-//! Values to ranks: all that axis-parallel trees need to know of a value is between which two
-//! thresholds of the forest it lies. Ranks are exact, half the size of an f32, and compare as
+//! Values to ranks: axis-parallel trees only need the two thresholds of the forest between which a
+//! value lies. Ranks are exact, half the size of an f32, and compare as
 //! integers.
 
 /// The rank of a missing value; no tree sees it.
