@@ -26,3 +26,30 @@ fn payload_start(bytes: &[u8]) -> Option<usize> {
     let start = rest + if format == 1 { 0 } else { PAYLOAD_VERSION } + LENGTH;
     (start <= bytes.len()).then_some(start)
 }
+
+#[cfg(test)]
+mod tests {
+    use funnelpulse_core::{Writer, inspect, write_payload};
+
+    use super::*;
+
+    #[test]
+    fn a_repaired_file_has_the_right_length_and_checksum() {
+        let mut bytes = write_payload("numbers", Writer::default(), &vec![1.0, 2.0]).unwrap();
+        let last = bytes.len() - CHECKSUM - 1;
+        bytes[last] ^= 1;
+        bytes.insert(last, 7);
+        assert!(inspect(&bytes).is_err());
+        repair(&mut bytes);
+        assert_eq!(inspect(&bytes).unwrap().kind, "numbers");
+    }
+
+    #[test]
+    fn files_without_a_header_stay_as_they_are() {
+        for length in 0..20 {
+            let mut bytes = vec![200; length];
+            repair(&mut bytes);
+            assert_eq!(bytes, vec![200; length]);
+        }
+    }
+}

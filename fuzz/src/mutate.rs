@@ -144,3 +144,32 @@ fn overwrite(bytes: &mut [u8], at: usize, with: &[u8]) {
         *byte = *new;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+
+    use super::*;
+
+    #[test]
+    fn a_seed_gives_the_same_inputs() {
+        let mutator = Mutator::new(vec![b"views = 12".to_vec(), Vec::new()]);
+        let inputs = || {
+            let mut rng = Pcg64::seed_from_u64(3);
+            (0..1_000).map(|_| mutator.next(&mut rng)).collect::<Vec<_>>()
+        };
+        assert_eq!(inputs(), inputs());
+        assert!(mutator.words.contains(&b"views".to_vec()));
+    }
+
+    #[test]
+    fn lengths_are_written_in_both_ways() {
+        let mut rng = Pcg64::seed_from_u64(1);
+        for _ in 0..100 {
+            assert!([1, 2, 4, 8].contains(&fixed_length(&mut rng).len()));
+            let bytes = variable_length(&mut rng);
+            let (last, rest) = bytes.split_last().unwrap();
+            assert!(*last < 0x80 && rest.iter().all(|byte| *byte >= 0x80));
+        }
+    }
+}
