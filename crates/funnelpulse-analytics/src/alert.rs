@@ -37,7 +37,7 @@ pub struct AlertError {
     pub name: &'static str,
     /// Its value.
     pub value: f64,
-    /// What is allowed.
+    /// The allowed range.
     pub allowed: &'static str,
 }
 
@@ -54,7 +54,7 @@ impl AlertConfig {
     }
 }
 
-/// How soon somebody should look; [`P1`](Priority::P1) is now.
+/// The urgency; [`P1`](Priority::P1) is now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Priority {
     /// Now.
@@ -96,22 +96,22 @@ impl fmt::Display for Priority {
 pub struct Notice {
     /// Names the series and the hour: the same anomaly found twice has the same id.
     pub id: String,
-    /// How soon somebody should look.
+    /// The urgency.
     pub priority: Priority,
     /// The series.
     pub series: SeriesKey,
     /// Start of the hour, RFC 3339 in UTC.
     pub time: String,
-    /// How bad.
+    /// The severity.
     pub severity: Severity,
     /// Of what kind.
     #[serde(rename = "type")]
     pub anomaly_type: AnomalyType,
     /// One line.
     pub title: String,
-    /// What happened and what it costs, in a sentence or two.
+    /// The factors and the impact, in a sentence or two.
     pub message: String,
-    /// What it gained or lost.
+    /// Its impact.
     pub impact: Impact,
 }
 

@@ -56,7 +56,7 @@ impl From<Change> for Told {
 pub struct Comparison {
     /// The totals, in the order they were given.
     pub changes: Vec<Change>,
-    /// What the change of the last total is made of, if the totals are a chain.
+    /// The decomposition of the change of the last total, if the totals are a chain.
     pub stages: Decomposition,
 }
 

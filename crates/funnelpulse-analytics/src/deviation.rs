@@ -15,9 +15,9 @@ use std::sync::Arc;
 pub struct Deviation {
     /// The metric.
     pub metric: Arc<str>,
-    /// What was observed, NaN when missing.
+    /// The observed value, NaN when missing.
     pub observed: f64,
-    /// What was expected, NaN when unknown.
+    /// The expected value, NaN when unknown.
     pub expected: f64,
     /// Standard deviations from the expected to the observed value, signed; NaN when unknown.
     pub z: f64,

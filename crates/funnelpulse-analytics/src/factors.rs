@@ -11,9 +11,9 @@ use crate::{Deviation, short};
 pub struct Factor {
     /// The metric.
     pub metric: String,
-    /// What was observed, NaN when missing.
+    /// The observed value, NaN when missing.
     pub observed: f64,
-    /// What was expected, NaN when unknown.
+    /// The expected value, NaN when unknown.
     pub expected: f64,
     /// Its share of all contributions, 0 to 1.
     pub share: f64,

@@ -1,4 +1,4 @@
-//! What a pipeline found.
+//! Findings of a pipeline.
 
 use std::{cmp::Ordering, time::Duration};
 
@@ -13,7 +13,7 @@ use crate::{AlertConfig, Factor, Finding, Impact, Incident, Notice, Summary};
 pub struct SeriesFailure {
     /// The series.
     pub series: SeriesKey,
-    /// Why.
+    /// The reason.
     pub message: String,
 }
 
@@ -26,16 +26,16 @@ pub struct DetectorColumns {
     pub score: String,
     /// The column of what it expected of the primary metric, if it has one.
     pub expected: Option<String>,
-    /// Whether the columns are there even if the detector did not run.
+    /// True if the columns are there even if the detector did not run.
     pub always: bool,
 }
 
-/// What the rows and columns of findings mean.
+/// The meaning of the rows and columns of findings.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Layout {
     /// Stored metrics, then rates.
     pub metrics: Columns,
-    /// How many of the metrics, from the front, are stored.
+    /// Number of the metrics, from the front, that are stored.
     pub stored: usize,
     /// The key columns that name a series.
     pub keys: Vec<String>,
@@ -60,7 +60,7 @@ pub struct ModelScores {
     pub source: ModelSource,
     /// One score per row in `[0, 1]`; NaN where it has none.
     pub scores: Array1<f64>,
-    /// What it expected of the primary metric, one value per row; `None` where it expects nothing.
+    /// Its expected values of the primary metric, one per row; `None` if it has none.
     pub expected: Option<Array1<f64>>,
 }
 
@@ -71,13 +71,13 @@ pub struct Anomaly {
     pub row: usize,
     /// The combined score.
     pub score: f64,
-    /// How bad.
+    /// The severity.
     pub severity: Severity,
     /// Of what kind.
     pub anomaly_type: AnomalyType,
     /// The metrics that stand out, largest share first.
     pub factors: Vec<Factor>,
-    /// What it gained or lost.
+    /// Its impact.
     pub impact: Impact,
     /// The same in words.
     pub notice: Notice,
@@ -95,7 +95,7 @@ pub struct SeriesFindings {
     pub time: Vec<Timestamp>,
     /// The metrics as they were.
     pub observed: Array2<f64>,
-    /// What the seasonal baseline expected.
+    /// The expected values of the seasonal baseline.
     pub expected: Array2<f64>,
     /// Lower end of the range expected of them: three standard deviations on their scale.
     pub lower: Array2<f64>,
@@ -109,7 +109,7 @@ pub struct SeriesFindings {
     pub verdicts: Vec<Verdict>,
     /// The rows it flagged, in order of time.
     pub anomalies: Vec<Anomaly>,
-    /// What they are part of, in order of time.
+    /// The incidents that they are part of, in order of time.
     pub incidents: Vec<Incident>,
 }
 
@@ -181,7 +181,7 @@ impl Findings {
         &self.layout.metrics
     }
 
-    /// How many of the [metrics](Self::metrics), from the front, are stored and not rates.
+    /// Number of the [metrics](Self::metrics), from the front, that are stored and not rates.
     pub fn stored_metrics(&self) -> usize {
         self.layout.stored
     }
@@ -212,7 +212,7 @@ impl Findings {
         &self.series
     }
 
-    /// The combined score from which rows were flagged, before it adapted to a restless series.
+    /// The combined score from which rows were flagged, before it adapted to the recent scores of a series.
     pub fn threshold(&self) -> f64 {
         self.layout.threshold
     }
@@ -222,7 +222,7 @@ impl Findings {
         &self.timings
     }
 
-    /// What all series share, in order of time: broken shops, but also holidays and campaigns.
+    /// Incidents that all series share, in order of time: outages, but also holidays and campaigns.
     pub fn site_incidents(&self) -> &[Incident] {
         &self.site
     }

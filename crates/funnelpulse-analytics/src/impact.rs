@@ -1,4 +1,4 @@
-//! What an hour cost.
+//! The impact of an hour.
 
 use serde::{Deserialize, Serialize};
 
@@ -20,9 +20,9 @@ impl Default for ImpactConfig {
     }
 }
 
-/// What an anomalous row gained or lost against its expectation.
+/// Revenue and conversions of an anomalous row above or below their expected values.
 ///
-/// The reference is what the hour should have brought, not what it brought: a full outage with
+/// The reference is the expected value, not the observed one: a full outage with
 /// zero purchases at zero revenue loses everything that was expected.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Impact {

@@ -8,24 +8,24 @@ use crate::{
     most_similar,
 };
 
-/// Past incidents of a series that are compared with.
+/// Number of past incidents of a series to compare with.
 const PAST: usize = 100;
-/// Revenue that changes by less than this share is not worth a word.
+/// A change of revenue below this share is not mentioned.
 const NOTHING: f64 = 0.005;
-/// Less alike is not worth a word.
+/// Past incidents less similar than this are not mentioned.
 const ALIKE: f64 = 0.5;
 /// The names of the rates between the steps of a funnel.
 pub(crate) const RATES: [&str; 4] = ["traffic", "cart_rate", "purchase_rate", "order_value"];
 
-/// One cause, from its first to its last hour: what it is, what it cost, where it broke, and the
-/// same told to a person.
+/// One cause, from its first to its last hour: kind, impact, broken stage, place, and a summary in
+/// words.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Incident {
     /// Names the series, the kind and the first hour.
     pub id: String,
     /// The series, or `(site)` for what all series share.
     pub series: SeriesKey,
-    /// What it is.
+    /// The kind.
     pub kind: IncidentKind,
     /// Its first hour.
     #[serde(serialize_with = "rfc3339")]
@@ -33,11 +33,11 @@ pub struct Incident {
     /// The end of its last hour.
     #[serde(serialize_with = "rfc3339")]
     pub end: Timestamp,
-    /// Whether it lasts until the end of the data.
+    /// True if it lasts until the end of the data.
     pub ongoing: bool,
-    /// How bad.
+    /// The severity.
     pub severity: Severity,
-    /// How soon somebody should look.
+    /// The urgency.
     pub priority: Priority,
     /// Probability that it is an incident at all.
     pub probability: f64,
@@ -56,7 +56,7 @@ pub struct Incident {
     pub stage: Option<String>,
     /// Per stage of the funnel, its part in the change of revenue; they add up to the whole change.
     pub stages: Vec<(String, f64)>,
-    /// Where it happened, once [located](crate::Findings::locate_incidents).
+    /// The place, once [located](crate::Findings::locate_incidents).
     #[serde(rename = "where", skip_serializing_if = "Option::is_none")]
     pub place: Option<Place>,
     /// The most similar earlier incident of the series, if any is alike.

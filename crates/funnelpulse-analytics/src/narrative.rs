@@ -6,7 +6,7 @@ use funnelpulse_core::Timestamp;
 
 use crate::{Decomposition, Deviation, Localization, Similar, short};
 
-/// What is known of an incident; displayed, it is a paragraph that a person can read.
+/// The known facts of an incident; displayed, they are a paragraph of text.
 ///
 /// Parts that are not known are not mentioned. The same facts make the same text.
 ///
@@ -29,7 +29,7 @@ use crate::{Decomposition, Deviation, Localization, Similar, short};
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Story<'a> {
-    /// What was hit.
+    /// The series.
     pub series: &'a str,
     /// The kind of incident; `_` is read as a space.
     pub kind: &'a str,
@@ -45,9 +45,9 @@ pub struct Story<'a> {
     pub currency: &'a str,
     /// Which stage broke.
     pub stages: Option<&'a Decomposition>,
-    /// Where it happened.
+    /// The place.
     pub places: Option<&'a Localization>,
-    /// What day it was.
+    /// Words for the day.
     pub calendar: &'a [&'a str],
     /// The most similar past incident.
     pub similar: Option<&'a Similar>,
@@ -111,7 +111,7 @@ impl<'a> Story<'a> {
         let change = Deviation::new("", observed, expected, f64::NAN).percentage();
         let change = change.map_or_else(String::new, |p| format!(" ({p:+.0} %)"));
         let share = 100.0 * stage.contribution / parts.change();
-        // Stages that pull in opposite directions have shares beyond the whole, which tell nothing.
+        // Stages of opposite sign have shares above 100 %, which are not informative.
         let share = if (0.5..100.5).contains(&share) { format!(", {share:.0} % of the change") } else { String::new() };
         let name = stage.name.replace('_', " ");
         Some(format!("It shows most in {name}: {} instead of {}{change}{share}.", short(observed), short(expected)))

@@ -26,26 +26,26 @@ pub struct Period {
     end: Timestamp,
 }
 
-/// What is no period.
+/// Errors of reading a period.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PeriodError {
     /// Not two times.
     #[error("`{text}` is not a period: expected START..END, for example 2019-11-01..2019-11-08")]
     Form {
-        /// What it is.
+        /// The text.
         text: String,
     },
     /// One of them can't be read.
     #[error("`{text}` is not a time: expected a date or a date and time, for example \"2019-11-01 08:00\"")]
     Time {
-        /// What it is.
+        /// The text.
         text: String,
     },
     /// It ends where it starts.
     #[error("period {}..{} is empty: its end is not part of it", moment(*at), moment(*at))]
     Empty {
-        /// Where.
+        /// The time.
         at: Timestamp,
     },
     /// It ends before it starts.
@@ -83,7 +83,7 @@ impl Period {
         self.end.as_micros().saturating_sub(self.start.as_micros())
     }
 
-    /// Whether a moment is part of it.
+    /// True if a moment is part of it.
     pub fn contains(&self, time: Timestamp) -> bool {
         self.start <= time && time < self.end
     }

@@ -4,7 +4,7 @@ use std::{cmp::Ordering, collections::BTreeSet, sync::Arc};
 
 use serde::Serialize;
 
-/// What an incident is compared by.
+/// The properties by which incidents are compared.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Profile {
@@ -28,7 +28,7 @@ pub struct Similar {
 }
 
 impl Profile {
-    /// How much two incidents are alike, 0 to 1, the same from both sides: the mean of same kind
+    /// Similarity of two incidents, 0 to 1, symmetric: the mean of same kind
     /// (0 or 1), the cosine between the contributions (below 0 counts as 0) and the shared part of
     /// the calendar words. What neither of them has doesn't count.
     pub fn similarity(&self, other: &Self) -> f64 {

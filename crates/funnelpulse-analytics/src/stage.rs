@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-/// How a change of a product is split among its factors. Both sum exactly to the change and
+/// Methods of splitting a change of a product among its factors. Both sum exactly to the change and
 /// neither depends on the order of the factors.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -65,7 +65,7 @@ impl Stage {
     }
 }
 
-/// What can't be decomposed.
+/// Errors of a decomposition.
 #[derive(Clone, Debug, thiserror::Error, PartialEq)]
 #[non_exhaustive]
 pub enum StageError {
@@ -80,7 +80,7 @@ pub enum StageError {
     /// Too few or too many factors.
     #[error("{found} factors can't be decomposed (1 to 16)")]
     Length {
-        /// How many.
+        /// The number.
         found: usize,
     },
 }

@@ -7,18 +7,18 @@ use serde::Serialize;
 
 use crate::Impact;
 
-/// What a summary needs to know of one anomaly.
+/// The facts of one anomaly that a summary needs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Finding {
     /// The series.
     pub series: SeriesKey,
     /// Start of the hour.
     pub time: Timestamp,
-    /// How bad.
+    /// The severity.
     pub severity: Severity,
     /// Of what kind.
     pub anomaly_type: AnomalyType,
-    /// What it gained or lost.
+    /// Its impact.
     pub impact: Impact,
 }
 
@@ -79,7 +79,7 @@ pub struct Summary {
     pub trend: Option<Trend>,
 }
 
-/// Where the number of anomalies is going.
+/// The trend of the number of anomalies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Direction {
@@ -98,7 +98,7 @@ pub struct Trend {
     pub last_week: usize,
     /// Anomalies of the week before.
     pub week_before: usize,
-    /// Where it goes: rising or falling when the two differ by more than two standard deviations of
+    /// The direction: rising or falling when the two differ by more than two standard deviations of
     /// Poisson counts.
     pub direction: Direction,
 }

@@ -9,7 +9,7 @@ use crate::ZScoreModel;
 
 /// The name of the detector in models and results.
 pub const KIND: &str = "zscore";
-/// What "the same time" means.
+/// The times that are compared with each other.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Season {

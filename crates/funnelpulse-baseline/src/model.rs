@@ -1,4 +1,4 @@
-//! What a z-score detector has learnt.
+//! The fitted z-score.
 
 use std::sync::Arc;
 

@@ -55,7 +55,7 @@ impl Unit {
     }
 }
 
-/// Whether the right tail of ascending values is over twice as long as the left one.
+/// True if the right tail of ascending values is over twice as long as the left one.
 fn is_skewed(ascending: &[f64]) -> bool {
     let quantile = |p: f64| ascending[((ascending.len() - 1) as f64 * p).round() as usize];
     !ascending.is_empty() && quantile(0.95) - quantile(0.5) > 2.0 * (quantile(0.5) - quantile(0.05))

@@ -9,7 +9,7 @@ const PRIOR_OBSERVATIONS: f64 = 4.0;
 /// Values further than this from the center, in standard deviations, don't count for a robust mean.
 const TRIM: f64 = 5.0;
 
-/// What is expected of a bin's next value.
+/// The distribution of a bin's next value.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Prediction {
     /// Its mean, in the column's own units.
@@ -81,7 +81,7 @@ impl Spread {
         if self.count < 2 { 0.0 } else { self.root / ((self.count - 1) as f64).sqrt() }
     }
 
-    /// What to expect of the next value, given the deviation `common` to all bins.
+    /// The distribution of the next value, given the deviation `common` to all bins.
     pub(crate) fn predict(&self, common: f64) -> Prediction {
         let n = self.count as f64;
         let own = self.deviation() * (n / (n + PRIOR_OBSERVATIONS)).sqrt();

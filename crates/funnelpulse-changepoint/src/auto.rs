@@ -12,7 +12,7 @@ use crate::{
 const MOST_BREAKS: usize = 12;
 /// Shortest segment: this share of the rows, and this many.
 const SHORTEST: (f64, usize) = (0.03, 5);
-/// Long series are looked at every so many rows that there are about this many places for a break.
+/// In long series the places for a break are spaced evenly, about this many of them.
 const PLACES: usize = 2_000;
 /// Residuals more autocorrelated than this are movement, not noise.
 const MOST_CORRELATED: f64 = 0.8;
@@ -23,7 +23,7 @@ const LEAST_NOISE: f64 = 0.25;
 /// distances is an outlier.
 const OUTLIER: f64 = 5.0;
 
-/// What the segments found are.
+/// The shape of the segments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
     /// Flat.
@@ -32,12 +32,12 @@ pub enum Shape {
     Linear,
 }
 
-/// What [`find_partition`] found.
+/// The result of [`find_partition`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct AutoPartition {
     /// First row of each segment but the first, ascending.
     pub breaks: Vec<usize>,
-    /// What the segments are.
+    /// The shape of the segments.
     pub shape: Shape,
 }
 

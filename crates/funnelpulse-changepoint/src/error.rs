@@ -1,6 +1,6 @@
-//! What can go wrong.
+//! Errors.
 
-/// Why a search or a detector could not run.
+/// Errors of searches and detectors.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ChangepointError {
@@ -11,7 +11,7 @@ pub enum ChangepointError {
         name: &'static str,
         /// Its value.
         value: String,
-        /// What is allowed.
+        /// The allowed range.
         allowed: &'static str,
     },
     /// A value that a cost can't take.
@@ -23,7 +23,7 @@ pub enum ChangepointError {
         column: usize,
         /// The value.
         value: f64,
-        /// What is allowed.
+        /// The allowed range.
         allowed: &'static str,
     },
     /// The signal has a shape that the cost or the search can't take.
@@ -33,7 +33,7 @@ pub enum ChangepointError {
         what: &'static str,
         /// Columns there are.
         columns: usize,
-        /// What is allowed.
+        /// The allowed range.
         allowed: &'static str,
     },
     /// Two arguments that must be equally long are not.

@@ -1,4 +1,4 @@
-//! How noisy a series is around a level that may change.
+//! The noise of a series around a level that may change.
 
 use ndarray::ArrayView1;
 

@@ -1,4 +1,4 @@
-//! What a break has to be worth.
+//! The penalty of a break.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -28,7 +28,7 @@ pub enum Penalty {
     Rule(PenaltyRule),
 }
 
-/// How a penalty follows from the data. With `n` rows, `p` parameters per segment and `s` the
+/// Penalties and their values from the data. With `n` rows, `p` parameters per segment and `s` the
 /// noise in units of the cost (long-run variance for squares, mean absolute deviation for L1, one
 /// for likelihoods and ranks). The costs [`CostKind::Rbf`] and [`CostKind::Cosine`] have neither a
 /// likelihood nor a noise level, so with them all but the slope heuristic are refused:

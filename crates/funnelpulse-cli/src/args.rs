@@ -58,17 +58,17 @@ pub(crate) enum Command {
     Changepoints(ChangepointsArgs),
     /// Explain one hour of one series in full
     Explain(ExplainArgs),
-    /// Find where in the events something happened: which devices, categories, brands
+    /// Locate a change in the events: devices, categories, brands
     Locate(LocateArgs),
     /// Compare two periods, two series or two models
     Compare(CompareArgs),
     /// Show, check or describe the configuration
     Config(ConfigArgs),
-    /// Look into a model file
+    /// Inspect a model file
     Model(ModelArgs),
 }
 
-/// Where settings come from.
+/// Options of the settings.
 #[derive(Debug, Args)]
 pub(crate) struct Settings {
     /// Start from settings for other data than a shop's funnel
@@ -82,7 +82,7 @@ pub(crate) struct Settings {
     pub(crate) overrides: Vec<String>,
 }
 
-/// Where results go.
+/// Options of the results.
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(crate) struct Results {
@@ -139,7 +139,7 @@ pub(crate) struct Shop {
     /// The same seed gives the same shop
     #[arg(long, default_value_t = 42, value_name = "S")]
     pub(crate) seed: u64,
-    /// How far anomalies stand out; the harder, the less
+    /// Size of the anomalies: the harder, the smaller
     #[arg(long, value_enum, default_value_t = Difficulty::Medium)]
     pub(crate) difficulty: Difficulty,
 }
@@ -166,7 +166,7 @@ pub(crate) struct GenerateArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Events and hourly rows are told apart by their columns; the names are settings \
+#[command(after_help = "Events and hourly rows are recognised by their columns; the names are settings \
                         ([events] and [input] of `funnelpulse config show`). A folder may hold Hive partitions.\n\n\
                         A series that can't be read or is too short is left out and named; the others are scored.\n\n\
                         Example: funnelpulse run --input events.parquet --output out --report out/report.html")]
@@ -190,10 +190,10 @@ pub(crate) struct TrainArgs {
     /// CSV or Parquet, a file or a folder
     #[arg(long, value_name = "PATH")]
     pub(crate) input: PathBuf,
-    /// Where to save the model: a folder, or a file when the name has an extension
+    /// The model to write: a folder, or a file when the name has an extension
     #[arg(long, value_name = "PATH")]
     pub(crate) model: PathBuf,
-    /// What people said of earlier alarms: CSV or Parquet with `series`, `start`, `end` (no longer part of
+    /// Feedback on earlier alarms: CSV or Parquet with `series`, `start`, `end` (no longer part of
     /// it) and `verdict` (`incident` or `false_alarm`)
     #[arg(long, value_name = "FILE")]
     pub(crate) feedback: Option<PathBuf>,
@@ -208,7 +208,7 @@ pub(crate) struct TrainArgs {
 #[command(after_help = "The configuration is the model's.\n\n\
                         Example: funnelpulse detect --model shop --input today.csv --output out")]
 pub(crate) struct DetectArgs {
-    /// What `train` saved
+    /// The model that `train` saved
     #[arg(long, value_name = "PATH")]
     pub(crate) model: PathBuf,
     /// CSV or Parquet, a file or a folder
@@ -261,7 +261,7 @@ pub(crate) struct EvalArgs {
     /// Table with a 0/1 label per row
     #[arg(long, value_name = "FILE")]
     pub(crate) labels: PathBuf,
-    /// What `score` wrote: series, row, score
+    /// Scores as `score` writes them: series, row, score
     #[arg(long, value_name = "FILE")]
     pub(crate) scores: PathBuf,
     /// Column of the labels
@@ -290,7 +290,7 @@ pub(crate) struct EvalArgs {
 #[command(after_help = "Example: funnelpulse explain --model shop --input today.csv --series runail --time \
                         \"2019-10-26 08:00\"")]
 pub(crate) struct ExplainArgs {
-    /// What `train` saved
+    /// The model that `train` saved
     #[arg(long, value_name = "PATH")]
     pub(crate) model: PathBuf,
     /// The table that holds the hour
@@ -345,9 +345,9 @@ pub(crate) struct ModelArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ModelAction {
-    /// What a model was trained on, and with which settings
+    /// Show the training data and the settings of a model
     Inspect {
-        /// What `train` saved
+        /// The model that `train` saved
         #[arg(value_name = "MODEL")]
         path: PathBuf,
         /// Print JSON instead of text

@@ -11,13 +11,13 @@ use crate::{EnsembleError, error::check};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct AdaptiveConfig {
-    /// Whether the threshold adapts at all.
+    /// True if the threshold adapts at all.
     pub enabled: bool,
-    /// How far back it looks, hours.
+    /// Length of the look-back, hours.
     pub lookback_hours: f64,
     /// Standard deviations above the mean of the look-back from which a score is flagged, 0 to 100.
     pub deviations: f64,
-    /// Scores the look-back must hold before it has a say.
+    /// Scores that the look-back must hold before the threshold adapts.
     pub min_rows: usize,
 }
 
@@ -34,7 +34,7 @@ impl AdaptiveConfig {
     }
 }
 
-/// Raises a fixed threshold while a series is restless: to `mean + deviations * std` of the
+/// Raises a fixed threshold while the scores of a series are high: to `mean + deviations * std` of the
 /// scores of the look-back, when that is higher. It never falls below the fixed one, and never
 /// learns from rows that it flagged, so that a long incident does not become normal.
 ///
@@ -75,7 +75,7 @@ impl AdaptiveThreshold {
         self.base.max(mean + self.config.deviations * variance.sqrt()).min(0.99)
     }
 
-    /// Whether a score at `time` (later than all before) is flagged; then learns from it unless
+    /// True if a score at `time` (later than all before) is flagged; then learns from it unless
     /// it is. NaN is neither flagged nor learnt from.
     pub fn judge(&mut self, time: Timestamp, score: f64) -> bool {
         let reach = (self.config.lookback_hours * Timestamp::HOUR as f64) as i64;

@@ -2,15 +2,15 @@
 
 use funnelpulse_core::{AlarmBudget, Timestamp, evidence_of_score, score_of_evidence};
 
-/// Alarms per series and week down to which a history is taken at its word where nothing says which
-/// of its alarms are real: rarer ones may be.
+/// Alarms per series and week down to which all alarms of a history count as false, without odds of
+/// an incident: rarer ones may be real.
 const RARE: f64 = 0.5;
-/// False alarms that the count at a threshold needs to say anything.
+/// Fewest false alarms for a count at a threshold to be used.
 const MIN_ALARMS: f64 = 8.0;
-/// The tail is carried on by how it falls where alarms are up to this many times as frequent as at
+/// The tail is extrapolated by its slope where alarms are up to this many times as frequent as at
 /// its end.
 const TAIL: f64 = 10.0;
-/// Evidence rises in such steps, decades.
+/// Step of the evidence, decades.
 const STEP: f64 = 0.05;
 const WEEK: f64 = 168.0;
 
@@ -21,19 +21,19 @@ pub struct ScoredSeries<'a> {
     pub time: &'a [Timestamp],
     /// Combined scores, NaN where there is none.
     pub score: &'a [f64],
-    /// Logarithms of the odds that a row is part of a real incident, where a model says so; NaN and
-    /// none mean that it is not.
+    /// Logarithms of the odds that a row is part of a real incident, if a model gives them; NaN means
+    /// that it is not.
     pub log_odds: Option<&'a [f64]>,
 }
 
 /// The combined score from which a row is flagged so that normal rows raise `budget` alarms.
 ///
 /// Alarms (runs of rows at or above a threshold) are counted at rising thresholds, each as the
-/// probability that it is false: one minus that of an incident where
-/// [`log_odds`](ScoredSeries::log_odds) tells (a local false discovery rate; Efron 2001), and one where
-/// nothing does. Without any odds the count is believed as long as there is more than one per series
-/// and fortnight, for most of those are false, since incidents are rarer. Beyond the last
-/// count that says something the logarithm of the number of alarms is carried on as a straight line in
+/// probability that it is false: one minus the probability of an incident by
+/// [`log_odds`](ScoredSeries::log_odds) (a local false discovery rate; Efron 2001), and one without
+/// odds. Without any odds the count is used as long as there is more than one per series
+/// and fortnight: most of those are false, since incidents are rarer. Beyond the last
+/// count that can be used the logarithm of the number of alarms is extrapolated as a straight line in
 /// the evidence.
 ///
 /// `None` without a budget, or when the history is too short to count eight alarms.
@@ -59,7 +59,7 @@ pub fn threshold_for_budget(budget: AlarmBudget, series: &[ScoredSeries<'_>]) ->
     let weeks = rows as f64 / WEEK;
     let highest = evidence.iter().flatten().copied().filter(|e| e.is_finite()).fold(0.0, f64::max);
     // False alarms per series and week at rising evidence, from where they are most frequent: below,
-    // runs only flow into one another.
+    // runs only merge.
     let mut curve: Vec<(f64, f64)> = Vec::new();
     let mut level = STEP;
     while level <= highest {
@@ -107,7 +107,7 @@ fn false_alarms(series: &ScoredSeries<'_>, evidence: &[f64], level: f64) -> f64 
     alarms + run.map_or(0.0, |(_, highest)| probability(highest))
 }
 
-/// How steeply the logarithm of the alarms falls with the evidence at the end of the curve, by least
+/// The slope of the logarithm of the alarms over the evidence at the end of the curve, by least
 /// squares.
 fn slope(curve: &[(f64, f64)]) -> Option<f64> {
     let end = curve.last()?.1;
@@ -118,8 +118,8 @@ fn slope(curve: &[(f64, f64)]) -> Option<f64> {
     let sxx: f64 = points.iter().map(|p| (p.0 - x).powi(2)).sum();
     let sxy: f64 = points.iter().map(|p| (p.0 - x) * (p.1.ln() - y)).sum();
     let slope = -sxy / sxx;
-    // Tails of calibrated evidence fall about a decade per decade; a flat or missing slope says the
-    // history is too short to tell.
+    // Tails of calibrated evidence fall about a decade per decade; a flat or missing slope means that the
+    // history is too short.
     (points.len() >= 3 && slope.is_finite() && slope > 0.1).then_some(slope)
 }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{AdaptiveConfig, AdaptiveThreshold, EnsembleError, SeverityLevels, Weighting, error::check};
 
-/// How the detectors decide together.
+/// The method of combining the detectors.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Voting {
@@ -30,19 +30,19 @@ pub struct EnsembleConfig {
     /// Weight of each detector by name, 0 or more. Only the proportions count, and only among the
     /// detectors that have a score for the row. Without any weight here all detectors count the same.
     pub weights: BTreeMap<String, f64>,
-    /// How the detectors decide together.
+    /// The method of combining the detectors.
     pub voting: Voting,
     /// Combined score from which a row is an anomaly, and single score from which a detector
     /// counts as flagging it, 0 to 1.
     pub threshold: f64,
     /// Detectors that must flag a row for it to be an anomaly; never more than there are.
     pub min_agreement: usize,
-    /// Where the weights come from: `fixed`, or `auto` to learn from the history what each detector is
+    /// The source of the weights: `fixed`, or `auto` to learn from the history what each detector is
     /// worth.
     pub weighting: Weighting,
     /// The threshold's adaptation to recent scores.
     pub adaptive: AdaptiveConfig,
-    /// Where the severities start.
+    /// The lower limits of the severities.
     pub severity: SeverityLevels,
 }
 
@@ -149,7 +149,7 @@ impl Ensemble {
 
     fn decide(&self, time: Timestamp, ballots: &[(f64, f64)], threshold: &mut AdaptiveThreshold) -> Verdict {
         let total: f64 = ballots.iter().map(|(_, weight)| weight).sum();
-        // All weights zero: everyone counts the same rather than nobody.
+        // All weights are zero: all detectors count the same.
         let share = |weight: f64| if total > 0.0 { weight / total } else { 1.0 / ballots.len() as f64 };
         let score = match ballots {
             [] => f64::NAN,

@@ -1,6 +1,6 @@
-//! What can be wrong with an ensemble.
+//! Errors of an ensemble.
 
-/// Why an ensemble could not be set up or could not combine.
+/// Errors of setting up an ensemble or of combining scores.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EnsembleError {
@@ -11,7 +11,7 @@ pub enum EnsembleError {
         name: String,
         /// Its value.
         value: f64,
-        /// What is allowed.
+        /// The allowed range.
         allowed: &'static str,
     },
     /// A detector without a weight.

@@ -1,4 +1,4 @@
-//! Where the severities start.
+//! The lower limits of the severities.
 
 use funnelpulse_core::Severity;
 use serde::{Deserialize, Serialize};

@@ -1,8 +1,8 @@
-//! Why something could not be measured or generated.
+//! Errors of measuring and generating.
 
 use funnelpulse_core::FrameError;
 
-/// What can go wrong in this crate. Rows count from zero.
+/// Errors of this crate. Rows count from zero.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum EvalError {
@@ -13,7 +13,7 @@ pub enum EvalError {
         labels: usize,
         /// Number of the others.
         other: usize,
-        /// What the others are.
+        /// The name of the others.
         what: &'static str,
     },
     /// No row is labelled anomalous, so nothing can be recalled.
@@ -22,7 +22,7 @@ pub enum EvalError {
         /// Number of rows.
         rows: usize,
     },
-    /// Every row is labelled anomalous, so there is nothing to tell anomalies from.
+    /// Every row is labelled anomalous, so there are no normal rows to compare with.
     #[error("all {rows} rows are labelled as anomalies; the metric needs at least one normal row")]
     NoNormal {
         /// Number of rows.

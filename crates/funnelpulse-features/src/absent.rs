@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use funnelpulse_core::{Columns, Frame, FrameError, Panel, Timestamp};
 use ndarray::{Array2, Axis};
 
-/// Inserts a row of zeros where a series has no row although the feed was alive.
+/// Inserts a row of zeros where a series has no row although the feed worked.
 ///
-/// The feed was alive in a window when any series has a row there. Zeros reach from the first row
+/// The feed worked in a window if any series has a row there. Zeros reach from the first row
 /// of a series to the last window of the panel: before its first row a series does not exist yet,
 /// after its last row it stopped selling. Windows without a row in any series stay unknown, which
 /// is no row at all.
@@ -34,7 +34,7 @@ pub fn fill_known_empty(panel: Panel) -> Result<Panel, FrameError> {
     fill_alive(panel, &alive)
 }
 
-/// The same where the windows in which the feed was alive are known; rows are among them.
+/// The same with the windows in which the feed worked; those of the rows are among them.
 pub(crate) fn fill_alive(panel: Panel, alive: &BTreeSet<Timestamp>) -> Result<Panel, FrameError> {
     let alive: Vec<Timestamp> = alive.iter().copied().collect();
     let columns = panel.columns().clone();

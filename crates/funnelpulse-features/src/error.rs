@@ -1,8 +1,8 @@
-//! What can go wrong.
+//! Errors.
 
 use funnelpulse_core::{FrameError, Timestamp};
 
-/// Why a specification is refused or features can't be computed.
+/// Errors of a specification or of computing features.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FeatureError {
@@ -13,7 +13,7 @@ pub enum FeatureError {
         field: &'static str,
         /// The value.
         value: String,
-        /// What is allowed there.
+        /// The allowed range.
         allowed: String,
     },
     /// A metric is named that the specification does not have.
@@ -31,7 +31,7 @@ pub enum FeatureError {
     Metric {
         /// The metric.
         name: String,
-        /// What is wrong with it.
+        /// The problem.
         reason: &'static str,
     },
     /// A row is not later than the row before it.

@@ -11,7 +11,7 @@ use crate::FeatureError;
 /// The name of a series whose key is null or empty.
 pub const NO_KEY: &str = "(none)";
 
-/// What the columns of a table of regular rows (one per series and hour) mean.
+/// The meaning of the columns of a table of regular rows (one per series and hour).
 ///
 /// The default is the shop funnel; any other table is described the same way.
 ///
@@ -45,9 +45,9 @@ pub struct PanelSpec {
     pub metrics: Vec<MetricSpec>,
     /// Length of a window in seconds; the times of all rows are whole steps apart.
     pub step_seconds: u64,
-    /// What it means that a series has no row for a window.
+    /// The meaning of an absent row.
     pub absent: Absent,
-    /// What to do with a series whose rows are not in order of time.
+    /// The treatment of a series whose rows are not in order of time.
     pub unsorted: Unsorted,
     /// What to do with several rows of a series for one window.
     pub duplicates: Duplicates,
@@ -152,14 +152,14 @@ pub struct MetricSpec {
     pub name: String,
     /// Other names under which the column is accepted.
     pub aliases: Vec<String>,
-    /// What the numbers are.
+    /// The kind of the numbers.
     pub kind: MetricKind,
 }
 
-/// What the numbers of a metric are, hence which noise to expect in them.
+/// The kind of the numbers of a metric, which determines their noise.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MetricKind {
-    /// How often something happened: never negative.
+    /// Number of events: never negative.
     Count,
     /// A sum of anything, such as money. May be negative (refunds).
     Amount,
@@ -190,20 +190,20 @@ impl MetricSpec {
     }
 }
 
-/// What it means that a series has no row for a window.
+/// The meaning of an absent row.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Absent {
     /// Nothing is known about that window.
     #[default]
     Unknown,
-    /// Nothing happened, provided that the feed was alive, which any row of any series in that
+    /// Nothing happened, provided that the feed worked, which any row of any series in that
     /// window shows. Rows of zeros are inserted from the first row of the series to the last
     /// window of the table.
     Empty,
 }
 
-/// What to do with a series whose rows are not in order of time.
+/// The treatment of a series whose rows are not in order of time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Unsorted {
@@ -242,7 +242,7 @@ struct MetricForm {
     /// Other names under which the column is accepted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     aliases: Vec<String>,
-    /// What the numbers are.
+    /// The kind of the numbers.
     kind: KindForm,
     /// For a rate: the stored metric above the line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -255,7 +255,7 @@ struct MetricForm {
 #[derive(Clone, Copy, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum KindForm {
-    /// How often something happened.
+    /// Number of events.
     Count,
     /// A sum, such as money.
     Amount,

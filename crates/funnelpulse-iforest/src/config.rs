@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::grown::MAX_DEPTH;
 
-/// How a node of a tree divides its rows.
+/// The way in which a node of a tree divides its rows.
 ///
 /// | split | direction | threshold | source |
 /// |---|---|---|---|
@@ -31,14 +31,14 @@ pub enum Split {
     Density,
 }
 
-/// What a tree measures about the leaf that a row falls into.
+/// The measure of the leaf that a row falls into.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Scoring {
-    /// How many splits it took to get there (Liu, Ting & Zhou 2008).
+    /// Number of splits on the way there (Liu, Ting & Zhou 2008).
     #[default]
     Depth,
-    /// How many training rows the leaf holds per share of the volume (Cortes 2021).
+    /// Number of training rows in the leaf per share of the volume (Cortes 2021).
     Density,
 }
 
@@ -49,7 +49,7 @@ pub enum Scoring {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct IsolationForestConfig {
-    /// How nodes divide their rows.
+    /// The way in which nodes divide their rows.
     pub split: Split,
     /// Columns that take part in one split, 1 or more; tables with fewer columns use all of them.
     /// `standard` always uses one.
@@ -57,14 +57,14 @@ pub struct IsolationForestConfig {
     /// Random directions that `averaged_gain` chooses the best of, 1 to 1000. The other splits
     /// take the first.
     pub candidates: usize,
-    /// What a tree measures.
+    /// The measure of a leaf.
     pub scoring: Scoring,
     /// Number of trees, 1 to 65,535.
     pub n_trees: usize,
     /// Rows that each tree sees, 2 to 32,768. Tables with fewer rows are used whole.
     pub max_samples: usize,
     /// Depth at which trees stop, 1 to 64; by default `ceil(log2(max_samples))`, and 64 for
-    /// `averaged_gain`, which likes to split off single rows. Path lengths are counted up to 64.
+    /// `averaged_gain`, which tends to split off single rows. Path lengths are counted up to 64.
     pub max_depth: Option<usize>,
     /// Share of the columns that each tree chooses from, above 0 to 1.
     pub max_features: f64,
@@ -143,7 +143,7 @@ impl IsolationForestConfig {
     }
 }
 
-/// Why a forest could not be grown, updated or merged.
+/// Errors of growing, updating and merging forests.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum IsolationForestError {
@@ -154,7 +154,7 @@ pub enum IsolationForestError {
         name: &'static str,
         /// Its value.
         value: String,
-        /// What is allowed.
+        /// The allowed range.
         allowed: &'static str,
     },
     /// Sample weights must be finite, at least 0, one per row, and leave two rows to draw.

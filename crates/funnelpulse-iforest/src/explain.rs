@@ -43,7 +43,7 @@ pub(crate) fn contributions(trees: &[Trees], table: &[f64], width: usize, sample
 }
 
 impl IsolationForestModel {
-    /// How much each column tells anomalies apart, over all rows of `frame`; sums to 1.
+    /// The importance of each column for isolating rows, over all rows of `frame`; sums to 1.
     ///
     /// The contribution of a column to the rows that score highest (a tenth, at least one) in
     /// relation to its contribution to the others, as in DIFFI (Carletti, Terzi & Susto 2023): a

@@ -23,7 +23,7 @@ pub(crate) struct GrownNode {
     pub(crate) path: u16,
 }
 
-/// Where trees stop, and what their leaves measure.
+/// Limits of the growth of trees, and the measure of their leaves.
 #[derive(Clone, Debug)]
 pub(crate) struct Limits {
     pub(crate) depth: usize,
@@ -52,7 +52,7 @@ impl Limits {
     }
 }
 
-/// What is left to split of a tree in work.
+/// The part of a growing tree that is still to be split.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pending {
     pub(crate) at: usize,
@@ -61,7 +61,7 @@ pub(crate) struct Pending {
     pub(crate) depth: usize,
     /// Share of the tree's volume.
     pub(crate) volume: f64,
-    /// How many of the tree's columns, from the front, may still vary here.
+    /// Number of the tree's columns, from the front, that may still vary here.
     pub(crate) columns: usize,
 }
 

@@ -100,7 +100,7 @@ impl IsolationForestModel {
         &self.config
     }
 
-    /// Where scores become alarms: `threshold` of the configuration, or the score that its
+    /// The score from which a row is flagged: `threshold` of the configuration, or the score that its
     /// `contamination` of the training rows exceed **out of bag**: what new rows would score. Scores
     /// by trees that saw the row are not: such a tree had to make room for it. Tables of up to
     /// `max_samples` rows have no row out of bag; there, five forests grown without a
@@ -206,8 +206,8 @@ impl FittedDetector for IsolationForestModel {
 
     /// Contributions: every split credits the columns that it looks at with
     /// `ln(training rows before / after)`, a direction's columns by their share of the projection;
-    /// the credits of a row are scaled to sum to its score, in equal parts where no split tells it
-    /// from others.
+    /// the credits of a row are scaled to sum to its score, in equal parts where no split isolates
+    /// it.
     fn detect(&self, frame: FrameView<'_>) -> Result<Detection, Error> {
         let (scores, contributions) = self.explain(frame)?;
         Ok(Detection::new(scores).with_contributions(contributions))

@@ -52,7 +52,7 @@ impl Reservoir {
         Self { rows: chosen.into_iter().flat_map(row).copied().collect(), capacity, seen: 0, replaced: 0 }
     }
 
-    /// Whether a model of `n_trees` trees on `samples` rows can have it.
+    /// True if a model of `n_trees` trees on `samples` rows can have it.
     pub(crate) fn is_valid(&self, width: usize, n_trees: usize, samples: usize) -> bool {
         let rows_fit = self.rows.len() <= self.capacity.saturating_mul(width) && self.rows.len().is_multiple_of(width);
         let counts_fit = self.capacity <= MAX_ROWS.max(samples)
@@ -61,7 +61,7 @@ impl Reservoir {
         counts_fit && rows_fit && self.rows.chunks_exact(width).all(is_usable)
     }
 
-    /// Trees that should have been replaced after so many rows.
+    /// Trees that should have been replaced after `seen` rows.
     fn due(&self, n_trees: usize, seen: u64) -> u64 {
         // Rows and trees are far below 2^64 in product.
         (seen * n_trees as u64).checked_div(self.capacity as u64).unwrap_or(0)

@@ -8,14 +8,14 @@ use crate::{
     trees::{Block, Nursery, Trees},
 };
 
-/// Whether the rows of each tree can be drawn again.
+/// The rows that each tree was drawn from, so that they can be drawn again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Bags {
     /// They were drawn from all rows.
     OfAllRows,
     /// They were drawn from the rows that have values.
     OfUsableRows,
-    /// Weights, another forest or later rows had a say.
+    /// Weights, another forest or later rows changed the sample.
     Unknown,
 }
 

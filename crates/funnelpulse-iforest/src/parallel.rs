@@ -1,4 +1,4 @@
-//! The one place that knows whether there are threads.
+//! Work on threads, or without the feature `rayon` on one.
 
 /// `f` of every item with scratch memory from `scratch`, results in the order of the items.
 #[cfg(feature = "rayon")]

@@ -9,12 +9,12 @@ pub(crate) fn tree_rng(seed: u64, tree: u64) -> Pcg64 {
     Pcg64::new(u128::from(seed).wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835), u128::from(tree))
 }
 
-/// Whether a row can be trained on: it has a value, and none is infinite.
+/// True if a row can be trained on: it has a value, and none is infinite.
 pub(crate) fn is_usable(row: &[f64]) -> bool {
     row.iter().any(|v| !v.is_nan()) && !row.iter().any(|v| v.is_infinite())
 }
 
-/// Whether no value is missing or infinite: as a sum of bits, several values at a time.
+/// True if no value is missing or infinite: as a sum of bits, several values at a time.
 pub(crate) fn all_finite(values: &[f64]) -> bool {
     const EXPONENT: u64 = 0x7FF << 52;
     values.iter().fold(0, |bits, v| bits | ((v.to_bits() & EXPONENT) + (1 << 52))) >> 63 == 0
@@ -26,7 +26,7 @@ pub(crate) struct Population {
     /// Their indices; `None` when that is all of them.
     usable: Option<Vec<u32>>,
     n: usize,
-    /// Whether the rows were looked at.
+    /// True if the rows were looked at.
     scanned: bool,
     /// A weight per usable row.
     weights: Option<Vec<f64>>,
@@ -59,12 +59,12 @@ impl Population {
         self.n
     }
 
-    /// Whether a row may be drawn; of rows that were not looked at, any.
+    /// True if a row may be drawn; of rows that were not looked at, any.
     pub(crate) fn admits(&self, row: usize) -> bool {
         self.usable.as_ref().is_none_or(|usable| usable.binary_search(&(row as u32)).is_ok())
     }
 
-    /// Whether the rows were looked at, so that only rows with values are drawn.
+    /// True if the rows were looked at, so that only rows with values are drawn.
     pub(crate) fn is_scanned(&self) -> bool {
         self.scanned
     }

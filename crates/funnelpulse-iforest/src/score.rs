@@ -9,7 +9,7 @@ use crate::{
 /// Rows scored together: they and a tree fit the first-level cache.
 pub(crate) const BLOCK: usize = 256;
 
-/// What scoring needs to know of a model.
+/// The part of a model that scoring needs.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Scorer<'a> {
     pub(crate) trees: &'a [Trees],

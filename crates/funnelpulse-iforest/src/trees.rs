@@ -241,7 +241,7 @@ impl<'a> Nursery<'a> {
         self.usable(rows).then(|| grower.grow(self.table, self.width, rows, &self.limits, &mut rng))
     }
 
-    /// Whether these rows can be trained on.
+    /// True if these rows can be trained on.
     fn usable(&self, rows: &[u32]) -> bool {
         self.population.is_scanned()
             || rows.iter().all(|&row| {

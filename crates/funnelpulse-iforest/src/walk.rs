@@ -2,7 +2,7 @@
 
 use crate::path::STEPS;
 
-/// Where a row goes from a node.
+/// The next node of a row.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Step {
     Leaf(u16),

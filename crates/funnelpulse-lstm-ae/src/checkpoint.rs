@@ -79,7 +79,7 @@ impl Checkpoint {
         Ok(Some(found))
     }
 
-    /// Replaces the file in one step: whoever is killed meanwhile leaves the old one.
+    /// Replaces the file in one step: if the process is killed meanwhile, the old file stays.
     pub(crate) fn write(&self, path: &Path) -> Result<(), LstmAutoencoderError> {
         let bytes = write_payload(KIND, Writer::default(), self).map_err(|error| failed(path, &error))?;
         let mut name = path.file_name().unwrap_or_default().to_owned();

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-/// What the score of a row is made from.
+/// The source of the score of a row.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Scoring {
@@ -32,7 +32,7 @@ pub enum Transform {
     Log,
 }
 
-/// Where the network is trained and run.
+/// The device on which the network is trained and run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Compute {
@@ -93,16 +93,16 @@ pub struct LstmAutoencoderConfig {
     /// (Vincent et al. 2008). Such a network does not take a wrong day for the rule of its last hours and of
     /// the days after. The original does not do this.
     pub corruption: f64,
-    /// How much errors of a window's last row count in training, next to 1 for the others; above 0 to 1e4.
+    /// The weight of errors of a window's last row in training, next to 1 for the others; above 0 to 1e4.
     pub last_row_weight: f64,
-    /// What the score of a row is made from.
+    /// The source of the score of a row.
     pub scoring: Scoring,
     /// Missing rows in a row up to which a series goes on; after more of them a new stretch begins. Windows never
     /// reach from one stretch into another.
     pub max_gap: usize,
     /// Share of validation rows to flag, above 0 to 0.5: sets the model's threshold.
     pub contamination: Option<f64>,
-    /// Where the network is trained and run.
+    /// The device on which the network is trained and run.
     pub compute: Compute,
     /// A file that training writes after every epoch and goes on from where it was killed.
     #[schemars(with = "Option<String>")]
@@ -188,7 +188,7 @@ impl LstmAutoencoderConfig {
     }
 }
 
-/// Why an autoencoder could not be trained.
+/// Errors of training an autoencoder.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LstmAutoencoderError {
@@ -199,7 +199,7 @@ pub enum LstmAutoencoderError {
         name: &'static str,
         /// Its value.
         value: String,
-        /// What is allowed.
+        /// The allowed range.
         allowed: &'static str,
     },
     /// This build lacks the backend that was asked for.
@@ -235,7 +235,7 @@ pub enum LstmAutoencoderError {
     Checkpoint {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The problem.
         reason: String,
     },
     /// The data don't fit, or there are too few rows.

@@ -55,7 +55,7 @@ impl TryFrom<LstmAutoencoderConfig> for LstmAutoencoder {
     }
 }
 
-/// Where the rows of one series go.
+/// The division of the rows of one series into training and validation.
 pub(crate) struct Split {
     /// Rows that the scale is learnt from and training windows lie in.
     pub(crate) training_rows: usize,

@@ -17,7 +17,7 @@ use burn::{
 
 use crate::kernel::{self, Dropout, Scratch, Sizes, Windows};
 
-/// What the operation needs beside tensors.
+/// The data of the operation beside tensors.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     pub(crate) sizes: Sizes,

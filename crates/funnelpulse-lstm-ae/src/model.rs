@@ -46,7 +46,7 @@ pub struct LstmAutoencoderModel {
     pub(crate) scratch: Scratch,
 }
 
-/// What stands in a file.
+/// The content of a file.
 #[derive(Serialize, Deserialize)]
 struct Stored {
     columns: Columns,

@@ -63,7 +63,7 @@ impl Scale {
         scaled.clamp(-FARTHEST, FARTHEST)
     }
 
-    /// What the network reads for a scaled value; 0, the median, where it is missing.
+    /// The input of the network for a scaled value; 0, the median, where it is missing.
     pub(crate) fn input(scaled: f64) -> f32 {
         if scaled.is_nan() { 0.0 } else { scaled.clamp(-FAR, FAR) as f32 }
     }

@@ -92,7 +92,7 @@ impl Series {
     }
 }
 
-/// How windows are cut from series.
+/// Cuts windows from series.
 #[derive(Clone, Debug)]
 pub(crate) struct Cutter {
     pub(crate) length: usize,

@@ -29,7 +29,7 @@ pub struct EpochLoss {
     pub validation: f32,
 }
 
-/// How far training is; given to the callback of
+/// The progress of training; given to the callback of
 /// [`fit_with_progress`](crate::LstmAutoencoder::fit_with_progress) after every epoch.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
@@ -48,7 +48,7 @@ pub struct Progress {
     pub remaining: f64,
 }
 
-/// What training starts from.
+/// The input of training.
 pub(crate) struct Task<'a> {
     pub(crate) config: &'a LstmAutoencoderConfig,
     pub(crate) sizes: &'a Sizes,

@@ -1,4 +1,4 @@
-//! How far a vector of reconstruction errors is from what is usual.
+//! The distance of a vector of reconstruction errors from the usual ones.
 
 use serde::{Deserialize, Serialize};
 

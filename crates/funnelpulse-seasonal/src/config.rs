@@ -15,7 +15,7 @@ pub enum Growth {
     Flat,
 }
 
-/// How a component enters the mean.
+/// The way in which a component enters the mean.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
@@ -26,7 +26,7 @@ pub enum Mode {
     Multiplicative,
 }
 
-/// What `y` is divided by before fitting, which gives the priors their meaning.
+/// The divisor of `y` before fitting, which gives the priors their meaning.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Scaling {
@@ -130,7 +130,7 @@ pub struct Holiday {
     pub prior_scale: Option<f64>,
 }
 
-/// Whether a regressor is centred and divided by its standard deviation.
+/// The standardisation of a regressor: centred and divided by its standard deviation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Standardize {
@@ -151,7 +151,7 @@ pub struct Regressor {
     pub name: String,
     /// Standard deviation of the coefficient's prior; `holidays_prior_scale` by default.
     pub prior_scale: Option<f64>,
-    /// Whether it is standardised.
+    /// Its standardisation.
     pub standardize: Standardize,
     /// `seasonality_mode` by default.
     pub mode: Option<Mode>,
@@ -186,7 +186,7 @@ pub struct Metric {
     pub exposure: Option<String>,
 }
 
-/// How the tail probabilities of several metrics become one score.
+/// The combination of the tail probabilities of several metrics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Combine {
@@ -235,7 +235,7 @@ pub struct SeasonalConfig {
     pub daily_seasonality: FourierOrder,
     /// Seasonalities of other periods.
     pub seasonalities: Vec<CustomSeasonality>,
-    /// How seasonalities and regressors enter, where they don't say so themselves. Under a log or
+    /// The way in which seasonalities and regressors enter, unless they name one themselves. Under a log or
     /// a logit link all terms add up on the scale of the link, whatever this says.
     pub seasonality_mode: Mode,
     /// Standard deviation of the prior on seasonal coefficients.
@@ -245,7 +245,7 @@ pub struct SeasonalConfig {
     pub drop_unsupported: bool,
     /// Holidays and events.
     pub holidays: Vec<Holiday>,
-    /// How they enter; `seasonality_mode` by default.
+    /// The way in which they enter; `seasonality_mode` by default.
     pub holidays_mode: Option<Mode>,
     /// Standard deviation of the prior on their effects.
     pub holidays_prior_scale: f64,
@@ -255,7 +255,7 @@ pub struct SeasonalConfig {
     pub cap: Option<f64>,
     /// Floor of logistic growth, where there is no covariate `floor`.
     pub floor: Option<f64>,
-    /// What `y` is divided by (identity link only).
+    /// The divisor of `y` (identity link only).
     pub scaling: Scaling,
     /// Coverage of the interval, above 0 and below 1.
     pub interval_width: f64,
@@ -275,13 +275,13 @@ pub struct SeasonalConfig {
     /// Fits again without the rows that the fit itself finds almost impossible (two-sided tail
     /// probability below 5e-4), so that anomalies don't widen the band. It ends when these rows stay
     /// the same, after ten rounds, or before a round that would leave out more than a quarter of the
-    /// rows: so many are no anomalies, and where the first round would, the fit is that of all rows.
+    /// rows: that many rows are no anomalies. Where the first round would do so, the fit is that of all rows.
     pub robust: bool,
     /// Keeps the sufficient statistics in the model, so that it can be updated (Gaussian only).
     pub online: bool,
     /// Metrics of a frame; empty: every column that has no other role, each by `likelihood`.
     pub metrics: Vec<Metric>,
-    /// How the metrics of a frame become one score.
+    /// The combination of the metrics of a frame.
     pub combine: Combine,
 }
 

@@ -1,4 +1,4 @@
-//! How good forecasts have been at each distance: simulated historical forecasts.
+//! Errors of forecasts at each distance: simulated historical forecasts.
 
 use funnelpulse_core::Timestamp;
 
@@ -19,7 +19,7 @@ use crate::{Covariates, Seasonal, SeasonalError, history::check_times};
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cutoffs {
-    /// How far forecasts reach, in microseconds.
+    /// The horizon of forecasts, in microseconds.
     pub horizon: i64,
     /// Distance of cut-offs, in microseconds.
     pub period: i64,
@@ -78,9 +78,9 @@ pub struct HeldOut {
     pub cutoff: Timestamp,
     /// Time of the row.
     pub time: Timestamp,
-    /// What was observed.
+    /// The observed value.
     pub y: f64,
-    /// What was expected.
+    /// The expected value.
     pub yhat: f64,
     /// Lower end of the interval.
     pub yhat_lower: f64,

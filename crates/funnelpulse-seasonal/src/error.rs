@@ -1,6 +1,6 @@
-//! What can be wrong with a configuration or with data.
+//! Errors of configurations and data.
 
-/// Why a model could not be configured, fitted or applied. Rows count from zero.
+/// Errors of configuring, fitting or applying a model. Rows count from zero.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SeasonalError {
@@ -11,7 +11,7 @@ pub enum SeasonalError {
         name: &'static str,
         /// Its value.
         value: String,
-        /// What is allowed.
+        /// The allowed range.
         allowed: &'static str,
     },
     /// A name can't be given to a component.
@@ -19,7 +19,7 @@ pub enum SeasonalError {
     Name {
         /// The name.
         name: String,
-        /// What is wrong with it.
+        /// The problem.
         reason: &'static str,
     },
     /// Two settings exclude one another.
@@ -53,7 +53,7 @@ pub enum SeasonalError {
         name: String,
         /// The value.
         value: f64,
-        /// What is allowed.
+        /// The allowed range.
         allowed: &'static str,
     },
     /// Times are not strictly increasing.
@@ -81,7 +81,7 @@ pub enum SeasonalError {
     /// No coefficients could be computed.
     #[error("no optimum: {reason}")]
     NoOptimum {
-        /// What went wrong.
+        /// The problem.
         reason: &'static str,
     },
     /// The data don't fit, or there are too few rows.

@@ -1,4 +1,4 @@
-//! What a model expects at given times.
+//! Expected values at given times.
 
 use funnelpulse_core::Timestamp;
 use ndarray::Array1;
@@ -16,13 +16,13 @@ use crate::{
 pub struct Component {
     /// Name, as configured.
     pub name: String,
-    /// Whether `values` are shares of the trend or have the unit of `y`.
+    /// True if `values` are shares of the trend; otherwise they have the unit of `y`.
     pub mode: Mode,
     /// Effect per time.
     pub values: Array1<f64>,
 }
 
-/// What a model expects: `yhat = trend (1 + multiplicative terms) + additive terms`.
+/// Expected values: `yhat = trend (1 + multiplicative terms) + additive terms`.
 ///
 /// For counts, `yhat`, its interval and `trend` (what the trend alone would give) are counts for the
 /// exposure of each row, and components add up on the scale of the link.
@@ -55,22 +55,22 @@ impl Forecast {
     }
 }
 
-/// What is expected of one row, in scaled units.
+/// The expected value of one row, in scaled units.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Expectation {
     pub(crate) trend: f64,
     /// One plus the multiplicative terms.
     pub(crate) factor: f64,
     pub(crate) additive: f64,
-    /// How far beyond the history the row is, as a share of the history.
+    /// Distance of the row from the end of the history, as a share of the history.
     pub(crate) ahead: f64,
     /// Derivative of the mean with respect to the trend's line.
     pub(crate) leverage: f64,
-    /// Where the scale begins.
+    /// The origin of the scale.
     pub(crate) floor: f64,
     /// Trials, or what a rate is multiplied by.
     pub(crate) exposure: f64,
-    /// What the standard deviation of the noise is multiplied by, NaN for a row without weight.
+    /// The factor of the standard deviation of the noise, NaN for a row without weight.
     pub(crate) noise: f64,
 }
 
@@ -163,7 +163,7 @@ impl SeasonalModel {
         Some(Mixture([(0.0, 16.0 / 35.0)].into_iter().chain(sides).filter_map(node).collect()))
     }
 
-    /// What is expected of each row, and if asked for the contribution of each term.
+    /// The expected value of each row, and if asked for the contribution of each term.
     pub(crate) fn expectations(
         &self,
         time: &[Timestamp],
@@ -224,7 +224,7 @@ impl SeasonalModel {
         self.bends.iter().map(|b| b.abs()).sum::<f64>() / n + 1e-8
     }
 
-    /// How an observation of the row spreads around its mean.
+    /// The spread of an observation of the row around its mean.
     pub(crate) fn spread(&self, row: &Expectation) -> Spread {
         Spread {
             sigma: self.sigma * row.noise,

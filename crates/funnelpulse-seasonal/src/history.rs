@@ -8,7 +8,7 @@ use crate::{Covariates, Growth, Likelihood, Scaling, SeasonalConfig, SeasonalErr
 #[derive(Debug)]
 pub(crate) struct History {
     pub(crate) time: Vec<Timestamp>,
-    /// Where the rows were among those given.
+    /// Positions of the rows among those given.
     given: Vec<usize>,
     /// As observed.
     pub(crate) y: Vec<f64>,
@@ -85,7 +85,7 @@ impl History {
         self.covariates.iter().fold(Covariates::new(), |all, (name, column)| all.with(name.clone(), column))
     }
 
-    /// What to subtract from `y` and to divide it by.
+    /// Offset and divisor of `y`.
     pub(crate) fn scale(&self, config: &SeasonalConfig) -> Scale {
         let minimum = self.y.iter().copied().fold(f64::INFINITY, f64::min);
         let maximum = self.y.iter().copied().fold(f64::NEG_INFINITY, f64::max);
@@ -154,7 +154,7 @@ pub(crate) fn check_value(likelihood: Likelihood, row: usize, value: f64) -> Res
     if fine { Ok(()) } else { Err(SeasonalError::Value { row, name: "values".to_owned(), value, allowed }) }
 }
 
-/// Whether a row says something about a rate: there was an exposure, and not less than successes.
+/// True if a row has information on a rate: an exposure that is not below the successes.
 fn is_possible(likelihood: Likelihood, value: f64, exposure: f64) -> bool {
     let trials = matches!(likelihood, Likelihood::Binomial | Likelihood::BetaBinomial);
     exposure > 0.0 && exposure.is_finite() && (!trials || value <= exposure)

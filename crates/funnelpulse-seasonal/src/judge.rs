@@ -1,4 +1,4 @@
-//! How surprising observations are, and learning from them as they arrive.
+//! Tail probabilities of observations, and learning from them as they arrive.
 
 use std::f64::consts::LN_10;
 
@@ -13,7 +13,7 @@ use crate::{
     likelihood::Mixture,
 };
 
-/// What a model says of one observation.
+/// One observation as a model scores it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Verdict {
     pub(crate) reading: Reading,
@@ -51,8 +51,8 @@ impl SeasonalModel {
         Verdict { reading: self.read_normal(row, &predictive), surprise: surprise(ln_p) }
     }
 
-    /// What is not a count is as surprising as the count below it; a negative one as none. More
-    /// successes than trials count as if there had been that many trials: less can't be true.
+    /// A value that is not a whole number has the tail probability of the count below it, a negative one
+    /// that of zero. With more successes than trials, the number of trials is raised to the successes.
     fn judge_count(&self, row: &Expectation, mixture: &Mixture, observed: f64) -> Verdict {
         let reading = self.read_counts(row, mixture);
         let y = observed.max(0.0).floor();
@@ -71,7 +71,7 @@ impl SeasonalModel {
         Verdict { reading, surprise: surprise(ln_p) }
     }
 
-    /// Whether [`Self::update`] can be used: the model was fitted with `online` set.
+    /// True if [`Self::update`] can be used: the model was fitted with `online` set.
     pub fn is_online(&self) -> bool {
         self.stats.is_some()
     }

@@ -10,14 +10,14 @@ use crate::{
     likelihood::Family,
 };
 
-/// What `y` became before fitting: `(y - offset) / divisor`, less the floor if there is one.
+/// The scaling of `y` before fitting: `(y - offset) / divisor`, less the floor if there is one.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Scale {
     pub(crate) offset: f64,
     pub(crate) divisor: f64,
 }
 
-/// What a model keeps of its configuration.
+/// The part of the configuration that a model keeps.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Settings {
     pub(crate) growth: Growth,
@@ -191,12 +191,12 @@ impl SeasonalModel {
         self.sigma
     }
 
-    /// What values were divided by.
+    /// The divisor of the values.
     pub fn y_scale(&self) -> f64 {
         self.scale.divisor
     }
 
-    /// Where the trend may bend.
+    /// The changepoints of the trend.
     pub fn changepoints(&self) -> Vec<Timestamp> {
         self.design.clock.changepoint_times()
     }

@@ -11,7 +11,7 @@ const IMPOSSIBLE: f64 = 5e-4;
 const FAR: f64 = 3.48;
 /// No more than this share of the rows is left out: beyond, they are not anomalies.
 const MOST: f64 = 0.25;
-/// What the median absolute deviation of normal values is multiplied by to give their standard deviation.
+/// The factor from the median absolute deviation of normal values to their standard deviation.
 const MAD: f64 = 1.4826;
 
 impl Seasonal {

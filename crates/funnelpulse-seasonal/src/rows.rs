@@ -66,7 +66,7 @@ impl<'a> Rows<'a> {
         self.history.exposure.as_ref().map_or(1.0, |e| e[row])
     }
 
-    /// Whether rows are left out.
+    /// True if rows are left out.
     pub(crate) fn is_masked(&self) -> bool {
         self.masked
     }

@@ -1,4 +1,4 @@
-//! How far an observation may lie from what the model expects.
+//! The uncertainty of an observation around its expected value.
 //!
 //! Beyond the history the trend may bend again: at the times of a Poisson process with as many
 //! bends per unit of time as the history had candidates, each Laplace distributed with the mean
@@ -222,7 +222,7 @@ fn mills(z: f64) -> f64 {
     if fraction.is_finite() { 1.0 / fraction } else { f64::MIN_POSITIVE }
 }
 
-/// What is drawn from: bends at `rate` per unit of time with mean absolute size `scale`, up to `reach`.
+/// The distribution of bends: at `rate` per unit of time with mean absolute size `scale`, up to `reach`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Future {
     pub(crate) reach: f64,

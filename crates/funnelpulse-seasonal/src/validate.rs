@@ -1,4 +1,4 @@
-//! What a configuration must fulfil.
+//! The checks of a configuration.
 
 use funnelpulse_core::parse_timestamp;
 

@@ -78,7 +78,7 @@ impl SubsequenceConfig {
     }
 }
 
-/// Why a model could not be fitted.
+/// Errors of fitting.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SubsequenceError {
@@ -89,7 +89,7 @@ pub enum SubsequenceError {
         name: &'static str,
         /// Its value.
         value: String,
-        /// What is allowed.
+        /// The allowed range.
         allowed: &'static str,
     },
     /// The data don't fit, or there are too few rows.

@@ -53,7 +53,7 @@ impl Subsequence {
         &self.config
     }
 
-    /// What is normal for one column; `None` with too few values.
+    /// The normal state of one column; `None` with too few values.
     fn learn(&self, histories: &[Vec<f64>]) -> Option<Normal> {
         let values = histories.iter().flatten().copied();
         let count = values.clone().filter(|v| !v.is_nan()).count();

@@ -14,7 +14,7 @@ use crate::{
 
 pub(crate) const KIND: &str = "subsequence";
 
-/// What is normal for a column.
+/// The normal state of a column.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Normal {
     pub(crate) scale: Scale,

@@ -1,4 +1,4 @@
-//! What the windows of a column usually look like.
+//! The recurring patterns of a column.
 
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
@@ -63,7 +63,7 @@ fn squared_distance(a: &[f64], b: &[f64]) -> f64 {
 pub(crate) struct Nearest {
     /// Root mean square distance per row.
     pub(crate) distance: f64,
-    /// What the pattern has in the place of the last value.
+    /// The last value of the pattern.
     pub(crate) last: f64,
 }
 

@@ -68,7 +68,7 @@ impl Sorted {
         (n > 0).then(|| f64::midpoint(self.ascending[(n - 1) / 2], self.ascending[n / 2]))
     }
 
-    /// How rare so large a value is: 0 for the smallest, 1 where it would be the largest
+    /// Rarity of a value this large: 0 for the smallest, 1 where it would be the largest
     /// of all (a conformal p-value, on the scale of its logarithm), more the farther it is beyond.
     pub(crate) fn rarity(&self, value: f64) -> f64 {
         let n = self.len();

@@ -91,7 +91,7 @@ pub struct Stream {
     config: StreamConfig,
     /// Place in the season.
     phase: usize,
-    /// What is usual at each place of the season, once seen.
+    /// The usual value at each place of the season, once seen.
     usual: Vec<Option<f64>>,
     level: Sorted,
     past: Vec<f64>,

@@ -1,4 +1,4 @@
-//! What two models found in the same rows.
+//! Comparison of the findings of two models in the same rows.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,9 +17,9 @@ pub struct ModelComparison {
     pub rows: usize,
     /// Series that both could score.
     pub series: usize,
-    /// What the model that is looked at found.
+    /// Findings of the model in question.
     pub after: ModelSide,
-    /// What the model that it is compared with found.
+    /// Findings of the model that it is compared with.
     pub before: ModelSide,
     /// Anomalous hours found by both.
     pub both: usize,
@@ -30,7 +30,7 @@ pub struct ModelComparison {
     pub differences: Vec<SeriesDifference>,
 }
 
-/// What one of two models found.
+/// Findings of one of two models.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct ModelSide {
     /// The score from which rows were flagged.
@@ -85,7 +85,7 @@ pub struct Quality {
     pub recall: f64,
 }
 
-/// Whether a row is anomalous.
+/// Labels by series and time: true if the row is anomalous.
 #[cfg(feature = "eval")]
 pub type Labels = BTreeMap<(SeriesKey, Timestamp), bool>;
 

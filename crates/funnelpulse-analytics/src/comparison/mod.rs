@@ -45,7 +45,7 @@ impl Selection<'_> {
     }
 }
 
-/// What can't be compared.
+/// Errors of a comparison.
 #[derive(Clone, Debug, thiserror::Error, PartialEq)]
 #[non_exhaustive]
 pub enum CompareError {

@@ -1,4 +1,4 @@
-//! What was expected of each leaf, from its past.
+//! Expected values of leaves, from their past.
 
 use std::{collections::BTreeMap, sync::Arc};
 

@@ -1,4 +1,4 @@
-//! What is reported.
+//! Results of a localisation.
 
 use std::{collections::BTreeSet, fmt, sync::Arc};
 
@@ -31,11 +31,11 @@ impl fmt::Display for Combination {
 /// A combination that explains part of an incident.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Cause {
-    /// Where.
+    /// The combination.
     pub combination: Combination,
-    /// What was observed there.
+    /// The observed sum.
     pub observed: f64,
-    /// What was expected there.
+    /// The expected sum.
     pub expected: f64,
     /// The common factor of its leaves, after those of the causes before it.
     pub factor: f64,
@@ -92,7 +92,7 @@ impl fmt::Display for Localization {
         let named: Vec<String> = self.causes.iter().map(ToString::to_string).collect();
         f.write_str(&named.join("; "))?;
         let share = 100.0 * self.explained_share().unwrap_or(f64::NAN);
-        // Causes that others oppose have shares beyond the whole, which tell nothing.
+        // Causes of opposite sign have shares above 100 %, which are not informative.
         if (0.5..100.5).contains(&share) && !self.causes.iter().any(|c| c.combination.pairs.is_empty()) {
             write!(f, ", {share:.0} % of the change")?;
         }

@@ -29,7 +29,7 @@ impl Default for LocalizeConfig {
     }
 }
 
-/// What can't be localized.
+/// Errors of a localisation.
 #[derive(Clone, Debug, thiserror::Error, PartialEq)]
 #[non_exhaustive]
 pub enum LocalizeError {
@@ -40,7 +40,7 @@ pub enum LocalizeError {
         name: &'static str,
         /// Its value.
         value: f64,
-        /// What is allowed.
+        /// The allowed range.
         allowed: &'static str,
     },
     /// A leaf with too few or too many attribute values.
@@ -48,9 +48,9 @@ pub enum LocalizeError {
     Width {
         /// The leaf, counted from 0 in the order they were added.
         row: usize,
-        /// How many it has.
+        /// Its number of values.
         found: usize,
-        /// How many attributes there are.
+        /// The number of attributes.
         expected: usize,
     },
 }

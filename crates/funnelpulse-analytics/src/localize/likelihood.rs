@@ -1,4 +1,4 @@
-//! What a leaf says about a factor.
+//! The likelihood of a factor, given a leaf.
 
 use super::table::Coded;
 
@@ -50,8 +50,8 @@ impl Evidence {
         Self { observed, expected, shape, table }
     }
 
-    /// The same with the dispersion at which the median leaf is as far off as chance would have
-    /// it; `None` where that is not below the one at hand or leaves are too few to tell.
+    /// The same with the dispersion at which the median leaf deviates as much as expected by
+    /// chance; `None` if that is not below the present one, or if there are too few leaves.
     pub(super) fn with_scatter_of_leaves(&self) -> Option<Self> {
         let shape = 1.0 / estimated_dispersion(&self.observed, &self.expected, 1.0 / self.shape)?;
         Some(Self::judged(self.observed.clone(), self.expected.clone(), shape))
@@ -98,10 +98,10 @@ fn log_ratio(observed: f64, expected: f64, shape: f64, log_factor: f64, growth: 
     observed * log_factor - (observed + shape) * (expected * growth / (shape + expected)).ln_1p()
 }
 
-/// The dispersion below `most` at which the median leaf is as far off as chance would have it, at
-/// least a hundredth: no expectation is known better than to a tenth.
+/// The dispersion below `most` at which the median leaf deviates as much as expected by chance, at
+/// least a hundredth: no expected value is more exact than a tenth.
 fn estimated_dispersion(observed: &[f64], expected: &[f64], most: f64) -> Option<f64> {
-    // A leaf that expects less hardly tells spread from counting noise.
+    // In a leaf with a smaller expected value dispersion is hidden by counting noise.
     let large = observed.iter().zip(expected).filter(|(_, e)| **e >= 2.0);
     let leaves: Vec<(f64, f64)> = large.map(|(o, e)| ((o - e).powi(2), *e)).collect();
     let excess = |dispersion: f64| {

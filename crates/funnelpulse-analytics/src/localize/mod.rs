@@ -1,4 +1,4 @@
-//! Where an incident happened: the attribute combinations that explain it.
+//! Localisation of an incident: the attribute combinations that explain it.
 
 mod baseline;
 mod cause;
@@ -27,9 +27,9 @@ type Found = (Best, f64);
 /// section 3.2). Its evidence is the log likelihood ratio of that model against "as expected",
 /// where a leaf is negative binomial around its mean: counting noise, and on top of it the
 /// [`dispersion`](LocalizeConfig::dispersion) by which leaves hit by the same cause differ. Through
-/// that term a huge leaf can't outvote all others, a normal leaf below a combination speaks against
-/// it, and leaves with next to no data are neutral. From the evidence goes what it costs to
-/// name the combination attribute by attribute (minimum description length, Rissanen 1978), so that
+/// that term a huge leaf can't outvote all others, a normal leaf below a combination is evidence against
+/// it, and leaves with next to no data are neutral. The length of the description, attribute by
+/// attribute, is subtracted from the evidence (minimum description length, Rissanen 1978), so that
 /// the shortest description wins when a longer one explains no more. Where nothing is found at
 /// that tolerance, and the leaves as a whole scatter less, their own scatter is the tolerance of a
 /// second look: the loss of a fifth in ten leaves shows where all others are within a few percent.

@@ -46,7 +46,7 @@ impl Leaves {
 
     /// Adds a leaf of a ratio: its numerator and denominator, as observed and as expected.
     ///
-    /// Where nothing was expected of the denominator the leaf has no expected ratio and doesn't
+    /// If the expected denominator is zero, the leaf has no expected ratio and doesn't
     /// count.
     ///
     /// ```
@@ -74,7 +74,7 @@ impl Leaves {
         self.rows.len()
     }
 
-    /// Whether there is no leaf.
+    /// True if there is no leaf.
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
@@ -151,7 +151,7 @@ impl Leaves {
     }
 }
 
-/// Whether a leaf has numbers that can be counted.
+/// True if a leaf has numbers that can be counted.
 fn usable((observed, expected): &(f64, f64)) -> bool {
     observed.is_finite() && expected.is_finite() && *observed >= 0.0 && *expected >= 0.0
 }

@@ -1,4 +1,4 @@
-//! What can go wrong.
+//! Errors.
 
 use crate::{LocalizeError, Period, moment};
 use funnelpulse_core::Timestamp;
@@ -6,7 +6,7 @@ use funnelpulse_core::Timestamp;
 use super::leaves::MAX_LEAVES;
 use funnelpulse_core::hint;
 
-/// What can't be located.
+/// Errors of locating a change.
 #[derive(Clone, Debug, thiserror::Error, PartialEq)]
 #[non_exhaustive]
 pub enum LocateError {
@@ -48,7 +48,7 @@ pub enum LocateError {
     /// Too many combinations.
     #[error("the dimensions have {leaves} combinations (at most {MAX_LEAVES}): name fewer of them")]
     TooFine {
-        /// How many.
+        /// The number.
         leaves: usize,
     },
     /// A setting out of range.

@@ -1,4 +1,4 @@
-//! Where incidents happened.
+//! Localisation of incidents.
 
 use std::collections::BTreeSet;
 
@@ -21,8 +21,8 @@ pub fn windows_of_incidents<'a>(
 }
 
 impl Findings {
-    /// Finds out where incidents happened, those that `chosen` says yes to, from the events behind the
-    /// panel: [`Incident::place`]. What can't be told, for want of history for example, stays open.
+    /// Locates the incidents that `chosen` accepts in the events behind the panel, and sets
+    /// [`Incident::place`]. It stays `None` where there is too little history, for example.
     ///
     /// The cube needs the windows of [`windows_of_incidents`]. An incident is looked for in the measure
     /// of the stage that broke; in one series, sums are compared with the expectation of its own model.

@@ -12,7 +12,7 @@ use funnelpulse_features::{Counts, Cube};
 use super::{LocateError, Measure, Question, past::Past};
 use funnelpulse_core::nearest_name;
 
-/// Most values of one dimension that are told apart, those with the most events; all others are one.
+/// Most values of one dimension that are distinguished, those with the most events; all others are one.
 const MAX_VALUES: usize = 1000;
 /// The name of all others.
 const OTHERS: &str = "(others)";
@@ -29,7 +29,7 @@ pub(super) fn check_series(cube: &Cube, series: Option<&str>) -> Result<(), Loca
     Err(LocateError::UnknownSeries { series: series.to_owned(), suggestion })
 }
 
-/// Positions of the dimensions to look at. The keys of one series tell nothing apart.
+/// Positions of the dimensions to search. The keys of one series are constant and left out.
 pub(super) fn chosen_dimensions(cube: &Cube, question: &Question<'_>) -> Result<Vec<usize>, LocateError> {
     let all = cube.dimensions();
     let mut chosen: Vec<usize> = if question.dimensions.is_empty() {

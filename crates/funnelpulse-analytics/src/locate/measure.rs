@@ -1,4 +1,4 @@
-//! What may have changed.
+//! Measures that may have changed.
 
 use std::{fmt, str::FromStr};
 
@@ -68,7 +68,7 @@ impl Measure {
         }
     }
 
-    /// What it is, in words: `purchases given carts`.
+    /// The measure in words: `purchases given carts`.
     pub const fn in_words(self) -> &'static str {
         match self {
             Self::Views => "views",
@@ -82,7 +82,7 @@ impl Measure {
         }
     }
 
-    /// Whether it is one number per another.
+    /// True if it is one number per another.
     pub const fn is_ratio(self) -> bool {
         matches!(self, Self::CartRate | Self::PurchaseRate | Self::Conversion | Self::OrderValue)
     }

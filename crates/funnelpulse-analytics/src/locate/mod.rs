@@ -1,4 +1,4 @@
-//! Where it happened: from counted events to the attribute combinations that explain a change.
+//! Localisation of a change: from counted events to the attribute combinations that explain it.
 
 mod error;
 mod incidents;
@@ -27,36 +27,36 @@ pub use past::windows_to_locate;
 /// Days before a period that are compared with it unless others are asked for.
 pub const HISTORY_DAYS: u32 = 28;
 
-/// What is to be explained.
+/// The change that is to be explained.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Question<'a> {
     /// When it was.
     pub period: Period,
     /// The series it was in; by default all of them, which are then attributes themselves.
     pub series: Option<&'a str>,
-    /// What changed; by default what the stage of the funnel depends on that changed most.
+    /// The measure that changed; by default that of the stage of the funnel that changed most.
     pub measure: Option<Measure>,
     /// The dimensions to look at; by default all that the cube has.
     pub dimensions: &'a [String],
-    /// How many days before the period count as ordinary, 1 or more.
+    /// Days before the period that it is compared with, 1 or more.
     pub history_days: u32,
 }
 
 impl Question<'_> {
-    /// What happened in `period`, compared with the four weeks before.
+    /// The change in `period`, compared with the four weeks before.
     pub fn new(period: Period) -> Self {
         Self { period, series: None, measure: None, dimensions: &[], history_days: HISTORY_DAYS }
     }
 }
 
-/// Where a change happened.
+/// The place of a change.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Place {
     /// When it was.
     pub period: Period,
     /// The earlier periods that it is compared with, the latest first.
     pub compared_with: Vec<Period>,
-    /// What changed.
+    /// The measure that changed.
     pub measure: Measure,
     /// The dimensions that were looked at.
     pub dimensions: Vec<Arc<str>>,

@@ -17,7 +17,7 @@ const MAX_DAYS: u32 = 3660;
 /// Stretches just before a period that are compared where not even a day is known.
 const MAX_STRETCHES: i64 = 8;
 
-/// The windows of a period and of those before it, as far as the feed was alive.
+/// The windows of a period and of those before it, as far as the feed delivered data.
 pub(super) struct Past {
     pub(super) now: Vec<Timestamp>,
     pub(super) before: Vec<Lag>,
@@ -25,10 +25,10 @@ pub(super) struct Past {
 
 /// An earlier period.
 pub(super) struct Lag {
-    /// How much earlier, microseconds.
+    /// Distance to the period, microseconds.
     back: i64,
     pub(super) windows: Vec<Timestamp>,
-    /// What brings its sums to as many windows as the period has.
+    /// Factor that scales its sums to the number of windows of the period.
     pub(super) scale: f64,
 }
 
@@ -76,13 +76,13 @@ fn up_to_whole(period: &Period, unit: i64) -> i64 {
     units.saturating_mul(unit)
 }
 
-/// How far back the stretches just before a period lie.
+/// Distances of the periods of the same length just before, microseconds.
 fn stretches(period: &Period, step: i64) -> impl Iterator<Item = i64> + use<> {
     let stride = up_to_whole(period, step);
     (1..=MAX_STRETCHES).map_while(move |k| k.checked_mul(stride))
 }
 
-/// How far back the periods before lie, as far as the history goes.
+/// Distances of the earlier periods, as far as the history goes, microseconds.
 fn backs(stride: i64, history_days: u32) -> impl Iterator<Item = i64> + use<> {
     let stride = stride.max(Timestamp::DAY);
     let history = i64::from(history_days.clamp(1, MAX_DAYS)).saturating_mul(Timestamp::DAY);

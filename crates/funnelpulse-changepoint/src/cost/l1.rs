@@ -45,7 +45,7 @@ impl Cost for CostL1 {
 /// One level of the tree: values in the order in which this level's bit splits them.
 #[derive(Clone, Debug)]
 struct Level {
-    /// How many of the values before each place go left (bit 0).
+    /// Number of the values before each place that go left (bit 0).
     zeros: Vec<u32>,
     /// Running sum of those that go left.
     left: Vec<f64>,

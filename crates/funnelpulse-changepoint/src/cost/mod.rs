@@ -1,4 +1,4 @@
-//! What a segment costs: how badly one model fits all its rows.
+//! Costs of a segment: the misfit of one model to all its rows.
 
 mod autoregressive;
 mod binomial;
@@ -62,7 +62,7 @@ pub trait Cost: Debug + Send + Sync {
     /// Number of rows.
     fn len(&self) -> usize;
 
-    /// Whether there is no row.
+    /// True if there is no row.
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -96,7 +96,7 @@ pub trait Cost: Debug + Send + Sync {
         out.extend(splits.iter().map(|&split| self.cost(start, split) + self.cost(split, end)));
     }
 
-    /// Whether two parts never cost more than the whole. PELT prunes only if so.
+    /// True if two parts never cost more than the whole. PELT prunes only if so.
     fn is_subadditive(&self) -> bool {
         true
     }
@@ -194,7 +194,7 @@ impl CostKind {
         }
     }
 
-    /// Whether it finds changes of a level and of nothing else: `l1`, `l2`, `linear`, `poisson` and
+    /// True if it finds changes of a level and of nothing else: `l1`, `l2`, `linear`, `poisson` and
     /// `binomial` (the rate). The filters of
     /// [`SegmentationConfig`](crate::SegmentationConfig) apply to these only. The other costs find
     /// changes of spread, distribution, direction, dynamics or slope, with or without one of level.

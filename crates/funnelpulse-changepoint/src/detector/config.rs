@@ -10,7 +10,7 @@ use crate::ChangepointError;
 /// an old one.
 pub(super) const OLDER: [usize; 10] = [1, 2, 3, 4, 6, 9, 12, 18, 30, 48];
 
-/// How a change acts on a column.
+/// The action of a change on a column.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Scale {
@@ -30,7 +30,7 @@ pub enum Scale {
 pub struct ChangepointConfig {
     /// The season that is taken out first.
     pub season: Season,
-    /// How a change acts on the columns.
+    /// The action of a change on the columns.
     pub scale: Scale,
     /// Most rows after a break that its evidence is gathered from, 1 to 48: the longer, the smaller
     /// the changes that are found and the longer a change is seen.

@@ -1,11 +1,11 @@
-//! How much the last rows of a column speak for a break.
+//! The evidence of the last rows of a column for a break.
 
 use super::{ChangepointConfig, config::OLDER, profile::Profile};
 
-/// Rows as expected that a frame is taken to begin with.
+/// Rows with expected values that are assumed before the first row of a frame.
 const ASSUMED: usize = 8;
 
-/// Sums over a run of rows: what was seen and what was expected, as [`Profile::terms`] has them.
+/// Sums over a run of rows: observed and expected, as [`Profile::terms`] has them.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Sums {
     seen: f64,
@@ -37,11 +37,11 @@ pub(super) struct Window<'a> {
     row: usize,
     /// Sums of the last `k` rows.
     last: Vec<Sums>,
-    /// What the rows before the first one are taken to be.
+    /// The rows assumed before the first one.
     before_all: (f64, f64),
 }
 
-/// What the last `m` rows say.
+/// The evidence of the last `m` rows.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Comparison {
     /// Signed root of the likelihood ratio.

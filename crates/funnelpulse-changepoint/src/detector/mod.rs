@@ -1,4 +1,4 @@
-//! The detector: how much each row speaks for a break that has just happened.
+//! The detector: the evidence at each row for a break that has just happened.
 
 mod config;
 mod evidence;
@@ -24,16 +24,16 @@ const MIN_ROWS: usize = 10;
 /// Changes of level as they happen, in series with a daily and weekly rhythm.
 ///
 /// **Model.** Fitting learns a level and a spread for each hour of the week (or day) of each
-/// column, by trimmed moments, so that breaks and outliers in the history shape them little. A
-/// column that is never negative is taken to be a rate of change times that level, with a variance
+/// column, by trimmed moments, so that breaks and outliers in the history have little influence. A
+/// column that is never negative is modelled as a rate of change times that level, with a variance
 /// in proportion to the level, as counts, amounts and ratios have it; others shift by a number.
 ///
 /// **Score.** At every row, for each number `m` of rows up to the [horizon](ChangepointConfig::horizon),
 /// the last `m` rows are compared with the [`lookback`](ChangepointConfig::lookback) rows before
 /// them by the signed root of the likelihood ratio of two levels against one (quasi-Poisson, or
 /// normal). If a break up to two days before the horizon explains the last rows better, they are
-/// compared with the rows since that break too, and the weaker comparison counts: a break speaks
-/// for itself in its first rows only. The result is divided by its 95 % quantile in the history over that of a
+/// compared with the rows since that break too, and the weaker comparison counts: a break has a high
+/// score in its first rows only. The result is divided by its 95 % quantile in the history over that of a
 /// normal distribution (if larger), which allows for autocorrelation and wandering; the score of a
 /// column is the highest over `m`, in standard deviations, and counts less in proportion if the
 /// level changed by less than [`min_magnitude`](ChangepointConfig::min_magnitude). **The score of a

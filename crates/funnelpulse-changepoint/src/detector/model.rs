@@ -1,4 +1,4 @@
-//! What a changepoint detector has learnt.
+//! The fitted changepoint detector.
 
 use std::sync::Arc;
 
@@ -98,13 +98,13 @@ impl ChangepointModel {
         evidence.fold(0.0, f64::max)
     }
 
-    /// What evidence counts for when the level changes this much.
+    /// The weight of evidence when the level changes this much.
     fn counts(&self, magnitude: f64) -> f64 {
         if magnitude < self.config.min_magnitude { magnitude / self.config.min_magnitude } else { 1.0 }
     }
 }
 
-/// How much more the evidence varied in the history than it should.
+/// The variation of the evidence in the history, relative to its nominal one.
 fn scale(mut evidence: Vec<f64>) -> f64 {
     let at = (CALIBRATION.0 * (evidence.len() - 1) as f64).round() as usize;
     let (_, quantile, _) = evidence.select_nth_unstable_by(at, f64::total_cmp);

@@ -1,4 +1,4 @@
-//! What a column does when nothing happens: a level and a spread for each hour.
+//! The normal profile of a column: a level and a spread for each hour.
 
 use funnelpulse_core::Timestamp;
 use ndarray::ArrayView1;

@@ -21,7 +21,7 @@ pub enum Season {
 }
 
 impl Season {
-    /// What `Auto` means for these times.
+    /// The season of `Auto` for these times.
     pub(super) fn resolve(self, time: &[Timestamp]) -> Self {
         if self != Self::Auto {
             return self;

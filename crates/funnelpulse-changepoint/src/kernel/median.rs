@@ -45,7 +45,7 @@ pub(crate) fn gamma(signal: &Signal) -> f64 {
     if median > 0.0 && gamma.is_finite() { gamma } else { 1.0 }
 }
 
-/// How many pairs of ascending values are at most `bound` apart.
+/// Number of pairs of ascending values that are at most `bound` apart.
 fn pairs_within(sorted: &[f64], bound: f64) -> u64 {
     let mut first = 0;
     let mut count = 0;

@@ -122,7 +122,7 @@ impl<'a> Search<'a> {
 
     /// Adds rows `first..first + B` to every start, and notes the objectives of the segmentations
     /// whose last segment runs from there to after each of them. Past the last row there are copies
-    /// of it, whose objectives nobody reads.
+    /// of it, whose objectives are not used.
     #[inline(always)]
     fn add_rows<const B: usize>(&mut self, first: usize, objectives: &mut [[f64; B]]) {
         let (n, d, gamma) = (self.signal.n, self.signal.d, self.gamma);

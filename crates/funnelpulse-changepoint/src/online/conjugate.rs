@@ -1,4 +1,4 @@
-//! What is believed of a segment's level, one belief per run length.
+//! The posterior of a segment's level, one per run length.
 
 use std::f64::consts::TAU;
 
@@ -25,7 +25,7 @@ pub trait Conjugate {
     fn update(&mut self, value: f64);
     /// Keeps the hypotheses at the positions `keep` (ascending) and drops the others.
     fn retain(&mut self, keep: &[usize]);
-    /// Whether the value can be learnt from.
+    /// True if the value can be learnt from.
     fn accepts(&self, value: f64) -> bool;
     /// Mean of the next value under the hypothesis at this position.
     fn mean(&self, position: usize) -> f64;

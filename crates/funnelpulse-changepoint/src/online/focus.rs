@@ -11,7 +11,7 @@ const EXACT: u64 = 1 << 53;
 /// Most rows that a saved stream may have seen: on 32-bit targets all that a count can hold.
 pub(super) const MOST_ROWS: usize = if usize::BITS < 64 { usize::MAX } else { EXACT as usize };
 
-/// What follows the level.
+/// The distribution of the values around the level.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FocusFamily {
@@ -65,7 +65,7 @@ pub struct Evidence {
 pub struct Focus {
     family: FocusFamily,
     max_candidates: usize,
-    /// Where sums count from, so that they keep their digits.
+    /// Origin of the sums, so that they keep their digits.
     origin: Option<f64>,
     rows: usize,
     sum: f64,

@@ -57,7 +57,7 @@ impl Fpop {
     }
 
     /// The optimum for [`CostPoisson`](crate::cost::CostPoisson) of one column of counts, with
-    /// exposures if given. Rates below 1e-12 of the highest are not told apart.
+    /// exposures if given. Rates below 1e-12 of the highest are not distinguished.
     pub fn poisson(
         &self,
         counts: ArrayView1<'_, f64>,
@@ -93,7 +93,7 @@ trait Family {
     fn least(&self, piece: &Piece, end: usize) -> f64;
     /// `new - old` at a level, a concave function of it.
     fn difference(new: &Piece, old: &Piece, level: f64) -> f64;
-    /// Where the difference is largest.
+    /// The place of the largest difference.
     fn peak(new: &Piece, old: &Piece) -> f64;
     /// Where the difference is zero below (`side` -1) or above (1) its peak, where it is positive;
     /// it is negative at `from`.

@@ -1,4 +1,4 @@
-//! Where the breaks are: searches for the segmentation with the lowest cost.
+//! Searches for the segmentation with the lowest cost.
 //!
 //! | search | optimum | for |
 //! |---|---|---|
@@ -41,7 +41,7 @@ pub struct Partition {
 }
 
 impl Partition {
-    /// What a penalised search minimises: the cost plus `penalty` per segment.
+    /// The objective of a penalised search: the cost plus `penalty` per segment.
     pub fn objective(&self, penalty: f64) -> f64 {
         self.cost + penalty * (self.breaks.len() + 1) as f64
     }
@@ -85,7 +85,7 @@ impl Stop {
         Ok(self)
     }
 
-    /// Whether to go on with a break that lowers the cost by `gain` when there are `breaks`.
+    /// True if a break that lowers the cost by `gain` is accepted when there are `breaks`.
     fn goes_on(self, breaks: usize, gain: f64) -> bool {
         match self {
             Self::Breaks(most) => breaks < most,
@@ -119,12 +119,12 @@ impl Grid {
         Self::new(cost.len(), min_size.max(cost.min_size()), jump)
     }
 
-    /// Whether a segment may start at `row`, with a segment before it and one after.
+    /// True if a segment may start at `row`, with a segment before it and one after.
     pub(crate) fn is_start(&self, row: usize) -> bool {
         row == 0 || row.is_multiple_of(self.jump) && row >= self.min_size && row + self.min_size <= self.n
     }
 
-    /// Whether a segment may end before `row`.
+    /// True if a segment may end before `row`.
     pub(crate) fn is_end(&self, row: usize) -> bool {
         row == self.n || row > 0 && self.is_start(row)
     }

@@ -37,13 +37,13 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SegmentationConfig {
-    /// What a segment costs.
+    /// The cost of a segment.
     pub cost: CostKind,
     /// `gamma` of the Gaussian kernel, above 0; by default the median heuristic.
     pub gamma: Option<f64>,
     /// Lags of the autoregressive cost, 1 to 50.
     pub order: usize,
-    /// What a break has to be worth.
+    /// The penalty of a break.
     pub penalty: Penalty,
     /// Fewest rows of a segment, 1 or more.
     pub min_size: usize,

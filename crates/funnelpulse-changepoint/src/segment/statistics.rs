@@ -1,4 +1,4 @@
-//! What changed at a break.
+//! Statistics of a break.
 
 use ndarray::{ArrayView1, ArrayView2};
 
@@ -51,7 +51,7 @@ impl Segment {
     }
 }
 
-/// How levels and their changes are judged.
+/// The estimation of levels and their changes.
 #[derive(Debug)]
 pub(super) enum Statistics {
     /// Means, with the long-run variance of each column.

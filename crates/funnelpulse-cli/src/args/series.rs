@@ -20,8 +20,8 @@ use super::table_file;
                         `holidays`, and each regressor.\n\n\
                         Rows whose value is empty are forecast too. Regressors, conditions, cap and floor, exposure \
                         and weights are columns of the input, found by the names that parameters give them (cap and \
-                        floor by their own). What they will be is known only to you: to forecast with them, append \
-                        rows with an empty value to the input, and leave --horizon out.\n\n\
+                        floor by their own). Their future values have to be given: append rows with an \
+                        empty value to the input, and leave --horizon out.\n\n\
                         Parameters are Prophet's by name and default, among them growth, changepoint_prior_scale, \
                         yearly, weekly and daily (auto, true, false or a number of Fourier terms), seasonality_mode, \
                         holidays, regressors, likelihood and interval_width (0.8).\n\n\
@@ -45,7 +45,7 @@ pub(crate) struct ForecastArgs {
     /// Number of rows to forecast after the last one of each series, as far apart as most of its rows
     #[arg(long, default_value_t = 0, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     pub(crate) horizon: u32,
-    /// Also write what all other terms add
+    /// Also write the contributions of all other terms
     #[arg(long)]
     pub(crate) components: bool,
     /// A parameter of the model, for example `interval_width=0.95`
@@ -61,8 +61,8 @@ pub(crate) struct ForecastArgs {
                         (change of the level relative to the one before: -0.2 is 20 % down), direction, p_value, \
                         index_lower and index_upper (where the break may lie, 95 % confidence), value_before, \
                         standard_error_before, value_after, standard_error_after.\n\n\
-                        All breaks of the best segmentation are written, as ruptures does. A season, too, is told in \
-                        breaks: --min-magnitude 0.15 --max-p-value 0.01 keeps those that matter, --auto looks for \
+                        All breaks of the best segmentation are written, as ruptures does. A season gives breaks, too: \
+                        --min-magnitude 0.15 --max-p-value 0.01 keeps those that matter, --auto looks for \
                         lasting changes only. Rows without a value are left out.\n\n\
                         Example: funnelpulse changepoints --input hours.csv --column views --time-column ds \
                         --cost rbf --penalty 10 --min-size 24 --output changepoints.csv")]
@@ -82,12 +82,12 @@ pub(crate) struct ChangepointsArgs {
     /// Find level shifts and bends without any parameter (one column)
     #[arg(long, conflicts_with_all = ["cost", "penalty", "min_size", "jump", "gamma", "order", "min_magnitude", "max_p_value"])]
     pub(crate) auto: bool,
-    /// What a segment costs
+    /// Cost of a segment
     #[arg(long, default_value = "rbf", value_name = "COST",
           value_parser = PossibleValuesParser::new(CostKind::ALL.map(CostKind::as_str)).try_map(|c| c.parse::<CostKind>()))]
     pub(crate) cost: CostKind,
-    /// What a break has to be worth: a number, or a rule
-    #[arg(long, help = "What a break has to be worth: a number, or a rule: bic, sic, modified_bic, slope", default_value = "10", value_name = "P", value_parser = penalty, allow_hyphen_values = true)]
+    /// Penalty of a break: a number, or a rule
+    #[arg(long, help = "Penalty of a break: a number, or a rule: bic, sic, modified_bic, slope", default_value = "10", value_name = "P", value_parser = penalty, allow_hyphen_values = true)]
     pub(crate) penalty: Penalty,
     /// Fewest rows between breaks
     #[arg(long, default_value_t = 24, value_name = "N")]

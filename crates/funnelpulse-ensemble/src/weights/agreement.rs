@@ -1,4 +1,4 @@
-//! What detectors share.
+//! The common factor of detectors.
 
 use crate::Vote;
 
@@ -8,7 +8,7 @@ const HIGHEST: f64 = 0.95;
 /// Fewest rows on which two detectors are compared.
 const MIN_ROWS: f64 = 50.0;
 
-/// How much each detector counts in the best estimate of the common factor, the mean being one; `None` where
+/// The weight of each detector in the best estimate of the common factor, the mean being one; `None` where
 /// fewer than three can be compared.
 pub(super) fn factor_weights(names: &[&str], history: &[&[Vote]]) -> Option<Vec<f64>> {
     let n = names.len();

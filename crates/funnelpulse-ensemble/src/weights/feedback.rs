@@ -20,7 +20,7 @@ const DIFFERENCE: f64 = 1e-4;
 pub struct Answer {
     /// Each detector with its highest calibrated score in that time; those without one are left out.
     pub scores: Vec<(String, f64)>,
-    /// Whether it was an incident; a false alarm otherwise.
+    /// True if it was an incident; a false alarm otherwise.
     pub is_incident: bool,
 }
 

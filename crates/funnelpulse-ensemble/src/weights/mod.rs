@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Ensemble, EnsembleError, Vote, error::check};
 
-/// Where the weights come from.
+/// The source of the weights.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Weighting {
@@ -33,14 +33,15 @@ impl Ensemble {
         Ok(self)
     }
 
-    /// Weights without labels: the configured ones times how much each detector tells of what all
-    /// of them see. `history` has the votes of each series, all of the same rows.
+    /// Weights without labels: the configured ones times the information of each detector on the factor
+    /// that all of them share. `history` has the votes of each series, all of the same rows.
     ///
-    /// One common factor is taken to be behind the scores, that something is wrong; its loadings `a`
+    /// The scores are assumed to share one factor, the presence of an anomaly; its loadings `a`
     /// are estimated from the correlations between detectors (principal factor analysis), and a detector counts as much
     /// as it does in the best estimate of the factor, `a / (1 - a^2)` (Bartlett 1937). One that agrees with
-    /// nobody is left out. Detectors that err alike look as if they were right, so the configured weights should
-    /// know of families. With fewer than three detectors nobody can tell who is wrong: the weights stay.
+    /// no other is left out. Detectors that err alike look as if they were right, so the configured weights should
+    /// be smaller for families of similar detectors. With fewer than three detectors the factor is not identified:
+    /// the weights stay.
     ///
     /// ```
     /// use funnelpulse_ensemble::{Ensemble, EnsembleConfig, Vote};
@@ -73,15 +74,15 @@ impl Ensemble {
         weights
     }
 
-    /// Weights that fit what people said of earlier alarms: those under which combined scores tell
-    /// incidents from false alarms best (logistic regression on the combined evidence), held near
-    /// the configured ones as if these were worth two answers.
+    /// Weights that fit the feedback on earlier alarms: those under which combined scores separate
+    /// incidents from false alarms best (logistic regression on the combined evidence), shrunk towards
+    /// the configured ones with the weight of two answers.
     ///
     /// ```
     /// use funnelpulse_ensemble::{Ensemble, EnsembleConfig, Answer};
     ///
     /// let ensemble = Ensemble::new(EnsembleConfig::default())?;
-    /// // The changepoints keep crying wolf.
+    /// // The changepoints raise false alarms only.
     /// let answer = |i: usize| Answer {
     ///     scores: vec![("seasonal".into(), if i % 2 == 0 { 0.9 } else { 0.1 }), ("changepoint".into(), 0.9)],
     ///     is_incident: i % 2 == 0,

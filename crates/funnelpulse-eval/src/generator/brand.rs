@@ -1,4 +1,4 @@
-//! Who a brand is: its size, prices and habits, and the clean rates that follow.
+//! A brand: its size, prices and habits, and the clean rates that follow.
 
 use std::sync::Arc;
 

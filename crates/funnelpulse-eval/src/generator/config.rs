@@ -1,4 +1,4 @@
-//! What to generate.
+//! Settings of the generator.
 
 use funnelpulse_core::{Timestamp, parse_timestamp};
 use schemars::JsonSchema;
@@ -24,7 +24,7 @@ pub struct GeneratorConfig {
     pub days: usize,
     /// Seed: the same one gives the same data, bit for bit.
     pub seed: u64,
-    /// How far anomalies stand out.
+    /// The size of the anomalies.
     pub difficulty: Difficulty,
     /// First hour, UTC.
     pub start: String,
@@ -40,7 +40,7 @@ pub struct GeneratorConfig {
     /// Share of the hours without data because the feed is down (0 to 0.2), about half of them
     /// for all brands at once.
     pub missing_share: f64,
-    /// Whether there also is traffic without a brand: a series `(none)`, twice as big as the first brand.
+    /// True if there also is traffic without a brand: a series `(none)`, twice as big as the first brand.
     pub unbranded: bool,
 }
 

@@ -7,13 +7,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::EvalError;
 
-/// How far anomalies stand out; the effect sizes are tabulated in the [module](super).
+/// The size of the anomalies; the effect sizes are tabulated in the [module](super).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Difficulty {
-    /// Seen at a glance.
+    /// Obvious in a plot.
     Easy,
-    /// Seen by someone who knows the series.
+    /// Visible against the usual course of the series.
     #[default]
     Medium,
     /// Near the noise.
@@ -56,7 +56,7 @@ impl FromStr for Difficulty {
     }
 }
 
-/// What is wrong. The names in text and in files are in `snake_case`.
+/// The kind of an anomaly. The names in text and in files are in `snake_case`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AnomalyKind {
@@ -166,7 +166,7 @@ impl AnomalyKind {
         }
     }
 
-    /// Whether it starts in the busy part of the day: what is over in hours would often pass
+    /// True if it starts in the busy part of the day: what is over in hours would often pass
     /// without a customer at night.
     pub(super) fn by_day(self) -> bool {
         matches!(

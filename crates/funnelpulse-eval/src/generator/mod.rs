@@ -31,8 +31,8 @@
 //!
 //! Kinds that last hours start in hours with at least half the day's mean traffic; a wrong hour
 //! is put where rates differ by a factor of two on average. Brands are small at the end of the
-//! list: some of their anomalies can't be told from chance by anyone, which
-//! [`GeneratedFunnel::truth`] allows to work out.
+//! list: some of their anomalies can't be distinguished from chance by any method, which
+//! [`GeneratedFunnel::truth`] allows to compute.
 
 mod brand;
 mod calendar;
@@ -70,7 +70,7 @@ const UNBRANDED: &str = "(none)";
 pub struct AnomalyEvent {
     /// The series that it hits.
     pub series: SeriesKey,
-    /// What it is.
+    /// The kind.
     pub kind: AnomalyKind,
     /// Its first hour.
     pub start: Timestamp,
@@ -79,7 +79,7 @@ pub struct AnomalyEvent {
     /// Revenue that it costs on average over the noise, in the hours that have a row; negative
     /// where it brings more than usual.
     pub expected_revenue_loss: f64,
-    /// Whether it hits every brand at once.
+    /// True if it hits every brand at once.
     pub site_wide: bool,
 }
 
@@ -108,7 +108,7 @@ pub struct GeneratedFunnel {
     series: Vec<Series>,
 }
 
-/// What single events are made from.
+/// The source of single events.
 #[derive(Clone, Debug)]
 struct Series {
     brand: Brand,
@@ -194,7 +194,7 @@ impl GeneratedFunnel {
         &self.panel
     }
 
-    /// Whether each row of a series lies in an anomaly.
+    /// One flag per row of a series: true if the row lies in an anomaly.
     pub fn labels(&self, series: &str) -> Option<&[bool]> {
         self.labels.get(series).map(|(labels, _)| labels.as_slice())
     }
@@ -209,7 +209,7 @@ impl GeneratedFunnel {
         &self.events
     }
 
-    /// What the rows of a series would have been on average without anomaly and hourly noise:
+    /// The expected rows of a series without anomaly and hourly noise:
     /// the same columns as [`panel`](Self::panel), as expected values.
     pub fn truth(&self, series: &str) -> Option<&Frame> {
         self.truth.get(series)

@@ -1,4 +1,4 @@
-//! Where anomalies and gaps go.
+//! The times of anomalies and gaps.
 
 use std::ops::Range;
 
@@ -22,7 +22,7 @@ pub(super) struct Planned {
 }
 
 impl Planned {
-    /// What it does at `hour`, which is within.
+    /// Its effect at `hour`, which is within.
     pub(super) fn effect(&self, config: &GeneratorConfig, hour: usize) -> Effect {
         let progress = (hour - self.hours.start + 1) as f64 / self.hours.len() as f64;
         self.kind.effect(config.difficulty, self.upwards, progress)

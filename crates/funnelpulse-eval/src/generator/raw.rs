@@ -26,7 +26,7 @@ pub struct RawEvent {
     pub product_id: u64,
     /// The category of the product.
     pub category: &'static str,
-    /// What the visitor came with: `mobile`, `desktop` or `tablet`. Bots come with desktops.
+    /// The device of the visitor: `mobile`, `desktop` or `tablet`. Bots use desktops.
     pub device: &'static str,
     /// The user.
     pub user_id: u64,

@@ -26,7 +26,7 @@ pub(super) struct Order {
     pub(super) size: usize,
 }
 
-/// What happened in one hour of one brand.
+/// One hour of one brand.
 #[derive(Clone, Debug)]
 pub(super) struct Row {
     /// Hours from the start.

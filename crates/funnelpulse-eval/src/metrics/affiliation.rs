@@ -10,10 +10,10 @@ use crate::EvalError;
 /// Affiliation precision, recall and their F1, 0 to 1.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Affiliation {
-    /// How near the flagged rows are to anomalies, compared with rows placed at random. Zones of
+    /// Closeness of the flagged rows to anomalies, compared with rows placed at random. Zones of
     /// anomalies without a flagged row don't count; 0 when nothing is flagged.
     pub precision: f64,
-    /// How near the anomalies are to flagged rows, compared with one row placed at random.
+    /// Closeness of the anomalies to flagged rows, compared with one row placed at random.
     pub recall: f64,
     /// Harmonic mean of the two.
     pub f1: f64,

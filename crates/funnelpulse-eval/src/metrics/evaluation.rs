@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{affiliation, auc, events, f1, nab, range_f1, ranking::Ranking, vus};
 use crate::EvalError;
 
-/// What [`evaluate`] needs to know besides labels and scores.
+/// Options of [`evaluate`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct EvaluationOptions {

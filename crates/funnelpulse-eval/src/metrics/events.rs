@@ -1,4 +1,4 @@
-//! What a person on call sees: events found or missed, how late, and how many false alarms.
+//! Operational figures: events found or missed, detection delay, false alarms.
 
 use std::{collections::BTreeMap, ops::Range, time::Duration};
 

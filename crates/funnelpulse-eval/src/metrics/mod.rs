@@ -1,18 +1,18 @@
-//! Metrics for anomaly detection in time series: how well scores agree with labels.
+//! Metrics for anomaly detection in time series: the agreement of scores with labels.
 //!
 //! Every function takes `labels` (true = inside a labelled anomaly) and `scores` (larger = more
-//! anomalous), one of each per row. A NaN score counts as the lowest score of the series: a
-//! detector that can't say has not raised an alarm. Infinite scores are refused. Series without
+//! anomalous), one of each per row. A NaN score counts as the lowest score of the series: without
+//! a score there is no alarm. Infinite scores are refused. Series without
 //! any anomaly, or of nothing else, are refused too, since none of these metrics is defined there.
 //!
-//! | metric | asks |
+//! | metric | measures |
 //! |---|---|
-//! | [`auc_roc`], [`auc_pr`] | are anomalous *rows* ranked above normal ones? |
+//! | [`auc_roc`], [`auc_pr`] | the ranking of anomalous *rows* above normal ones |
 //! | [`vus`] | the same with tolerance around the borders of anomalies, for all tolerances at once |
 //! | [`best_f1`] | rows, at the best threshold |
 //! | [`range_f1`], [`best_affiliation`] | ranges, at the best threshold |
-//! | [`nab_score`] | are anomalies found, and early? |
-//! | [`event_recall`] and its neighbours | what a person on call sees: events found, delay, false alarms |
+//! | [`nab_score`] | detection, early detection counts more |
+//! | [`event_recall`] and its neighbours | operational figures: events found, delay, false alarms |
 //!
 //! [`evaluate`] computes all of them for one series, [`mean`] averages over series.
 //!

@@ -10,7 +10,7 @@ use crate::EvalError;
 /// Share of the rows at the start of a series that is not judged, and its cap in rows.
 const PROBATION: (f64, f64) = (0.15, 0.15 * 5000.0);
 
-/// What hits, false alarms and misses count for.
+/// The weights of hits, false alarms and misses.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct NabProfile {
     /// Weight of an anomaly that is found.
@@ -112,7 +112,7 @@ fn sweep(rows: &[(f64, Place)], windows: usize, judged_windows: usize, profile: 
     NabScore { score: 100.0 * (best - never) / (profile.true_positive * windows as f64 - never), threshold }
 }
 
-/// What flagging a row earns (inside a window, 0 to 1) or costs (outside, -1 to 0) before weights.
+/// The gain (inside a window, 0 to 1) or cost (outside, -1 to 0) of flagging a row, before weights.
 struct Place {
     weight: f64,
     window: Option<usize>,

@@ -51,7 +51,7 @@ pub(super) fn best(ranking: &Ranking<'_>) -> RangeF1 {
     best
 }
 
-/// How well `found` covers `wanted`; with the two swapped and no weight on existence it is the
+/// Coverage of `wanted` by `found`; with the two swapped and no weight on existence it is the
 /// range-based precision.
 fn range_recall(wanted: &[Range<usize>], found: &[Range<usize>], existence: f64) -> f64 {
     if wanted.is_empty() {

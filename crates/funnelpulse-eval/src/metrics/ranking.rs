@@ -1,4 +1,4 @@
-//! What all metrics need first: checked input, runs of true rows, rows in order of their score.
+//! The common part of all metrics: checked input, runs of true rows, rows in order of their score.
 
 use std::{borrow::Cow, ops::Range};
 

@@ -57,7 +57,7 @@ pub(super) fn volume(ranking: &Ranking<'_>, window: usize) -> Vus {
     Vus { roc: roc / widths, pr: pr / widths }
 }
 
-/// What does not depend on the width.
+/// The part that does not depend on the width.
 struct Curves {
     rows: f64,
     positives: f64,

@@ -24,11 +24,11 @@ pub struct FeatureConfig {
     pub rates: bool,
     /// Windows of rolling mean and standard deviation, in days, 1 to 3660 each.
     pub rolling_days: Vec<u32>,
-    /// How far back lags reach, in hours, 1 to 87840 each.
+    /// Distances of lags, in hours, 1 to 87840 each.
     pub lag_hours: Vec<u32>,
     /// Z-score, percentile rank, minimum and maximum against the past.
     pub statistical: bool,
-    /// How far back that past reaches, in days, 1 to 3660; all of it by default. A limit also
+    /// Length of that past, in days, 1 to 3660; all of it by default. A limit also
     /// bounds the memory of an endless stream.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub statistical_days: Option<u32>,

@@ -27,7 +27,7 @@ impl History {
         self.values[row * self.width + metric]
     }
 
-    /// Adds the newest row and forgets those that no later row asks for.
+    /// Adds the newest row and drops those that no later row needs.
     pub(super) fn push(&mut self, time: i64, values: impl Iterator<Item = f64>) {
         let gone = time.saturating_sub(self.reach);
         while self.times.front().is_some_and(|t| *t < gone) {

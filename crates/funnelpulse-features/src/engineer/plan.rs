@@ -1,4 +1,4 @@
-//! What to compute, worked out once.
+//! The plan of the computation, made once.
 
 use std::sync::Arc;
 

@@ -53,7 +53,7 @@ impl SortedValues {
         self.len -= 1;
     }
 
-    /// How many values are smaller, and how many are equal.
+    /// Number of smaller values, and number of equal ones.
     pub(super) fn rank(&self, value: f64) -> (usize, usize) {
         let mut place = self.bucket_of(value);
         let smaller = self.buckets[..place].iter().map(Vec::len).sum::<usize>();

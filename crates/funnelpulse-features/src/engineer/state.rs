@@ -12,7 +12,7 @@ use super::{
 };
 use crate::FeatureError;
 
-/// What the features of the next row of one series need to know of the rows before.
+/// The state of one series that the features of its next row need.
 ///
 /// [`FeatureEngineer::transform`](crate::FeatureEngineer::transform) is this, fed row by row: a
 /// stream gets bit for bit what a batch gets.

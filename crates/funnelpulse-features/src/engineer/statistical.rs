@@ -1,4 +1,4 @@
-//! Where a value stands among those before it.
+//! Statistics of a value against those before it.
 
 use std::collections::VecDeque;
 
@@ -9,7 +9,7 @@ use super::{
 
 pub(super) const SUFFIXES: [&str; 4] = ["zscore", "percentile", "min", "max"];
 
-/// What is known of the past of one metric.
+/// The past of one metric.
 #[derive(Clone, Debug)]
 pub(super) struct Past {
     sorted: SortedValues,
@@ -19,7 +19,7 @@ pub(super) struct Past {
 #[derive(Clone, Debug)]
 enum PastMoments {
     All(Moments),
-    /// With the values in order of time, to know which to forget.
+    /// With the values in order of time, so that the oldest can be dropped.
     Window(WindowMoments, VecDeque<(i64, f64)>, i64),
 }
 

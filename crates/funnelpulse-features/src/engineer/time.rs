@@ -1,4 +1,4 @@
-//! What the clock and the calendar say.
+//! Features of the clock and the calendar.
 
 use funnelpulse_core::Timestamp;
 use jiff::tz::TimeZone;

@@ -21,16 +21,16 @@ pub struct Gold {
 
 /// Turns raw events into the hourly funnel, one event at a time, in any order.
 ///
-/// Events are **validated** (a time, a type, a price that is not negative), their names brought to
-/// **one spelling** (trimmed, lower case; a null or empty key is the series
+/// Events are **validated** (a time, a type, a price that is not negative), their names
+/// **normalised** (trimmed, lower case; a null or empty key is the series
 /// [`(none)`](crate::NO_KEY)), **deduplicated** on time, user, session, product and step (an event
-/// that names neither user nor session is never taken for a duplicate) and **counted** per series
+/// without user and session is never a duplicate) and **counted** per series
 /// and window. The result does not depend on the order of the events, not in one bit, except that
 /// of duplicates that disagree in brand or price the first one counts.
 ///
 /// A window in which a series has no event is *known to be empty*, a row of zeros, where the feed
-/// was alive (any series has an event, of any known or unknown type), from the first event of the
-/// series to the last window of the feed. It is *unknown*, no row, where the whole feed was silent.
+/// worked (any series has an event, of any known or unknown type), from the first event of the
+/// series to the last window of the feed. It is *unknown*, no row, where no series has an event.
 ///
 /// Memory grows with what is known, not with what was read: 16 bytes (before the hash table's
 /// slack) per distinct event for the deduplication and about 64 per series and window with events.

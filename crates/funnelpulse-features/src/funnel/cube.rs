@@ -14,7 +14,7 @@ use super::{
 };
 use crate::FeatureError;
 
-/// What happened at one place in one window. Integers: the order of events makes no difference.
+/// The counts of one leaf in one window. Integers: the order of events makes no difference.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Views.
@@ -71,7 +71,7 @@ impl Cube {
         &self.dimensions
     }
 
-    /// How many of the dimensions, from the front, are key columns, which together name the series.
+    /// Number of the dimensions, from the front, that are key columns, which together name the series.
     pub fn keys(&self) -> usize {
         self.keys
     }
@@ -86,7 +86,7 @@ impl Cube {
         &self.leaves
     }
 
-    /// What was counted in the window that starts at `start`, by leaf in order of their positions.
+    /// The counts of the window that starts at `start`, by leaf in order of their positions.
     pub fn window(&self, start: Timestamp) -> &[(u32, Counts)] {
         self.windows.get(&start).map_or(&[], Vec::as_slice)
     }
@@ -106,11 +106,11 @@ impl Cube {
 /// Counts events per window and leaf, one event at a time, in any order.
 ///
 /// Events are validated and deduplicated exactly as by [`FunnelBuilder`](crate::FunnelBuilder): summed
-/// over the leaves of a series the counts are its hourly table. Attribute values are brought to one
-/// spelling (trimmed, lower case).
+/// over the leaves of a series the counts are its hourly table. Attribute values are
+/// normalised (trimmed, lower case).
 ///
 /// Memory grows with the leaves and with the events in the windows that are [asked
-/// for](Self::only); others are not even remembered.
+/// for](Self::only); others take none.
 ///
 /// ```
 /// use funnelpulse_core::Timestamp;
@@ -181,8 +181,8 @@ impl CubeBuilder {
     pub fn push(&mut self, event: &Event<'_>, values: &[Option<&str>]) {
         let window = self.sieve.window(event.time);
         if self.only.as_ref().is_some_and(|only| !only.contains(&window)) {
-            // Duplicates have the same time, so that none is missed. What is not looked at still shows
-            // that the feed was alive.
+            // Duplicates have the same time, so that none is missed. An event outside these windows still shows
+            // that the feed worked.
             self.sieve.alive.insert(window);
             return;
         }

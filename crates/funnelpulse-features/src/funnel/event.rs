@@ -1,4 +1,4 @@
-//! What an event is and where its parts are found.
+//! Events, and the columns of their parts.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ use crate::FeatureError;
 pub struct Event<'a> {
     /// When it happened.
     pub time: Timestamp,
-    /// What happened, in the words of the source.
+    /// The type of the event, as the source writes it.
     pub event_type: &'a str,
     /// The parts of the series' name, one per key column, for example the brand.
     pub keys: &'a [Option<&'a str>],
@@ -56,8 +56,8 @@ pub struct EventSpec {
     pub session: String,
     /// The column of the price.
     pub price: String,
-    /// Further columns that tell where something happened, for example `device` or `category`: over
-    /// them and the keys the cause of an incident is located. The column of the price is taken in
+    /// Further columns with attributes of an event, for example `device` or `category`: the cause of
+    /// an incident is located over them and the keys. The column of the price is taken in
     /// bands.
     pub dimensions: Vec<String>,
     /// The types that are views.

@@ -11,7 +11,7 @@ use ndarray::Array2;
 use super::silver::{Step, tidy_key};
 use crate::absent::fill_alive;
 
-/// What happened to one series in one window. Integers: the order of events makes no difference.
+/// The counts of one series in one window. Integers: the order of events makes no difference.
 #[derive(Clone, Copy, Debug, Default)]
 struct Cell {
     steps: [u64; 3],

@@ -1,4 +1,4 @@
-//! Where every event went.
+//! The account of all events.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -11,7 +11,7 @@ const TYPES: usize = 64;
 /// Characters kept of a value that is shown.
 const SHOWN: usize = 60;
 
-/// Why an event was rejected.
+/// Reasons for rejecting an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -40,7 +40,7 @@ impl fmt::Display for Rejection {
 /// The rows rejected for one reason.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RejectedRows {
-    /// How many.
+    /// The number.
     pub count: u64,
     /// The first of them.
     pub examples: Vec<RejectedExample>,
@@ -55,7 +55,7 @@ pub struct RejectedExample {
     pub value: String,
 }
 
-/// Where every event went: counted, duplicate, ignored or rejected. The four sum up to `read`.
+/// The account of all events: counted, duplicate, ignored or rejected. The four sum up to `read`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IngestReport {
     /// Events read.
@@ -97,7 +97,7 @@ impl IngestReport {
         self.rejected.values().map(|r| r.count).sum()
     }
 
-    /// Whether every event read is accounted for.
+    /// True if every event read is accounted for.
     pub fn balances(&self) -> bool {
         self.read == self.counted() + self.duplicates + self.ignored_total() + self.rejected_total()
     }

@@ -1,4 +1,4 @@
-//! What every event goes through before it counts.
+//! The checks that every event passes before it counts.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -49,7 +49,7 @@ impl Sieve {
         time.floor_to(self.step)
     }
 
-    /// What counts of the event; `None` where it is rejected, ignored or a duplicate.
+    /// The counted part of the event; `None` if it is rejected, ignored or a duplicate.
     pub(super) fn sift(&mut self, event: &Event<'_>) -> Option<Counted> {
         self.report.read += 1;
         let event_type = tidy(event.event_type);

@@ -64,7 +64,7 @@ pub(super) fn micro_price(price: Option<f64>) -> Result<Option<i64>, (Rejection,
 }
 
 /// 128 bits that stand for the event: one collision is expected among 2^64 events. `None` when
-/// neither user nor session is known, so that it can't be told apart from its likes.
+/// neither user nor session is known, so that it can't be distinguished from similar events.
 pub(super) fn fingerprint(time: Timestamp, step: Step, event: &Event<'_>) -> Option<u128> {
     if event.user.is_none() && event.session.is_none() {
         return None;

@@ -1,5 +1,5 @@
-//! Values to ranks: all that axis-parallel trees need to know of a value is between which two
-//! thresholds of the forest it lies. Ranks are exact, half the size of an f32, and compare as
+//! Values to ranks: axis-parallel trees only need the two thresholds of the forest between which a
+//! value lies. Ranks are exact, half the size of an f32, and compare as
 //! integers.
 
 /// The rank of a missing value; no tree sees it.
@@ -60,7 +60,7 @@ impl Cuts {
         (((value - self.low) * self.slots_per_unit) as i32).max(0).min(self.guide.len() as i32 - 1) as usize
     }
 
-    /// How many thresholds are at or below `value`; [`MISSING`] for NaN.
+    /// Number of thresholds at or below `value`; [`MISSING`] for NaN.
     pub(crate) fn rank(&self, value: f64) -> u16 {
         self.ranks([value])[0]
     }

@@ -187,7 +187,7 @@ impl Walk for AxisWalk<'_> {
     }
 }
 
-/// What is saved of a node; a split is followed by its left and then its right subtree.
+/// A node as it is saved; a split is followed by its left and then its right subtree.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 enum SavedNode {
     Leaf { rows: u16, path: u16 },

@@ -15,7 +15,7 @@ use crate::{
     sample::choose_columns,
 };
 
-/// How nodes are divided.
+/// The division of nodes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rule {
     pub(crate) split: Split,

@@ -1,4 +1,4 @@
-//! Where along a direction a node is divided.
+//! The threshold of a node along a direction.
 
 use rand::RngExt;
 use rand_pcg::Pcg64;

@@ -18,7 +18,7 @@ pub(crate) struct Term {
     pub(crate) coefficient: f32,
 }
 
-/// Where the terms of a node begin, and how many they are.
+/// The first term of a node, and the number of its terms.
 type Span = (u32, u32);
 
 /// A tree that was just grown: the nodes, and the direction of each that splits.
@@ -88,7 +88,7 @@ pub(crate) struct ObliqueTrees {
     nodes: Vec<Node>,
     /// The directions of all splits, one after the other.
     terms: Vec<Term>,
-    /// Where each direction is; empty where all of them have `terms_per_split` terms.
+    /// The place of each direction; empty if all of them have `terms_per_split` terms.
     spans: Vec<Span>,
     /// Training rows that came to each node.
     rows: Vec<u16>,
@@ -308,7 +308,7 @@ impl Walk for ObliqueWalk<'_> {
     }
 }
 
-/// What is saved of a node; a split is followed by its left and then its right subtree.
+/// A node as it is saved; a split is followed by its left and then its right subtree.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 enum SavedNode {
     Leaf { rows: u16, path: u16 },

@@ -7,7 +7,7 @@
 pub(crate) struct Dropout {
     /// Values whose hash is below are dropped.
     limit: u32,
-    /// What the others are multiplied by.
+    /// The factor of the others.
     scale: f32,
     seed: u64,
 }

@@ -36,7 +36,7 @@ pub(crate) struct LayerGradient {
     pub(crate) bias: Buffer,
 }
 
-/// What a layer remembers of its way forward, by step, row and unit.
+/// The intermediate values of a layer's forward pass, by step, row and unit.
 #[derive(Debug, Default)]
 pub(crate) struct Trace {
     gates: Buffer,
@@ -47,7 +47,7 @@ pub(crate) struct Trace {
     pub(crate) dropped: Buffer,
 }
 
-/// What a layer reads.
+/// The input of a layer.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Source<'a> {
     /// A row for each step and row.
@@ -56,7 +56,7 @@ pub(crate) enum Source<'a> {
     Constant(Rows<'a>),
 }
 
-/// Where the gradient of the hidden states comes from.
+/// The source of the gradient of the hidden states.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Upper<'a> {
     /// A row for each step and row.
@@ -65,7 +65,7 @@ pub(crate) enum Upper<'a> {
     Last(&'a [f32]),
 }
 
-/// How many steps and rows, and how rows are numbered for dropout.
+/// Number of steps and rows, and the numbering of rows for dropout.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Span {
     pub(crate) steps: usize,

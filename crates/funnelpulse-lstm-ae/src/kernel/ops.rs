@@ -1,4 +1,4 @@
-//! What a layer computes in one step, compiled for each instruction set.
+//! The step of one layer, compiled for each instruction set.
 #![allow(clippy::inline_always, reason = "only what is inlined is compiled for the instruction set")]
 #![allow(clippy::needless_range_loop, reason = "indices of fixed tiles unroll, iterators over them do not")]
 

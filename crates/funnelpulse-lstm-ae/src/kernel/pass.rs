@@ -17,9 +17,9 @@ use super::{
 pub(crate) struct Windows<'a> {
     pub(crate) steps: usize,
     pub(crate) rows: usize,
-    /// What the encoder reads.
+    /// The input of the encoder.
     pub(crate) inputs: &'a [f32],
-    /// What the decoder should say, and how much each value counts.
+    /// The target of the decoder, and the weight of each value.
     pub(crate) targets: Option<(&'a [f32], &'a [f32])>,
 }
 
@@ -56,7 +56,7 @@ pub(crate) struct Pass<'a> {
     /// Number of the first window, for dropout.
     pub(crate) first_row: usize,
     pub(crate) dropout: Option<Dropout>,
-    /// What weighted squared errors are multiplied by before they are differentiated; `None` for no gradients.
+    /// The factor of weighted squared errors before they are differentiated; `None` for no gradients.
     pub(crate) backward: Option<f32>,
     pub(crate) work: &'a mut Workspace,
 }
@@ -297,7 +297,7 @@ impl PackedDense {
     }
 }
 
-/// What the next layer reads of a layer: after dropout where there is one.
+/// The output of a layer for the next one: after dropout where there is one.
 #[inline(always)]
 fn output_of<'a>(trace: &'a Trace, layer: &super::layer::Packed) -> Rows<'a> {
     let data = if trace.dropped.is_empty() { &trace.hidden } else { &trace.dropped };

@@ -57,7 +57,7 @@ pub(crate) fn exp_neg<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     simd.transmute_f32s_u32s(simd.add_u32s(simd.transmute_u32s_f32s(p), exponent))
 }
 
-/// What a unit computes in one step.
+/// The step of one unit.
 #[derive(Clone, Copy)]
 pub(crate) struct Gates<V> {
     pub(crate) input: V,

@@ -1,4 +1,4 @@
-//! Where each weight stands in the flat vector of all of them, and all of them packed.
+//! The place of each weight in the flat vector of all of them, and all of them packed.
 
 use super::{layer::Packed, panel::padded};
 
@@ -104,7 +104,7 @@ impl PackedDense {
 /// All weights in the order in which the kernel reads them.
 #[derive(Debug, Default)]
 pub(crate) struct PackedWeights {
-    /// What was packed, and whether for training too.
+    /// The weights that were packed, and whether for training too.
     packed: Option<(Sizes, bool)>,
     flat: Vec<f32>,
     pub(crate) layers: Vec<Packed>,

@@ -12,7 +12,7 @@ pub(crate) use terms::{PRIOR_SCALES, Term, terms_of};
 
 use crate::{Covariates, Mode, SeasonalError};
 
-/// How rows become numbers: fixed by the history, used for every prediction.
+/// The design matrix of rows: fixed by the history, used for every prediction.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Design {
     pub(crate) clock: Clock,

@@ -1,4 +1,4 @@
-//! What a frame's models say of its rows.
+//! The models of a frame.
 
 use std::sync::Arc;
 

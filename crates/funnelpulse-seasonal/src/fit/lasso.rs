@@ -24,7 +24,7 @@ pub(super) fn minimize(q: &[f64], r: &[f64], lambda: f64, x: &mut [f64]) {
             target.clear();
             target.extend(active.iter().map(|&i| r[i] - lambda * sign[i]));
             if factorize(&mut matrix, m).is_err() {
-                // The last to enter can't be told from the others: it stays out.
+                // The last column to enter depends linearly on the others: it stays out.
                 let last = active.pop().expect("the active set is not empty");
                 banned[last] = true;
                 x[last] = 0.0;

@@ -55,7 +55,7 @@ impl Priors {
     }
 }
 
-/// Where an optimisation ended.
+/// The result of an optimisation.
 #[derive(Clone, Debug)]
 pub(crate) struct Optimum {
     pub(crate) theta: Theta,
@@ -67,7 +67,7 @@ pub(crate) struct Optimum {
     pub(crate) iterations: usize,
 }
 
-/// What is being maximised.
+/// The objective.
 pub(crate) enum Problem<'a> {
     /// The Gaussian model with a piecewise linear trend, from its sufficient statistics.
     Sums { stats: &'a Stats, changepoints: &'a [f64], flat: bool },

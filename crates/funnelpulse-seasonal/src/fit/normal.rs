@@ -51,7 +51,7 @@ impl Theta {
     }
 }
 
-/// How the normal equations of a step are scaled.
+/// The scaling of the normal equations of a step.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Scale {
     /// Multiplies curvature and slope.

@@ -22,7 +22,7 @@ pub(crate) struct Stats {
     q: usize,
     /// Number of rows.
     pub(crate) rows: f64,
-    /// What `y` is less in all sums.
+    /// The offset of `y` in all sums.
     center: f64,
     /// Per segment, for `t^0, t^1, t^2`: products of `(1, x)` with itself, `p x p`, lower triangle.
     trend: Vec<f64>,
@@ -102,7 +102,7 @@ impl Stats {
         }
     }
 
-    /// Whether a standard deviation is large enough to be told from rounding of the sums.
+    /// True if a standard deviation is larger than the rounding of the sums.
     pub(crate) fn resolve(&self, sigma: f64) -> bool {
         sigma * sigma * self.rows > RESOLVED * self.total()
     }

@@ -41,7 +41,7 @@ impl Discrete {
 
     pub(super) fn negative_binomial(mean: f64, alpha: f64) -> Self {
         let mean = mean.max(f64::MIN_POSITIVE);
-        // So little dispersion can't be told from none, nor computed with.
+        // Dispersion this small makes no numerical difference to a Poisson, and can't be computed with.
         if alpha * mean < 1e-7 { Self::Poisson { mean } } else { Self::NegativeBinomial { mean, size: 1.0 / alpha } }
     }
 
@@ -160,7 +160,7 @@ impl Discrete {
         self.ln_pmf(y) + sum.ln()
     }
 
-    /// The same where there are too many terms: the trapezoid rule over every so many of them, in
+    /// The same where there are too many terms: the trapezoid rule over evenly spaced terms, with
     /// strides that are short against the spread, against the distance over which probabilities
     /// change and against that to the last count, where there may be a pole. From a stride of one on
     /// the rule is the sum itself.

@@ -67,12 +67,12 @@ impl Family {
         }
     }
 
-    /// Whether rows are successes out of a number of trials.
+    /// True if rows are successes out of a number of trials.
     pub(crate) fn has_trials(&self) -> bool {
         matches!(self, Self::Binomial { .. } | Self::BetaBinomial { .. })
     }
 
-    /// Whether it has a dispersion to estimate.
+    /// True if it has a dispersion to estimate.
     pub(crate) fn is_dispersed(&self) -> bool {
         matches!(self, Self::NegativeBinomial { .. } | Self::BetaBinomial { .. })
     }
