@@ -128,12 +128,13 @@ pub struct Findings {
     series: Vec<SeriesFindings>,
     site: Vec<Incident>,
     timings: Vec<(String, Duration)>,
+    warnings: Vec<String>,
     failures: Vec<SeriesFailure>,
 }
 
 impl PartialEq for Findings {
     fn eq(&self, other: &Self) -> bool {
-        let Self { layout, series, site, timings: _, failures } = self;
+        let Self { layout, series, site, timings: _, warnings: _, failures } = self;
         *layout == other.layout && *series == other.series && *site == other.site && *failures == other.failures
     }
 }
@@ -150,7 +151,7 @@ impl Findings {
         failures.sort_by(|a, b| a.series.cmp(&b.series));
         let end = series.iter().filter_map(|s| s.time.last()).max().copied();
         let site = Incident::explain_site(&layout.alerts, layout.funnel.as_ref(), site, end);
-        let mut findings = Self { layout, series, site, timings: Vec::new(), failures };
+        let mut findings = Self { layout, series, site, timings: Vec::new(), warnings: Vec::new(), failures };
         findings.rank();
         findings
     }
@@ -159,6 +160,17 @@ impl Findings {
     pub fn with_timings(mut self, timings: Vec<(String, Duration)>) -> Self {
         self.timings = timings;
         self
+    }
+
+    /// Adds remarks on the findings as a whole.
+    pub fn with_warnings(mut self, warnings: Vec<String>) -> Self {
+        self.warnings = warnings;
+        self
+    }
+
+    /// Remarks on the findings as a whole: data that do not look like those that a model was trained on.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
     }
 
     fn rank(&mut self) {

@@ -14,7 +14,7 @@ use funnelpulse_ensemble::Ensemble;
 use rayon::prelude::*;
 
 use crate::{
-    Catalog, Config, LeftOut, Phase, PipelineError, Progress,
+    Catalog, Config, LeftOut, Phase, PipelineError, Progress, drift,
     plan::Plan,
     prepared::{Prepared, SeriesState},
     progress::Reporter,
@@ -124,7 +124,9 @@ impl FittedPipeline {
         let prepared = watch.time_all("features", || self.prepare(panel, &mut failures));
         let report = self.reporter.phase(Phase::Detect, panel.len());
         let scores = score(&self.plan, &self.models, prepared, &mut failures, &watch, &report);
-        Ok(scores.conclude(&self.plan, &self.ensemble, failures, watch))
+        let findings = scores.conclude(&self.plan, &self.ensemble, failures, watch);
+        let warnings = drift::warnings(&findings);
+        Ok(findings.with_warnings(warnings))
     }
 
     fn prepare(&self, panel: &Panel, failures: &mut Vec<SeriesFailure>) -> Vec<Prepared> {

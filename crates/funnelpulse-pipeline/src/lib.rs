@@ -3,6 +3,7 @@
 mod catalog;
 mod conclude;
 mod config;
+mod drift;
 mod error;
 mod expectation;
 mod feedback;
