@@ -1,26 +1,29 @@
 #![doc = include_str!("../README.md")]
 
-mod baskets;
+mod alarm;
+mod calendar;
+mod clock;
 mod config;
-mod decode;
 mod error;
-mod evidence;
 mod grid;
 mod incident;
 mod kind;
-mod level;
+mod mask;
 mod model;
-mod noise;
+mod name;
+mod price;
 mod prior;
-mod profile;
-mod site;
-mod tail;
+mod scan;
+mod series;
+mod structure;
 #[cfg(test)]
 mod tests;
+mod windows;
 
+pub use calendar::CalendarEntry;
 pub use config::IncidentConfig;
 pub use error::IncidentError;
 pub use incident::{Evidence, Incident};
 pub use kind::IncidentKind;
-pub use model::{Forecast, IncidentDetector, IncidentModel, SITE, Scan};
-pub use noise::Noise;
+pub use model::{IncidentDetector, IncidentModel, SITE};
+pub use scan::Scan;

@@ -1,0 +1,244 @@
+//! Judging a panel by what was learnt: expected values, windows, and what every row shows.
+
+use funnelpulse_core::SeriesKey;
+use rayon::prelude::*;
+
+use crate::{
+    Evidence,
+    calendar::Calendar,
+    grid::{DAY, Grid, PURCHASES, REVENUE, STEPS},
+    incident::Row,
+    model::{IncidentModel, SeriesModel},
+    name::{self, Stretch},
+    series::Series,
+    structure::{Known, Place, exposure, level, robust, sweep::winsorized},
+    windows::{
+        Track, evaluate,
+        evaluate::{Coefficients, Watched},
+        greedy::Found,
+        statistics,
+    },
+};
+
+/// What a panel shows.
+#[derive(Clone, Debug)]
+pub struct Scan {
+    /// The series that the model knows, in order of their names.
+    pub series: Vec<Evidence>,
+    /// What all series show together, one row per hour. `None` with fewer series than
+    /// [`IncidentConfig::min_series`](crate::IncidentConfig::min_series).
+    pub site: Option<Evidence>,
+    /// Series that the model doesn't know.
+    pub unknown: Vec<SeriesKey>,
+}
+
+/// A panel on a grid, with the model of each series.
+pub(crate) struct Scanned<'a> {
+    pub(crate) model: &'a IncidentModel,
+    pub(crate) grid: Grid,
+    pub(crate) cells: &'a [u8],
+    pub(crate) calendar: &'a Calendar,
+    pub(crate) names: &'a [&'a str],
+    pub(crate) series: &'a [Series],
+    pub(crate) models: &'a [&'a SeriesModel],
+}
+
+/// Expected values of one series, in the unit of its price, and the mask.
+pub(crate) struct Normal {
+    pub(crate) expected: [Vec<f64>; STEPS],
+    pub(crate) mask: Vec<f64>,
+    /// Hours that the model was trained on: their mask is known for good.
+    pub(crate) is_trained: Vec<bool>,
+}
+
+impl Scanned<'_> {
+    fn known(&self) -> Known {
+        self.model.config.known()
+    }
+
+    /// Expected values and what every hour shows.
+    pub(crate) fn run(&self) -> (Vec<Normal>, Vec<Vec<Found>>) {
+        let each = |heights: Option<&Vec<Vec<Found>>>| -> Vec<Normal> {
+            let normal = |at: usize| self.normal(at, heights.map(|h| h[at].as_slice()));
+            (0..self.series.len()).into_par_iter().map(normal).collect()
+        };
+        let normal = each(None);
+        let found = self.found(&normal);
+        if normal.iter().all(|n| n.is_trained.iter().all(|t| *t)) {
+            return (normal, found);
+        }
+        // Hours after training: a second look, without the hours that the first found abnormal.
+        let normal = each(Some(&found));
+        let found = self.found(&normal);
+        (normal, found)
+    }
+
+    fn found(&self, normal: &[Normal]) -> Vec<Vec<Found>> {
+        let known = self.known();
+        let track = |((series, normal), model): ((&Series, &Normal), &&SeriesModel)| {
+            track(known, series, model.shape.unit, &normal.expected, &normal.mask, &normal.is_trained)
+        };
+        let tracks: Vec<Track> = self.series.par_iter().zip(normal).zip(self.models).map(track).collect();
+        let watched: Vec<Watched<'_>> =
+            tracks.iter().zip(self.models).map(|(track, model)| Watched { track, noise: &model.noise }).collect();
+        let coefficients: Vec<&Coefficients> = self.models.iter().map(|model| &model.coefficients).collect();
+        evaluate::apply(&watched, &statistics(known), &self.model.statistics, &coefficients)
+    }
+
+    /// Expected values of one series: within the days of its training from the levels of the model,
+    /// else from the ten days before. `found` is what a first look found.
+    fn normal(&self, at: usize, found: Option<&[Found]>) -> Normal {
+        let (series, model) = (&self.series[at], self.models[at]);
+        let shape = &model.shape;
+        let hours = self.grid.hours;
+        let first_day = self.grid.start.div_euclid(DAY as i64);
+        let trained = shape.days();
+        let is_trained: Vec<bool> =
+            (0..hours).map(|hour| trained.contains(&(first_day + (hour / DAY) as i64))).collect();
+        let mask = self.mask(model, &is_trained, found);
+        let place = Place { grid: self.grid, cells: self.cells, calendar: self.calendar, name: self.names[at] };
+        let mut expected: [Vec<f64>; STEPS] = std::array::from_fn(|_| vec![0.0; hours]);
+        let known = self.known();
+        for step in (0..STEPS).filter(|&step| known[step]) {
+            let mut base = shape.factors(&self.model.common, &place, step);
+            let exposure = exposure(known, &self.model.common, series, &expected, step);
+            base.iter_mut().zip(exposure).for_each(|(b, e)| *b *= e);
+            let knots = &shape.knots[step];
+            let stored = |hour: usize| {
+                let day = first_day + (hour / DAY) as i64 - trained.start;
+                level::between(knots, day as usize * DAY + hour % DAY)
+            };
+            let mut levels: Vec<f64> =
+                (0..hours).map(|hour| if is_trained[hour] { stored(hour) } else { f64::NAN }).collect();
+            if is_trained.iter().any(|t| !t) {
+                let value = winsorized(known, series, shape.unit, step);
+                let allowed: Vec<f64> = series.seen[step].iter().zip(&mask).map(|(s, m)| s * m).collect();
+                let ends = (knots[0], knots[knots.len() - 1]);
+                let start = |day: usize| if first_day + day as i64 <= trained.start { ends.0 } else { ends.1 };
+                // First without, then with weights from what the first levels leave.
+                let first = causal_levels(&value, &base, &allowed, &levels, start);
+                let expected: Vec<f64> = base.iter().zip(&first).map(|(b, l)| b * l.exp()).collect();
+                let residuals = robust::residuals(&value, &expected, &allowed);
+                let spread = shape.spread[step];
+                let weight: Vec<f64> =
+                    residuals.iter().zip(&allowed).map(|(r, a)| a * robust::weight(*r, spread)).collect();
+                levels = causal_levels(&value, &base, &weight, &levels, start);
+            }
+            base.iter_mut().zip(levels).for_each(|(b, l)| *b *= l.exp());
+            expected[step] = base;
+        }
+        Normal { expected, mask, is_trained }
+    }
+
+    /// The mask of the model where it was trained, that of the first look elsewhere.
+    fn mask(&self, model: &SeriesModel, is_trained: &[bool], found: Option<&[Found]>) -> Vec<f64> {
+        let mut mask = vec![1.0; is_trained.len()];
+        if let Some(found) = found {
+            let heights: Vec<f64> = found.iter().map(|f| f.height).collect();
+            mask = model.mask_height.mask(&heights);
+        }
+        for (hour, mask) in mask.iter_mut().enumerate().filter(|(hour, _)| is_trained[*hour]) {
+            *mask = if model.is_masked(self.grid.start + hour as i64) { 0.0 } else { 1.0 };
+        }
+        mask
+    }
+
+    /// What every row of every series shows.
+    pub(crate) fn evidence(&self, keys: &[&SeriesKey], times: &[&[funnelpulse_core::Timestamp]]) -> Vec<Evidence> {
+        let (normal, found) = self.run();
+        let one = |at: usize| {
+            let rows = self.rows(at, &normal[at], &found[at]);
+            let model = self.models[at];
+            Evidence {
+                series: keys[at].clone(),
+                time: times[at].to_vec(),
+                rows,
+                noise: model.noise.clone(),
+                unit: model.shape.unit,
+                prior: self.model.prior_log_odds,
+            }
+        };
+        (0..keys.len()).into_par_iter().map(one).collect()
+    }
+
+    fn rows(&self, at: usize, normal: &Normal, found: &[Found]) -> Vec<Row> {
+        let (series, model) = (&self.series[at], self.models[at]);
+        let known = self.known();
+        let unit = model.shape.unit;
+        let hours = self.grid.hours;
+        let step_value = |step: usize, hour: usize| match (known[step], series.seen[step][hour] > 0.0) {
+            (true, true) => series.value[step][hour],
+            _ => f64::NAN,
+        };
+        // Revenue is expected of the expected purchases, not of the observed ones.
+        let due = |step: usize, hour: usize| match step {
+            REVENUE if known[PURCHASES] => {
+                let purchases = series.value[PURCHASES][hour];
+                let price = if purchases > 0.0 { normal.expected[REVENUE][hour] / purchases } else { 1.0 };
+                normal.expected[PURCHASES][hour] * price * unit
+            }
+            REVENUE => normal.expected[REVENUE][hour] * unit,
+            _ => normal.expected[step][hour],
+        };
+        let observed: Vec<[f64; STEPS]> =
+            (0..hours).map(|hour| std::array::from_fn(|step| step_value(step, hour))).collect();
+        let expected: Vec<[f64; STEPS]> =
+            (0..hours).map(|hour| std::array::from_fn(|step| if known[step] { due(step, hour) } else { f64::NAN })).collect();
+        let row = |&hour: &usize| {
+            let found = &found[hour];
+            let (from, to) = match found.length {
+                0 => (hour, hour + 1),
+                length => (hour - usize::from(found.before), hour - usize::from(found.before) + usize::from(length)),
+            };
+            let stretch = Stretch::of(&observed[from..to], &expected[from..to]);
+            Row {
+                hour,
+                observed: observed[hour],
+                expected: expected[hour],
+                log_odds: self.model.alarm.log_odds(found.height),
+                height: found.height,
+                kind: name::of(&stretch, &model.noise, unit),
+                is_shared: false,
+            }
+        };
+        series.rows.iter().map(row).collect()
+    }
+}
+
+/// Levels of the hours without one: constant over each day, from the ten days before.
+fn causal_levels(
+    value: &[f64],
+    base: &[f64],
+    weight: &[f64],
+    stored: &[f64],
+    start: impl Fn(usize) -> f64,
+) -> Vec<f64> {
+    let mut levels = stored.to_vec();
+    for day in 0..stored.len().div_ceil(DAY) {
+        let hours = day * DAY..((day + 1) * DAY).min(stored.len());
+        if stored[hours.start].is_nan() {
+            let level = level::causal(value, base, weight, day, start(day));
+            levels[hours].fill(level);
+        }
+    }
+    levels
+}
+
+/// Running sums of a series. Revenue is compared with what the observed purchases bring.
+pub(crate) fn track(
+    known: Known,
+    series: &Series,
+    unit: f64,
+    expected: &[Vec<f64>; STEPS],
+    mask: &[f64],
+    is_trained: &[bool],
+) -> Track {
+    let mut seen = series.seen.clone();
+    let mut value = series.value.clone();
+    value[REVENUE].iter_mut().for_each(|v| *v /= unit);
+    if known[REVENUE] && known[PURCHASES] {
+        seen[REVENUE].iter_mut().zip(&series.seen[PURCHASES]).for_each(|(r, p)| *r *= p);
+    }
+    let after: Vec<f64> = mask.iter().zip(is_trained).map(|(m, t)| if *t { *m } else { 1.0 }).collect();
+    Track::new(&value, expected, &seen, mask, &after)
+}

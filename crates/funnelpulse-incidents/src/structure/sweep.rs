@@ -1,0 +1,151 @@
+//! The fit of the structure: levels, week, own deviations and calendar in turn.
+
+use rayon::prelude::*;
+
+use super::{Common, Known, Place, Shape, effects, exposure, lag, level, robust};
+use crate::{
+    calendar::Calendar,
+    grid::{CARTS, Grid, PURCHASES, REVENUE, STEPS, TRAFFIC},
+    series::Series,
+};
+
+/// Sweeps over all parts; later ones change expected values by less than a percent.
+const SWEEPS: usize = 4;
+/// Revenue per purchase counts up to this many times the unit: a few very large orders are no level.
+const WINSOR: f64 = 4.0;
+
+/// A panel to fit.
+pub(crate) struct Input<'a> {
+    pub(crate) known: Known,
+    pub(crate) grid: Grid,
+    pub(crate) cells: &'a [u8],
+    pub(crate) calendar: &'a Calendar,
+    pub(crate) names: &'a [&'a str],
+    pub(crate) series: &'a [Series],
+    /// Per series, 0 for hours that are left out and 1 for others.
+    pub(crate) mask: &'a [Vec<f64>],
+}
+
+/// The fitted structure and what it expects per series, step and hour.
+pub(crate) struct Fitted {
+    pub(crate) common: Common,
+    pub(crate) shapes: Vec<Shape>,
+    pub(crate) expected: Vec<[Vec<f64>; STEPS]>,
+}
+
+/// A series within a sweep.
+struct State {
+    shape: Shape,
+    expected: [Vec<f64>; STEPS],
+    /// Weights per step and hour: observed, not masked, not far off.
+    weight: [Vec<f64>; STEPS],
+}
+
+pub(crate) fn fit(input: &Input<'_>) -> Fitted {
+    let mut common = Common::flat(input.calendar);
+    if input.known[PURCHASES] {
+        common.lag = fit_lag(input);
+    }
+    let mut states: Vec<State> = input.series.par_iter().zip(input.mask).map(|(s, m)| start(input, s, m)).collect();
+    for sweep in 0..SWEEPS {
+        let levels = |(index, state): (usize, &mut State)| {
+            set_levels(input, &common, index, state);
+            if sweep > 0 {
+                reweigh(input, index, state);
+            }
+        };
+        states.par_iter_mut().enumerate().for_each(levels);
+        for step in (0..STEPS).filter(|&step| input.known[step]) {
+            let sums = |(index, state): (usize, &State)| {
+                let place = input.place(index);
+                let value = winsorized(input.known, &input.series[index], state.shape.unit, step);
+                effects::Sums::of(&place, &value, &state.expected[step], &state.weight[step])
+            };
+            let mut sums: Vec<effects::Sums> = states.par_iter().enumerate().map(sums).collect();
+            effects::update_week(&mut common, &mut sums, step);
+            let mut shapes: Vec<&mut Shape> = states.iter_mut().map(|state| &mut state.shape).collect();
+            effects::update_own(&mut shapes, &sums, step);
+            effects::update_calendar(&mut common, &mut shapes, input, &sums, step);
+        }
+    }
+    states.par_iter_mut().enumerate().for_each(|(index, state)| set_levels(input, &common, index, state));
+    let (mut shapes, mut expected) = (Vec::new(), Vec::new());
+    for state in states {
+        shapes.push(state.shape);
+        expected.push(state.expected);
+    }
+    Fitted { common, shapes, expected }
+}
+
+impl Input<'_> {
+    pub(crate) fn place(&self, index: usize) -> Place<'_> {
+        Place { grid: self.grid, cells: self.cells, calendar: self.calendar, name: self.names[index] }
+    }
+}
+
+fn start(input: &Input<'_>, series: &Series, mask: &[f64]) -> State {
+    let (revenue, purchases) = series.value[REVENUE]
+        .iter()
+        .zip(&series.value[PURCHASES])
+        .zip(&series.seen[REVENUE])
+        .fold((0.0, 0.0), |sums, ((r, p), seen)| (sums.0 + seen * r, sums.1 + seen * p));
+    let unit = if input.known[PURCHASES] { revenue / purchases } else { 1.0 };
+    let unit = if unit.is_finite() && unit > 0.0 { unit.clamp(1e-12, 1e15) } else { 1.0 };
+    let weight = std::array::from_fn(|step| series.seen[step].iter().zip(mask).map(|(s, m)| s * m).collect());
+    let hours = input.grid.hours;
+    State { shape: Shape::flat(unit, input.grid), expected: std::array::from_fn(|_| vec![0.0; hours]), weight }
+}
+
+/// Values of a step in the unit in which they are fitted.
+pub(crate) fn winsorized(known: Known, series: &Series, unit: f64, step: usize) -> Vec<f64> {
+    if step != REVENUE {
+        return series.value[step].clone();
+    }
+    let values = series.value[REVENUE].iter().zip(&series.value[PURCHASES]);
+    if known[PURCHASES] {
+        // An order in an hour without any counted purchase has no price.
+        values.map(|(r, p)| (r / unit).min(WINSOR * p)).collect()
+    } else {
+        values.map(|(r, _)| r / unit).collect()
+    }
+}
+
+fn set_levels(input: &Input<'_>, common: &Common, index: usize, state: &mut State) {
+    let (series, place) = (&input.series[index], input.place(index));
+    for step in (0..STEPS).filter(|&step| input.known[step]) {
+        let mut base = state.shape.factors(common, &place, step);
+        let exposure = exposure(input.known, common, series, &state.expected, step);
+        base.iter_mut().zip(exposure).for_each(|(b, e)| *b *= e);
+        let value = winsorized(input.known, series, state.shape.unit, step);
+        let weight = &state.weight[step];
+        let start = level::mean(&value, &base, weight);
+        let knots = level::smooth(&value, &base, weight, start);
+        base.iter_mut().enumerate().for_each(|(hour, b)| *b *= level::between(&knots, hour).exp());
+        state.expected[step] = base;
+        state.shape.start[step] = start;
+        state.shape.knots[step] = knots;
+    }
+}
+
+/// Robust weights from the residuals of whole days.
+fn reweigh(input: &Input<'_>, index: usize, state: &mut State) {
+    let series = &input.series[index];
+    for step in (0..STEPS).filter(|&step| input.known[step]) {
+        let value = winsorized(input.known, series, state.shape.unit, step);
+        let allowed: Vec<f64> = series.seen[step].iter().zip(&input.mask[index]).map(|(s, m)| s * m).collect();
+        let residuals = robust::residuals(&value, &state.expected[step], &allowed);
+        let spread = robust::spread(&residuals, &allowed);
+        state.shape.spread[step] = spread;
+        let weights = residuals.iter().zip(&allowed).map(|(r, a)| a * robust::weight(*r, spread));
+        state.weight[step] = weights.collect();
+    }
+}
+
+fn fit_lag(input: &Input<'_>) -> lag::Lag {
+    let cause = if input.known[CARTS] { CARTS } else { TRAFFIC };
+    let of = |s: &Series| lag::Equations::of(&s.value[cause], &s.value[PURCHASES], &s.seen[PURCHASES]);
+    let all: Vec<lag::Equations> = input.series.par_iter().map(of).collect();
+    let mut sum = lag::Equations::default();
+    all.iter().for_each(|equations| sum.add(equations));
+    lag::Lag::solve(&sum)
+}

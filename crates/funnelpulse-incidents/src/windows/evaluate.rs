@@ -1,0 +1,188 @@
+//! All windows of all series: fitting the statistics, and applying them.
+
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    LENGTHS, Statistic, Track,
+    calibrate::{self, Scale, TailCounts, TailMap},
+    greedy::{self, Found},
+    noise::Noise,
+    regress::{self, Deviates, Equations, Flanks, Others, Row, Surroundings},
+};
+use crate::grid::STEPS;
+
+/// Targets beyond this count as this in the first regression.
+const CLIP: f64 = 3.0;
+
+/// What the statistics of all series share.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Statistics {
+    /// Scales per length and statistic.
+    pub(crate) scales: Vec<Vec<Scale>>,
+    pub(crate) map: TailMap,
+}
+
+/// Coefficients of one series per length and statistic.
+pub(crate) type Coefficients = Vec<Vec<Row>>;
+
+/// The largest scaled residual of each window of one length: with its sign, and its statistic.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Best {
+    pub(crate) signed: Vec<f32>,
+    pub(crate) statistic: Vec<u8>,
+}
+
+/// One series as the statistics see it.
+pub(crate) struct Watched<'a> {
+    pub(crate) track: &'a Track,
+    pub(crate) noise: &'a Noise,
+}
+
+/// A length of all series: deviates, flanks, and what the others show.
+struct Length {
+    index: usize,
+    deviates: Vec<Deviates>,
+    flanks: Vec<[Flanks; STEPS]>,
+    others: Others,
+}
+
+impl Length {
+    fn new(index: usize, watched: &[Watched<'_>]) -> Self {
+        let deviates: Vec<Deviates> =
+            watched.par_iter().map(|w| Deviates::new(w.track, w.noise, index)).collect();
+        let starts = deviates.iter().map(|d| d.0[0].len()).max().unwrap_or(0);
+        let mut others = Others::new(starts);
+        // One after the other: sums do not depend on the number of threads.
+        deviates.iter().for_each(|d| others.add(d));
+        let mut length = Self { index, deviates, flanks: Vec::new(), others };
+        let flanks = |(at, w): (usize, &Watched<'_>)| {
+            let surroundings = length.surroundings(at, w);
+            std::array::from_fn(|step| surroundings.flanks(step))
+        };
+        length.flanks = watched.par_iter().enumerate().map(flanks).collect();
+        length
+    }
+
+    fn surroundings<'a>(&'a self, at: usize, watched: &Watched<'a>) -> Surroundings<'a> {
+        let Watched { track, noise } = *watched;
+        Surroundings { track, noise, deviates: &self.deviates[at], others: &self.others, length: self.index }
+    }
+
+    /// Sums up the equations of a series over unmasked windows that overlap by at most two thirds.
+    fn equations(
+        &self,
+        at: usize,
+        watched: &Watched<'_>,
+        statistic: Statistic,
+        weight: impl Fn(&Row, f64) -> (f64, f64),
+    ) -> Equations {
+        let surroundings = self.surroundings(at, watched);
+        let flanks = &self.flanks[at][statistic.step];
+        let length = LENGTHS[self.index];
+        let mut equations = Equations::default();
+        let starts = self.deviates[at].0[statistic.step].len();
+        for from in (0..starts).step_by((length / 3).max(1)) {
+            if !watched.track.is_calm(from, from + length) {
+                continue;
+            }
+            if let Some((row, target)) = surroundings.row(statistic, flanks, from) {
+                let (target, weight) = weight(&row, target);
+                equations.add(&row, target, weight);
+            }
+        }
+        equations
+    }
+
+    /// Coefficients of every series.
+    fn coefficients(&self, watched: &[Watched<'_>], statistic: Statistic) -> Vec<Row> {
+        let pooled = |weight: &(dyn Fn(&Row, f64) -> (f64, f64) + Sync)| {
+            let of = |(at, w): (usize, &Watched<'_>)| self.equations(at, w, statistic, weight);
+            let all: Vec<Equations> = watched.par_iter().enumerate().map(of).collect();
+            let mut sum = Equations::default();
+            all.iter().for_each(|e| sum.merge(e));
+            (sum.solve_common(), all)
+        };
+        let (first, _) = pooled(&|_, target| (target.clamp(-CLIP, CLIP), 1.0));
+        let huber = |row: &Row, target: f64| (target, regress::huber_weight(regress::residual(row, target, &first)));
+        let (common, all) = pooled(&huber);
+        all.iter().map(|equations| equations.solve_own(&common)).collect()
+    }
+
+    /// Residuals of one series and statistic per start; NaN where there is none.
+    fn residuals(&self, at: usize, watched: &Watched<'_>, statistic: Statistic, coefficients: &Row) -> Vec<f64> {
+        let surroundings = self.surroundings(at, watched);
+        let flanks = &self.flanks[at][statistic.step];
+        let of = |from| {
+            let row = surroundings.row(statistic, flanks, from);
+            row.map_or(f64::NAN, |(row, target)| regress::residual(&row, target, coefficients))
+        };
+        (0..self.deviates[at].0[statistic.step].len()).map(of).collect()
+    }
+}
+
+/// Fits coefficients, scales and the map of the tail.
+pub(crate) fn fit(watched: &[Watched<'_>], statistics: &[Statistic]) -> (Statistics, Vec<Coefficients>) {
+    let mut coefficients: Vec<Coefficients> = vec![Vec::new(); watched.len()];
+    let mut scales = Vec::new();
+    let mut counts = TailCounts::default();
+    for index in 0..LENGTHS.len() {
+        let length = Length::new(index, watched);
+        let mut of_length: Vec<Scale> = Vec::new();
+        coefficients.iter_mut().for_each(|c| c.push(Vec::new()));
+        for &statistic in statistics {
+            let rows = length.coefficients(watched, statistic);
+            let calm = |(at, w): (usize, &Watched<'_>)| {
+                let residuals = length.residuals(at, w, statistic, &rows[at]);
+                let kept = residuals.into_iter().enumerate();
+                let is_calm = |from: usize| w.track.is_calm(from, from + LENGTHS[index]);
+                kept.filter(|(from, r)| !r.is_nan() && is_calm(*from)).map(|(_, r)| r).collect()
+            };
+            let mut residuals: Vec<Vec<f64>> = watched.par_iter().enumerate().map(calm).collect();
+            let quantiles: Vec<Option<Scale>> =
+                residuals.par_iter_mut().map(|residuals| calibrate::quantiles(residuals)).collect();
+            let scale = calibrate::pooled(&quantiles);
+            for residuals in &residuals {
+                let mut own = TailCounts::default();
+                residuals.iter().for_each(|r| own.add(calibrate::scaled(*r, scale)));
+                counts.merge(&own);
+            }
+            of_length.push(scale);
+            coefficients.iter_mut().zip(rows).for_each(|(c, row)| c[index].push(row));
+        }
+        scales.push(of_length);
+    }
+    (Statistics { scales, map: TailMap::fit(&counts) }, coefficients)
+}
+
+/// What every hour of every series shows.
+pub(crate) fn apply(
+    watched: &[Watched<'_>],
+    statistics: &[Statistic],
+    fitted: &Statistics,
+    coefficients: &[&Coefficients],
+) -> Vec<Vec<Found>> {
+    let mut best: Vec<Vec<Best>> = vec![Vec::new(); watched.len()];
+    for index in 0..LENGTHS.len() {
+        let length = Length::new(index, watched);
+        let of = |(at, w): (usize, &Watched<'_>)| {
+            let starts = length.deviates[at].0[0].len();
+            let mut best = Best { signed: vec![f32::NAN; starts], statistic: vec![0; starts] };
+            for (position, &statistic) in statistics.iter().enumerate() {
+                let residuals = length.residuals(at, w, statistic, &coefficients[at][index][position]);
+                let scale = fitted.scales[index][position];
+                for (from, residual) in residuals.into_iter().enumerate().filter(|(_, r)| !r.is_nan()) {
+                    let scaled = calibrate::scaled(residual, scale) as f32;
+                    if best.signed[from].is_nan() || scaled.abs() > best.signed[from].abs() {
+                        best.signed[from] = scaled;
+                        best.statistic[from] = position as u8;
+                    }
+                }
+            }
+            best
+        };
+        let of_length: Vec<Best> = watched.par_iter().enumerate().map(of).collect();
+        best.iter_mut().zip(of_length).for_each(|(all, one)| all.push(one));
+    }
+    best.par_iter().zip(watched).map(|(best, w)| greedy::settle(best, w.track.hours, &fitted.map)).collect()
+}
