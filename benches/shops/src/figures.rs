@@ -286,11 +286,15 @@ pub(crate) fn misses(shop: &Shop, model: &IncidentModel, scan: &Scan) {
 /// A table for `score.py`.
 pub(crate) fn write_predictions(path: &Path, model: &IncidentModel, scan: &Scan) -> anyhow::Result<()> {
     let mut file = std::io::BufWriter::new(std::fs::File::create(path)?);
-    writeln!(file, "window_start,brand,score,flagged")?;
+    writeln!(file, "window_start,brand,score,flagged,before,hours,statistic")?;
     let limit = model.threshold(1.0);
     for evidence in &scan.series {
-        for (time, score) in evidence.time().iter().zip(evidence.log_odds()) {
-            writeln!(file, "{time},{},{score},{}", evidence.series, score >= limit)?;
+        for ((time, score), window) in evidence.time().iter().zip(evidence.log_odds()).zip(evidence.windows()) {
+            let (before, hours) = window.map_or((0, 0), |w| (w.before, w.hours));
+            let statistic = window.map_or(String::new(), |w| {
+                format!("{}{}|{}", if w.is_above { '+' } else { '-' }, w.step, w.given.unwrap_or_default())
+            });
+            writeln!(file, "{time},{},{score},{},{before},{hours},{statistic}", evidence.series, score >= limit)?;
         }
     }
     Ok(())

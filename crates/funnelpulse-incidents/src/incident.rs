@@ -8,7 +8,7 @@ use crate::{
     grid::{PURCHASES, STEPS},
     name::{self, Stretch},
     price,
-    windows::noise::Noise,
+    windows::{Statistic, greedy::Found, noise::Noise},
 };
 
 /// Hours without a row, or with odds below even, that an incident may contain.
@@ -21,6 +21,7 @@ pub struct Evidence {
     pub series: SeriesKey,
     pub(crate) time: Vec<Timestamp>,
     pub(crate) rows: Vec<Row>,
+    pub(crate) statistics: Vec<Statistic>,
     pub(crate) noise: Noise,
     /// The mean revenue of a purchase.
     pub(crate) unit: f64,
@@ -35,10 +36,26 @@ pub(crate) struct Row {
     pub(crate) observed: [f64; STEPS],
     pub(crate) expected: [f64; STEPS],
     pub(crate) log_odds: f64,
-    pub(crate) height: f64,
+    pub(crate) found: Found,
     pub(crate) kind: IncidentKind,
     /// Whether the site explains the row rather than the series.
     pub(crate) is_shared: bool,
+}
+
+/// The stretch of hours that gave a row its score.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Window {
+    /// Hours of the window before the row's hour.
+    pub before: usize,
+    /// Its length in hours.
+    pub hours: usize,
+    /// The step that is off: `traffic`, `carts`, `purchases` or `revenue`,
+    pub step: &'static str,
+    /// given this one.
+    pub given: Option<&'static str>,
+    /// Whether there was more than expected.
+    pub is_above: bool,
 }
 
 /// One cause, from its first to its last hour, in one series or in all.
@@ -94,7 +111,7 @@ impl Evidence {
 
     /// The anomaly score of each row, on the scale of a standard normal deviate.
     pub fn heights(&self) -> impl ExactSizeIterator<Item = f64> + '_ {
-        self.rows.iter().map(|r| r.height)
+        self.rows.iter().map(|r| r.found.height)
     }
 
     /// The most probable kind of each row, were it part of an incident.
@@ -105,6 +122,21 @@ impl Evidence {
     /// Visits, carts, purchases and revenue that normal operation would have brought, per row.
     pub fn expected(&self) -> impl ExactSizeIterator<Item = [f64; 4]> + '_ {
         self.rows.iter().map(|r| r.expected)
+    }
+
+    /// The window that gave each row its score; `None` where no window stands out.
+    pub fn windows(&self) -> impl ExactSizeIterator<Item = Option<Window>> + '_ {
+        const NAMES: [&str; STEPS] = ["traffic", "carts", "purchases", "revenue"];
+        self.rows.iter().map(|row| {
+            let statistic = self.statistics.get(usize::from(row.found.statistic))?;
+            (row.found.length > 0).then(|| Window {
+                before: usize::from(row.found.before),
+                hours: usize::from(row.found.length),
+                step: NAMES[statistic.step],
+                given: statistic.given.map(|given| NAMES[given]),
+                is_above: row.found.is_above,
+            })
+        })
     }
 
     /// Whether each row is explained by an incident of the site.

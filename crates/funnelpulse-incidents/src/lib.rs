@@ -16,6 +16,7 @@ mod prior;
 mod scan;
 mod series;
 mod structure;
+mod tune;
 #[cfg(test)]
 mod tests;
 mod windows;
@@ -23,7 +24,7 @@ mod windows;
 pub use calendar::CalendarEntry;
 pub use config::IncidentConfig;
 pub use error::IncidentError;
-pub use incident::{Evidence, Incident};
+pub use incident::{Evidence, Incident, Window};
 pub use kind::IncidentKind;
 pub use model::{IncidentDetector, IncidentModel, SITE};
 pub use scan::Scan;

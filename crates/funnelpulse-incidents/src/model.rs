@@ -89,7 +89,10 @@ impl TryFrom<Saved> for IncidentModel {
             && common.is_valid(&calendar)
             && fitted.scales.len() == LENGTHS.len()
             && fitted.scales.iter().all(|s| s.len() == number && s.iter().all(calibrate::is_valid))
-            && fitted.map.is_valid()
+            && fitted.maps.len() == LENGTHS.len()
+            && fitted.maps.iter().all(calibrate::TailMap::is_valid)
+            && fitted.groups.len() == LENGTHS.len()
+            && fitted.groups.iter().all(|groups| groups.is_valid(number))
             && alarm.is_valid()
             && prior::is_valid(prior_log_odds)
             && series.values().all(|s| s.is_valid(calendar.entries.len(), number));

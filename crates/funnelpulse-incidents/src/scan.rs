@@ -153,6 +153,7 @@ impl Scanned<'_> {
                 series: keys[at].clone(),
                 time: times[at].to_vec(),
                 rows,
+                statistics: statistics(self.known()),
                 noise: model.noise.clone(),
                 unit: model.shape.unit,
                 prior: self.model.prior_log_odds,
@@ -196,7 +197,7 @@ impl Scanned<'_> {
                 observed: observed[hour],
                 expected: expected[hour],
                 log_odds: self.model.alarm.log_odds(found.height),
-                height: found.height,
+                found: *found,
                 kind: name::of(&stretch, &model.noise, unit),
                 is_shared: false,
             }

@@ -3,7 +3,7 @@
 use crate::grid::DAY;
 
 /// Standard deviation of the kernel, hours: five days, so that weeks are followed and days are not.
-const KERNEL_SD: f64 = 120.0;
+const KERNEL_SD: f64 = 72.0;
 /// Hours beyond which the kernel is cut off: three standard deviations.
 const REACH: usize = 360;
 /// Hours before a day that its causal level looks at.
@@ -37,7 +37,7 @@ impl Bins {
         let mut sums = (0.0, 0.0);
         for bin in range {
             let distance = (bin * BIN + BIN / 2) as f64 - hour as f64;
-            let weight = (-0.5 * (distance / KERNEL_SD).powi(2)).exp();
+            let weight = (-0.5 * (distance / crate::tune::tune("SD", KERNEL_SD)).powi(2)).exp();
             sums.0 += weight * self.observed[bin];
             sums.1 += weight * self.expected[bin];
         }

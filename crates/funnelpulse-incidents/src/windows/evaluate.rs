@@ -7,6 +7,7 @@ use super::{
     LENGTHS, Statistic, Track,
     calibrate::{self, Scale, TailCounts, TailMap},
     greedy::{self, Found},
+    group::{Group, Groups},
     noise::Noise,
     regress::{self, Deviates, Equations, Flanks, Others, Row, Surroundings},
 };
@@ -20,17 +21,44 @@ const CLIP: f64 = 3.0;
 pub(crate) struct Statistics {
     /// Scales per length and statistic.
     pub(crate) scales: Vec<Vec<Scale>>,
-    pub(crate) map: TailMap,
+    /// One map per length.
+    pub(crate) maps: Vec<TailMap>,
+    /// What groups of series are compared with, per length.
+    pub(crate) groups: Vec<Groups>,
 }
 
 /// Coefficients of one series per length and statistic.
 pub(crate) type Coefficients = Vec<Vec<Row>>;
 
-/// The largest scaled residual of each window of one length: with its sign, and its statistic.
+/// The largest height of each window of one length: with the sign of its residual, and its statistic.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Best {
     pub(crate) signed: Vec<f32>,
     pub(crate) statistic: Vec<u8>,
+}
+
+impl Best {
+    fn new(starts: usize) -> Self {
+        Self { signed: vec![f32::NAN; starts], statistic: vec![0; starts] }
+    }
+
+    /// Takes over the windows in which a statistic, of the series or of a group that it belongs to, is higher.
+    fn update(&mut self, scaled: &[f64], groups: &[[Group; 2]], map: &TailMap, statistic: u8) {
+        for (from, scaled) in scaled.iter().enumerate().filter(|(_, r)| !r.is_nan()) {
+            let mut height = map.height(scaled.abs());
+            if let Some(groups) = groups.get(from) {
+                let group = &groups[usize::from(*scaled > 0.0)];
+                if group.height > height && group.holds(*scaled) {
+                    height = group.height;
+                }
+            }
+            let best = &mut self.signed[from];
+            if best.is_nan() || height as f32 > best.abs() {
+                *best = height.copysign(*scaled) as f32;
+                self.statistic[from] = statistic;
+            }
+        }
+    }
 }
 
 /// One series as the statistics see it.
@@ -124,35 +152,40 @@ impl Length {
 /// Fits coefficients, scales and the map of the tail.
 pub(crate) fn fit(watched: &[Watched<'_>], statistics: &[Statistic]) -> (Statistics, Vec<Coefficients>) {
     let mut coefficients: Vec<Coefficients> = vec![Vec::new(); watched.len()];
-    let mut scales = Vec::new();
-    let mut counts = TailCounts::default();
+    let (mut scales, mut maps, mut groups) = (Vec::new(), Vec::new(), Vec::new());
     for index in 0..LENGTHS.len() {
         let length = Length::new(index, watched);
         let mut of_length: Vec<Scale> = Vec::new();
+        let (mut counts, mut group_counts) = (TailCounts::default(), TailCounts::default());
+        let mut of_groups = Groups::new(watched.len());
         coefficients.iter_mut().for_each(|c| c.push(Vec::new()));
         for &statistic in statistics {
             let rows = length.coefficients(watched, statistic);
-            let calm = |(at, w): (usize, &Watched<'_>)| {
-                let residuals = length.residuals(at, w, statistic, &rows[at]);
-                let kept = residuals.into_iter().enumerate();
+            let all = |(at, w): (usize, &Watched<'_>)| length.residuals(at, w, statistic, &rows[at]);
+            let mut residuals: Vec<Vec<f64>> = watched.par_iter().enumerate().map(all).collect();
+            let calm = |(residuals, w): (&Vec<f64>, &Watched<'_>)| {
                 let is_calm = |from: usize| w.track.is_calm(from, from + LENGTHS[index]);
-                kept.filter(|(from, r)| !r.is_nan() && is_calm(*from)).map(|(_, r)| r).collect()
+                let kept = residuals.iter().enumerate();
+                let mut kept: Vec<f64> =
+                    kept.filter(|(from, r)| !r.is_nan() && is_calm(*from)).map(|(_, r)| *r).collect();
+                (calibrate::quantiles(&mut kept), kept)
             };
-            let mut residuals: Vec<Vec<f64>> = watched.par_iter().enumerate().map(calm).collect();
-            let quantiles: Vec<Option<Scale>> =
-                residuals.par_iter_mut().map(|residuals| calibrate::quantiles(residuals)).collect();
-            let scale = calibrate::pooled(&quantiles);
-            for residuals in &residuals {
-                let mut own = TailCounts::default();
-                residuals.iter().for_each(|r| own.add(calibrate::scaled(*r, scale)));
-                counts.merge(&own);
+            let calm: Vec<(Option<Scale>, Vec<f64>)> = residuals.par_iter().zip(watched).map(calm).collect();
+            let scale = calibrate::pooled(&calm.iter().map(|(quantiles, _)| *quantiles).collect::<Vec<_>>());
+            for (_, residuals) in &calm {
+                residuals.iter().for_each(|r| counts.add(calibrate::scaled(*r, scale)));
             }
+            residuals.iter_mut().flatten().for_each(|r| *r = calibrate::scaled(*r, scale));
+            of_groups.learn(&residuals, &mut group_counts);
             of_length.push(scale);
             coefficients.iter_mut().zip(rows).for_each(|(c, row)| c[index].push(row));
         }
         scales.push(of_length);
+        maps.push(TailMap::fit(&counts));
+        of_groups.set_map(&group_counts);
+        groups.push(of_groups);
     }
-    (Statistics { scales, map: TailMap::fit(&counts) }, coefficients)
+    (Statistics { scales, maps, groups }, coefficients)
 }
 
 /// What every hour of every series shows.
@@ -165,24 +198,23 @@ pub(crate) fn apply(
     let mut best: Vec<Vec<Best>> = vec![Vec::new(); watched.len()];
     for index in 0..LENGTHS.len() {
         let length = Length::new(index, watched);
-        let of = |(at, w): (usize, &Watched<'_>)| {
-            let starts = length.deviates[at].0[0].len();
-            let mut best = Best { signed: vec![f32::NAN; starts], statistic: vec![0; starts] };
-            for (position, &statistic) in statistics.iter().enumerate() {
-                let residuals = length.residuals(at, w, statistic, &coefficients[at][index][position]);
-                let scale = fitted.scales[index][position];
-                for (from, residual) in residuals.into_iter().enumerate().filter(|(_, r)| !r.is_nan()) {
-                    let scaled = calibrate::scaled(residual, scale) as f32;
-                    if best.signed[from].is_nan() || scaled.abs() > best.signed[from].abs() {
-                        best.signed[from] = scaled;
-                        best.statistic[from] = position as u8;
-                    }
-                }
-            }
-            best
-        };
-        let of_length: Vec<Best> = watched.par_iter().enumerate().map(of).collect();
+        let map = &fitted.maps[index];
+        let starts = |at: usize| length.deviates[at].0[0].len();
+        let mut of_length: Vec<Best> = (0..watched.len()).map(|at| Best::new(starts(at))).collect();
+        for (position, &statistic) in statistics.iter().enumerate() {
+            let scale = fitted.scales[index][position];
+            let scaled = |(at, w): (usize, &Watched<'_>)| {
+                let mut residuals = length.residuals(at, w, statistic, &coefficients[at][index][position]);
+                residuals.iter_mut().for_each(|r| *r = calibrate::scaled(*r, scale));
+                residuals
+            };
+            let residuals: Vec<Vec<f64>> = watched.par_iter().enumerate().map(scaled).collect();
+            let groups = fitted.groups[index].find(position, &residuals);
+            of_length.par_iter_mut().zip(&residuals).for_each(|(best, residuals)| {
+                best.update(residuals, &groups, map, position as u8);
+            });
+        }
         best.iter_mut().zip(of_length).for_each(|(all, one)| all.push(one));
     }
-    best.par_iter().zip(watched).map(|(best, w)| greedy::settle(best, w.track.hours, &fitted.map)).collect()
+    best.par_iter().zip(watched).map(|(best, w)| greedy::settle(best, w.track.hours)).collect()
 }

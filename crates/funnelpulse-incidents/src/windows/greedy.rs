@@ -4,7 +4,7 @@
 //! its start, so that no score depends on anything later than 48 hours.
 
 use super::{HORIZON, LENGTHS, evaluate::Best};
-use crate::{grid::DAY, windows::calibrate::TailMap};
+use crate::grid::DAY;
 
 /// Windows below this height are no candidates.
 const LEAST_HEIGHT: f64 = 2.0;
@@ -32,13 +32,13 @@ struct Candidate {
 }
 
 /// Settles every hour; `best` has the windows of each length.
-pub(crate) fn settle(best: &[Best], hours: usize, map: &TailMap) -> Vec<Found> {
+pub(crate) fn settle(best: &[Best], hours: usize) -> Vec<Found> {
     let mut found = vec![Found::default(); hours];
     let mut taken = vec![false; HORIZON + 2 * DAY];
     for day in 0..hours.div_ceil(DAY) {
         let first = (day * DAY).saturating_sub(HORIZON);
         let end = (day * DAY + HORIZON).min(hours);
-        let mut candidates = candidates(best, first, end, map);
+        let mut candidates = candidates(best, first, end);
         candidates.sort_by(|a, b| {
             b.height.total_cmp(&a.height).then(a.length.cmp(&b.length)).then(a.from.cmp(&b.from))
         });
@@ -64,18 +64,19 @@ pub(crate) fn settle(best: &[Best], hours: usize, map: &TailMap) -> Vec<Found> {
     // Hours without a window keep what the hour itself shows, below every candidate.
     for (hour, found) in found.iter_mut().enumerate().filter(|(_, found)| found.length == 0) {
         let own = best[0].signed.get(hour).copied().filter(|s| !s.is_nan());
-        found.height = own.map_or(0.0, |own| map.height(f64::from(own.abs())).min(LEAST_HEIGHT));
+        found.height = own.map_or(0.0, |own| f64::from(own.abs()).min(LEAST_HEIGHT));
     }
     found
 }
 
-fn candidates(best: &[Best], first: usize, end: usize, map: &TailMap) -> Vec<Candidate> {
+fn candidates(best: &[Best], first: usize, end: usize) -> Vec<Candidate> {
     let mut candidates = Vec::new();
     for (best, &length) in best.iter().zip(&LENGTHS) {
+        let penalty = crate::tune::tune("PEN", 0.25) * (length as f64).ln();
         let starts = first..(end + 1).saturating_sub(length).max(first).min(best.signed.len());
         for from in starts {
             let signed = best.signed[from];
-            let height = map.height(f64::from(signed.abs()));
+            let height = f64::from(signed.abs()) - penalty;
             if height > LEAST_HEIGHT {
                 candidates.push(Candidate { height, from, length, signed, statistic: best.statistic[from] });
             }

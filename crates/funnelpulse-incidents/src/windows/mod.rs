@@ -9,6 +9,7 @@
 pub(crate) mod calibrate;
 pub(crate) mod evaluate;
 pub(crate) mod greedy;
+pub(crate) mod group;
 pub(crate) mod noise;
 pub(crate) mod regress;
 pub(crate) mod score;

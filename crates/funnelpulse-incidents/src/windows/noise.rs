@@ -18,7 +18,7 @@ const RELATIVE: (f64, f64) = (1e-5, 4.0);
 /// Residuals beyond this many standard deviations are drawn in.
 const CLIP: f64 = 3.0;
 /// Independent windows at which a series' own estimate counts as much as the median of all.
-const SHRINKAGE: f64 = 30.0;
+const SHRINKAGE: f64 = 10.0;
 const ROUNDS: usize = 4;
 
 /// The noise of one series.
@@ -63,7 +63,7 @@ impl Noise {
                 for (noise, hours) in all.iter_mut().zip(hours) {
                     let windows = *hours as f64 / LENGTHS[index] as f64;
                     let own = &mut noise.relative[step][index];
-                    *own = (windows * *own + SHRINKAGE * median) / (windows + SHRINKAGE);
+                    *own = (windows * *own + crate::tune::tune("SHR", SHRINKAGE) * median) / (windows + crate::tune::tune("SHR", SHRINKAGE));
                 }
             }
         }
@@ -132,5 +132,5 @@ fn of_length(track: &Track, step: usize, length: usize, dispersion: f64, start: 
 }
 
 fn bounded(relative: f64, otherwise: f64) -> f64 {
-    if relative.is_finite() { relative.clamp(RELATIVE.0, RELATIVE.1) } else { otherwise }
+    if relative.is_finite() { relative.clamp(crate::tune::tune("RMIN", RELATIVE.0), RELATIVE.1) } else { otherwise }
 }

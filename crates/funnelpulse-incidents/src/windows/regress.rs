@@ -4,7 +4,6 @@
 //! before and after, in the other steps and in the other series. What they explain is no anomaly
 //! of this window.
 
-use serde::{Deserialize, Serialize};
 
 use super::{LENGTHS, Statistic, Track, noise::Noise, score::step_deviate};
 use crate::grid::{DAY, STEPS};
@@ -57,7 +56,7 @@ impl Others {
             number -= 1.0;
         }
         // One or two others are no mean: it is drawn to zero by one further series.
-        sum / (number + 1.0)
+        sum / (number + crate::tune::tune("NUM", 1.0))
     }
 }
 
@@ -101,7 +100,7 @@ impl Surroundings<'_> {
     /// which the window starts, so that its score is final 48 hours later.
     pub(crate) fn flanks(&self, step: usize) -> Flanks {
         let hours = LENGTHS[self.length];
-        let flank = hours.max(LEAST_FLANK);
+        let flank = hours.max(crate::tune::tune("FL", LEAST_FLANK as f64) as usize);
         let length = LENGTHS.iter().position(|&l| l >= flank).unwrap_or(LENGTHS.len() - 1);
         let (dispersion, relative) = (self.noise.dispersion[step], self.noise.relative[step][length]);
         let deviate = |(x, m): (f64, f64)| {
@@ -169,7 +168,7 @@ impl Equations {
 
     /// Coefficients of a series, drawn to the common ones.
     pub(crate) fn solve_own(&self, common: &Row) -> Row {
-        self.solve(OWN, common)
+        self.solve(crate::tune::tune("OWN", OWN), common)
     }
 
     /// Cholesky decomposition; the ridge makes the matrix positive definite.
