@@ -15,6 +15,7 @@ mod price;
 mod prior;
 mod scan;
 mod series;
+mod site;
 mod structure;
 mod tune;
 #[cfg(test)]

@@ -12,18 +12,19 @@ use crate::{
     grid::{DAY, Grid},
     mask::MaskHeight,
     prior,
-    scan::{Scanned, track},
+    scan::{self, Scanned, track},
     series::{self, DayShape, Series},
+    site::{self, Part, SiteModel, Sum},
     structure::{
         Common, Known, Shape,
         sweep::{self, Fitted, Input},
     },
     windows::{
-        LENGTHS, Track, calibrate,
+        Track,
         evaluate::{self, Coefficients, Statistics, Watched},
         greedy::Found,
         noise::Noise,
-        regress, statistics,
+        statistics,
     },
 };
 
@@ -61,6 +62,7 @@ pub struct IncidentModel {
     pub(crate) common: Common,
     pub(crate) statistics: Statistics,
     pub(crate) series: BTreeMap<SeriesKey, SeriesModel>,
+    pub(crate) site: Option<SiteModel>,
     pub(crate) alarm: Alarm,
     pub(crate) prior_log_odds: f64,
 }
@@ -73,6 +75,7 @@ struct Saved {
     common: Common,
     statistics: Statistics,
     series: BTreeMap<SeriesKey, SeriesModel>,
+    site: Option<SiteModel>,
     alarm: Alarm,
     prior_log_odds: f64,
 }
@@ -81,23 +84,19 @@ impl TryFrom<Saved> for IncidentModel {
     type Error = String;
 
     fn try_from(saved: Saved) -> Result<Self, String> {
-        let Saved { config, day, common, statistics: fitted, series, alarm, prior_log_odds } = saved;
+        let Saved { config, day, common, statistics: fitted, series, site, alarm, prior_log_odds } = saved;
         config.validate().map_err(|e| e.to_string())?;
         let (_, calendar) = config.place().map_err(|e| e.to_string())?;
         let number = statistics(config.known()).len();
         let is_valid = day.is_valid()
             && common.is_valid(&calendar)
-            && fitted.scales.len() == LENGTHS.len()
-            && fitted.scales.iter().all(|s| s.len() == number && s.iter().all(calibrate::is_valid))
-            && fitted.maps.len() == LENGTHS.len()
-            && fitted.maps.iter().all(calibrate::TailMap::is_valid)
-            && fitted.groups.len() == LENGTHS.len()
-            && fitted.groups.iter().all(|groups| groups.is_valid(number))
+            && fitted.is_valid(number)
+            && site.as_ref().is_none_or(|site| site.is_valid(number))
             && alarm.is_valid()
             && prior::is_valid(prior_log_odds)
             && series.values().all(|s| s.is_valid(calendar.entries.len(), number));
         if is_valid {
-            Ok(Self { config, day, common, statistics: fitted, series, alarm, prior_log_odds })
+            Ok(Self { config, day, common, statistics: fitted, series, site, alarm, prior_log_odds })
         } else {
             Err("a value is missing, out of range or out of order".to_owned())
         }
@@ -106,12 +105,9 @@ impl TryFrom<Saved> for IncidentModel {
 
 impl SeriesModel {
     fn is_valid(&self, entries: usize, statistics: usize) -> bool {
-        let coefficients_are_valid =
-            |of_length: &Vec<regress::Row>| of_length.len() == statistics && of_length.iter().all(regress::is_valid);
         self.shape.is_valid(entries)
             && self.noise.is_valid()
-            && self.coefficients.len() == LENGTHS.len()
-            && self.coefficients.iter().all(coefficients_are_valid)
+            && evaluate::are_valid(&self.coefficients, statistics)
             && self.mask_height.is_valid()
             && self.masked.iter().all(|(from, to)| from < to)
             && self.masked.windows(2).all(|pair| pair[0].1 <= pair[1].0)
@@ -174,6 +170,16 @@ impl IncidentDetector {
             .map(|(found, height)| height.mask(&found.iter().map(|f| f.height).collect::<Vec<_>>()))
             .collect();
         let second = Pass::run(&input(&mask));
+        let site = (series.len() >= self.config.min_series).then(|| {
+            let sum = second.sum(&input(&mask));
+            let site = SiteModel::fit(&sum, &statistics(known));
+            let found = site.found(&sum, &statistics(known), series.len());
+            (site, found)
+        });
+        let mut second = second;
+        if let Some((_, found)) = &site {
+            second.found.iter_mut().for_each(|own| scan::take_over(own, found));
+        }
         let rows: Vec<Vec<(usize, f64)>> = second
             .found
             .iter()
@@ -199,7 +205,8 @@ impl IncidentDetector {
         });
         let series = keys.into_iter().cloned().zip(models).collect();
         let (config, statistics) = (self.config.clone(), second.statistics);
-        Ok(IncidentModel { config, day, common, statistics, series, alarm, prior_log_odds })
+        let site = site.map(|(site, _)| site);
+        Ok(IncidentModel { config, day, common, statistics, series, site, alarm, prior_log_odds })
     }
 }
 
@@ -231,6 +238,19 @@ impl Pass {
         let found =
             evaluate::apply(&watched, &statistics_of, &statistics, &coefficients.iter().collect::<Vec<_>>());
         Self { fitted, noise, statistics, coefficients, found }
+    }
+
+    /// The sum of all series.
+    fn sum(&self, input: &Input<'_>) -> Sum {
+        let part = |at: usize| Part {
+            value: &input.series[at].value,
+            expected: &self.fitted.expected[at],
+            seen: &input.series[at].seen,
+            scale: site::scale(self.fitted.shapes[at].unit),
+            noise: &self.noise[at],
+        };
+        let parts: Vec<Part<'_>> = (0..input.series.len()).map(part).collect();
+        Sum::new(input.known, &parts, input.grid.hours)
     }
 }
 
@@ -331,7 +351,7 @@ impl IncidentModel {
         };
         let keys: Vec<&SeriesKey> = known.iter().map(|(key, _)| *key).collect();
         let times: Vec<&[Timestamp]> = frames.iter().map(|frame| frame.time()).collect();
-        let series = scanned.evidence(&keys, &times);
-        Ok(Scan { series, site: None, unknown })
+        let (series, site) = scanned.evidence(&keys, &times);
+        Ok(Scan { series, site, unknown })
     }
 }

@@ -1,21 +1,23 @@
 //! Judging a panel by what was learnt: expected values, windows, and what every row shows.
 
-use funnelpulse_core::SeriesKey;
+use funnelpulse_core::{SeriesKey, Timestamp};
 use rayon::prelude::*;
 
 use crate::{
-    Evidence,
+    Evidence, SITE,
     calendar::Calendar,
-    grid::{DAY, Grid, PURCHASES, REVENUE, STEPS},
+    grid::{DAY, Grid, PURCHASES, REVENUE, STEPS, TRAFFIC},
     incident::Row,
     model::{IncidentModel, SeriesModel},
     name::{self, Stretch},
     series::Series,
+    site::{self, Part, Sum},
     structure::{Known, Place, exposure, level, robust, sweep::winsorized},
     windows::{
         Track, evaluate,
         evaluate::{Coefficients, Watched},
         greedy::Found,
+        noise::Noise,
         statistics,
     },
 };
@@ -143,23 +145,92 @@ impl Scanned<'_> {
         mask
     }
 
-    /// What every row of every series shows.
-    pub(crate) fn evidence(&self, keys: &[&SeriesKey], times: &[&[funnelpulse_core::Timestamp]]) -> Vec<Evidence> {
-        let (normal, found) = self.run();
+    /// What every row of every series shows, and what the site shows.
+    pub(crate) fn evidence(
+        &self,
+        keys: &[&SeriesKey],
+        times: &[&[Timestamp]],
+    ) -> (Vec<Evidence>, Option<Evidence>) {
+        let (normal, mut found) = self.run();
+        let model = self.model;
+        let site = model.site.as_ref().filter(|_| self.series.len() >= model.config.min_series).map(|site| {
+            let sum = self.sum(&normal);
+            let shown = site.found(&sum, &statistics(self.known()), self.series.len());
+            found.iter_mut().for_each(|own| take_over(own, &shown));
+            self.site_evidence(&site.noise, &sum, &shown)
+        });
         let one = |at: usize| {
-            let rows = self.rows(at, &normal[at], &found[at]);
             let model = self.models[at];
             Evidence {
                 series: keys[at].clone(),
                 time: times[at].to_vec(),
-                rows,
+                rows: self.rows(at, &normal[at], &found[at]),
                 statistics: statistics(self.known()),
                 noise: model.noise.clone(),
                 unit: model.shape.unit,
                 prior: self.model.prior_log_odds,
             }
         };
-        (0..keys.len()).into_par_iter().map(one).collect()
+        ((0..keys.len()).into_par_iter().map(one).collect(), site)
+    }
+
+    fn sum(&self, normal: &[Normal]) -> Sum {
+        let part = |at: usize| Part {
+            value: &self.series[at].value,
+            expected: &normal[at].expected,
+            seen: &self.series[at].seen,
+            scale: site::scale(self.models[at].shape.unit),
+            noise: &self.models[at].noise,
+        };
+        let parts: Vec<Part<'_>> = (0..self.series.len()).map(part).collect();
+        Sum::new(self.known(), &parts, self.grid.hours)
+    }
+
+    /// One row per hour in which any series has one. Revenue is in units of a purchase.
+    fn site_evidence(&self, noise: &Noise, sum: &Sum, found: &[Found]) -> Evidence {
+        let hours: Vec<usize> = (0..self.grid.hours).filter(|&hour| sum.seen[TRAFFIC][hour] > 0.0).collect();
+        let known = self.known();
+        let of = |values: &[Vec<f64>; STEPS]| -> Vec<[f64; STEPS]> {
+            let value = |hour: usize, step: usize| if known[step] { values[step][hour] } else { f64::NAN };
+            (0..self.grid.hours).map(|hour| std::array::from_fn(|step| value(hour, step))).collect()
+        };
+        let (observed, expected) = (of(&sum.value), of(&sum.expected));
+        let row = |&hour: &usize| self.row(hour, &observed, &expected, found[hour], noise, 1.0);
+        Evidence {
+            series: SeriesKey::new(SITE),
+            time: hours.iter().map(|&hour| self.grid.time(hour)).collect(),
+            rows: hours.iter().map(row).collect(),
+            statistics: statistics(known),
+            noise: noise.clone(),
+            unit: 1.0,
+            prior: self.model.prior_log_odds,
+        }
+    }
+
+    fn row(
+        &self,
+        hour: usize,
+        observed: &[[f64; STEPS]],
+        expected: &[[f64; STEPS]],
+        found: Found,
+        noise: &Noise,
+        unit: f64,
+    ) -> Row {
+        let (from, to) = match found.length {
+            0 => (hour, hour + 1),
+            length => (hour - usize::from(found.before), hour - usize::from(found.before) + usize::from(length)),
+        };
+        let stretch = Stretch::of(&observed[from..to], &expected[from..to]);
+        let log_odds = self.model.alarm.log_odds(found.height);
+        Row {
+            hour,
+            observed: observed[hour],
+            expected: expected[hour],
+            log_odds,
+            found,
+            kind: name::of(&stretch, noise, unit),
+            is_shared: found.is_shared && log_odds + self.model.prior_log_odds >= 0.0,
+        }
     }
 
     fn rows(&self, at: usize, normal: &Normal, found: &[Found]) -> Vec<Row> {
@@ -185,24 +256,15 @@ impl Scanned<'_> {
             (0..hours).map(|hour| std::array::from_fn(|step| step_value(step, hour))).collect();
         let expected: Vec<[f64; STEPS]> =
             (0..hours).map(|hour| std::array::from_fn(|step| if known[step] { due(step, hour) } else { f64::NAN })).collect();
-        let row = |&hour: &usize| {
-            let found = &found[hour];
-            let (from, to) = match found.length {
-                0 => (hour, hour + 1),
-                length => (hour - usize::from(found.before), hour - usize::from(found.before) + usize::from(length)),
-            };
-            let stretch = Stretch::of(&observed[from..to], &expected[from..to]);
-            Row {
-                hour,
-                observed: observed[hour],
-                expected: expected[hour],
-                log_odds: self.model.alarm.log_odds(found.height),
-                found: *found,
-                kind: name::of(&stretch, &model.noise, unit),
-                is_shared: false,
-            }
-        };
+        let row = |&hour: &usize| self.row(hour, &observed, &expected, found[hour], &model.noise, unit);
         series.rows.iter().map(row).collect()
+    }
+}
+
+/// Hours in which the site shows more than the series takes over what the site shows.
+pub(crate) fn take_over(own: &mut [Found], site: &[Found]) {
+    for (own, site) in own.iter_mut().zip(site).filter(|(own, site)| site.height > own.height) {
+        *own = Found { is_shared: true, ..*site };
     }
 }
 

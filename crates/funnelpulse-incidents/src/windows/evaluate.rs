@@ -9,7 +9,7 @@ use super::{
     greedy::{self, Found},
     group::{Group, Groups},
     noise::Noise,
-    regress::{self, Deviates, Equations, Flanks, Others, Row, Surroundings},
+    regress::{self, Deviates, Equations, Flanks, Others, Regression, Row, Surroundings},
 };
 use crate::grid::STEPS;
 
@@ -27,8 +27,27 @@ pub(crate) struct Statistics {
     pub(crate) groups: Vec<Groups>,
 }
 
-/// Coefficients of one series per length and statistic.
-pub(crate) type Coefficients = Vec<Vec<Row>>;
+/// The regressions of one series per length and statistic.
+pub(crate) type Coefficients = Vec<Vec<Regression>>;
+
+/// Whether regressions may come from a fit; anything may stand in a file.
+pub(crate) fn are_valid(regressions: &Coefficients, statistics: usize) -> bool {
+    let of_length = |of: &Vec<Regression>| of.len() == statistics && of.iter().all(Regression::is_valid);
+    regressions.len() == LENGTHS.len() && regressions.iter().all(of_length)
+}
+
+impl Statistics {
+    /// Whether they may come from a fit; anything may stand in a file.
+    pub(crate) fn is_valid(&self, statistics: usize) -> bool {
+        let n = LENGTHS.len();
+        self.scales.len() == n
+            && self.maps.len() == n
+            && self.groups.len() == n
+            && self.scales.iter().all(|s| s.len() == statistics && s.iter().all(calibrate::is_valid))
+            && self.maps.iter().all(TailMap::is_valid)
+            && self.groups.iter().all(|groups| groups.is_valid(statistics))
+    }
+}
 
 /// The largest height of each window of one length: with the sign of its residual, and its statistic.
 #[derive(Clone, Debug, Default)]
@@ -122,8 +141,8 @@ impl Length {
         equations
     }
 
-    /// Coefficients of every series.
-    fn coefficients(&self, watched: &[Watched<'_>], statistic: Statistic) -> Vec<Row> {
+    /// The regression of every series.
+    fn regressions(&self, watched: &[Watched<'_>], statistic: Statistic) -> Vec<Regression> {
         let pooled = |weight: &(dyn Fn(&Row, f64) -> (f64, f64) + Sync)| {
             let of = |(at, w): (usize, &Watched<'_>)| self.equations(at, w, statistic, weight);
             let all: Vec<Equations> = watched.par_iter().enumerate().map(of).collect();
@@ -134,19 +153,41 @@ impl Length {
         let (first, _) = pooled(&|_, target| (target.clamp(-CLIP, CLIP), 1.0));
         let huber = |row: &Row, target: f64| (target, regress::huber_weight(regress::residual(row, target, &first)));
         let (common, all) = pooled(&huber);
-        all.iter().map(|equations| equations.solve_own(&common)).collect()
+        let own = |(at, equations): (usize, &Equations)| {
+            let coefficients = equations.solve_own(&common);
+            let raw = Regression { coefficients, spread: 1.0 };
+            let residuals = self.residuals(at, &watched[at], statistic, &raw);
+            let calm = calm(residuals.iter(), watched[at].track, LENGTHS[self.index]);
+            (Regression { coefficients, spread: regress::spread(&calm) }, calm.len())
+        };
+        let own: Vec<(Regression, usize)> = all.par_iter().enumerate().map(own).collect();
+        let mut spreads: Vec<f64> = own.iter().map(|(regression, _)| regression.spread).collect();
+        let middle = spreads.len() / 2;
+        let median = *spreads.select_nth_unstable_by(middle, f64::total_cmp).1;
+        let shrunk = |(regression, windows): (Regression, usize)| {
+            let independent = windows as f64 / LENGTHS[self.index] as f64;
+            let spread = regress::shrunk_spread(regression.spread, independent, median);
+            Regression { spread, ..regression }
+        };
+        own.into_iter().map(shrunk).collect()
     }
 
     /// Residuals of one series and statistic per start; NaN where there is none.
-    fn residuals(&self, at: usize, watched: &Watched<'_>, statistic: Statistic, coefficients: &Row) -> Vec<f64> {
+    fn residuals(&self, at: usize, watched: &Watched<'_>, statistic: Statistic, regression: &Regression) -> Vec<f64> {
         let surroundings = self.surroundings(at, watched);
         let flanks = &self.flanks[at][statistic.step];
         let of = |from| {
             let row = surroundings.row(statistic, flanks, from);
-            row.map_or(f64::NAN, |(row, target)| regress::residual(&row, target, coefficients))
+            row.map_or(f64::NAN, |(row, target)| regression.standardized(&row, target))
         };
         (0..self.deviates[at].0[statistic.step].len()).map(of).collect()
     }
+}
+
+/// The residuals of observed windows without masked hours.
+fn calm<'a>(residuals: impl Iterator<Item = &'a f64>, track: &Track, length: usize) -> Vec<f64> {
+    let kept = residuals.enumerate().filter(|(from, r)| !r.is_nan() && track.is_calm(*from, from + length));
+    kept.map(|(_, r)| *r).collect()
 }
 
 /// Fits coefficients, scales and the map of the tail.
@@ -160,14 +201,11 @@ pub(crate) fn fit(watched: &[Watched<'_>], statistics: &[Statistic]) -> (Statist
         let mut of_groups = Groups::new(watched.len());
         coefficients.iter_mut().for_each(|c| c.push(Vec::new()));
         for &statistic in statistics {
-            let rows = length.coefficients(watched, statistic);
+            let rows = length.regressions(watched, statistic);
             let all = |(at, w): (usize, &Watched<'_>)| length.residuals(at, w, statistic, &rows[at]);
             let mut residuals: Vec<Vec<f64>> = watched.par_iter().enumerate().map(all).collect();
             let calm = |(residuals, w): (&Vec<f64>, &Watched<'_>)| {
-                let is_calm = |from: usize| w.track.is_calm(from, from + LENGTHS[index]);
-                let kept = residuals.iter().enumerate();
-                let mut kept: Vec<f64> =
-                    kept.filter(|(from, r)| !r.is_nan() && is_calm(*from)).map(|(_, r)| *r).collect();
+                let mut kept = calm(residuals.iter(), w.track, LENGTHS[index]);
                 (calibrate::quantiles(&mut kept), kept)
             };
             let calm: Vec<(Option<Scale>, Vec<f64>)> = residuals.par_iter().zip(watched).map(calm).collect();

@@ -21,6 +21,8 @@ pub(crate) struct Found {
     pub(crate) statistic: u8,
     /// Whether more was observed than expected.
     pub(crate) is_above: bool,
+    /// Whether the site shows it, more than the series does itself.
+    pub(crate) is_shared: bool,
 }
 
 struct Candidate {
@@ -57,6 +59,7 @@ pub(crate) fn settle(best: &[Best], hours: usize) -> Vec<Found> {
                     length: candidate.length as u8,
                     statistic: candidate.statistic,
                     is_above: candidate.signed > 0.0,
+                    is_shared: false,
                 };
             }
         }

@@ -102,7 +102,7 @@ impl Groups {
         let scales = &self.scales[statistic][usize::from(is_above)];
         for ((sum, (median, scale)), size) in sums.into_iter().zip(scales).zip(self.sizes()) {
             let height = (sum - median) / scale;
-            let height = self.map.map_or(height, |map| map.height(height.max(0.0)) - (*size as f64).ln() / SLOPE - crate::tune::tune("GO", 0.0));
+            let height = self.map.map_or(height, |map| map.height(height.max(0.0)) - (*size as f64).ln() / SLOPE - crate::tune::tune("GO", -0.5));
             if height > best.height {
                 best.height = height;
                 best.least = largest[size - 1];

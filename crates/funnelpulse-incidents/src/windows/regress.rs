@@ -5,6 +5,8 @@
 //! of this window.
 
 
+use serde::{Deserialize, Serialize};
+
 use super::{LENGTHS, Statistic, Track, noise::Noise, score::step_deviate};
 use crate::grid::{DAY, STEPS};
 
@@ -23,6 +25,12 @@ const HUBER: f64 = 1.5;
 const RIDGE: f64 = 50.0;
 /// Windows at which a series' own coefficients count as much as the common ones.
 const OWN: f64 = 150.0;
+
+/// Bounds of the spread of residuals.
+const LEAST_SPREAD: f64 = 0.2;
+const MOST_SPREAD: f64 = 20.0;
+/// Independent windows at which a series' own spread counts as much as the median of all.
+const OWN_SPREAD: f64 = 800.0;
 
 /// A row of predictors.
 pub(crate) type Row = [f64; PREDICTORS];
@@ -195,6 +203,40 @@ impl Equations {
     }
 }
 
+/// The regression of one series, length and statistic.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Regression {
+    pub(crate) coefficients: Row,
+    /// Standard deviation of what is left, robust.
+    pub(crate) spread: f64,
+}
+
+impl Regression {
+    /// What is left of a deviate, in standard deviations.
+    pub(crate) fn standardized(&self, row: &Row, target: f64) -> f64 {
+        residual(row, target, &self.coefficients) / self.spread
+    }
+
+    /// Whether it may come from a fit; anything may stand in a file.
+    pub(crate) fn is_valid(&self) -> bool {
+        self.coefficients.iter().all(|c| c.abs() <= 9.0) && (LEAST_SPREAD..=MOST_SPREAD).contains(&self.spread)
+    }
+}
+
+/// Root mean square of residuals, large ones drawn in; one without any. Few counts have residuals
+/// that repeat, so that a median would take most of them for all there is.
+pub(crate) fn spread(residuals: &[f64]) -> f64 {
+    let square: f64 = residuals.iter().map(|r| (r * r).min(CLIP * CLIP)).sum();
+    if residuals.is_empty() { 1.0 } else { (square / residuals.len() as f64).sqrt() }
+}
+
+/// The spread of a series of so many independent windows, drawn to the median of all.
+pub(crate) fn shrunk_spread(own: f64, windows: f64, median: f64) -> f64 {
+    let own_windows = crate::tune::tune("OS", OWN_SPREAD);
+    let variance = (windows * own * own + own_windows * median * median) / (windows + own_windows);
+    variance.sqrt().clamp(LEAST_SPREAD, MOST_SPREAD)
+}
+
 /// What is left of a deviate.
 pub(crate) fn residual(row: &Row, target: f64, coefficients: &Row) -> f64 {
     target - row.iter().zip(coefficients).map(|(x, b)| x * b).sum::<f64>()
@@ -203,9 +245,4 @@ pub(crate) fn residual(row: &Row, target: f64, coefficients: &Row) -> f64 {
 /// Weight of a residual in units of the spread.
 pub(crate) fn huber_weight(residual: f64) -> f64 {
     (HUBER / residual.abs().max(1e-9)).min(1.0)
-}
-
-/// Whether coefficients may come from a fit; anything may stand in a file.
-pub(crate) fn is_valid(coefficients: &Row) -> bool {
-    coefficients.iter().all(|c| c.abs() <= 9.0)
 }

@@ -1,0 +1,114 @@
+//! The site: the sum of all series as one more series.
+
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    grid::STEPS,
+    structure::Known,
+    windows::{
+        Statistic, Track,
+        evaluate::{self, Coefficients, Statistics, Watched},
+        greedy::Found,
+        noise::Noise,
+    },
+};
+
+/// Hours of a series count in the sum up to this many standard deviations from what is expected: an incident of one
+/// large series is none of the site.
+const CLIP: f64 = 2.5;
+/// A false incident of the site is one in every series: its height counts less by the logarithm of
+/// their number over this slope of log rates.
+const SLOPE: f64 = 2.5;
+
+/// What is learnt of the sum of all series.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct SiteModel {
+    pub(crate) noise: Noise,
+    regressions: Coefficients,
+    statistics: Statistics,
+}
+
+/// One series as a part of the sum.
+pub(crate) struct Part<'a> {
+    /// Values and expected values per step and hour, in the same unit, and weights of observation.
+    pub(crate) value: &'a [Vec<f64>; STEPS],
+    pub(crate) expected: &'a [Vec<f64>; STEPS],
+    pub(crate) seen: &'a [Vec<f64>; STEPS],
+    /// What a value is multiplied by: revenue is in units of a purchase.
+    pub(crate) scale: [f64; STEPS],
+    pub(crate) noise: &'a Noise,
+}
+
+/// Scales of the steps: revenue is counted in units of a purchase.
+pub(crate) fn scale(unit: f64) -> [f64; STEPS] {
+    [1.0, 1.0, 1.0, 1.0 / unit]
+}
+
+/// The sum of all series, hour by hour.
+pub(crate) struct Sum {
+    pub(crate) value: [Vec<f64>; STEPS],
+    pub(crate) expected: [Vec<f64>; STEPS],
+    pub(crate) seen: [Vec<f64>; STEPS],
+}
+
+impl Sum {
+    pub(crate) fn new(known: Known, parts: &[Part<'_>], hours: usize) -> Self {
+        let zeros = || std::array::from_fn(|_| vec![0.0; hours]);
+        let mut sum = Self { value: zeros(), expected: zeros(), seen: zeros() };
+        for step in (0..STEPS).filter(|&step| known[step]) {
+            let of_hour = |hour: usize| {
+                let mut sums = [0.0; 3];
+                for part in parts.iter().filter(|part| part.seen[step][hour] > 0.0) {
+                    let (x, m) = (part.value[step][hour] * part.scale[step], part.expected[step][hour]);
+                    let (dispersion, relative) = (part.noise.dispersion[step], part.noise.relative[step][0]);
+                    let reach = CLIP * (dispersion * m + relative * m * m).sqrt() + 1.0;
+                    sums[0] += x.clamp(m - reach, m + reach).max(0.0);
+                    sums[1] += m;
+                    sums[2] = 1.0;
+                }
+                sums
+            };
+            let sums: Vec<[f64; 3]> = (0..hours).into_par_iter().map(of_hour).collect();
+            for (hour, [value, expected, seen]) in sums.into_iter().enumerate() {
+                sum.value[step][hour] = value;
+                sum.expected[step][hour] = expected;
+                sum.seen[step][hour] = seen;
+            }
+        }
+        sum
+    }
+
+    fn track(&self) -> Track {
+        let no_mask = vec![1.0; self.value[0].len()];
+        Track::new(&self.value, &self.expected, &self.seen, &no_mask, &no_mask)
+    }
+}
+
+impl SiteModel {
+    pub(crate) fn fit(sum: &Sum, statistics: &[Statistic]) -> Self {
+        let track = sum.track();
+        let noise = Noise::fit(&track);
+        let watched = [Watched { track: &track, noise: &noise }];
+        let (fitted, mut regressions) = evaluate::fit(&watched, statistics);
+        let regressions = regressions.pop().unwrap_or_default();
+        Self { noise, regressions, statistics: fitted }
+    }
+
+    /// What every hour of the sum shows; heights count less by the number of series.
+    pub(crate) fn found(&self, sum: &Sum, statistics: &[Statistic], series: usize) -> Vec<Found> {
+        let track = sum.track();
+        let watched = [Watched { track: &track, noise: &self.noise }];
+        let found = evaluate::apply(&watched, statistics, &self.statistics, &[&self.regressions]);
+        let less = (series as f64).ln() / SLOPE - crate::tune::tune("SO", 0.0);
+        let lowered = |found: Found| Found { height: (found.height - less).max(0.0), ..found };
+        found.into_iter().next().unwrap_or_default().into_iter().map(lowered).collect()
+    }
+
+    /// Whether it may come from a fit; anything may stand in a file.
+    pub(crate) fn is_valid(&self, statistics: usize) -> bool {
+        self.noise.is_valid()
+            && evaluate::are_valid(&self.regressions, statistics)
+            && self.statistics.is_valid(statistics)
+    }
+}
