@@ -2,10 +2,10 @@
 
 use crate::grid::DAY;
 
-/// Standard deviation of the kernel, hours: five days, so that weeks are followed and days are not.
-const KERNEL_SD: f64 = 72.0;
-/// Hours beyond which the kernel is cut off: three standard deviations.
-const REACH: usize = 360;
+/// Standard deviation of the kernel, hours: three days, so that weeks are followed and days are not.
+pub(crate) const KERNEL_SD: f64 = 72.0;
+/// Standard deviations beyond which the kernel is cut off.
+const REACH: f64 = 3.0;
 /// Hours before a day that its causal level looks at.
 pub(crate) const CAUSAL_REACH: usize = 240;
 /// Hours of a bin: sums over bins make the kernel cheap.
@@ -33,11 +33,11 @@ impl Bins {
     }
 
     /// Observed and expected around `hour`, from bins `range`, weighted by the kernel.
-    fn around(&self, hour: usize, range: std::ops::Range<usize>) -> (f64, f64) {
+    fn around(&self, hour: usize, range: std::ops::Range<usize>, sd: f64) -> (f64, f64) {
         let mut sums = (0.0, 0.0);
         for bin in range {
             let distance = (bin * BIN + BIN / 2) as f64 - hour as f64;
-            let weight = (-0.5 * (distance / crate::tune::tune("SD", KERNEL_SD)).powi(2)).exp();
+            let weight = (-0.5 * (distance / sd).powi(2)).exp();
             sums.0 += weight * self.observed[bin];
             sums.1 += weight * self.expected[bin];
         }
@@ -53,14 +53,15 @@ pub(crate) fn mean(value: &[f64], base: &[f64], weight: &[f64]) -> f64 {
 }
 
 /// Log levels at the start of each day and at the end of the last, from both sides of each.
-pub(crate) fn smooth(value: &[f64], base: &[f64], weight: &[f64], start: f64) -> Vec<f64> {
+pub(crate) fn smooth(value: &[f64], base: &[f64], weight: &[f64], start: f64, sd: f64) -> Vec<f64> {
+    let reach = (REACH * sd) as usize;
     let bins = Bins::new(value, base, weight);
     let knots = value.len().div_ceil(DAY) + 1;
     let knot = |day: usize| {
         let hour = day * DAY;
-        let first = hour.saturating_sub(REACH) / BIN;
-        let last = ((hour + REACH) / BIN).min(bins.observed.len());
-        let sums = bins.around(hour, first.min(last)..last);
+        let first = hour.saturating_sub(reach) / BIN;
+        let last = ((hour + reach) / BIN).min(bins.observed.len());
+        let sums = bins.around(hour, first.min(last)..last, sd);
         shrunk(sums, start)
     };
     (0..knots).map(knot).collect()
@@ -71,7 +72,7 @@ pub(crate) fn causal(value: &[f64], base: &[f64], weight: &[f64], day: usize, st
     let last = (day * DAY).min(value.len());
     let first = last.saturating_sub(CAUSAL_REACH);
     let bins = Bins::new(&value[first..last], &base[first..last], &weight[first..last]);
-    shrunk(bins.around(last - first, 0..bins.observed.len()), start)
+    shrunk(bins.around(last - first, 0..bins.observed.len(), KERNEL_SD), start)
 }
 
 fn shrunk((observed, expected): (f64, f64), start: f64) -> f64 {
@@ -96,11 +97,11 @@ mod tests {
     fn a_level_follows_weeks_and_not_days() {
         let base = vec![20.0; 2400];
         let value: Vec<f64> = (0..2400).map(|h| if h < 1200 { 20.0 } else { 40.0 }).collect();
-        let knots = smooth(&value, &base, &vec![1.0; 2400], 0.0);
+        let knots = smooth(&value, &base, &vec![1.0; 2400], 0.0, KERNEL_SD);
         assert!(between(&knots, 100).abs() < 0.01);
         assert!((between(&knots, 2300) - 2.0_f64.ln()).abs() < 0.01);
         let spike: Vec<f64> = (0..2400).map(|h| if (1200..1212).contains(&h) { 60.0 } else { 20.0 }).collect();
-        let knots = smooth(&spike, &base, &vec![1.0; 2400], 0.0);
+        let knots = smooth(&spike, &base, &vec![1.0; 2400], 0.0, KERNEL_SD);
         assert!(between(&knots, 1206) < 0.1);
     }
 

@@ -9,8 +9,9 @@ use crate::{
     series::Series,
 };
 
-/// Sweeps over all parts; later ones change expected values by less than a percent.
-const SWEEPS: usize = 4;
+/// Standard deviations of the level's kernel in each sweep over all parts, hours. The first levels
+/// hardly move, so that what lasts for days stands out and loses its weight before they do.
+const SWEEPS: [f64; 4] = [480.0, 240.0, 120.0, level::KERNEL_SD];
 /// Revenue per purchase counts up to this many times the unit: a few very large orders are no level.
 const WINSOR: f64 = 4.0;
 
@@ -47,9 +48,9 @@ pub(crate) fn fit(input: &Input<'_>) -> Fitted {
         common.lag = fit_lag(input);
     }
     let mut states: Vec<State> = input.series.par_iter().zip(input.mask).map(|(s, m)| start(input, s, m)).collect();
-    for sweep in 0..SWEEPS {
+    for (sweep, sd) in SWEEPS.into_iter().enumerate() {
         let levels = |(index, state): (usize, &mut State)| {
-            set_levels(input, &common, index, state);
+            set_levels(input, &common, index, state, sd);
             if sweep > 0 {
                 reweigh(input, index, state);
             }
@@ -68,7 +69,7 @@ pub(crate) fn fit(input: &Input<'_>) -> Fitted {
             effects::update_calendar(&mut common, &mut shapes, input, &sums, step);
         }
     }
-    states.par_iter_mut().enumerate().for_each(|(index, state)| set_levels(input, &common, index, state));
+    states.par_iter_mut().enumerate().for_each(|(index, state)| set_levels(input, &common, index, state, level::KERNEL_SD));
     let (mut shapes, mut expected) = (Vec::new(), Vec::new());
     for state in states {
         shapes.push(state.shape);
@@ -84,16 +85,21 @@ impl Input<'_> {
 }
 
 fn start(input: &Input<'_>, series: &Series, mask: &[f64]) -> State {
-    let (revenue, purchases) = series.value[REVENUE]
-        .iter()
-        .zip(&series.value[PURCHASES])
-        .zip(&series.seen[REVENUE])
-        .fold((0.0, 0.0), |sums, ((r, p), seen)| (sums.0 + seen * r, sums.1 + seen * p));
-    let unit = if input.known[PURCHASES] { revenue / purchases } else { 1.0 };
-    let unit = if unit.is_finite() && unit > 0.0 { unit.clamp(1e-12, 1e15) } else { 1.0 };
+    let unit = if input.known[PURCHASES] { median_price(series) } else { 1.0 };
     let weight = std::array::from_fn(|step| series.seen[step].iter().zip(mask).map(|(s, m)| s * m).collect());
     let hours = input.grid.hours;
     State { shape: Shape::flat(unit, input.grid), expected: std::array::from_fn(|_| vec![0.0; hours]), weight }
+}
+
+/// The median over hours of the revenue of a purchase: a few orders at a hundred times the price move a mean.
+fn median_price(series: &Series) -> f64 {
+    let hours = series.value[REVENUE].iter().zip(&series.value[PURCHASES]);
+    let mut prices: Vec<f64> = hours.filter(|(r, p)| **p > 0.0 && **r > 0.0).map(|(r, p)| r / p).collect();
+    if prices.is_empty() {
+        return 1.0;
+    }
+    let middle = prices.len() / 2;
+    prices.select_nth_unstable_by(middle, f64::total_cmp).1.clamp(1e-12, 1e15)
 }
 
 /// Values of a step in the unit in which they are fitted.
@@ -110,7 +116,7 @@ pub(crate) fn winsorized(known: Known, series: &Series, unit: f64, step: usize) 
     }
 }
 
-fn set_levels(input: &Input<'_>, common: &Common, index: usize, state: &mut State) {
+fn set_levels(input: &Input<'_>, common: &Common, index: usize, state: &mut State, sd: f64) {
     let (series, place) = (&input.series[index], input.place(index));
     for step in (0..STEPS).filter(|&step| input.known[step]) {
         let mut base = state.shape.factors(common, &place, step);
@@ -119,7 +125,7 @@ fn set_levels(input: &Input<'_>, common: &Common, index: usize, state: &mut Stat
         let value = winsorized(input.known, series, state.shape.unit, step);
         let weight = &state.weight[step];
         let start = level::mean(&value, &base, weight);
-        let knots = level::smooth(&value, &base, weight, start);
+        let knots = level::smooth(&value, &base, weight, start, sd);
         base.iter_mut().enumerate().for_each(|(hour, b)| *b *= level::between(&knots, hour).exp());
         state.expected[step] = base;
         state.shape.start[step] = start;
