@@ -158,8 +158,9 @@ impl IncidentDetector {
         series.par_iter_mut().for_each(|s| s.fill_quiet_hours(&self.config, &feed, &cells, &day));
         let names: Vec<&str> = keys.iter().map(|key| key.as_str()).collect();
         let known = self.config.known();
+        let news_hours = self.config.new_normal_hours as usize;
         let no_mask = vec![vec![1.0; grid.hours]; series.len()];
-        let input = |mask| Input { known, grid, cells: &cells, calendar: &calendar, names: &names, series: &series, mask };
+        let input = |mask| Input { known, grid, cells: &cells, calendar: &calendar, names: &names, series: &series, mask, news_hours };
         let first = Pass::run(&input(&no_mask));
         let heights: Vec<Vec<f64>> = first.found.iter().zip(&series).map(|(f, s)| heights(f, s)).collect();
         let mask_heights = MaskHeight::fit(&heights);

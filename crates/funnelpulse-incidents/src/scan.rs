@@ -12,7 +12,7 @@ use crate::{
     name::{self, Stretch},
     series::Series,
     site::{self, Part, Sum},
-    structure::{Known, Place, exposure, level, robust, sweep::winsorized},
+    structure::{Known, Place, exposure, jump, level, robust, sweep::winsorized},
     windows::{
         Track, evaluate,
         evaluate::{Coefficients, Watched},
@@ -108,14 +108,15 @@ impl Scanned<'_> {
             let knots = &shape.knots[step];
             let stored = |hour: usize| {
                 let day = first_day + (hour / DAY) as i64 - trained.start;
-                level::between(knots, day as usize * DAY + hour % DAY)
+                let jumps = jump::level(&shape.jumps[step], self.grid.start + hour as i64);
+                level::between(knots, day as usize * DAY + hour % DAY) + jumps
             };
             let mut levels: Vec<f64> =
                 (0..hours).map(|hour| if is_trained[hour] { stored(hour) } else { f64::NAN }).collect();
             if is_trained.iter().any(|t| !t) {
                 let value = winsorized(known, series, shape.unit, step);
                 let allowed: Vec<f64> = series.seen[step].iter().zip(&mask).map(|(s, m)| s * m).collect();
-                let ends = (knots[0], knots[knots.len() - 1]);
+                let ends = (knots[0], knots[knots.len() - 1] + jump::level(&shape.jumps[step], i64::MAX));
                 let start = |day: usize| if first_day + day as i64 <= trained.start { ends.0 } else { ends.1 };
                 // First without, then with weights from what the first levels leave.
                 let first = causal_levels(&value, &base, &allowed, &levels, start);
@@ -129,6 +130,8 @@ impl Scanned<'_> {
             base.iter_mut().zip(levels).for_each(|(b, l)| *b *= l.exp());
             expected[step] = base;
         }
+        let news_hours = self.model.config.new_normal_hours as usize;
+        jump::expect_news(&mut expected, &shape.jumps, self.grid.start, news_hours, !known[PURCHASES]);
         Normal { expected, mask, is_trained }
     }
 

@@ -6,6 +6,7 @@
 //! and the effects of calendar entries. All are fitted in turn, four times.
 
 pub(crate) mod effects;
+pub(crate) mod jump;
 pub(crate) mod lag;
 pub(crate) mod level;
 pub(crate) mod robust;
@@ -18,7 +19,7 @@ use crate::{
     clock::{DAY_TYPES, WEEK, day_type},
     grid::{CARTS, DAY, Grid, PURCHASES, REVENUE, STEPS, TRAFFIC},
     series::Series,
-    structure::lag::Lag,
+    structure::{jump::Jump, lag::Lag},
 };
 
 /// What all series share.
@@ -48,6 +49,8 @@ pub(crate) struct Shape {
     pub(crate) first_day: i64,
     /// Log levels at the start of each day and at the end of the last.
     pub(crate) knots: [Vec<f64>; STEPS],
+    /// Lasting changes of each step, in order; they come on top of the knots.
+    pub(crate) jumps: [Vec<Jump>; STEPS],
     /// Log deviations from the effects of calendar entries.
     pub(crate) calendar: Vec<(u32, [f64; STEPS])>,
 }
@@ -90,6 +93,7 @@ impl Shape {
             spread: [0.1; STEPS],
             first_day: grid.start / DAY as i64,
             knots: std::array::from_fn(|_| vec![0.0; grid.hours.div_ceil(DAY) + 1]),
+            jumps: Default::default(),
             calendar: Vec::new(),
         }
     }
@@ -104,6 +108,8 @@ impl Shape {
             && self.first_day.abs() < 1 << 36
             && days >= 2
             && self.knots.iter().all(|knots| knots.len() == days && knots.iter().all(bounded))
+            && self.jumps.iter().flatten().all(Jump::is_valid)
+            && self.jumps.iter().map(Vec::len).sum::<usize>() < 10_000
             && self.calendar.iter().all(|(entry, own)| (*entry as usize) < entries && own.iter().all(bounded))
     }
 

@@ -39,5 +39,5 @@ pub(crate) fn spread(residuals: &[f64], weight: &[f64]) -> f64 {
 
 /// The weight of a residual: one up to two spreads, then falling with the square.
 pub(crate) fn weight(residual: f64, spread: f64) -> f64 {
-    (REACH * spread / residual.abs().max(1e-12)).min(1.0).powi(2)
+    (crate::tune::tune("RR", REACH) * spread / residual.abs().max(1e-12)).min(1.0).powi(2)
 }

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::{Common, Known, Place, Shape, effects, exposure, lag, level, robust};
+use super::{Common, Known, Place, Shape, effects, exposure, jump, lag, level, robust};
 use crate::{
     calendar::Calendar,
     grid::{CARTS, Grid, PURCHASES, REVENUE, STEPS, TRAFFIC},
@@ -15,6 +15,9 @@ const SWEEPS: [f64; 4] = [480.0, 240.0, 120.0, level::KERNEL_SD];
 /// Revenue per purchase counts up to this many times the unit: a few very large orders are no level.
 const WINSOR: f64 = 4.0;
 
+/// The sweep before which lasting changes are looked for: the week is known by then.
+const JUMP_SWEEP: usize = 1;
+
 /// A panel to fit.
 pub(crate) struct Input<'a> {
     pub(crate) known: Known,
@@ -25,6 +28,8 @@ pub(crate) struct Input<'a> {
     pub(crate) series: &'a [Series],
     /// Per series, 0 for hours that are left out and 1 for others.
     pub(crate) mask: &'a [Vec<f64>],
+    /// Hours for which a lasting change is news.
+    pub(crate) news_hours: usize,
 }
 
 /// The fitted structure and what it expects per series, step and hour.
@@ -50,7 +55,10 @@ pub(crate) fn fit(input: &Input<'_>) -> Fitted {
     let mut states: Vec<State> = input.series.par_iter().zip(input.mask).map(|(s, m)| start(input, s, m)).collect();
     for (sweep, sd) in SWEEPS.into_iter().enumerate() {
         let levels = |(index, state): (usize, &mut State)| {
-            set_levels(input, &common, index, state, sd);
+            if sweep == JUMP_SWEEP {
+                find_jumps(input, &common, index, state);
+            }
+            set_levels(input, &common, index, state, sd.max(crate::tune::tune("SD", 72.0)));
             if sweep > 0 {
                 reweigh(input, index, state);
             }
@@ -69,9 +77,11 @@ pub(crate) fn fit(input: &Input<'_>) -> Fitted {
             effects::update_calendar(&mut common, &mut shapes, input, &sums, step);
         }
     }
-    states.par_iter_mut().enumerate().for_each(|(index, state)| set_levels(input, &common, index, state, level::KERNEL_SD));
+    states.par_iter_mut().enumerate().for_each(|(index, state)| set_levels(input, &common, index, state, crate::tune::tune("SD", level::KERNEL_SD)));
     let (mut shapes, mut expected) = (Vec::new(), Vec::new());
-    for state in states {
+    for mut state in states {
+        let follows = !input.known[PURCHASES];
+        jump::expect_news(&mut state.expected, &state.shape.jumps, input.grid.start, input.news_hours, follows);
         shapes.push(state.shape);
         expected.push(state.expected);
     }
@@ -124,12 +134,30 @@ fn set_levels(input: &Input<'_>, common: &Common, index: usize, state: &mut Stat
         base.iter_mut().zip(exposure).for_each(|(b, e)| *b *= e);
         let value = winsorized(input.known, series, state.shape.unit, step);
         let weight = &state.weight[step];
+        let jumps = &state.shape.jumps[step];
+        if !jumps.is_empty() {
+            let first = input.grid.start;
+            base.iter_mut().enumerate().for_each(|(h, b)| *b *= jump::level(jumps, first + h as i64).exp());
+        }
         let start = level::mean(&value, &base, weight);
         let knots = level::smooth(&value, &base, weight, start, sd);
         base.iter_mut().enumerate().for_each(|(hour, b)| *b *= level::between(&knots, hour).exp());
         state.expected[step] = base;
         state.shape.start[step] = start;
         state.shape.knots[step] = knots;
+    }
+}
+
+/// Lasting changes of each step against expected values that have no level yet.
+fn find_jumps(input: &Input<'_>, common: &Common, index: usize, state: &mut State) {
+    let (series, place) = (&input.series[index], input.place(index));
+    for step in (0..STEPS).filter(|&step| input.known[step]) {
+        let mut base = state.shape.factors(common, &place, step);
+        let exposure = exposure(input.known, common, series, &state.expected, step);
+        base.iter_mut().zip(exposure).for_each(|(b, e)| *b *= e * state.shape.start[step].exp());
+        let value = winsorized(input.known, series, state.shape.unit, step);
+        state.shape.jumps[step] = jump::find(&value, &base, &series.seen[step], input.grid.start);
+        if crate::tune::tune("DBG", 0.0) > 0.0 { for j in &state.shape.jumps[step] { eprintln!("jump {} {step} h{} {:.2}", input.names[index], j.hour - input.grid.start, j.size); } }
     }
 }
 

@@ -83,7 +83,7 @@ fn windows(track: &Track, step: usize, length: usize) -> impl Iterator<Item = (f
 fn clipped((x, m): (f64, f64), dispersion: f64, relative: f64) -> (f64, f64) {
     let variance = dispersion * m + relative * m * m;
     // Few counts are skew: one count is never far above a small mean.
-    let reach = (CLIP * CLIP * variance).max((CLIP * dispersion).powi(2));
+    let reach = (crate::tune::tune("NC", CLIP * CLIP) * variance).max((CLIP * dispersion).powi(2));
     ((x - m).powi(2).min(reach), 1.0 / (variance * variance).max(1e-12))
 }
 
