@@ -17,7 +17,6 @@ mod scan;
 mod series;
 mod site;
 mod structure;
-mod tune;
 #[cfg(test)]
 mod tests;
 mod windows;

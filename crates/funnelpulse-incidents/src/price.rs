@@ -6,17 +6,29 @@ use crate::{
     windows::{LENGTHS, noise::Noise},
 };
 
-/// Standard deviations of a normal distribution that hold 90 %.
-const NORMAL_90: f64 = 1.645;
+/// Standard deviations on either side that hold 90 % of a t distribution with four degrees of freedom: revenue
+/// has heavy tails, and the variance itself is estimated.
+const REACH: f64 = 2.132;
+
+/// Relative standard deviation of what is expected by one model of normal operation or another: another
+/// level, profile or price.
+const MODEL_CHOICE: f64 = 0.2;
+
+/// Fewer purchases than this are taken for so many: none observed is not none possible.
+const FEWEST: f64 = 0.5;
 
 /// The loss and the range that holds it with a probability of 90 %.
 pub(crate) fn of(stretch: &Stretch, noise: &Noise) -> (f64, (f64, f64)) {
     let Stretch { observed, expected, hours, .. } = stretch;
     let loss = expected[REVENUE] - observed[REVENUE];
     let length = LENGTHS.iter().rposition(|l| l <= hours).unwrap_or(0);
-    let purchases = expected[PURCHASES].max(0.3);
-    let relative: f64 =
-        [PURCHASES, REVENUE].map(|step| noise.dispersion[step] / purchases + noise.relative[step][length]).iter().sum();
-    let sd = expected[REVENUE] * relative.sqrt();
-    (loss, (loss - NORMAL_90 * sd, loss + NORMAL_90 * sd))
+    // The expected value is off by what rates and levels wander; the observed one by its counts.
+    let wandering: f64 = [PURCHASES, REVENUE].iter().map(|&step| noise.relative[step][length]).sum();
+    let dispersion = noise.dispersion[PURCHASES] + noise.dispersion[REVENUE];
+    let purchases = observed[PURCHASES].max(FEWEST);
+    let brought = observed[REVENUE].max(expected[REVENUE] * FEWEST / (FEWEST + expected[PURCHASES]));
+    let counted = brought * (dispersion / purchases).sqrt();
+    let due = expected[REVENUE] * (wandering + MODEL_CHOICE * MODEL_CHOICE).sqrt();
+    let sd = due.hypot(counted);
+    (loss, (loss - REACH * sd, loss + REACH * sd))
 }

@@ -240,6 +240,7 @@ impl Scanned<'_> {
         let (series, model) = (&self.series[at], self.models[at]);
         let known = self.known();
         let unit = model.shape.unit;
+        let mean_price = unit * model.shape.tail_factor;
         let hours = self.grid.hours;
         let step_value = |step: usize, hour: usize| match (known[step], series.seen[step][hour] > 0.0) {
             (true, true) => series.value[step][hour],
@@ -250,9 +251,9 @@ impl Scanned<'_> {
             REVENUE if known[PURCHASES] => {
                 let purchases = series.value[PURCHASES][hour];
                 let price = if purchases > 0.0 { normal.expected[REVENUE][hour] / purchases } else { 1.0 };
-                normal.expected[PURCHASES][hour] * price * unit
+                normal.expected[PURCHASES][hour] * price * mean_price
             }
-            REVENUE => normal.expected[REVENUE][hour] * unit,
+            REVENUE => normal.expected[REVENUE][hour] * mean_price,
             _ => normal.expected[step][hour],
         };
         let observed: Vec<[f64; STEPS]> =

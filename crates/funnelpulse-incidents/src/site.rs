@@ -100,7 +100,7 @@ impl SiteModel {
         let track = sum.track();
         let watched = [Watched { track: &track, noise: &self.noise }];
         let found = evaluate::apply(&watched, statistics, &self.statistics, &[&self.regressions]);
-        let less = (series as f64).ln() / SLOPE - crate::tune::tune("SO", 0.0);
+        let less = (series as f64).ln() / SLOPE;
         let lowered = |found: Found| Found { height: (found.height - less).max(0.0), ..found };
         found.into_iter().next().unwrap_or_default().into_iter().map(lowered).collect()
     }

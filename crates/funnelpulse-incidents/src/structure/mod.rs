@@ -43,6 +43,8 @@ pub(crate) struct Shape {
     pub(crate) start: [f64; STEPS],
     /// The mean revenue of a purchase: revenue is counted in this unit.
     pub(crate) unit: f64,
+    /// Mean revenue relative to its expectation of winsorized values: heavy tails are part of a mean.
+    pub(crate) tail_factor: f64,
     /// Spread of the 24-hour log residual per step, for robust weights.
     pub(crate) spread: [f64; STEPS],
     /// The first day of the levels, counted from 1970.
@@ -90,6 +92,7 @@ impl Shape {
             own: std::array::from_fn(|_| vec![0.0; DAY_TYPES]),
             start: [0.0; STEPS],
             unit,
+            tail_factor: 1.0,
             spread: [0.1; STEPS],
             first_day: grid.start / DAY as i64,
             knots: std::array::from_fn(|_| vec![0.0; grid.hours.div_ceil(DAY) + 1]),
@@ -104,6 +107,7 @@ impl Shape {
         self.own.iter().all(|own| own.len() == DAY_TYPES && own.iter().all(bounded))
             && self.start.iter().all(bounded)
             && (1e-12..=1e15).contains(&self.unit)
+            && (0.1..=10.0).contains(&self.tail_factor)
             && self.spread.iter().all(|s| (0.0..=100.0).contains(s))
             && self.first_day.abs() < 1 << 36
             && days >= 2

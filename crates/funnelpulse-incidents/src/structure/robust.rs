@@ -5,7 +5,7 @@ use crate::grid::DAY;
 /// Counts added to both sums, so that few counts make no large residual.
 const PRIOR_COUNTS: f64 = 12.0;
 /// Residuals beyond this many spreads lose weight.
-const REACH: f64 = 2.0;
+const REACH: f64 = 1.5;
 /// The spread is at least this (log scale).
 const LEAST_SPREAD: f64 = 0.03;
 /// Standard deviations per median absolute deviation of a normal distribution.
@@ -39,5 +39,5 @@ pub(crate) fn spread(residuals: &[f64], weight: &[f64]) -> f64 {
 
 /// The weight of a residual: one up to two spreads, then falling with the square.
 pub(crate) fn weight(residual: f64, spread: f64) -> f64 {
-    (crate::tune::tune("RR", REACH) * spread / residual.abs().max(1e-12)).min(1.0).powi(2)
+    (REACH * spread / residual.abs().max(1e-12)).min(1.0).powi(2)
 }

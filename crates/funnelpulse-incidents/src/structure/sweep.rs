@@ -58,7 +58,7 @@ pub(crate) fn fit(input: &Input<'_>) -> Fitted {
             if sweep == JUMP_SWEEP {
                 find_jumps(input, &common, index, state);
             }
-            set_levels(input, &common, index, state, sd.max(crate::tune::tune("SD", 72.0)));
+            set_levels(input, &common, index, state, sd);
             if sweep > 0 {
                 reweigh(input, index, state);
             }
@@ -77,9 +77,10 @@ pub(crate) fn fit(input: &Input<'_>) -> Fitted {
             effects::update_calendar(&mut common, &mut shapes, input, &sums, step);
         }
     }
-    states.par_iter_mut().enumerate().for_each(|(index, state)| set_levels(input, &common, index, state, crate::tune::tune("SD", level::KERNEL_SD)));
+    states.par_iter_mut().enumerate().for_each(|(index, state)| set_levels(input, &common, index, state, level::KERNEL_SD));
     let (mut shapes, mut expected) = (Vec::new(), Vec::new());
-    for mut state in states {
+    for (index, mut state) in states.into_iter().enumerate() {
+        state.shape.tail_factor = tail_factor(&input.series[index], &state);
         let follows = !input.known[PURCHASES];
         jump::expect_news(&mut state.expected, &state.shape.jumps, input.grid.start, input.news_hours, follows);
         shapes.push(state.shape);
@@ -110,6 +111,15 @@ fn median_price(series: &Series) -> f64 {
     }
     let middle = prices.len() / 2;
     prices.select_nth_unstable_by(middle, f64::total_cmp).1.clamp(1e-12, 1e15)
+}
+
+/// Revenue over what is expected of winsorized revenue, in hours without anything unusual.
+fn tail_factor(series: &Series, state: &State) -> f64 {
+    let unit = state.shape.unit;
+    let hours = series.value[REVENUE].iter().zip(&state.expected[REVENUE]).zip(&state.weight[REVENUE]);
+    let usual = hours.filter(|(_, weight)| **weight > 0.5);
+    let (x, m) = usual.fold((1.0, 1.0), |sums, ((x, m), _)| (sums.0 + x / unit, sums.1 + m));
+    (x / m).clamp(0.8, 1.5)
 }
 
 /// Values of a step in the unit in which they are fitted.
@@ -157,7 +167,6 @@ fn find_jumps(input: &Input<'_>, common: &Common, index: usize, state: &mut Stat
         base.iter_mut().zip(exposure).for_each(|(b, e)| *b *= e * state.shape.start[step].exp());
         let value = winsorized(input.known, series, state.shape.unit, step);
         state.shape.jumps[step] = jump::find(&value, &base, &series.seen[step], input.grid.start);
-        if crate::tune::tune("DBG", 0.0) > 0.0 { for j in &state.shape.jumps[step] { eprintln!("jump {} {step} h{} {:.2}", input.names[index], j.hour - input.grid.start, j.size); } }
     }
 }
 

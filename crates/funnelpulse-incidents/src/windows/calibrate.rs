@@ -26,7 +26,7 @@ pub(crate) fn quantiles(residuals: &mut [f64]) -> Option<Scale> {
     if n < LEAST_WINDOWS {
         return None;
     }
-    let rank = ((n as f64 * (1.0 - crate::tune::tune("Q", QUANTILE))) as usize).min(n - 1);
+    let rank = ((n as f64 * (1.0 - QUANTILE)) as usize).min(n - 1);
     let low = -*residuals.select_nth_unstable_by(rank, f64::total_cmp).1;
     let high = *residuals.select_nth_unstable_by(n - 1 - rank, f64::total_cmp).1;
     Some([low, high])
@@ -41,7 +41,7 @@ pub(crate) fn pooled(quantiles: &[Option<Scale>]) -> Scale {
         }
         let middle = values.len() / 2;
         let median = *values.select_nth_unstable_by(middle, f64::total_cmp).1;
-        (median / normal_quantile(crate::tune::tune("Q", QUANTILE))).clamp(LEAST_SCALE, MOST_SCALE)
+        (median / NORMAL_QUANTILE).clamp(LEAST_SCALE, MOST_SCALE)
     })
 }
 

@@ -215,13 +215,11 @@ pub(crate) fn fit(watched: &[Watched<'_>], statistics: &[Statistic]) -> (Statist
             }
             residuals.iter_mut().flatten().for_each(|r| *r = calibrate::scaled(*r, scale));
             of_groups.learn(&residuals, &mut group_counts);
-            if crate::tune::tune("DBG", 0.0) > 0.0 { eprintln!("L {} {:?} {:?} n{} {:?}", LENGTHS[index], statistic.step, statistic.given, watched.len(), scale); }
             of_length.push(scale);
             coefficients.iter_mut().zip(rows).for_each(|(c, row)| c[index].push(row));
         }
         scales.push(of_length);
         maps.push(TailMap::fit(&counts));
-        if crate::tune::tune("DBG", 0.0) > 0.0 { eprintln!("map {} {:?}", LENGTHS[index], maps.last()); }
         of_groups.set_map(&group_counts);
         groups.push(of_groups);
     }

@@ -25,6 +25,9 @@ pub(crate) struct Found {
     pub(crate) is_shared: bool,
 }
 
+/// Height that a window loses per logarithm of its length: a false window of two days is 48 false rows.
+const LENGTH_PENALTY: f64 = 0.25;
+
 struct Candidate {
     height: f64,
     from: usize,
@@ -75,7 +78,7 @@ pub(crate) fn settle(best: &[Best], hours: usize) -> Vec<Found> {
 fn candidates(best: &[Best], first: usize, end: usize) -> Vec<Candidate> {
     let mut candidates = Vec::new();
     for (best, &length) in best.iter().zip(&LENGTHS) {
-        let penalty = crate::tune::tune("PEN", 0.25) * (length as f64).ln();
+        let penalty = LENGTH_PENALTY * (length as f64).ln();
         let starts = first..(end + 1).saturating_sub(length).max(first).min(best.signed.len());
         for from in starts {
             let signed = best.signed[from];

@@ -20,6 +20,8 @@ const LEAST_MEMBER: f64 = 1.0;
 /// A false group is a false incident of each member: its height counts less by the logarithm of
 /// its size over this slope of log rates.
 const SLOPE: f64 = 2.5;
+/// Height that a group has in advance: its members need no evidence of their own.
+const BONUS: f64 = 0.5;
 /// The quantile that sets the scale, as for single series.
 const QUANTILE: f64 = 0.99;
 const NORMAL_QUANTILE: f64 = 2.326;
@@ -102,7 +104,7 @@ impl Groups {
         let scales = &self.scales[statistic][usize::from(is_above)];
         for ((sum, (median, scale)), size) in sums.into_iter().zip(scales).zip(self.sizes()) {
             let height = (sum - median) / scale;
-            let height = self.map.map_or(height, |map| map.height(height.max(0.0)) - (*size as f64).ln() / SLOPE - crate::tune::tune("GO", -0.5));
+            let height = self.map.map_or(height, |map| map.height(height.max(0.0)) - (*size as f64).ln() / SLOPE + BONUS);
             if height > best.height {
                 best.height = height;
                 best.least = largest[size - 1];

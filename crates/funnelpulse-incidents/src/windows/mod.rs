@@ -46,7 +46,7 @@ pub(crate) fn statistics(known: Known) -> Vec<Statistic> {
     ];
     let wanted = |(step, given): &(usize, Option<usize>)| {
         // Visits given carts are only looked at where there are no purchases.
-        let spare = (*step, *given) == (TRAFFIC, Some(CARTS)) && known[PURCHASES] && crate::tune::tune("VC", 0.0) == 0.0;
+        let spare = (*step, *given) == (TRAFFIC, Some(CARTS)) && known[PURCHASES];
         known[*step] && given.is_none_or(|given| known[given]) && !spare
     };
     ALL.into_iter().filter(wanted).map(|(step, given)| Statistic { step, given }).collect()

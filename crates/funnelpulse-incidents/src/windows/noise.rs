@@ -63,7 +63,7 @@ impl Noise {
                 for (noise, hours) in all.iter_mut().zip(hours) {
                     let windows = *hours as f64 / LENGTHS[index] as f64;
                     let own = &mut noise.relative[step][index];
-                    *own = (windows * *own + crate::tune::tune("SHR", SHRINKAGE) * median) / (windows + crate::tune::tune("SHR", SHRINKAGE));
+                    *own = (windows * *own + SHRINKAGE * median) / (windows + SHRINKAGE);
                 }
             }
         }
@@ -83,7 +83,7 @@ fn windows(track: &Track, step: usize, length: usize) -> impl Iterator<Item = (f
 fn clipped((x, m): (f64, f64), dispersion: f64, relative: f64) -> (f64, f64) {
     let variance = dispersion * m + relative * m * m;
     // Few counts are skew: one count is never far above a small mean.
-    let reach = (crate::tune::tune("NC", CLIP * CLIP) * variance).max((CLIP * dispersion).powi(2));
+    let reach = (CLIP * CLIP * variance).max((CLIP * dispersion).powi(2));
     ((x - m).powi(2).min(reach), 1.0 / (variance * variance).max(1e-12))
 }
 
@@ -132,5 +132,5 @@ fn of_length(track: &Track, step: usize, length: usize, dispersion: f64, start: 
 }
 
 fn bounded(relative: f64, otherwise: f64) -> f64 {
-    if relative.is_finite() { relative.clamp(crate::tune::tune("RMIN", RELATIVE.0), RELATIVE.1) } else { otherwise }
+    if relative.is_finite() { relative.clamp(RELATIVE.0, RELATIVE.1) } else { otherwise }
 }

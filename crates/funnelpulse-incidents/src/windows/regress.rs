@@ -64,7 +64,7 @@ impl Others {
             number -= 1.0;
         }
         // One or two others are no mean: it is drawn to zero by one further series.
-        sum / (number + crate::tune::tune("NUM", 1.0))
+        sum / (number + 1.0)
     }
 }
 
@@ -108,7 +108,7 @@ impl Surroundings<'_> {
     /// which the window starts, so that its score is final 48 hours later.
     pub(crate) fn flanks(&self, step: usize) -> Flanks {
         let hours = LENGTHS[self.length];
-        let flank = hours.max(crate::tune::tune("FL", LEAST_FLANK as f64) as usize);
+        let flank = hours.max(LEAST_FLANK);
         let length = LENGTHS.iter().position(|&l| l >= flank).unwrap_or(LENGTHS.len() - 1);
         let (dispersion, relative) = (self.noise.dispersion[step], self.noise.relative[step][length]);
         let deviate = |(x, m): (f64, f64)| {
@@ -176,7 +176,7 @@ impl Equations {
 
     /// Coefficients of a series, drawn to the common ones.
     pub(crate) fn solve_own(&self, common: &Row) -> Row {
-        self.solve(crate::tune::tune("OWN", OWN), common)
+        self.solve(OWN, common)
     }
 
     /// Cholesky decomposition; the ridge makes the matrix positive definite.
@@ -232,8 +232,7 @@ pub(crate) fn spread(residuals: &[f64]) -> f64 {
 
 /// The spread of a series of so many independent windows, drawn to the median of all.
 pub(crate) fn shrunk_spread(own: f64, windows: f64, median: f64) -> f64 {
-    let own_windows = crate::tune::tune("OS", OWN_SPREAD);
-    let variance = (windows * own * own + own_windows * median * median) / (windows + own_windows);
+    let variance = (windows * own * own + OWN_SPREAD * median * median) / (windows + OWN_SPREAD);
     variance.sqrt().clamp(LEAST_SPREAD, MOST_SPREAD)
 }
 

@@ -14,7 +14,7 @@ const REVENUE_LIMIT: f64 = 3.0;
 /// The deviate of an observed sum of which `expected` is expected, with variance
 /// `dispersion * expected + relative * expected^2`.
 pub(crate) fn deviate(observed: f64, expected: f64, dispersion: f64, relative: f64) -> f64 {
-    let expected = expected.max(crate::tune::tune("LE", LEAST_EXPECTED));
+    let expected = expected.max(LEAST_EXPECTED);
     let shape = (expected / (dispersion + relative * expected)).max(LEAST_SHAPE);
     3.0 * shape.sqrt() * ((observed / expected).cbrt() - 1.0 + 1.0 / (9.0 * shape))
 }
