@@ -88,17 +88,18 @@ impl TryFrom<Saved> for IncidentModel {
         config.validate().map_err(|e| e.to_string())?;
         let (_, calendar) = config.place().map_err(|e| e.to_string())?;
         let number = statistics(config.known()).len();
-        let is_valid = day.is_valid()
-            && common.is_valid(&calendar)
-            && fitted.is_valid(number)
-            && site.as_ref().is_none_or(|site| site.is_valid(number))
-            && alarm.is_valid()
-            && prior::is_valid(prior_log_odds)
-            && series.values().all(|s| s.is_valid(calendar.entries.len(), number));
-        if is_valid {
-            Ok(Self { config, day, common, statistics: fitted, series, site, alarm, prior_log_odds })
-        } else {
-            Err("a value is missing, out of range or out of order".to_owned())
+        let parts = [
+            ("day", day.is_valid()),
+            ("common", common.is_valid(&calendar)),
+            ("statistics", fitted.is_valid(number)),
+            ("site", site.as_ref().is_none_or(|site| site.is_valid(number))),
+            ("alarm", alarm.is_valid()),
+            ("prior_log_odds", prior::is_valid(prior_log_odds)),
+            ("series", series.values().all(|s| s.is_valid(calendar.entries.len(), number))),
+        ];
+        match parts.into_iter().find(|(_, is_valid)| !is_valid) {
+            Some((part, _)) => Err(format!("{part}: a value is missing, out of range or out of order")),
+            None => Ok(Self { config, day, common, statistics: fitted, series, site, alarm, prior_log_odds }),
         }
     }
 }

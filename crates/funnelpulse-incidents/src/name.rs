@@ -115,6 +115,7 @@ fn effect(stretch: &Stretch, noise: &Noise, unit: f64, step: usize) -> Option<Ef
     let dispersion = noise.dispersion[step];
     let few = 0.5 * dispersion;
     // Of revenue, what purchases leave open; its purchases carry their own error.
-    let variance = dispersion / (expected + few) + noise.relative[step][length];
+    let counts = expected.min(observed) + few;
+    let variance = dispersion / counts + noise.relative[step][length];
     Some(Effect { log: ((observed + few) / (expected + few)).ln(), error: variance.sqrt() })
 }

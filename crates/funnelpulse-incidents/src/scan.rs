@@ -160,7 +160,7 @@ impl Scanned<'_> {
             let sum = self.sum(&normal);
             let shown = site.found(&sum, &statistics(self.known()), self.series.len());
             found.iter_mut().for_each(|own| take_over(own, &shown));
-            self.site_evidence(&site.noise, &sum, &shown)
+            self.site_evidence(&site.noise, &normal, &shown)
         });
         let one = |at: usize| {
             let model = self.models[at];
@@ -189,23 +189,32 @@ impl Scanned<'_> {
         Sum::new(self.known(), &parts, self.grid.hours)
     }
 
-    /// One row per hour in which any series has one. Revenue is in units of a purchase.
-    fn site_evidence(&self, noise: &Noise, sum: &Sum, found: &[Found]) -> Evidence {
-        let hours: Vec<usize> = (0..self.grid.hours).filter(|&hour| sum.seen[TRAFFIC][hour] > 0.0).collect();
-        let known = self.known();
-        let of = |values: &[Vec<f64>; STEPS]| -> Vec<[f64; STEPS]> {
-            let value = |hour: usize, step: usize| if known[step] { values[step][hour] } else { f64::NAN };
-            (0..self.grid.hours).map(|hour| std::array::from_fn(|step| value(hour, step))).collect()
-        };
-        let (observed, expected) = (of(&sum.value), of(&sum.expected));
-        let row = |&hour: &usize| self.row(hour, &observed, &expected, found[hour], noise, 1.0);
+    /// One row per hour in which any series has one: sums of what was observed and expected.
+    fn site_evidence(&self, noise: &Noise, normal: &[Normal], found: &[Found]) -> Evidence {
+        let hours = self.grid.hours;
+        let (mut observed, mut expected) = (vec![[f64::NAN; STEPS]; hours], vec![[f64::NAN; STEPS]; hours]);
+        let add = |sum: f64, value: f64| if sum.is_nan() { value } else { sum + value };
+        for at in 0..self.series.len() {
+            let (y, m) = self.observed_and_expected(at, &normal[at]);
+            for hour in 0..hours {
+                for step in (0..STEPS).filter(|&step| !y[hour][step].is_nan()) {
+                    observed[hour][step] = add(observed[hour][step], y[hour][step]);
+                    expected[hour][step] = add(expected[hour][step], m[hour][step]);
+                }
+            }
+        }
+        let known: Vec<usize> = (0..hours).filter(|&hour| !observed[hour][TRAFFIC].is_nan()).collect();
+        let total = |step: usize| known.iter().map(|&hour| expected[hour][step]).filter(|m| !m.is_nan()).sum::<f64>();
+        let unit = total(REVENUE) / total(PURCHASES);
+        let unit = if unit.is_finite() && unit > 0.0 { unit } else { 1.0 };
+        let row = |&hour: &usize| self.row(hour, &observed, &expected, found[hour], noise, unit);
         Evidence {
             series: SeriesKey::new(SITE),
-            time: hours.iter().map(|&hour| self.grid.time(hour)).collect(),
-            rows: hours.iter().map(row).collect(),
-            statistics: statistics(known),
+            time: known.iter().map(|&hour| self.grid.time(hour)).collect(),
+            rows: known.iter().map(row).collect(),
+            statistics: statistics(self.known()),
             noise: noise.clone(),
-            unit: 1.0,
+            unit,
             prior: self.model.prior_log_odds,
         }
     }
@@ -237,31 +246,37 @@ impl Scanned<'_> {
     }
 
     fn rows(&self, at: usize, normal: &Normal, found: &[Found]) -> Vec<Row> {
-        let (series, model) = (&self.series[at], self.models[at]);
+        let model = self.models[at];
+        let (observed, expected) = self.observed_and_expected(at, normal);
+        let row = |&hour: &usize| self.row(hour, &observed, &expected, found[hour], &model.noise, model.shape.unit);
+        self.series[at].rows.iter().map(row).collect()
+    }
+
+    /// Values of every hour as they were and as they were due; NaN where there is none.
+    fn observed_and_expected(&self, at: usize, normal: &Normal) -> (Vec<[f64; STEPS]>, Vec<[f64; STEPS]>) {
+        let (series, shape) = (&self.series[at], &self.models[at].shape);
         let known = self.known();
-        let unit = model.shape.unit;
-        let mean_price = unit * model.shape.tail_factor;
-        let hours = self.grid.hours;
-        let step_value = |step: usize, hour: usize| match (known[step], series.seen[step][hour] > 0.0) {
-            (true, true) => series.value[step][hour],
-            _ => f64::NAN,
-        };
-        // Revenue is expected of the expected purchases, not of the observed ones.
-        let due = |step: usize, hour: usize| match step {
-            REVENUE if known[PURCHASES] => {
-                let purchases = series.value[PURCHASES][hour];
-                let price = if purchases > 0.0 { normal.expected[REVENUE][hour] / purchases } else { 1.0 };
-                normal.expected[PURCHASES][hour] * price * mean_price
+        let mean_price = shape.unit * shape.tail_factor;
+        // Revenue is due from the purchases that are due, not from the observed ones; in hours without
+        // any purchase the price of the hour before holds.
+        let mut price = 1.0;
+        let mut of_hour = |hour: usize| {
+            let purchases = series.value[PURCHASES][hour];
+            if known[PURCHASES] && purchases > 0.0 {
+                price = normal.expected[REVENUE][hour] / purchases;
             }
-            REVENUE => normal.expected[REVENUE][hour] * mean_price,
-            _ => normal.expected[step][hour],
+            let observed: [f64; STEPS] = std::array::from_fn(|step| {
+                if known[step] && series.seen[step][hour] > 0.0 { series.value[step][hour] } else { f64::NAN }
+            });
+            let expected: [f64; STEPS] = std::array::from_fn(|step| match step {
+                _ if !known[step] => f64::NAN,
+                REVENUE if known[PURCHASES] => normal.expected[PURCHASES][hour] * price * mean_price,
+                REVENUE => normal.expected[REVENUE][hour] * mean_price,
+                _ => normal.expected[step][hour],
+            });
+            (observed, expected)
         };
-        let observed: Vec<[f64; STEPS]> =
-            (0..hours).map(|hour| std::array::from_fn(|step| step_value(step, hour))).collect();
-        let expected: Vec<[f64; STEPS]> =
-            (0..hours).map(|hour| std::array::from_fn(|step| if known[step] { due(step, hour) } else { f64::NAN })).collect();
-        let row = |&hour: &usize| self.row(hour, &observed, &expected, found[hour], &model.noise, unit);
-        series.rows.iter().map(row).collect()
+        (0..self.grid.hours).map(&mut of_hour).unzip()
     }
 }
 

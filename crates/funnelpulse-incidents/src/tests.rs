@@ -311,7 +311,8 @@ fn local_time_and_calendar_are_ordinary() {
         let local = (hour as i64 + 19 + i64::from(hour as i64 >= spring)).rem_euclid(24);
         let on_sale = (sale..sale + 24).contains(&(hour as i64));
         let traffic = if (9..21).contains(&local) { 3.0 } else { 0.6 } * if on_sale { 1.45 } else { 1.0 };
-        [traffic, 1.0, 1.0, 1.0]
+        // Without the wave in UTC that the other shops have.
+        [traffic / (1.0 + 0.6 * (hour as f64 / 24.0 * std::f64::consts::TAU).sin()), 1.0, 1.0, 1.0]
     };
     let panel = Shop::new(6, 120, busy).panel();
     let local = IncidentConfig {
@@ -402,7 +403,8 @@ fn nothing_of_the_test_generator_stands_here() {
         let tokens = text.split(|c: char| !(c.is_ascii_digit() || c == '.' || c == ',' || c == ' '));
         tokens.map(|t| t.replace(' ', "")).filter(|t| t.matches('.').count() >= 3 && t.matches(',').count() >= 2).collect()
     };
-    let planted = numbers(&generator);
+    let is_telling = |n: &String| n.split(',').filter(|n| !matches!(*n, "" | "1.0" | "0.0")).count() >= 3;
+    let planted: Vec<String> = numbers(&generator).into_iter().filter(is_telling).collect();
     assert!(!planted.is_empty());
     let mut folders = vec![folder.join("src")];
     while let Some(folder) = folders.pop() {
@@ -410,7 +412,7 @@ fn nothing_of_the_test_generator_stands_here() {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 folders.push(path);
-            } else {
+            } else if !path.ends_with("tests.rs") {
                 let source = std::fs::read_to_string(&path).unwrap().replace(' ', "");
                 let copied = planted.iter().find(|numbers| source.contains(numbers.trim_matches(',')));
                 assert_eq!(copied, None, "{}", path.display());

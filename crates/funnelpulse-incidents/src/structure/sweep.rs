@@ -163,7 +163,8 @@ fn find_jumps(input: &Input<'_>, common: &Common, index: usize, state: &mut Stat
     let (series, place) = (&input.series[index], input.place(index));
     for step in (0..STEPS).filter(|&step| input.known[step]) {
         let mut base = state.shape.factors(common, &place, step);
-        let exposure = exposure(input.known, common, series, &state.expected, step);
+        // Rates are taken against the step before as it was observed: its change is not theirs.
+        let exposure = exposure(input.known, common, series, &series.value, step);
         base.iter_mut().zip(exposure).for_each(|(b, e)| *b *= e * state.shape.start[step].exp());
         let value = winsorized(input.known, series, state.shape.unit, step);
         state.shape.jumps[step] = jump::find(&value, &base, &series.seen[step], input.grid.start);

@@ -69,10 +69,6 @@ impl TailCounts {
         self.beyond.iter_mut().zip(HEIGHTS).for_each(|(count, height)| *count += u64::from(size > height));
     }
 
-    pub(crate) fn merge(&mut self, other: &Self) {
-        self.total += other.total;
-        self.beyond.iter_mut().zip(other.beyond).for_each(|(a, b)| *a += b);
-    }
 }
 
 /// Maps the size of a scaled residual to the height that is as rare in a normal distribution.
