@@ -16,7 +16,7 @@ use crate::{
     series::{self, DayShape, Series},
     site::{self, Part, SiteModel, Sum},
     structure::{
-        Common, Known, Shape,
+        Common, Known, Shape, jump,
         sweep::{self, Fitted, Input},
     },
     windows::{
@@ -226,7 +226,9 @@ impl Pass {
         let fitted = sweep::fit(input);
         let trained = vec![true; input.grid.hours];
         let track = |(at, series): (usize, &Series)| {
-            track(input.known, series, fitted.shapes[at].unit, &fitted.expected[at], &input.mask[at], &trained)
+            let shape = &fitted.shapes[at];
+            let ends = jump::news_ends(&shape.jumps, input.grid.start, input.news_hours);
+            track(input.known, series, shape.unit, &fitted.expected[at], &input.mask[at], &trained).with_ends(&ends)
         };
         let tracks: Vec<Track> = input.series.par_iter().enumerate().map(track).collect();
         let mut noise: Vec<Noise> = tracks.par_iter().map(Noise::fit).collect();

@@ -78,7 +78,8 @@ impl Scanned<'_> {
     fn found(&self, normal: &[Normal]) -> Vec<Vec<Found>> {
         let known = self.known();
         let track = |((series, normal), model): ((&Series, &Normal), &&SeriesModel)| {
-            track(known, series, model.shape.unit, &normal.expected, &normal.mask, &normal.is_trained)
+            let ends = jump::news_ends(&model.shape.jumps, self.grid.start, self.model.config.new_normal_hours as usize);
+            track(known, series, model.shape.unit, &normal.expected, &normal.mask, &normal.is_trained).with_ends(&ends)
         };
         let tracks: Vec<Track> = self.series.par_iter().zip(normal).zip(self.models).map(track).collect();
         let watched: Vec<Watched<'_>> =

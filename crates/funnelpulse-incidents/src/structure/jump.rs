@@ -163,6 +163,12 @@ pub(crate) fn expect_news(
     }
 }
 
+/// The hours at which changes end to be news.
+pub(crate) fn news_ends(jumps: &[Vec<Jump>; STEPS], start: i64, news_hours: usize) -> Vec<usize> {
+    let end = |jump: &Jump| usize::try_from(jump.hour - start + news_hours as i64).ok();
+    jumps.iter().flatten().filter_map(end).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

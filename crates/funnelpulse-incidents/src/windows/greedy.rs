@@ -28,6 +28,9 @@ pub(crate) struct Found {
 /// Height that a window loses per logarithm of its length: a false window of two days is 48 false rows.
 const LENGTH_PENALTY: f64 = 0.25;
 
+/// Share of the best height that the core of a window has.
+const CORE: f64 = 0.95;
+
 struct Candidate {
     height: f64,
     from: usize,
@@ -48,16 +51,18 @@ pub(crate) fn settle(best: &[Best], hours: usize) -> Vec<Found> {
             b.height.total_cmp(&a.height).then(a.length.cmp(&b.length)).then(a.from.cmp(&b.from))
         });
         taken.fill(false);
-        for candidate in candidates {
-            let span = candidate.from - first..candidate.from - first + candidate.length;
-            if taken[span.clone()].iter().any(|t| *t) {
+        for best in &candidates {
+            let span = best.from - first..best.from - first + best.length;
+            if taken[span].iter().any(|t| *t) {
                 continue;
             }
+            let candidate = core_of(best, &candidates);
+            let span = candidate.from - first..candidate.from - first + candidate.length;
             taken[span].fill(true);
             let today = day * DAY..((day + 1) * DAY).min(hours);
             for hour in candidate.from.max(today.start)..(candidate.from + candidate.length).min(today.end) {
                 found[hour] = Found {
-                    height: candidate.height,
+                    height: best.height,
                     before: (hour - candidate.from) as u8,
                     length: candidate.length as u8,
                     statistic: candidate.statistic,
@@ -73,6 +78,16 @@ pub(crate) fn settle(best: &[Best], hours: usize) -> Vec<Found> {
         found.height = own.map_or(0.0, |own| f64::from(own.abs()).min(LEAST_HEIGHT));
     }
     found
+}
+
+/// The shortest window within the best that is nearly as high: a strong event is as visible with some
+/// ordinary hours around it. What is left over is open for other windows.
+fn core_of<'a>(best: &'a Candidate, candidates: &'a [Candidate]) -> &'a Candidate {
+    let end = best.from + best.length;
+    let is_within = |c: &&Candidate| {
+        c.from >= best.from && c.from + c.length <= end && c.height >= CORE * best.height
+    };
+    candidates.iter().filter(is_within).reduce(|a, b| if b.length < a.length { b } else { a }).unwrap_or(best)
 }
 
 fn candidates(best: &[Best], first: usize, end: usize) -> Vec<Candidate> {

@@ -63,6 +63,8 @@ pub(crate) struct Track {
     after: [[Vec<f64>; STEPS]; 2],
     /// Running number of masked hours.
     masked: Vec<f64>,
+    /// Running number of hours at which a level ends to be news: no window goes on past one.
+    ends: Vec<f64>,
 }
 
 impl Track {
@@ -86,7 +88,14 @@ impl Track {
             before: [value, expected].map(|of| sums(&|step, h| of[step][h] * seen[step][h] * mask[h])),
             after: [value, expected].map(|of| sums(&|step, h| of[step][h] * seen[step][h] * after[h])),
             masked: running(mask.len(), |hour| 1.0 - mask[hour]),
+            ends: vec![0.0; mask.len() + 1],
         }
+    }
+
+    /// Ends windows at these hours.
+    pub(crate) fn with_ends(mut self, hours: &[usize]) -> Self {
+        self.ends = running(self.hours, |hour| f64::from(u8::from(hours.contains(&hour))));
+        self
     }
 
     /// Observed and expected in the hours from `from` to `to` (exclusive).
@@ -106,9 +115,10 @@ impl Track {
         (value[step][to] - value[step][from], expected[step][to] - expected[step][from])
     }
 
-    /// Whether at least half of the hours were observed.
+    /// Whether at least half of the hours were observed, all before or all after a change of what is expected.
     pub(crate) fn is_observed(&self, step: usize, from: usize, to: usize) -> bool {
-        2.0 * (self.seen[step][to] - self.seen[step][from]) >= (to - from) as f64
+        self.ends[to] - self.ends[from + 1] < 0.5
+            && 2.0 * (self.seen[step][to] - self.seen[step][from]) >= (to - from) as f64
     }
 
     /// Whether no hour is masked.

@@ -63,7 +63,8 @@ impl Noise {
                 for (noise, hours) in all.iter_mut().zip(hours) {
                     let windows = *hours as f64 / LENGTHS[index] as f64;
                     let own = &mut noise.relative[step][index];
-                    *own = (windows * *own + SHRINKAGE * median) / (windows + SHRINKAGE);
+                    let shrunk = (windows * *own + SHRINKAGE * median) / (windows + SHRINKAGE);
+                    *own = shrunk.clamp(RELATIVE.0, RELATIVE.1);
                 }
             }
         }
