@@ -78,8 +78,16 @@ impl Figures {
     pub(crate) fn line(&self, name: &str) -> String {
         format!(
             "{name:<9} {:6.3} {:5.3}  {:5.3} {:5.1}  {:7.2} {:12.2} {:10.3}  {:5.3} {:5.2}  {:5.2}",
-            self.auc_pr, self.f1, self.recall, self.delay, self.false_at_1, self.false_at_budget,
-            self.recall_at_budget, self.price_error, self.coverage, self.named
+            self.auc_pr,
+            self.f1,
+            self.recall,
+            self.delay,
+            self.false_at_1,
+            self.false_at_budget,
+            self.recall_at_budget,
+            self.price_error,
+            self.coverage,
+            self.named
         )
     }
 
@@ -183,7 +191,9 @@ fn false_incidents(rows: &[Scored], flag: impl Fn(f64) -> bool) -> f64 {
     for row in rows.iter().filter(|r| flag(r.score)) {
         let touches = row.label.is_anomaly || row.label.ignore;
         match (last, incidents.last_mut()) {
-            (Some((series, hour)), Some(incident)) if series == row.series && row.hour - hour <= GAP => *incident |= touches,
+            (Some((series, hour)), Some(incident)) if series == row.series && row.hour - hour <= GAP => {
+                *incident |= touches
+            }
             _ => incidents.push(touches),
         }
         last = Some((row.series, row.hour));
@@ -195,13 +205,7 @@ fn false_incidents(rows: &[Scored], flag: impl Fn(f64) -> bool) -> f64 {
 
 /// Median error of the price over found events, share of truths within the interval, and share of
 /// names that fit.
-fn prices(
-    shop: &Shop,
-    scan: &Scan,
-    rows: &[Scored],
-    events: &BTreeMap<i64, &Event>,
-    limit: f64,
-) -> (f64, f64, f64) {
+fn prices(shop: &Shop, scan: &Scan, rows: &[Scored], events: &BTreeMap<i64, &Event>, limit: f64) -> (f64, f64, f64) {
     let (mut errors, mut within, mut named) = (Vec::new(), Vec::new(), Vec::new());
     for event in events.values() {
         let of_event: Vec<&Scored> = rows.iter().filter(|r| r.label.event == event.id).collect();
@@ -265,7 +269,14 @@ pub(crate) fn misses(shop: &Shop, model: &IncidentModel, scan: &Scan) {
         let flagged = own.iter().filter(|r| r.score >= limit).count();
         println!(
             "{:5} of {:5} {:>6.0} nats {:6} {:22} {:8} {:50.50} {}",
-            flagged, own.len(), event.detectability, event.scope, event.kind, event.shape, event.effect, event.start
+            flagged,
+            own.len(),
+            event.detectability,
+            event.scope,
+            event.kind,
+            event.shape,
+            event.effect,
+            event.start
         );
     }
     for evidence in &scan.series {
@@ -275,8 +286,14 @@ pub(crate) fn misses(shop: &Shop, model: &IncidentModel, scan: &Scan) {
             if labels[first..=last].iter().all(|l| !l.is_anomaly && !l.ignore) {
                 println!(
                     "false {:10} {} {:4} h of {:5} log odds {:5.1} {:?} {:?} {}",
-                    evidence.series, incident.start, last - first + 1, first, incident.log_odds,
-                    incident.observed.map(|v| v.round()), incident.expected.map(|v| v.round()), incident.kind
+                    evidence.series,
+                    incident.start,
+                    last - first + 1,
+                    first,
+                    incident.log_odds,
+                    incident.observed.map(|v| v.round()),
+                    incident.expected.map(|v| v.round()),
+                    incident.kind
                 );
             }
         }

@@ -18,7 +18,8 @@ use crate::{figures::Figures, shop::Shop};
 const SHOPS: [&str; 8] = ["alder", "birch", "cedar", "dogwood", "elm", "fir", "gorse", "hazel"];
 
 fn main() -> anyhow::Result<()> {
-    let folder = std::env::var_os("FUNNELPULSE_SHOPS").map_or_else(|| PathBuf::from("../shared/data/shops"), PathBuf::from);
+    let folder =
+        std::env::var_os("FUNNELPULSE_SHOPS").map_or_else(|| PathBuf::from("../shared/data/shops"), PathBuf::from);
     if !folder.is_dir() {
         println!("skipped: {} is no folder; set FUNNELPULSE_SHOPS to the folder of labelled shops", folder.display());
         return Ok(());

@@ -55,7 +55,8 @@ impl Alarm {
         let (height, log) = (mean(&|p| p.0), mean(&|p| (p.1 / months).ln()));
         // Counts at neighbouring heights are of the same incidents: the highest count is the sample.
         let sample = points.iter().map(|p| p.1).fold(0.0, f64::max) / weight;
-        let cross: f64 = points.iter().map(|p| p.1 * (p.0 - height) * ((p.1 / months).ln() - log)).sum::<f64>() * sample;
+        let cross: f64 =
+            points.iter().map(|p| p.1 * (p.0 - height) * ((p.1 / months).ln() - log)).sum::<f64>() * sample;
         let square: f64 = points.iter().map(|p| p.1 * (p.0 - height).powi(2)).sum::<f64>() * sample;
         let prior = 1.0 / (SLOPE.1 * SLOPE.1);
         let slope = ((prior * SLOPE.0 - cross) / (prior + square)).clamp(SLOPE_BOUNDS.0, SLOPE_BOUNDS.1);

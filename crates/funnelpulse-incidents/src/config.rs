@@ -2,12 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    CalendarEntry, IncidentError,
-    calendar::Calendar,
-    clock::Clock,
-    structure::Known,
-};
+use crate::{CalendarEntry, IncidentError, calendar::Calendar, clock::Clock, structure::Known};
 
 /// Settings of an [`IncidentDetector`](crate::IncidentDetector).
 ///

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod against;
 mod alarm;
 mod calendar;
 mod clock;
@@ -21,6 +22,7 @@ mod structure;
 mod tests;
 mod windows;
 
+pub use against::Forecast;
 pub use calendar::CalendarEntry;
 pub use config::IncidentConfig;
 pub use error::IncidentError;

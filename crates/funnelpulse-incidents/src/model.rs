@@ -146,12 +146,8 @@ impl IncidentDetector {
         let cells = clock.cells(grid);
         let feed = series::feed(&all, grid.hours);
         let longest = all.iter().map(Series::known_hours).max().unwrap_or(0);
-        let (keys, mut series): (Vec<&SeriesKey>, Vec<Series>) = frames
-            .iter()
-            .map(|(key, _)| *key)
-            .zip(all)
-            .filter(|(_, series)| series.known_hours() >= MIN_HOURS)
-            .unzip();
+        let (keys, mut series): (Vec<&SeriesKey>, Vec<Series>) =
+            frames.iter().map(|(key, _)| *key).zip(all).filter(|(_, series)| series.known_hours() >= MIN_HOURS).unzip();
         if series.is_empty() {
             return Err(IncidentError::TooShort { needed: MIN_HOURS, longest });
         }
@@ -161,7 +157,16 @@ impl IncidentDetector {
         let known = self.config.known();
         let news_hours = self.config.new_normal_hours as usize;
         let no_mask = vec![vec![1.0; grid.hours]; series.len()];
-        let input = |mask| Input { known, grid, cells: &cells, calendar: &calendar, names: &names, series: &series, mask, news_hours };
+        let input = |mask| Input {
+            known,
+            grid,
+            cells: &cells,
+            calendar: &calendar,
+            names: &names,
+            series: &series,
+            mask,
+            news_hours,
+        };
         let first = Pass::run(&input(&no_mask));
         let heights: Vec<Vec<f64>> = first.found.iter().zip(&series).map(|(f, s)| heights(f, s)).collect();
         let mask_heights = MaskHeight::fit(&heights);
@@ -193,9 +198,7 @@ impl IncidentDetector {
             })
             .collect();
         let alarm = Alarm::fit(&rows, self.config.incidents_per_year);
-        let log_odds: Vec<Vec<f64>> =
-            rows.iter().map(|rows| rows.iter().map(|(_, height)| alarm.log_odds(*height)).collect()).collect();
-        let prior_log_odds = prior::log_odds(&log_odds, self.config.incidents_per_year);
+        let prior_log_odds = prior::of_heights(&rows, &alarm, self.config.incidents_per_year);
         let Fitted { common, shapes, .. } = second.fitted;
         let parts = shapes.into_iter().zip(second.noise).zip(second.coefficients).zip(mask_heights).zip(&mask);
         let models = parts.map(|((((shape, noise), coefficients), mask_height), mask)| SeriesModel {
@@ -239,8 +242,7 @@ impl Pass {
             tracks.iter().zip(&noise).map(|(track, noise)| Watched { track, noise }).collect();
         let statistics_of = statistics(known);
         let (statistics, coefficients) = evaluate::fit(&watched, &statistics_of);
-        let found =
-            evaluate::apply(&watched, &statistics_of, &statistics, &coefficients.iter().collect::<Vec<_>>());
+        let found = evaluate::apply(&watched, &statistics_of, &statistics, &coefficients.iter().collect::<Vec<_>>());
         Self { fitted, noise, statistics, coefficients, found }
     }
 

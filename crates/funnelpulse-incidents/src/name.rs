@@ -99,7 +99,11 @@ pub(crate) fn of(stretch: &Stretch, noise: &Noise, unit: f64) -> IncidentKind {
         }
         (0, -1, _) if purchase_rate <= 0 => K::CartBreak,
         (0, 0, _) if purchase_rate < 0 || per_visit < 0 => {
-            if stretch.hours >= GRADUAL_HOURS && stretch.trend < -GRADUAL { K::GradualDegradation } else { K::CheckoutOutage }
+            if stretch.hours >= GRADUAL_HOURS && stretch.trend < -GRADUAL {
+                K::GradualDegradation
+            } else {
+                K::CheckoutOutage
+            }
         }
         _ => K::Unexplained,
     }

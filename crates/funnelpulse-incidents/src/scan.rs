@@ -5,6 +5,7 @@ use rayon::prelude::*;
 
 use crate::{
     Evidence, SITE,
+    alarm::Alarm,
     calendar::Calendar,
     grid::{DAY, Grid, PURCHASES, REVENUE, STEPS, TRAFFIC},
     incident::Row,
@@ -78,7 +79,8 @@ impl Scanned<'_> {
     fn found(&self, normal: &[Normal]) -> Vec<Vec<Found>> {
         let known = self.known();
         let track = |((series, normal), model): ((&Series, &Normal), &&SeriesModel)| {
-            let ends = jump::news_ends(&model.shape.jumps, self.grid.start, self.model.config.new_normal_hours as usize);
+            let ends =
+                jump::news_ends(&model.shape.jumps, self.grid.start, self.model.config.new_normal_hours as usize);
             track(known, series, model.shape.unit, &normal.expected, &normal.mask, &normal.is_trained).with_ends(&ends)
         };
         let tracks: Vec<Track> = self.series.par_iter().zip(normal).zip(self.models).map(track).collect();
@@ -150,17 +152,15 @@ impl Scanned<'_> {
     }
 
     /// What every row of every series shows, and what the site shows.
-    pub(crate) fn evidence(
-        &self,
-        keys: &[&SeriesKey],
-        times: &[&[Timestamp]],
-    ) -> (Vec<Evidence>, Option<Evidence>) {
+    pub(crate) fn evidence(&self, keys: &[&SeriesKey], times: &[&[Timestamp]]) -> (Vec<Evidence>, Option<Evidence>) {
         let (normal, mut found) = self.run();
         let model = self.model;
         let site = model.site.as_ref().filter(|_| self.series.len() >= model.config.min_series).map(|site| {
             let sum = self.sum(&normal);
             let shown = site.found(&sum, &statistics(self.known()), self.series.len());
-            found.iter_mut().for_each(|own| take_over(own, &shown));
+            for own in &mut found {
+                take_over(own, &shown);
+            }
             self.site_evidence(&site.noise, &normal, &shown)
         });
         let one = |at: usize| {
@@ -195,8 +195,8 @@ impl Scanned<'_> {
         let hours = self.grid.hours;
         let (mut observed, mut expected) = (vec![[f64::NAN; STEPS]; hours], vec![[f64::NAN; STEPS]; hours]);
         let add = |sum: f64, value: f64| if sum.is_nan() { value } else { sum + value };
-        for at in 0..self.series.len() {
-            let (y, m) = self.observed_and_expected(at, &normal[at]);
+        for (at, normal) in normal.iter().enumerate() {
+            let (y, m) = self.observed_and_expected(at, normal);
             for hour in 0..hours {
                 for step in (0..STEPS).filter(|&step| !y[hour][step].is_nan()) {
                     observed[hour][step] = add(observed[hour][step], y[hour][step]);
@@ -208,7 +208,8 @@ impl Scanned<'_> {
         let total = |step: usize| known.iter().map(|&hour| expected[hour][step]).filter(|m| !m.is_nan()).sum::<f64>();
         let unit = total(REVENUE) / total(PURCHASES);
         let unit = if unit.is_finite() && unit > 0.0 { unit } else { 1.0 };
-        let row = |&hour: &usize| self.row(hour, &observed, &expected, found[hour], noise, unit);
+        let judge = Judge { alarm: &self.model.alarm, prior: self.model.prior_log_odds, noise, unit };
+        let row = |&hour: &usize| judge.row(hour, &observed, &expected, found[hour]);
         Evidence {
             series: SeriesKey::new(SITE),
             time: known.iter().map(|&hour| self.grid.time(hour)).collect(),
@@ -220,36 +221,12 @@ impl Scanned<'_> {
         }
     }
 
-    fn row(
-        &self,
-        hour: usize,
-        observed: &[[f64; STEPS]],
-        expected: &[[f64; STEPS]],
-        found: Found,
-        noise: &Noise,
-        unit: f64,
-    ) -> Row {
-        let (from, to) = match found.length {
-            0 => (hour, hour + 1),
-            length => (hour - usize::from(found.before), hour - usize::from(found.before) + usize::from(length)),
-        };
-        let stretch = Stretch::of(&observed[from..to], &expected[from..to]);
-        let log_odds = self.model.alarm.log_odds(found.height);
-        Row {
-            hour,
-            observed: observed[hour],
-            expected: expected[hour],
-            log_odds,
-            found,
-            kind: name::of(&stretch, noise, unit),
-            is_shared: found.is_shared && log_odds + self.model.prior_log_odds >= 0.0,
-        }
-    }
-
     fn rows(&self, at: usize, normal: &Normal, found: &[Found]) -> Vec<Row> {
         let model = self.models[at];
         let (observed, expected) = self.observed_and_expected(at, normal);
-        let row = |&hour: &usize| self.row(hour, &observed, &expected, found[hour], &model.noise, model.shape.unit);
+        let (alarm, prior) = (&self.model.alarm, self.model.prior_log_odds);
+        let judge = Judge { alarm, prior, noise: &model.noise, unit: model.shape.unit };
+        let row = |&hour: &usize| judge.row(hour, &observed, &expected, found[hour]);
         self.series[at].rows.iter().map(row).collect()
     }
 
@@ -261,23 +238,48 @@ impl Scanned<'_> {
         // Revenue is due from the purchases that are due, not from the observed ones; in hours without
         // any purchase the price of the hour before holds.
         let mut price = 1.0;
-        let mut of_hour = |hour: usize| {
+        let mut due = |hour: usize| -> [f64; STEPS] {
             let purchases = series.value[PURCHASES][hour];
             if known[PURCHASES] && purchases > 0.0 {
                 price = normal.expected[REVENUE][hour] / purchases;
             }
-            let observed: [f64; STEPS] = std::array::from_fn(|step| {
-                if known[step] && series.seen[step][hour] > 0.0 { series.value[step][hour] } else { f64::NAN }
-            });
-            let expected: [f64; STEPS] = std::array::from_fn(|step| match step {
+            std::array::from_fn(|step| match step {
                 _ if !known[step] => f64::NAN,
                 REVENUE if known[PURCHASES] => normal.expected[PURCHASES][hour] * price * mean_price,
                 REVENUE => normal.expected[REVENUE][hour] * mean_price,
                 _ => normal.expected[step][hour],
-            });
-            (observed, expected)
+            })
         };
-        (0..self.grid.hours).map(&mut of_hour).unzip()
+        (series.observed(), (0..self.grid.hours).map(&mut due).collect())
+    }
+}
+
+/// What turns an hour into a row of evidence.
+pub(crate) struct Judge<'a> {
+    pub(crate) alarm: &'a Alarm,
+    pub(crate) prior: f64,
+    pub(crate) noise: &'a Noise,
+    pub(crate) unit: f64,
+}
+
+impl Judge<'_> {
+    /// The row of an hour, named by the window that it belongs to.
+    pub(crate) fn row(&self, hour: usize, observed: &[[f64; STEPS]], expected: &[[f64; STEPS]], found: Found) -> Row {
+        let (from, to) = match found.length {
+            0 => (hour, hour + 1),
+            length => (hour - usize::from(found.before), hour - usize::from(found.before) + usize::from(length)),
+        };
+        let stretch = Stretch::of(&observed[from..to], &expected[from..to]);
+        let log_odds = self.alarm.log_odds(found.height);
+        Row {
+            hour,
+            observed: observed[hour],
+            expected: expected[hour],
+            log_odds,
+            found,
+            kind: name::of(&stretch, self.noise, self.unit),
+            is_shared: found.is_shared && log_odds + self.prior >= 0.0,
+        }
     }
 }
 

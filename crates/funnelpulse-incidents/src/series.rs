@@ -57,6 +57,14 @@ impl Series {
         self.seen[TRAFFIC].iter().filter(|seen| **seen > 0.0).count()
     }
 
+    /// Values of every hour, NaN where there is none.
+    pub(crate) fn observed(&self) -> Vec<[f64; STEPS]> {
+        let value = |step: usize, hour: usize| {
+            if self.seen[step][hour] > 0.0 { self.value[step][hour] } else { f64::NAN }
+        };
+        (0..self.value[0].len()).map(|hour| std::array::from_fn(|step| value(step, hour))).collect()
+    }
+
     /// Takes missing rows as zeros where hardly any views are expected. `feed` says in which hours
     /// any series has a row: no row at all is a gap of the feed, not a zero. Only earlier hours
     /// decide, so later rows never change it.
@@ -129,10 +137,6 @@ impl DayShape {
 }
 
 /// The frames of a panel on a grid.
-pub(crate) fn read(
-    config: &IncidentConfig,
-    frames: &[&Frame],
-    grid: Grid,
-) -> Result<Vec<Series>, IncidentError> {
+pub(crate) fn read(config: &IncidentConfig, frames: &[&Frame], grid: Grid) -> Result<Vec<Series>, IncidentError> {
     frames.iter().map(|frame| Series::new(config, frame.view(), grid)).collect()
 }

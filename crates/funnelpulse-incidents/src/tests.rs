@@ -5,7 +5,10 @@ use funnelpulse_core::{Columns, Frame, Panel, Timestamp};
 use ndarray::Array2;
 use proptest::prelude::*;
 
-use crate::{CalendarEntry, Evidence, IncidentConfig, IncidentDetector, IncidentError, IncidentKind, IncidentModel, Scan};
+use crate::{
+    CalendarEntry, Evidence, Forecast, IncidentConfig, IncidentDetector, IncidentError, IncidentKind, IncidentModel,
+    Scan,
+};
 
 /// A Monday.
 const START: i64 = 1_704_067_200;
@@ -69,7 +72,9 @@ impl<F: Fn(usize, usize) -> [f64; 4]> Shop<F> {
                 values.row_mut(hour).assign(&ndarray::arr1(&[views, carts, purchases, revenue]));
             }
             let time = (0..self.hours).map(|h| Timestamp::from_seconds(self.start + h as i64 * 3600)).collect();
-            panel.insert(format!("brand_{brand:02}").as_str(), Frame::new(time, columns.clone(), values).unwrap()).unwrap();
+            panel
+                .insert(format!("brand_{brand:02}").as_str(), Frame::new(time, columns.clone(), values).unwrap())
+                .unwrap();
         }
         panel
     }
@@ -199,7 +204,8 @@ fn slow_drift_is_no_event() {
 
 #[test]
 fn a_score_is_final_after_48_hours() {
-    let panel = Shop::new(4, 70, |brand, hour| if hour == 1100 { [3.0, 1.0, 1.0, 1.0] } else { outage(brand, hour) }).panel();
+    let panel =
+        Shop::new(4, 70, |brand, hour| if hour == 1100 { [3.0, 1.0, 1.0, 1.0] } else { outage(brand, hour) }).panel();
     let model = fit(&part(&panel, 0, 40 * 24));
     let all = model.scan(&panel).unwrap();
     for end in [45 * 24, 50 * 24 + 5, 61 * 24 + 23] {
@@ -280,10 +286,15 @@ fn hostile_files_are_refused() {
 
 #[test]
 fn tables_without_some_steps_are_judged_by_the_others() {
-    let panel = Shop::new(4, 50, |brand, hour| {
-        if brand == 2 && (1000..1012).contains(&hour) { [0.2, 1.0, 1.0, 1.0] } else { [1.0; 4] }
-    })
-    .panel();
+    let panel =
+        Shop::new(
+            4,
+            50,
+            |brand, hour| {
+                if brand == 2 && (1000..1012).contains(&hour) { [0.2, 1.0, 1.0, 1.0] } else { [1.0; 4] }
+            },
+        )
+        .panel();
     let funnel = IncidentConfig::funnel();
     let configs = [
         IncidentConfig { carts: None, purchases: None, revenue: None, ..funnel.clone() },
@@ -299,6 +310,27 @@ fn tables_without_some_steps_are_judged_by_the_others() {
         let incident = scan.series[2].incident_between(1000, 1011);
         assert_eq!(incident.revenue_loss.is_nan(), config.revenue.is_none());
     }
+}
+
+#[test]
+fn forecasts_from_elsewhere_are_taken_as_they_are() {
+    let (panel, normal) = (Shop::new(3, 40, outage), Shop::new(3, 60, outage));
+    let panel = Shop { hours: normal.hours, ..panel }.panel();
+    let mut forecasts = std::collections::BTreeMap::new();
+    for (brand, (key, frame)) in panel.iter().enumerate().skip(1) {
+        let (time, columns, mut values) = frame.clone().into_parts();
+        for hour in 0..values.nrows() {
+            let views = 80.0 * (1.0 + brand as f64) * (1.0 + 0.6 * (hour as f64 / 24.0 * std::f64::consts::TAU).sin());
+            values.row_mut(hour).assign(&ndarray::arr1(&[views, 0.4 * views, 0.12 * views, 2.4 * views]));
+        }
+        forecasts.insert(key.clone(), Forecast { expected: Frame::new(time, columns, values).unwrap() });
+    }
+    let detector = IncidentDetector::new(IncidentConfig::funnel()).unwrap();
+    let evidence = detector.scan_against(&panel, &forecasts).unwrap();
+    assert_eq!(evidence.len(), 2);
+    assert!(largest(&evidence[1], 1000..1010) > 5.0);
+    let due = evidence[1].expected().next().unwrap();
+    assert!((due[0] - 240.0).abs() < 1e-9 && (due[3] - 2.4 * 240.0).abs() < 1e-9);
 }
 
 #[test]
@@ -324,13 +356,17 @@ fn local_time_and_calendar_are_ordinary() {
         let model = IncidentDetector::new(config).unwrap().fit(&panel).unwrap();
         let scan = model.scan(&panel).unwrap();
         let limit = model.threshold(1.0);
-        let rows = |e: &Evidence| e.log_odds().skip(from as usize).take((to - from) as usize).filter(|l| *l >= limit).count();
+        let rows =
+            |e: &Evidence| e.log_odds().skip(from as usize).take((to - from) as usize).filter(|l| *l >= limit).count();
         scan.series.iter().map(rows).sum::<usize>()
     };
     let after = flagged(local.clone(), spring, spring + 14 * 24);
     assert!(after < 60, "{after} of {} rows after the change of the clock", 6 * 14 * 24);
     assert!(after <= flagged(IncidentConfig::funnel(), spring, spring + 14 * 24));
-    let (with, without) = (flagged(local.clone(), sale, sale + 24), flagged(IncidentConfig { calendar: Vec::new(), ..local }, sale, sale + 24));
+    let (with, without) = (
+        flagged(local.clone(), sale, sale + 24),
+        flagged(IncidentConfig { calendar: Vec::new(), ..local }, sale, sale + 24),
+    );
     assert!(with < without, "{with} and {without} rows of the sale");
 }
 
@@ -399,10 +435,15 @@ fn a_gap_of_the_feed_is_no_outage() {
 fn nothing_of_the_test_generator_stands_here() {
     // Effects and lengths of the generator that benches use: any three numbers in a row.
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-    let Ok(generator) = std::fs::read_to_string(folder.join("../funnelpulse-eval/src/generator/kind.rs")) else { return };
+    let Ok(generator) = std::fs::read_to_string(folder.join("../funnelpulse-eval/src/generator/kind.rs")) else {
+        return;
+    };
     let numbers = |text: &str| -> Vec<String> {
         let tokens = text.split(|c: char| !(c.is_ascii_digit() || c == '.' || c == ',' || c == ' '));
-        tokens.map(|t| t.replace(' ', "")).filter(|t| t.matches('.').count() >= 3 && t.matches(',').count() >= 2).collect()
+        tokens
+            .map(|t| t.replace(' ', ""))
+            .filter(|t| t.matches('.').count() >= 3 && t.matches(',').count() >= 2)
+            .collect()
     };
     let is_telling = |n: &String| n.split(',').filter(|n| !matches!(*n, "" | "1.0" | "0.0")).count() >= 3;
     let planted: Vec<String> = numbers(&generator).into_iter().filter(is_telling).collect();

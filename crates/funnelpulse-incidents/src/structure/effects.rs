@@ -101,7 +101,9 @@ pub(crate) fn update_week(common: &mut Common, sums: &mut [Sums], step: usize) {
         let updated = (mean + steps[of_type] + raw * WEEK_PRIOR / (WEEK_PRIOR + noise)).clamp(-9.0, 9.0);
         let factor = (updated - week[cell]).exp();
         week[cell] = updated;
-        sums.iter_mut().for_each(|sum| sum.expected[cell] *= factor);
+        for sum in sums.iter_mut() {
+            sum.expected[cell] *= factor;
+        }
     }
 }
 

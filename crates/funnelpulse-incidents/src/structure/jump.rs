@@ -70,10 +70,7 @@ impl Sums {
 /// hour since 1970.
 pub(crate) fn find(value: &[f64], expected: &[f64], weight: &[f64], start: i64) -> Vec<Jump> {
     let hours = value.len();
-    let sums = Sums {
-        value: running(value, weight),
-        expected: running(expected, weight),
-    };
+    let sums = Sums { value: running(value, weight), expected: running(expected, weight) };
     let candidates: Vec<(usize, f64)> = (SIDE..(hours + 1).saturating_sub(LEAST_AFTER))
         .step_by(STRIDE)
         .map(|at| (at, sums.change(at, SIDE, SIDE.min(hours - at))))

@@ -47,8 +47,8 @@ impl Bins {
 
 /// Logarithm of the mean level: the ratio of the weighted sums.
 pub(crate) fn mean(value: &[f64], base: &[f64], weight: &[f64]) -> f64 {
-    let sums = (0..value.len())
-        .fold((0.0, 0.0), |sums, h| (sums.0 + weight[h] * value[h], sums.1 + weight[h] * base[h]));
+    let sums =
+        (0..value.len()).fold((0.0, 0.0), |sums, h| (sums.0 + weight[h] * value[h], sums.1 + weight[h] * base[h]));
     ratio(sums.0 + 0.5, sums.1 + 0.5)
 }
 

@@ -73,15 +73,15 @@ impl Common {
 
     /// Whether it may come from a fit; anything may stand in a file.
     pub(crate) fn is_valid(&self, calendar: &Calendar) -> bool {
-        self.week.iter().all(|week| week.len() == WEEK && week.iter().all(bounded))
+        self.week.iter().all(|week| week.len() == WEEK && week.iter().copied().all(bounded))
             && self.lag.is_valid()
             && self.kinds.len() == calendar.kinds
             && self.entries.len() == calendar.entries.len()
-            && self.kinds.iter().chain(&self.entries).flatten().all(bounded)
+            && self.kinds.iter().chain(&self.entries).flatten().copied().all(bounded)
     }
 }
 
-fn bounded(log: &f64) -> bool {
+fn bounded(log: f64) -> bool {
     log.abs() <= 2.0 * level::BOUND
 }
 
@@ -104,17 +104,17 @@ impl Shape {
     /// Whether it may come from a fit; anything may stand in a file.
     pub(crate) fn is_valid(&self, entries: usize) -> bool {
         let days = self.knots[0].len();
-        self.own.iter().all(|own| own.len() == DAY_TYPES && own.iter().all(bounded))
-            && self.start.iter().all(bounded)
+        self.own.iter().all(|own| own.len() == DAY_TYPES && own.iter().copied().all(bounded))
+            && self.start.iter().copied().all(bounded)
             && (1e-12..=1e15).contains(&self.unit)
             && (0.1..=10.0).contains(&self.tail_factor)
             && self.spread.iter().all(|s| (0.0..=100.0).contains(s))
             && self.first_day.abs() < 1 << 36
             && days >= 2
-            && self.knots.iter().all(|knots| knots.len() == days && knots.iter().all(bounded))
+            && self.knots.iter().all(|knots| knots.len() == days && knots.iter().copied().all(bounded))
             && self.jumps.iter().flatten().all(Jump::is_valid)
             && self.jumps.iter().map(Vec::len).sum::<usize>() < 10_000
-            && self.calendar.iter().all(|(entry, own)| (*entry as usize) < entries && own.iter().all(bounded))
+            && self.calendar.iter().all(|(entry, own)| (*entry as usize) < entries && own.iter().copied().all(bounded))
     }
 
     /// Days that its levels cover, counted from 1970, end exclusive.

@@ -77,7 +77,10 @@ pub(crate) fn fit(input: &Input<'_>) -> Fitted {
             effects::update_calendar(&mut common, &mut shapes, input, &sums, step);
         }
     }
-    states.par_iter_mut().enumerate().for_each(|(index, state)| set_levels(input, &common, index, state, level::KERNEL_SD));
+    states
+        .par_iter_mut()
+        .enumerate()
+        .for_each(|(index, state)| set_levels(input, &common, index, state, level::KERNEL_SD));
     let (mut shapes, mut expected) = (Vec::new(), Vec::new());
     for (index, mut state) in states.into_iter().enumerate() {
         state.shape.tail_factor = tail_factor(&input.series[index], &state);
@@ -190,6 +193,8 @@ fn fit_lag(input: &Input<'_>) -> lag::Lag {
     let of = |s: &Series| lag::Equations::of(&s.value[cause], &s.value[PURCHASES], &s.seen[PURCHASES]);
     let all: Vec<lag::Equations> = input.series.par_iter().map(of).collect();
     let mut sum = lag::Equations::default();
-    all.iter().for_each(|equations| sum.add(equations));
+    for equations in &all {
+        sum.add(equations);
+    }
     lag::Lag::solve(&sum)
 }

@@ -68,7 +68,6 @@ impl TailCounts {
         let size = scaled.abs();
         self.beyond.iter_mut().zip(HEIGHTS).for_each(|(count, height)| *count += u64::from(size > height));
     }
-
 }
 
 /// Maps the size of a scaled residual to the height that is as rare in a normal distribution.
@@ -95,7 +94,9 @@ impl TailMap {
     pub(crate) fn height(&self, size: f64) -> f64 {
         let last = HEIGHTS.len() - 1;
         let at = HEIGHTS.iter().position(|h| size < *h).unwrap_or(last).max(1);
-        let (from, to) = if size < HEIGHTS[0] { ((0.0, 0.0), (HEIGHTS[0], self.0[0])) } else {
+        let (from, to) = if size < HEIGHTS[0] {
+            ((0.0, 0.0), (HEIGHTS[0], self.0[0]))
+        } else {
             ((HEIGHTS[at - 1], self.0[at - 1]), (HEIGHTS[at], self.0[at]))
         };
         from.1 + (size - from.0) * (to.1 - from.1) / (to.0 - from.0)
@@ -110,16 +111,30 @@ impl TailMap {
 /// Quantile of the standard normal distribution (Acklam 2003), relative error below 1.2e-9.
 pub(crate) fn normal_quantile(p: f64) -> f64 {
     const A: [f64; 6] = [
-        -39.696_830_286_653_76, 220.946_098_424_520_5, -275.928_510_446_968_7, 138.357_751_867_269, -30.664_798_066_147_16,
+        -39.696_830_286_653_76,
+        220.946_098_424_520_5,
+        -275.928_510_446_968_7,
+        138.357_751_867_269,
+        -30.664_798_066_147_16,
         2.506_628_277_459_239,
     ];
-    const B: [f64; 5] =
-        [-54.476_098_798_224_06, 161.585_836_858_040_9, -155.698_979_859_886_6, 66.801_311_887_719_72, -13.280_681_552_885_72];
-    const C: [f64; 6] = [
-        -0.007_784_894_002_430_293, -0.322_396_458_041_136_5, -2.400_758_277_161_838, -2.549_732_539_343_734,
-        4.374_664_141_464_968, 2.938_163_982_698_783,
+    const B: [f64; 5] = [
+        -54.476_098_798_224_06,
+        161.585_836_858_040_9,
+        -155.698_979_859_886_6,
+        66.801_311_887_719_72,
+        -13.280_681_552_885_72,
     ];
-    const D: [f64; 4] = [0.007_784_695_709_041_462, 0.322_467_129_070_039_8, 2.445_134_137_142_996, 3.754_408_661_907_416];
+    const C: [f64; 6] = [
+        -0.007_784_894_002_430_293,
+        -0.322_396_458_041_136_5,
+        -2.400_758_277_161_838,
+        -2.549_732_539_343_734,
+        4.374_664_141_464_968,
+        2.938_163_982_698_783,
+    ];
+    const D: [f64; 4] =
+        [0.007_784_695_709_041_462, 0.322_467_129_070_039_8, 2.445_134_137_142_996, 3.754_408_661_907_416];
     let horner = |c: &[f64], x: f64| c.iter().fold(0.0, |sum, c| sum * x + c);
     let p = p.clamp(1e-300, 1.0 - 1e-16);
     if (0.02425..=0.97575).contains(&p) {

@@ -96,12 +96,13 @@ struct Length {
 
 impl Length {
     fn new(index: usize, watched: &[Watched<'_>]) -> Self {
-        let deviates: Vec<Deviates> =
-            watched.par_iter().map(|w| Deviates::new(w.track, w.noise, index)).collect();
+        let deviates: Vec<Deviates> = watched.par_iter().map(|w| Deviates::new(w.track, w.noise, index)).collect();
         let starts = deviates.iter().map(|d| d.0[0].len()).max().unwrap_or(0);
         let mut others = Others::new(starts);
         // One after the other: sums do not depend on the number of threads.
-        deviates.iter().for_each(|d| others.add(d));
+        for deviates in &deviates {
+            others.add(deviates);
+        }
         let mut length = Self { index, deviates, flanks: Vec::new(), others };
         let flanks = |(at, w): (usize, &Watched<'_>)| {
             let surroundings = length.surroundings(at, w);
@@ -147,7 +148,9 @@ impl Length {
             let of = |(at, w): (usize, &Watched<'_>)| self.equations(at, w, statistic, weight);
             let all: Vec<Equations> = watched.par_iter().enumerate().map(of).collect();
             let mut sum = Equations::default();
-            all.iter().for_each(|e| sum.merge(e));
+            for equations in &all {
+                sum.merge(equations);
+            }
             (sum.solve_common(), all)
         };
         let (first, _) = pooled(&|_, target| (target.clamp(-CLIP, CLIP), 1.0));
@@ -199,7 +202,9 @@ pub(crate) fn fit(watched: &[Watched<'_>], statistics: &[Statistic]) -> (Statist
         let mut of_length: Vec<Scale> = Vec::new();
         let (mut counts, mut group_counts) = (TailCounts::default(), TailCounts::default());
         let mut of_groups = Groups::new(watched.len());
-        coefficients.iter_mut().for_each(|c| c.push(Vec::new()));
+        for coefficients in &mut coefficients {
+            coefficients.push(Vec::new());
+        }
         for &statistic in statistics {
             let rows = length.regressions(watched, statistic);
             let all = |(at, w): (usize, &Watched<'_>)| length.residuals(at, w, statistic, &rows[at]);
@@ -211,7 +216,9 @@ pub(crate) fn fit(watched: &[Watched<'_>], statistics: &[Statistic]) -> (Statist
             let calm: Vec<(Option<Scale>, Vec<f64>)> = residuals.par_iter().zip(watched).map(calm).collect();
             let scale = calibrate::pooled(&calm.iter().map(|(quantiles, _)| *quantiles).collect::<Vec<_>>());
             for (_, residuals) in &calm {
-                residuals.iter().for_each(|r| counts.add(calibrate::scaled(*r, scale)));
+                for residual in residuals {
+                    counts.add(calibrate::scaled(*residual, scale));
+                }
             }
             residuals.iter_mut().flatten().for_each(|r| *r = calibrate::scaled(*r, scale));
             of_groups.learn(&residuals, &mut group_counts);
@@ -234,16 +241,17 @@ pub(crate) fn apply(
     coefficients: &[&Coefficients],
 ) -> Vec<Vec<Found>> {
     let mut best: Vec<Vec<Best>> = vec![Vec::new(); watched.len()];
-    for index in 0..LENGTHS.len() {
+    for (index, map) in fitted.maps.iter().enumerate() {
         let length = Length::new(index, watched);
-        let map = &fitted.maps[index];
         let starts = |at: usize| length.deviates[at].0[0].len();
         let mut of_length: Vec<Best> = (0..watched.len()).map(|at| Best::new(starts(at))).collect();
         for (position, &statistic) in statistics.iter().enumerate() {
             let scale = fitted.scales[index][position];
             let scaled = |(at, w): (usize, &Watched<'_>)| {
                 let mut residuals = length.residuals(at, w, statistic, &coefficients[at][index][position]);
-                residuals.iter_mut().for_each(|r| *r = calibrate::scaled(*r, scale));
+                for residual in &mut residuals {
+                    *residual = calibrate::scaled(*residual, scale);
+                }
                 residuals
             };
             let residuals: Vec<Vec<f64>> = watched.par_iter().enumerate().map(scaled).collect();

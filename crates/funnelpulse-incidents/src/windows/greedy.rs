@@ -42,14 +42,13 @@ struct Candidate {
 /// Settles every hour; `best` has the windows of each length.
 pub(crate) fn settle(best: &[Best], hours: usize) -> Vec<Found> {
     let mut found = vec![Found::default(); hours];
-    let mut taken = vec![false; HORIZON + 2 * DAY];
+    let mut taken = [false; HORIZON + 2 * DAY];
     for day in 0..hours.div_ceil(DAY) {
         let first = (day * DAY).saturating_sub(HORIZON);
         let end = (day * DAY + HORIZON).min(hours);
         let mut candidates = candidates(best, first, end);
-        candidates.sort_by(|a, b| {
-            b.height.total_cmp(&a.height).then(a.length.cmp(&b.length)).then(a.from.cmp(&b.from))
-        });
+        candidates
+            .sort_by(|a, b| b.height.total_cmp(&a.height).then(a.length.cmp(&b.length)).then(a.from.cmp(&b.from)));
         taken.fill(false);
         for best in &candidates {
             let span = best.from - first..best.from - first + best.length;
@@ -60,10 +59,12 @@ pub(crate) fn settle(best: &[Best], hours: usize) -> Vec<Found> {
             let span = candidate.from - first..candidate.from - first + candidate.length;
             taken[span].fill(true);
             let today = day * DAY..((day + 1) * DAY).min(hours);
-            for hour in candidate.from.max(today.start)..(candidate.from + candidate.length).min(today.end) {
-                found[hour] = Found {
+            let end = (candidate.from + candidate.length).min(today.end);
+            let start = candidate.from.max(today.start).min(end);
+            for (hour, found) in found[start..end].iter_mut().enumerate() {
+                *found = Found {
                     height: best.height,
-                    before: (hour - candidate.from) as u8,
+                    before: (start + hour - candidate.from) as u8,
                     length: candidate.length as u8,
                     statistic: candidate.statistic,
                     is_above: candidate.signed > 0.0,
@@ -84,9 +85,7 @@ pub(crate) fn settle(best: &[Best], hours: usize) -> Vec<Found> {
 /// ordinary hours around it. What is left over is open for other windows.
 fn core_of<'a>(best: &'a Candidate, candidates: &'a [Candidate]) -> &'a Candidate {
     let end = best.from + best.length;
-    let is_within = |c: &&Candidate| {
-        c.from >= best.from && c.from + c.length <= end && c.height >= CORE * best.height
-    };
+    let is_within = |c: &&Candidate| c.from >= best.from && c.from + c.length <= end && c.height >= CORE * best.height;
     candidates.iter().filter(is_within).reduce(|a, b| if b.length < a.length { b } else { a }).unwrap_or(best)
 }
 

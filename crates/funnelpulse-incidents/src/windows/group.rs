@@ -104,7 +104,8 @@ impl Groups {
         let scales = &self.scales[statistic][usize::from(is_above)];
         for ((sum, (median, scale)), size) in sums.into_iter().zip(scales).zip(self.sizes()) {
             let height = (sum - median) / scale;
-            let height = self.map.map_or(height, |map| map.height(height.max(0.0)) - (*size as f64).ln() / SLOPE + BONUS);
+            let height =
+                self.map.map_or(height, |map| map.height(height.max(0.0)) - (*size as f64).ln() / SLOPE + BONUS);
             if height > best.height {
                 best.height = height;
                 best.least = largest[size - 1];

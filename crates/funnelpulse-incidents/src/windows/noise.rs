@@ -39,8 +39,7 @@ impl Noise {
 
     /// Estimates one series from windows without masked hours.
     pub(crate) fn fit(track: &Track) -> Self {
-        let mut noise =
-            Self { dispersion: [1.0; STEPS], relative: std::array::from_fn(|_| vec![0.05; LENGTHS.len()]) };
+        let mut noise = Self { dispersion: [1.0; STEPS], relative: std::array::from_fn(|_| vec![0.05; LENGTHS.len()]) };
         for step in 0..STEPS {
             let (dispersion, relative) = hourly(track, step);
             noise.dispersion[step] = dispersion;
@@ -56,12 +55,12 @@ impl Noise {
     /// Draws the relative variances of all series towards their median: short series know little.
     pub(crate) fn shrink(all: &mut [Self], hours: &[usize]) {
         for step in 0..STEPS {
-            for index in 0..LENGTHS.len() {
+            for (index, length) in LENGTHS.into_iter().enumerate() {
                 let mut values: Vec<f64> = all.iter().map(|noise| noise.relative[step][index]).collect();
                 let middle = values.len() / 2;
                 let median = *values.select_nth_unstable_by(middle, f64::total_cmp).1;
                 for (noise, hours) in all.iter_mut().zip(hours) {
-                    let windows = *hours as f64 / LENGTHS[index] as f64;
+                    let windows = *hours as f64 / length as f64;
                     let own = &mut noise.relative[step][index];
                     let shrunk = (windows * *own + SHRINKAGE * median) / (windows + SHRINKAGE);
                     *own = shrunk.clamp(RELATIVE.0, RELATIVE.1);

@@ -4,7 +4,6 @@
 //! before and after, in the other steps and in the other series. What they explain is no anomaly
 //! of this window.
 
-
 use serde::{Deserialize, Serialize};
 
 use super::{LENGTHS, Statistic, Track, noise::Noise, score::step_deviate};
