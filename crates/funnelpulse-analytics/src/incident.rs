@@ -178,7 +178,7 @@ fn one(
         ongoing,
         severity,
         priority: Priority::of(severity, impact, alerts),
-        probability: 1.0 / (1.0 + (-raw.log_odds).exp()),
+        probability: raw.probability,
         kind_probability: raw.kind_probability,
         observed: raw.observed,
         expected: raw.expected,

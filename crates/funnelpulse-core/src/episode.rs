@@ -49,6 +49,8 @@ pub struct Episode {
     pub rows: (usize, usize),
     /// Logarithm of the odds of an incident in its clearest row.
     pub log_odds: f64,
+    /// Probability that it is an incident, with incidents as frequent as they were in the history.
+    pub probability: f64,
     /// The observed sums, NaN where there is no such step.
     pub observed: [f64; 4],
     /// The expected sums.

@@ -59,7 +59,7 @@ impl Scored {
     }
 }
 
-/// The type that goes with a kind of incident; a wrong price drives values either way.
+/// The type that goes with a kind of incident, if one does.
 fn type_of(kind: IncidentKind) -> Option<AnomalyType> {
     use IncidentKind as K;
     match kind {
@@ -68,7 +68,7 @@ fn type_of(kind: IncidentKind) -> Option<AnomalyType> {
         }
         K::BotTraffic | K::Promotion | K::Spike => Some(AnomalyType::Spike),
         K::LevelShift => Some(AnomalyType::Changepoint),
-        K::Pattern => Some(AnomalyType::Pattern),
-        K::PriceError => None,
+        // A wrong price drives values either way; the rest follows from the value.
+        _ => None,
     }
 }
