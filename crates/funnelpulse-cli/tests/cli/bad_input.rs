@@ -29,7 +29,7 @@ fn broken_tables_are_refused() {
             "a: line 3: column `purchases` is -1, a count can't be negative",
         ),
         (
-            with_row("2019-10-01 05:00:00,a,9,3,1,2.5"),
+            with_row("2019-10-01 05:00:00,a,8,3,1,2.5"),
             "a: line 3: column `window_start` is 2019-10-01T05:00:00Z, as in line 2",
         ),
         (with_row("2019-10-01 04:00:00,a,9,3,1,2.5"), "a: line 3: time 2019-10-01T04:00:00Z comes after"),
@@ -105,7 +105,8 @@ fn a_few_malformed_series_do_not_stop_the_others() {
     table += &ordinary("negative", 30).replacen(",200,", ",-200,", 1);
     let twice = ordinary("twice", 30);
     table += &twice;
-    table.extend([twice.lines().last().unwrap(), "\n"]);
+    // The same hour with another revenue.
+    table.extend([twice.lines().last().unwrap(), "1\n"]);
     table.extend(ordinary("backwards", 30).lines().rev().flat_map(|line| [line, "\n"]));
     folder.write("in.csv", table);
 
