@@ -12,7 +12,7 @@ use funnelpulse::{
     config::{Config, Layers},
     core::{Panel, SeriesKey, Timestamp},
     features::{IngestReport, NO_KEY},
-    io::{InputKind, PanelRead, Table, read_cube, read_events, read_panel, recognise},
+    io::{InputKind, PanelRead, StrayRow, Table, read_cube, read_events, read_panel, recognise, set_aside_strays},
     windows_of_incidents,
 };
 
@@ -158,6 +158,23 @@ impl Input {
     }
 }
 
+/// Says which rows did not become rows of their own.
+fn note_rows(duplicates: usize, strays: &[StrayRow]) {
+    const SHOWN: usize = 5;
+    let rows = |count: usize| if count == 1 { "row" } else { "rows" };
+    if duplicates > 0 {
+        output::note(format_args!("{duplicates} {} merged into another of the same window", rows(duplicates)));
+    }
+    if !strays.is_empty() {
+        let (count, shown) = (strays.len(), strays.iter().take(SHOWN));
+        output::note(format_args!("warning: {count} {} far from all others in time set aside:", rows(count)));
+        shown.for_each(|stray| output::note(format_args!("  {stray}")));
+        if count > SHOWN {
+            output::note(format_args!("  ... and {} more", count - SHOWN));
+        }
+    }
+}
+
 /// Reads events or hourly rows, whichever it is.
 pub(crate) fn read(path: &Path, config: &Config) -> anyhow::Result<Input> {
     let table = Table::read(path)?;
@@ -169,10 +186,13 @@ pub(crate) fn read(path: &Path, config: &Config) -> anyhow::Result<Input> {
             }
             let rows = table.num_rows();
             let events = config.events.further_dimensions().next().is_some().then_some(table);
-            Ok(Input { panel: gold.panel, ingest: Some(gold.report), rows, failures: Vec::new(), events })
+            let (panel, strays) = set_aside_strays(gold.panel)?;
+            note_rows(0, &strays);
+            Ok(Input { panel, ingest: Some(gold.report), rows, failures: Vec::new(), events })
         }
         InputKind::Hourly => {
-            let PanelRead { panel, problems, rows_read, .. } = read_panel(&table, &config.input)?;
+            let PanelRead { panel, problems, rows_read, duplicates, strays, .. } = read_panel(&table, &config.input)?;
+            note_rows(duplicates, &strays);
             let failures: Vec<SeriesFailure> =
                 problems.into_iter().map(|p| SeriesFailure { series: p.series, message: p.message }).collect();
             if panel.is_empty() {

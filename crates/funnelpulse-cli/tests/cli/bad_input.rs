@@ -237,3 +237,19 @@ fn short_series_are_no_error_but_have_a_status() {
         .stderr(contains("error: no series could be scored, nothing was written"));
     assert!(!folder.path("demo").exists());
 }
+
+#[test]
+fn rows_far_from_all_others_are_named_and_cost_nobody_anything() {
+    let folder = Folder::new();
+    let good: String = (0..5).map(|brand| ordinary(&format!("brand_{brand}"), 30)).collect();
+    let again = good.lines().next().unwrap();
+    folder.write("good.csv", format!("{HEADER}{good}"));
+    let stray = "1970-01-01 00:00:00,brand_0,9,3,1,2.5\n";
+    folder.write("in.csv", format!("{HEADER}{stray}{again}\n{good}"));
+    let said = stderr(&folder.run("run --input in.csv --output out").success());
+    let expected = "1 row merged into another of the same window\nwarning: 1 row far from all others in time set \
+                    aside:\n  series `brand_0`, 1970-01-01T00:00:00Z\n";
+    assert!(said.contains(expected), "{said}");
+    folder.run("run --input good.csv --output expected").success();
+    assert_eq!(folder.json("out/summary.json")["summary"], folder.json("expected/summary.json")["summary"]);
+}
