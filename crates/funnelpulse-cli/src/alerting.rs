@@ -40,14 +40,9 @@ fn observation(findings: &Findings) -> Option<Observation> {
     let until = last.floor_to(Timestamp::HOUR).offset(Timestamp::HOUR);
     let site = findings.site_incidents().iter().filter(|i| i.kind.breaks_the_site());
     let candidates = site.chain(findings.incidents()).map(candidate).collect();
-    let failed: Vec<&str> = findings.failures().iter().map(|f| f.series.as_str()).collect();
-    let observation = Observation::new(until, candidates);
-    if failed.is_empty() {
-        return Some(observation);
-    }
-    // What happens to a series that could not be scored is not over.
-    let scored = findings.series().iter().map(|s| s.series.as_str()).chain([funnelpulse::core::SITE]);
-    Some(observation.of_series(scored.map(str::to_owned)))
+    // What happens to a series that is not in the table, or could not be scored, is not over.
+    let scored = findings.series().iter().map(|s| s.series.as_str().to_owned());
+    Some(Observation::new(until, candidates).of_series(scored.chain([funnelpulse::core::SITE.to_owned()])))
 }
 
 /// An incident is known by its series and kind: its first hour may move as later hours come in.

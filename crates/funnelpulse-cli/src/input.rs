@@ -165,24 +165,30 @@ impl Input {
         if let Some(ingest) = &self.ingest {
             output::note(ingest);
         }
-        if self.duplicates > 0 {
-            output::note(format_args!(
-                "{} rows were put together with another of the same window (input.duplicates)",
-                self.duplicates
-            ));
-        }
-        if let Some(first) = self.strays.first() {
-            let count = self.strays.len();
-            output::note(format_args!(
-                "warning: {count} rows are far from all others in time and left out: {first} ..."
-            ));
-        }
+        note_rows(self.duplicates, &self.strays);
     }
 }
 
 /// How the configuration says that tables are read.
 pub(crate) fn read_options(config: &Config) -> ReadOptions {
     config.detectors.get(READ).cloned().unwrap_or_default()
+}
+
+/// Prints which rows did not become rows of their own.
+fn note_rows(duplicates: usize, strays: &[StrayRow]) {
+    const SHOWN: usize = 5;
+    let rows = |count: usize| if count == 1 { "row" } else { "rows" };
+    if duplicates > 0 {
+        output::note(format_args!("{duplicates} {} merged into another of the same window", rows(duplicates)));
+    }
+    if !strays.is_empty() {
+        let (count, shown) = (strays.len(), strays.iter().take(SHOWN));
+        output::note(format_args!("warning: {count} {} far from all others in time set aside:", rows(count)));
+        shown.for_each(|stray| output::note(format_args!("  {stray}")));
+        if count > SHOWN {
+            output::note(format_args!("  ... and {} more", count - SHOWN));
+        }
+    }
 }
 
 /// Reads events or hourly rows, whichever it is.
