@@ -37,7 +37,9 @@ pub(crate) fn deliver(path: &Path, findings: &Findings) -> anyhow::Result<bool> 
 /// What the findings show, up to the end of the data; `None` without a row.
 fn observation(findings: &Findings) -> Option<Observation> {
     let last = findings.series().iter().filter_map(|s| s.time.last()).max()?;
-    let until = last.floor_to(Timestamp::HOUR).offset(Timestamp::HOUR);
+    // The end of the last row: rows may be days.
+    let ends = findings.incidents().into_iter().map(|i| i.end);
+    let until = ends.fold(last.floor_to(Timestamp::HOUR).offset(Timestamp::HOUR), Timestamp::max);
     let site = findings.site_incidents().iter().filter(|i| i.kind.breaks_the_site());
     let candidates = site.chain(findings.incidents()).map(candidate).collect();
     // What happens to a series that is not in the table, or could not be scored, is not over.

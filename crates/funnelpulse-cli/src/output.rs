@@ -264,14 +264,10 @@ fn lines<T: Serialize>(values: impl IntoIterator<Item = T>) -> serde_json::Resul
     values.into_iter().map(|value| Ok(serde_json::to_string(&value)? + "\n")).collect()
 }
 
-/// One alert per incident; per hour where incidents are not among the detectors.
+/// One alert per incident.
 fn alerts(findings: &Findings) -> Vec<serde_json::Value> {
-    let incidents = findings.site_incidents().iter().filter(|i| i.kind.breaks_the_site()).chain(findings.incidents());
-    let of_incidents: Vec<serde_json::Value> = incidents.map(alerting::as_json).collect();
-    if of_incidents.is_empty() {
-        return findings.ranked().into_iter().map(|(_, a)| serde_json::json!(a.notice)).collect();
-    }
-    of_incidents
+    let site = findings.site_incidents().iter().filter(|i| i.kind.breaks_the_site());
+    site.chain(findings.incidents()).map(alerting::as_json).collect()
 }
 
 /// The table of anomalies, or of all rows.
@@ -348,7 +344,11 @@ pub(crate) fn print_findings(findings: &Findings, summary: &Summary, top: usize)
         writeln!(text, "\n{} incidents, the most urgent first:", incidents.len())?;
     }
     for incident in incidents.iter().take(top) {
-        writeln!(text, "  {}  {} (probability {:.2})", incident.priority, incident.severity, incident.probability)?;
+        let probability = match incident.probability {
+            p if p.is_nan() => String::new(),
+            p => format!(" (probability {p:.2})"),
+        };
+        writeln!(text, "  {}  {}{probability}", incident.priority, incident.severity)?;
         writeln!(text, "      {}", incident.summary)?;
         if let Some(place) = &incident.place {
             writeln!(text, "      Where: {place}")?;

@@ -45,6 +45,8 @@ pub struct Episode {
     pub start: Timestamp,
     /// Time of its last row.
     pub last: Timestamp,
+    /// The end of its last row or hour, no longer part of it.
+    pub end: Timestamp,
     /// Its rows within the series, first and last.
     pub rows: (usize, usize),
     /// Logarithm of the odds of an incident in its clearest row.

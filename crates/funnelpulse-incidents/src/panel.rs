@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use funnelpulse_core::{
     Columns, Context, Detection, Episode, Episodes, Error, FittedPanelDetector, FrameError, Funnel, ModelError,
     ModelSource, PanelDetector, PanelView, PersistentModel, Posterior, SeriesDetection, SeriesKey, SeriesView, Survey,
-    Writer, score_of_evidence, write_payload,
+    Timestamp, Writer, score_of_evidence, write_payload,
 };
 use ndarray::{Array1, Array2};
 use serde::{Deserialize, Serialize};
@@ -185,6 +185,7 @@ impl From<Incident> for Episode {
             kind_probability: i.kind_probability,
             start: i.start,
             last: i.last,
+            end: i.last.floor_to(Timestamp::HOUR).offset(Timestamp::HOUR),
             rows: i.rows,
             log_odds: i.log_odds,
             probability: i.probability,

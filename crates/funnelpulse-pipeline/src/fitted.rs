@@ -87,8 +87,7 @@ impl FittedPipeline {
         &self.failures
     }
 
-    /// Models that a detector could not train, by detector: series too short, say. Not saved with the
-    /// model.
+    /// Models that a detector could not train, by detector: series too short, say.
     pub fn absences(&self) -> &[(String, Absence)] {
         &self.absences
     }

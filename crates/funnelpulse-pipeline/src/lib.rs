@@ -17,6 +17,7 @@ mod plan;
 mod prepared;
 mod preset;
 mod progress;
+mod runs;
 mod saved;
 mod scored;
 mod scoring;

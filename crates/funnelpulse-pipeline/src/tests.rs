@@ -240,6 +240,22 @@ fn unknown_series_are_reported_at_detection() {
 }
 
 #[test]
+fn flagged_rows_of_any_detector_become_incidents() {
+    let toml = "[pipeline]\ndetectors = ['zscore']\n[alerts]\nbudget = 'off'\n[ensemble]\nthreshold = 0.95";
+    let findings = pipeline(toml).run(&shop()).unwrap();
+    let worst = findings.incidents()[0];
+    assert_eq!(worst.series.as_str(), "runail");
+    assert!(worst.rows.0 <= 600 && worst.rows.1 >= 602, "{:?}", worst.rows);
+    assert!(worst.impact.revenue.is_some_and(|r| r < 0.0) && worst.probability.is_nan());
+    assert!(worst.summary.starts_with("Unexplained anomaly in runail from"), "{}", worst.summary);
+    let rows: usize = findings.series().iter().map(|s| s.anomalies.len()).sum();
+    let covered = |s: &funnelpulse_analytics::SeriesFindings| {
+        s.anomalies.iter().all(|a| s.incidents.iter().any(|i| (i.rows.0..=i.rows.1).contains(&a.row)))
+    };
+    assert!(rows > 0 && findings.series().iter().all(covered));
+}
+
+#[test]
 fn data_of_another_scale_are_named() {
     let model = pipeline("").fit(&shop()).unwrap();
     assert_eq!(model.detect(&shop()).unwrap().warnings(), [] as [String; 0]);

@@ -145,7 +145,7 @@ fn damaged_and_foreign_models_are_refused() {
     folder.refuses(detect, "model/pipeline.model: model is damaged: checksum");
     folder.refuses("model inspect model", "model/pipeline.model: model is damaged: checksum");
     change(8, 9);
-    folder.refuses(detect, "model/pipeline.model: model format 9 can't be read, this build reads format 1");
+    folder.refuses(detect, "model/pipeline.model: model format 9 can't be read, this build reads formats 1 to 2");
     change(0, b'P');
     folder.refuses(detect, "model/pipeline.model: not a FunnelPulse model");
     folder.write("model/pipeline.model", &good[..good.len() - 1]);
@@ -227,7 +227,7 @@ fn short_series_are_no_error_but_have_a_status() {
     folder
         .run("run --input in.csv --output out")
         .code(3)
-        .stderr(contains("a: too short to score: 10 hours with data, at least 24 are needed"))
+        .stderr(contains("a: too short to score: 10 rows with data, at least 24 are needed"))
         .stderr(contains("error: no series could be scored"));
     folder.run("train --input in.csv --model model").code(3).stderr(contains("nothing was saved"));
     assert!(!folder.path("model").exists());
