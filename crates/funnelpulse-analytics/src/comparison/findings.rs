@@ -102,12 +102,13 @@ struct Row<'a> {
 /// Compares what two models found in the same panel: `after` with `before`.
 ///
 /// ```
-/// use funnelpulse::{Pipeline, Selection, compare_findings, config::Layers};
+/// use funnelpulse_analytics::{Selection, compare_findings};
 /// use funnelpulse_eval::generator::{GeneratedFunnel, GeneratorConfig};
+/// use funnelpulse_pipeline::{Config, Pipeline};
 ///
 /// let shop = GeneratedFunnel::generate(&GeneratorConfig { brands: 2, days: 21, ..Default::default() })?;
 /// let run = |toml: &str| -> Result<_, Box<dyn std::error::Error>> {
-///     let config = Layers::new().toml(toml)?.build()?;
+///     let config = Config::layers().toml(toml)?.build()?;
 ///     Ok(Pipeline::builder().config(config).build()?.run(shop.panel())?)
 /// };
 /// let strict = run("[pipeline]\ndetectors = ['zscore']\n[alerts]\nbudget = '1 per series per year'")?;

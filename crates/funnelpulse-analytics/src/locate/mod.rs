@@ -91,8 +91,8 @@ impl fmt::Display for Place {
 ///
 /// ```
 /// use funnelpulse_analytics::{LocalizeConfig, Period, Question, locate};
-/// use funnelpulse::core::Timestamp;
-/// use funnelpulse::features::{CubeBuilder, Event, EventSpec};
+/// use funnelpulse_core::Timestamp;
+/// use funnelpulse_features::{CubeBuilder, Event, EventSpec};
 ///
 /// let spec = EventSpec { dimensions: vec!["device".into()], ..EventSpec::default() };
 /// let mut cube = CubeBuilder::new(&spec, 3600)?;
