@@ -4,8 +4,11 @@
   check-book.py BINARY [--update] [PAGE ...]
 
 BINARY is the `funnelpulse` program. The `console` blocks of a page are run in order, in one temporary
-folder per page. Only output on the standard stream counts. A line `...` in a page stands for any number
-of lines; seconds are not compared. A command without output in the page may print anything.
+folder per page with the files of `docs/data` and the examples. A comment `<!-- run: COMMAND -->` is run
+too: it makes what a reader has of his own. Only output on the standard stream counts. A line `...` in a
+page stands for any number of lines; seconds are not compared. A command without output in the page may
+print anything. Pages that need the shared data (`<!-- data: FILE -->`, below $FUNNELPULSE_SHARED or
+`../shared`) are skipped without it.
 --update writes what was printed into the pages instead of comparing. Exit status 1 on any difference.
 """
 import difflib
@@ -19,7 +22,7 @@ import tempfile
 
 BOOK = pathlib.Path(__file__).resolve().parent / "src"
 # Programs that the pages may call; a command with any other is not run and named.
-ALLOWED = {"funnelpulse", "mkdir", "mv", "cp", "cat", "head", "ls", "printf", "rm"}
+ALLOWED = {"funnelpulse", "cut", "mkdir", "mv", "cp", "cat", "head", "ls", "printf", "rm"}
 SECONDS = re.compile(r"\b\d+(\.\d+)? s\b")
 
 
@@ -32,6 +35,13 @@ def blocks(lines):
         elif start is not None and line.strip() == "```":
             yield start, number
             start = None
+
+
+def hidden(lines):
+    """(command text, line, line) of each command in a comment."""
+    for number, line in enumerate(lines):
+        if line.startswith("<!-- run: ") and line.endswith(" -->"):
+            yield line[len("<!-- run: "):-len(" -->")], number, number
 
 
 def commands(lines, first, last):
@@ -74,21 +84,31 @@ def check(page, binary, update):
     lines = page.read_text().split("\n")
     wrong, ran, skipped, edits = [], 0, [], []
     folder = tempfile.mkdtemp(prefix="book-")
+    for source in (BOOK.parent / "data").glob("*"):
+        shutil.copy(source, folder)
+    shutil.copytree(BOOK.parent.parent / "examples" / "any-table", f"{folder}/examples/any-table")
+    shared = pathlib.Path(os.environ.get("FUNNELPULSE_SHARED", BOOK.parent.parent.parent / "shared"))
+    for name in re.findall(r"<!-- data: (\S+) -->", "\n".join(lines)):
+        found = list(shared.rglob(name)) if shared.is_dir() else []
+        if not found:
+            print(f"{page.name}: skipped, {name} is not in the shared data")
+            return 0, [], []
+        shutil.copy(found[0], folder)
     path = f"{binary.parent}{os.pathsep}{os.environ['PATH']}"
-    for first, last in blocks(lines):
-        for text, begin, end in commands(lines, first, last):
-            if text.split()[0] not in ALLOWED:
-                skipped.append(text.split("\n")[0])
-                continue
-            run = subprocess.run(["bash", "-c", text], cwd=folder, env={**os.environ, "PATH": path}, capture_output=True, text=True)
-            ran += 1
-            said, printed = lines[begin:end], run.stdout.rstrip("\n").split("\n") if run.stdout.strip() else []
-            if said and not same(said, printed):
-                edits.append((begin, end, shortened(said, printed)))
-                diff = "\n".join(difflib.unified_diff(said, printed, "page", "printed", lineterm=""))
-                wrong.append(f"{page.name}: $ {text}\n{diff}\n{run.stderr[-500:]}")
-            elif run.returncode not in (0, 3, 4) and not said:
-                wrong.append(f"{page.name}: $ {text}\nexit status {run.returncode}: {run.stderr[-500:]}")
+    shown = [c for first, last in blocks(lines) for c in commands(lines, first, last)]
+    for text, begin, end in sorted(list(hidden(lines)) + shown, key=lambda c: c[1]):
+        if text.split()[0] not in ALLOWED:
+            skipped.append(text.split("\n")[0])
+            continue
+        run = subprocess.run(["bash", "-c", text], cwd=folder, env={**os.environ, "PATH": path}, capture_output=True, text=True)
+        ran += 1
+        said, printed = lines[begin:end], run.stdout.rstrip("\n").split("\n") if run.stdout.strip() else []
+        if said and not same(said, printed):
+            edits.append((begin, end, shortened(said, printed)))
+            diff = "\n".join(difflib.unified_diff(said, printed, "page", "printed", lineterm=""))
+            wrong.append(f"{page.name}: $ {text}\n{diff}\n{run.stderr[-500:]}")
+        elif run.returncode not in (0, 3, 4) and not said:
+            wrong.append(f"{page.name}: $ {text}\nexit status {run.returncode}: {run.stderr[-500:]}")
     shutil.rmtree(folder, ignore_errors=True)
     if update and edits:
         for begin, end, new in reversed(edits):
