@@ -4,7 +4,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    LENGTHS, Statistic, Track,
+    HORIZON, LENGTHS, Statistic, Track,
     calibrate::{self, Scale, TailCounts, TailMap},
     greedy::{self, Found},
     group::{Group, Groups},
@@ -240,8 +240,19 @@ pub(crate) fn apply(
     fitted: &Statistics,
     coefficients: &[&Coefficients],
 ) -> Vec<Vec<Found>> {
+    apply_up_to(HORIZON, watched, statistics, fitted, coefficients)
+}
+
+/// The same with windows of at most so many hours.
+pub(crate) fn apply_up_to(
+    longest: usize,
+    watched: &[Watched<'_>],
+    statistics: &[Statistic],
+    fitted: &Statistics,
+    coefficients: &[&Coefficients],
+) -> Vec<Vec<Found>> {
     let mut best: Vec<Vec<Best>> = vec![Vec::new(); watched.len()];
-    for (index, map) in fitted.maps.iter().enumerate() {
+    for (index, map) in fitted.maps.iter().enumerate().take_while(|(index, _)| LENGTHS[*index] <= longest) {
         let length = Length::new(index, watched);
         let starts = |at: usize| length.deviates[at].0[0].len();
         let mut of_length: Vec<Best> = (0..watched.len()).map(|at| Best::new(starts(at))).collect();
