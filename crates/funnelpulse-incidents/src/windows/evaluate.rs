@@ -16,6 +16,9 @@ use crate::grid::STEPS;
 /// Targets beyond this count as this in the first regression.
 const CLIP: f64 = 3.0;
 
+/// Hours of the longest window in which groups are looked for: what many series share for longer is a trend.
+const LONGEST_GROUP: usize = 12;
+
 /// What the statistics of all series share.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Statistics {
@@ -201,7 +204,8 @@ pub(crate) fn fit(watched: &[Watched<'_>], statistics: &[Statistic]) -> (Statist
         let length = Length::new(index, watched);
         let mut of_length: Vec<Scale> = Vec::new();
         let (mut counts, mut group_counts) = (TailCounts::default(), TailCounts::default());
-        let mut of_groups = Groups::new(watched.len());
+        let has_groups = LENGTHS[index] <= LONGEST_GROUP;
+        let mut of_groups = Groups::new(if has_groups { watched.len() } else { 0 });
         for coefficients in &mut coefficients {
             coefficients.push(Vec::new());
         }
