@@ -209,8 +209,7 @@ fn false_incidents(rows: &[Scored], flag: impl Fn(f64) -> bool) -> f64 {
 
 /// Median error of the price over found events, share of truths within the interval, and share of
 /// names that fit.
-fn prices(
-    scan: &Scan, rows: &[Scored], events: &BTreeMap<i64, &Event>, limit: f64) -> (f64, f64, f64) {
+fn prices(scan: &Scan, rows: &[Scored], events: &BTreeMap<i64, &Event>, limit: f64) -> (f64, f64, f64) {
     let (mut errors, mut within, mut named) = (Vec::new(), Vec::new(), Vec::new());
     for event in events.values() {
         let of_event: Vec<&Scored> = rows.iter().filter(|r| r.label.event == event.id).collect();

@@ -83,7 +83,10 @@ impl Scanned<'_> {
         let watched: Vec<Watched<'_>> = tracks
             .iter()
             .zip(self.models)
-            .map(|(track, model)| Watched { track, noise: if is_live { &model.live.noise } else { &model.hindsight.noise } })
+            .map(|(track, model)| Watched {
+                track,
+                noise: if is_live { &model.live.noise } else { &model.hindsight.noise },
+            })
             .collect();
         let coefficients: Vec<&Coefficients> = self
             .models
