@@ -153,7 +153,9 @@ fn what_waits_is_counted_and_delivered_by_the_next_run() {
     let receiver = Http::at(port, &[Answer::Status("200 OK")]);
     let delivery = setup.run(&outages(3, 10));
     assert_eq!((delivery.due, delivery.report.recovered, delivery.waiting()), (0, 3, 0));
-    assert_eq!((receiver.seen().len(), distinct(&receiver.acknowledged())), (3, 3));
+    // On a busy machine an answer may come too late and the message once more, under its key.
+    let seen: Vec<String> = receiver.seen().into_iter().map(|s| s.key).collect();
+    assert_eq!((distinct(&seen), distinct(&receiver.acknowledged())), (3, 3));
 }
 
 #[test]
