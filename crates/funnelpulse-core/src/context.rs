@@ -44,6 +44,13 @@ impl Context {
     }
 
     /// The smallest context that holds both.
+    ///
+    /// ```
+    /// use funnelpulse_core::Context;
+    ///
+    /// let (short, long) = (Context::rows(2), Context::rows(24));
+    /// assert_eq!(short.union(long), Context::rows(24));
+    /// ```
     pub fn union(self, other: Self) -> Self {
         Self { rows: self.rows.max(other.rows), span: self.span.max(other.span) }
     }
@@ -61,6 +68,14 @@ impl Context {
     ///
     /// # Panics
     /// When `row` lies beyond the length of `time`.
+    ///
+    /// ```
+    /// use funnelpulse_core::{Context, Timestamp};
+    ///
+    /// let time: Vec<Timestamp> = (0..5).map(Timestamp::from_seconds).collect();
+    /// // Rows 3 and 4 are all that the next row needs.
+    /// assert_eq!(Context::rows(2).first_row(&time, 5), 3);
+    /// ```
     pub fn first_row(self, time: &[Timestamp], row: usize) -> usize {
         assert!(row <= time.len(), "row {row} of {}", time.len());
         let first = row.saturating_sub(self.rows);

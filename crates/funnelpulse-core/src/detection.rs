@@ -43,6 +43,15 @@ impl Detection {
     }
 
     /// Adds the lower and upper end of the range in which the model expected the values.
+    ///
+    /// ```
+    /// use funnelpulse_core::Detection;
+    /// use ndarray::array;
+    ///
+    /// let detection = Detection::new(array![3.2]).with_interval(array![[9.0]], array![[13.0]]);
+    /// let (lower, upper) = detection.interval().unwrap();
+    /// assert_eq!(upper[[0, 0]] - lower[[0, 0]], 4.0);
+    /// ```
     pub fn with_interval(mut self, lower: Array2<f64>, upper: Array2<f64>) -> Self {
         self.check(&lower);
         self.check(&upper);
@@ -51,6 +60,15 @@ impl Detection {
     }
 
     /// Adds how much each column contributed to the score (larger = more, 0 = not at all).
+    ///
+    /// ```
+    /// use funnelpulse_core::Detection;
+    /// use ndarray::array;
+    ///
+    /// // The second of two columns is the reason.
+    /// let detection = Detection::new(array![3.2]).with_contributions(array![[0.1, 0.9]]);
+    /// assert_eq!(detection.contributions().unwrap().row(0).to_vec(), [0.1, 0.9]);
+    /// ```
     pub fn with_contributions(mut self, contributions: Array2<f64>) -> Self {
         self.check(&contributions);
         self.contributions = Some(contributions);
@@ -95,6 +113,15 @@ impl Detection {
     ///
     /// # Panics
     /// When `rows` reaches beyond the last one.
+    ///
+    /// ```
+    /// use funnelpulse_core::Detection;
+    /// use ndarray::array;
+    ///
+    /// // The first row was context.
+    /// let detection = Detection::new(array![0.0, 0.4, 3.2]).rows(1..3);
+    /// assert_eq!(detection.score().to_vec(), [0.4, 3.2]);
+    /// ```
     pub fn rows(self, rows: std::ops::Range<usize>) -> Self {
         if rows == (0..self.len()) {
             return self;

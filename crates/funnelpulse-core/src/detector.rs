@@ -13,6 +13,28 @@ use crate::{Context, Detection, Error, FrameView, LiveDetector, Writer, live::Se
 ///
 /// Fitting never changes the detector, and the same detector fitted to the same frames gives the
 /// same model on any number of threads.
+///
+/// Code that works with any detector, here with `Distance`, whose raw score is the distance from
+/// the mean of the history:
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest/distance.rs"));
+/// # use distance::{Distance, DistanceModel};
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use funnelpulse_core::{Columns, Detector, FittedDetector, Frame, FrameView};
+/// use ndarray::array;
+///
+/// fn highest<D: Detector>(detector: &D, history: FrameView<'_>) -> f64 {
+///     let model = detector.fit(history).expect("the history is long enough");
+///     let detection = model.detect(history).expect("it has the columns of the history");
+///     detection.score().iter().copied().fold(0.0, f64::max)
+/// }
+///
+/// let frame = Frame::from_rows(Columns::new(["views"])?, array![[1.0], [3.0], [8.0]])?;
+/// assert_eq!(highest(&Distance, frame.view()), 4.0);
+/// # Ok(())
+/// # }
+/// ```
 pub trait Detector: Debug + Send + Sync {
     /// The trained model.
     type Fitted: FittedDetector + 'static;
@@ -31,6 +53,31 @@ pub trait Detector: Debug + Send + Sync {
 }
 
 /// A trained model: immutable while it scores, usable from many threads, serializable.
+///
+/// A model without columns of its own, for rows that lie above a limit:
+///
+/// ```
+/// use std::sync::Arc;
+/// use funnelpulse_core::{Columns, Detection, Error, FittedDetector, FrameView};
+///
+/// #[derive(Clone, Debug, serde::Serialize)]
+/// struct Above { columns: Columns, limit: f64 }
+///
+/// impl FittedDetector for Above {
+///     fn kind(&self) -> &'static str { "above" }
+///     fn columns(&self) -> &[Arc<str>] { &self.columns }
+///     fn detect(&self, frame: FrameView<'_>) -> Result<Detection, Error> {
+///         let values = frame.aligned(&self.columns)?;
+///         Ok(Detection::new(values.column(0).mapv(|value| (value - self.limit).max(0.0))))
+///     }
+///     fn clone_box(&self) -> Box<dyn FittedDetector> { Box::new(self.clone()) }
+/// }
+///
+/// let model = Above { columns: Columns::new(["latency"])?, limit: 200.0 };
+/// let frame = funnelpulse_core::Frame::from_rows(model.columns.clone(), ndarray::array![[250.0]])?;
+/// assert_eq!(model.detect(frame.view())?.score()[0], 50.0);
+/// # Ok::<(), Error>(())
+/// ```
 pub trait FittedDetector: Debug + Send + Sync + erased_serde::Serialize {
     /// Stable tag in the model envelope.
     fn kind(&self) -> &'static str;
@@ -122,6 +169,23 @@ pub trait OnlineDetector: FittedDetector {
 /// [`Detector`] without its associated types: what an ensemble of many kinds holds.
 ///
 /// Implemented for every [`Detector`]; don't implement it yourself.
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest/distance.rs"));
+/// # use distance::{Distance, DistanceModel};
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use funnelpulse_core::{Columns, DynDetector, Frame};
+/// use ndarray::array;
+///
+/// let detectors: Vec<Box<dyn DynDetector>> = vec![Box::new(Distance)];
+/// let frame = Frame::from_rows(Columns::new(["views"])?, array![[1.0], [3.0]])?;
+/// for detector in &detectors {
+///     let model = detector.fit_dyn(frame.view())?;
+///     assert_eq!(model.detect(frame.view())?.score().to_vec(), [1.0, 1.0]);
+/// }
+/// # Ok(())
+/// # }
+/// ```
 pub trait DynDetector: Debug + Send + Sync {
     /// [`Detector::kind`].
     fn kind(&self) -> &'static str;

@@ -8,6 +8,13 @@ use serde::Serialize;
 use crate::{IncidentKind, SeriesKey, Timestamp};
 
 /// The metrics that are the steps of a funnel; `None` where a table has no such step.
+///
+/// ```
+/// use funnelpulse_core::Funnel;
+///
+/// let funnel = Funnel { traffic: Some("views".into()), ..Funnel::default() };
+/// assert_eq!(funnel.steps(), [Some("views"), None, None, None]);
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Funnel {
     /// Visits, a count.
@@ -33,6 +40,31 @@ pub const SITE: &str = "(site)";
 /// Consecutive anomalous rows with one cause, as a detector estimates them.
 ///
 /// Numbers of four are those of traffic, carts, purchases and revenue.
+///
+/// ```
+/// use funnelpulse_core::{Episode, IncidentKind, Timestamp};
+///
+/// /// Money lost per hour, for rows of one hour.
+/// fn hourly_loss(episode: &Episode) -> f64 {
+///     episode.revenue_loss / (episode.rows.1 - episode.rows.0 + 1) as f64
+/// }
+///
+/// let episode = Episode {
+///     series: "shop-a".into(),
+///     kind: IncidentKind::CheckoutOutage,
+///     kind_probability: 0.9,
+///     start: Timestamp::from_seconds(0),
+///     last: Timestamp::from_seconds(3600),
+///     rows: (0, 1),
+///     log_odds: 4.0,
+///     observed: [200.0, 40.0, 2.0, 100.0],
+///     expected: [200.0, 40.0, 10.0, 500.0],
+///     purchase_factor: 0.2,
+///     revenue_loss: 400.0,
+///     revenue_loss_interval: (300.0, 500.0),
+/// };
+/// assert_eq!(hourly_loss(&episode), 200.0);
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Episode {
     /// The series, or [`SITE`] for what all series share.

@@ -8,6 +8,15 @@ use crate::Timestamp;
 pub type BoxError = Box<dyn std::error::Error + Send + Sync + 'static>;
 
 /// Why data is not a [`Frame`](crate::Frame) or a [`Panel`](crate::Panel). Rows count from zero.
+///
+/// ```
+/// use funnelpulse_core::{Columns, Frame, FrameError};
+/// use ndarray::array;
+///
+/// let error = Frame::from_rows(Columns::new(["views"])?, array![[f64::INFINITY]]).unwrap_err();
+/// assert!(matches!(error, FrameError::Infinite { row: 0, .. }));
+/// # Ok::<(), FrameError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FrameError {
@@ -96,6 +105,12 @@ pub enum FrameError {
 }
 
 /// Why bytes are not a model that we can load.
+///
+/// ```
+/// use funnelpulse_core::{ModelError, inspect};
+///
+/// assert!(matches!(inspect(b"\x89PNG\r\n"), Err(ModelError::NotAModel)));
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ModelError {
@@ -232,6 +247,13 @@ pub enum Error {
 
 impl Error {
     /// Wraps a detector's own error, unless it already is an [`enum@Error`].
+    ///
+    /// ```
+    /// use funnelpulse_core::Error;
+    ///
+    /// let io = std::io::Error::other("disk full");
+    /// assert_eq!(Error::detector("range", io).to_string(), "`range`: disk full");
+    /// ```
     pub fn detector<E>(detector: &'static str, source: E) -> Self
     where
         E: std::error::Error + Send + Sync + 'static,

@@ -42,11 +42,27 @@ impl Columns {
     }
 
     /// Position of the column called `name`.
+    ///
+    /// ```
+    /// use funnelpulse_core::Columns;
+    ///
+    /// let columns = Columns::new(["views", "carts"])?;
+    /// assert_eq!((columns.position("views"), columns.position("clicks")), (Some(0), None));
+    /// # Ok::<(), funnelpulse_core::FrameError>(())
+    /// ```
     pub fn position(&self, name: &str) -> Option<usize> {
         self.0.iter().position(|c| &**c == name)
     }
 
     /// Position of the column called `name`, or an error that lists what there is.
+    ///
+    /// ```
+    /// use funnelpulse_core::Columns;
+    ///
+    /// let error = Columns::new(["views", "carts"])?.require("clicks").unwrap_err();
+    /// assert_eq!(error.to_string(), "column `clicks` is missing (there are: views, carts)");
+    /// # Ok::<(), funnelpulse_core::FrameError>(())
+    /// ```
     pub fn require(&self, name: &str) -> Result<usize, FrameError> {
         self.position(name).ok_or_else(|| FrameError::MissingColumn { column: name.into(), available: self.joined() })
     }
@@ -130,6 +146,15 @@ impl Frame {
     }
 
     /// A frame whose rows have no time of their own: row `i` is `i` seconds after the epoch.
+    ///
+    /// ```
+    /// use funnelpulse_core::{Columns, Frame, Timestamp};
+    /// use ndarray::array;
+    ///
+    /// let frame = Frame::from_rows(Columns::new(["views"])?, array![[3.0], [5.0]])?;
+    /// assert_eq!(frame.time()[1], Timestamp::from_seconds(1));
+    /// # Ok::<(), funnelpulse_core::FrameError>(())
+    /// ```
     pub fn from_rows(columns: Columns, values: Array2<f64>) -> Result<Self, FrameError> {
         let time = (0..values.nrows()).map(|i| Timestamp::from_seconds(i as i64)).collect();
         Self::new(time, columns, values)
@@ -166,17 +191,47 @@ impl Frame {
     }
 
     /// The values of one column.
+    ///
+    /// ```
+    /// use funnelpulse_core::{Columns, Frame};
+    /// use ndarray::array;
+    ///
+    /// let frame = Frame::from_rows(Columns::new(["views", "carts"])?, array![[3.0, 1.0], [5.0, 2.0]])?;
+    /// assert_eq!(frame.column("carts")?.sum(), 3.0);
+    /// # Ok::<(), funnelpulse_core::FrameError>(())
+    /// ```
     pub fn column(&self, name: &str) -> Result<ArrayView1<'_, f64>, FrameError> {
         Ok(self.values.column(self.columns.require(name)?))
     }
 
     /// The parts of the frame.
+    ///
+    /// ```
+    /// use funnelpulse_core::{Columns, Frame};
+    /// use ndarray::array;
+    ///
+    /// let frame = Frame::from_rows(Columns::new(["views"])?, array![[3.0], [5.0]])?;
+    /// let (time, columns, values) = frame.into_parts();
+    /// let doubled = Frame::new(time, columns, 2.0 * values)?;
+    /// assert_eq!(doubled.values(), array![[6.0], [10.0]]);
+    /// # Ok::<(), funnelpulse_core::FrameError>(())
+    /// ```
     pub fn into_parts(self) -> (Vec<Timestamp>, Columns, Array2<f64>) {
         (self.time, self.columns, self.values)
     }
 }
 
 /// A borrowed [`Frame`], or a run of its rows. Copies freely.
+///
+/// ```
+/// use funnelpulse_core::{Columns, Frame};
+/// use ndarray::array;
+///
+/// let frame = Frame::from_rows(Columns::new(["views"])?, array![[3.0], [5.0]])?;
+/// let view = frame.view();
+/// assert_eq!((view.nrows(), view.column("views")?[1]), (2, 5.0));
+/// # Ok::<(), funnelpulse_core::FrameError>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct FrameView<'a> {
     time: &'a [Timestamp],
@@ -220,6 +275,15 @@ impl<'a> FrameView<'a> {
     ///
     /// # Panics
     /// When the range reaches past the last row.
+    ///
+    /// ```
+    /// use funnelpulse_core::{Columns, Frame};
+    /// use ndarray::array;
+    ///
+    /// let frame = Frame::from_rows(Columns::new(["views"])?, array![[3.0], [5.0], [4.0]])?;
+    /// assert_eq!(frame.view().rows(1..3).values(), array![[5.0], [4.0]]);
+    /// # Ok::<(), funnelpulse_core::FrameError>(())
+    /// ```
     pub fn rows(&self, range: Range<usize>) -> FrameView<'a> {
         let mut values = self.values;
         values.slice_axis_inplace(Axis(0), Slice::from(range.clone()));
@@ -231,6 +295,16 @@ impl<'a> FrameView<'a> {
     ///
     /// This is how a fitted detector reads its input, so that reordered or additional columns
     /// never change a score.
+    ///
+    /// ```
+    /// use funnelpulse_core::{Columns, Frame};
+    /// use ndarray::array;
+    ///
+    /// let frame = Frame::from_rows(Columns::new(["views", "carts"])?, array![[3.0, 1.0]])?;
+    /// let wanted = Columns::new(["carts", "views"])?;
+    /// assert_eq!(frame.view().aligned(&wanted)?, array![[1.0, 3.0]]);
+    /// # Ok::<(), funnelpulse_core::FrameError>(())
+    /// ```
     pub fn aligned(&self, columns: &[Arc<str>]) -> Result<CowArray<'a, f64, Ix2>, FrameError> {
         if **self.columns == *columns {
             return Ok(self.values.into());
@@ -240,6 +314,16 @@ impl<'a> FrameView<'a> {
     }
 
     /// An owned frame with just these columns, in this order.
+    ///
+    /// ```
+    /// use funnelpulse_core::{Columns, Frame};
+    /// use ndarray::array;
+    ///
+    /// let frame = Frame::from_rows(Columns::new(["views", "carts"])?, array![[3.0, 1.0]])?;
+    /// let carts = frame.view().select(&Columns::new(["carts"])?)?;
+    /// assert_eq!((carts.ncols(), carts.values()[[0, 0]]), (1, 1.0));
+    /// # Ok::<(), funnelpulse_core::FrameError>(())
+    /// ```
     pub fn select(&self, columns: &Columns) -> Result<Frame, FrameError> {
         let values = self.aligned(columns)?.into_owned();
         Ok(Frame { time: self.time.to_vec(), columns: columns.clone(), values })

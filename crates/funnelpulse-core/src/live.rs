@@ -13,6 +13,21 @@ use crate::{
 };
 
 /// A model that follows one series.
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest/distance.rs"));
+/// # use distance::{Distance, DistanceModel};
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use funnelpulse_core::{Columns, FittedDetector, Frame};
+/// use ndarray::array;
+///
+/// let model = DistanceModel { columns: Columns::new(["views"])?, mean: 10.0 };
+/// let mut live = model.live();
+/// let next = Frame::from_rows(model.columns.clone(), array![[10.0], [4.0]])?;
+/// assert_eq!(live.advance(next.view())?.score().to_vec(), [0.0, 6.0]);
+/// # Ok(())
+/// # }
+/// ```
 pub trait LiveDetector: Debug + Send {
     /// Scores the rows that follow those seen so far.
     fn advance(&mut self, rows: FrameView<'_>) -> Result<Detection, Error>;

@@ -54,6 +54,16 @@ pub trait PersistentModel: DeserializeOwned + 'static {
 }
 
 /// What the envelope says of a model without decoding it.
+///
+/// ```
+/// use funnelpulse_core::{Writer, inspect, write_payload};
+///
+/// let info = inspect(&write_payload("level", Writer::default(), &3.5)?)?;
+/// assert_eq!((info.kind.as_str(), info.payload_version), ("level", 1));
+/// // A double.
+/// assert_eq!(info.payload_len, 8);
+/// # Ok::<(), funnelpulse_core::ModelError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModelInfo {
     /// The format version of the envelope.
@@ -85,6 +95,14 @@ impl Default for Writer {
 }
 
 /// Wraps a serializable value into an envelope.
+///
+/// ```
+/// use funnelpulse_core::{Writer, read_payload, write_payload};
+///
+/// let bytes = write_payload("level", Writer::default(), &(3.5, 1.0))?;
+/// assert_eq!(read_payload::<(f64, f64)>("level", 1, &bytes)?, (3.5, 1.0));
+/// # Ok::<(), funnelpulse_core::ModelError>(())
+/// ```
 pub fn write_payload<T: Serialize + ?Sized>(kind: &str, writer: Writer, value: &T) -> Result<Vec<u8>, ModelError> {
     let fail = |reason: String| ModelError::Encode { kind: kind.to_owned(), reason };
     let payload = postcard::to_allocvec(value).map_err(|e| fail(e.to_string()))?;
@@ -104,6 +122,15 @@ pub fn write_payload<T: Serialize + ?Sized>(kind: &str, writer: Writer, value: &
 }
 
 /// Opens an envelope of the given kind and payload version.
+///
+/// ```
+/// use funnelpulse_core::{ModelError, Writer, read_payload, write_payload};
+///
+/// let bytes = write_payload("level", Writer::default(), &3.5)?;
+/// let error = read_payload::<f64>("trend", 1, &bytes).unwrap_err();
+/// assert_eq!(error.to_string(), "this is a `level` model, expected `trend`");
+/// # Ok::<(), ModelError>(())
+/// ```
 pub fn read_payload<T: DeserializeOwned>(kind: &'static str, version: u16, bytes: &[u8]) -> Result<T, ModelError> {
     let (info, payload) = open_kind(kind, bytes)?;
     if info.payload_version != version {
@@ -158,11 +185,34 @@ fn decode_model<M: PersistentModel>(info: &ModelInfo, payload: &[u8]) -> Result<
 }
 
 /// The bytes of a fitted detector.
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest/distance.rs"));
+/// # use distance::{Distance, DistanceModel};
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use funnelpulse_core::{Columns, read_model, to_bytes};
+///
+/// let model = DistanceModel { columns: Columns::new(["views"])?, mean: 2.0 };
+/// let loaded: DistanceModel = read_model(&to_bytes(&model)?)?;
+/// assert_eq!(loaded.mean, 2.0);
+/// # Ok(())
+/// # }
+/// ```
 pub fn to_bytes(model: &dyn FittedDetector) -> Result<Vec<u8>, ModelError> {
     write_payload(model.kind(), model.writer(), model)
 }
 
 /// Checks an envelope and reads its header.
+///
+/// ```
+/// use funnelpulse_core::{ModelError, Writer, inspect, write_payload};
+///
+/// let mut bytes = write_payload("level", Writer::default(), &3.5)?;
+/// assert_eq!(inspect(&bytes)?.kind, "level");
+/// *bytes.last_mut().unwrap() ^= 1;
+/// assert!(matches!(inspect(&bytes), Err(ModelError::Checksum { .. })));
+/// # Ok::<(), ModelError>(())
+/// ```
 pub fn inspect(bytes: &[u8]) -> Result<ModelInfo, ModelError> {
     open(bytes).map(|(info, _)| info)
 }
@@ -265,6 +315,18 @@ impl Registry {
     }
 
     /// The registered kinds of either sort, in order.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest/distance.rs"));
+    /// # use distance::{Distance, DistanceModel};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use funnelpulse_core::Registry;
+    ///
+    /// let registry = Registry::new().with::<DistanceModel>();
+    /// assert!(registry.kinds().eq(["distance"]));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn kinds(&self) -> impl Iterator<Item = &'static str> {
         let mut kinds: Vec<_> = self.decoders.keys().chain(self.panel_decoders.keys()).copied().collect();
         kinds.sort_unstable();
@@ -272,6 +334,19 @@ impl Registry {
     }
 
     /// Loads a model of one series, of any registered kind.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest/distance.rs"));
+    /// # use distance::{Distance, DistanceModel};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use funnelpulse_core::{Columns, FittedDetector, Registry, to_bytes};
+    ///
+    /// let model = DistanceModel { columns: Columns::new(["views"])?, mean: 2.0 };
+    /// let registry = Registry::new().with::<DistanceModel>();
+    /// assert_eq!(registry.load(&to_bytes(&model)?)?.columns()[0].as_ref(), "views");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn load(&self, bytes: &[u8]) -> Result<Box<dyn FittedDetector>, ModelError> {
         let (info, payload) = open(bytes)?;
         match self.decoders.get(info.kind.as_str()) {

@@ -17,6 +17,14 @@ pub fn nearest_name<'a>(known: impl IntoIterator<Item = &'a str>, name: &str) ->
 }
 
 /// The end of an error message: `, did you mean ...?`, or nothing.
+///
+/// ```
+/// use funnelpulse_core::{hint, nearest_name};
+///
+/// let known = ["views", "carts"];
+/// assert_eq!(hint(nearest_name(known, "veiws")), ", did you mean `views`?");
+/// assert_eq!(hint(nearest_name(known, "revenue")), "");
+/// ```
 pub fn hint(suggestion: Option<&str>) -> String {
     suggestion.map(|s| format!(", did you mean `{s}`?")).unwrap_or_default()
 }

@@ -53,12 +53,27 @@ impl Timestamp {
     /// to the epoch, so hours and days (UTC) start where a clock says they do.
     ///
     /// `width` below one counts as one.
+    ///
+    /// ```
+    /// use funnelpulse_core::Timestamp;
+    ///
+    /// // 90 minutes after the epoch.
+    /// let time = Timestamp::from_seconds(5400);
+    /// assert_eq!(time.floor_to(Timestamp::HOUR), Timestamp::from_seconds(3600));
+    /// ```
     pub const fn floor_to(self, width: i64) -> Self {
         let width = if width < 1 { 1 } else { width };
         Self(self.0.saturating_sub(self.0.rem_euclid(width)))
     }
 
     /// This point moved by `micros` microseconds, saturating at the ends of the range.
+    ///
+    /// ```
+    /// use funnelpulse_core::Timestamp;
+    ///
+    /// let start = Timestamp::from_seconds(0);
+    /// assert_eq!(start.offset(2 * Timestamp::DAY).to_string(), "1970-01-03T00:00:00Z");
+    /// ```
     pub const fn offset(self, micros: i64) -> Self {
         Self(self.0.saturating_add(micros))
     }
