@@ -1,13 +1,13 @@
-//! How many false alarms people put up with.
+//! Budgets of false alarms.
 
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-/// A bound on false alarms: so many per series and time, or in all. An alarm is a run of flagged
-/// rows, however long.
+/// A bound on false alarms: a number per series and time, or per time in all. An alarm is a run of
+/// flagged rows of any length.
 ///
-/// Written as people say it:
+/// In text it is a phrase, with `hour`, `day`, `week`, `month` or `year` as the time:
 ///
 /// ```
 /// use funnelpulse_core::AlarmBudget;

@@ -1,4 +1,4 @@
-//! How far a score depends on other rows.
+//! The rows that a score depends on.
 
 use crate::Timestamp;
 
@@ -55,13 +55,13 @@ impl Context {
         Self { rows: self.rows.max(other.rows), span: self.span.max(other.span) }
     }
 
-    /// Whether a row is scored by itself.
+    /// True if a row is scored by itself.
     pub const fn is_none(self) -> bool {
         self.rows == 0 && self.span == 0
     }
 
-    /// The first row that the score of `row` depends on. `row` may be the length of `time`: then the
-    /// context of a row that is about to follow the last one.
+    /// The first row that the score of `row` depends on. `row` may be the length of `time`: then
+    /// the context of a row that is about to follow the last one.
     ///
     /// The span reaches back from the first of the rows, or for a row that is still to come from
     /// the last row there is.

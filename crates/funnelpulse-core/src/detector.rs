@@ -9,7 +9,7 @@ use ndarray::Array1;
 
 use crate::{Context, Detection, Error, FrameView, LiveDetector, Writer, live::SeriesWindow};
 
-/// Validated hyper-parameters of a detector: what is known before any data.
+/// Validated hyper-parameters of a detector, before it has seen data.
 ///
 /// Fitting never changes the detector, and the same detector fitted to the same frames gives the
 /// same model on any number of threads.
@@ -38,7 +38,7 @@ use crate::{Context, Detection, Error, FrameView, LiveDetector, Writer, live::Se
 pub trait Detector: Debug + Send + Sync {
     /// The trained model.
     type Fitted: FittedDetector + 'static;
-    /// Why fitting failed.
+    /// The error of fitting.
     type Error: std::error::Error + Send + Sync + 'static;
 
     /// Stable name, the same as the [`FittedDetector::kind`] of its models.
@@ -54,11 +54,12 @@ pub trait Detector: Debug + Send + Sync {
 
 /// A trained model: immutable while it scores, usable from many threads, serializable.
 ///
-/// A model without columns of its own, for rows that lie above a limit:
+/// A model whose raw score is the distance above a fixed limit:
 ///
 /// ```
 /// use std::sync::Arc;
-/// use funnelpulse_core::{Columns, Detection, Error, FittedDetector, FrameView};
+/// use funnelpulse_core::{Columns, Detection, Error, FittedDetector, Frame, FrameView};
+/// use ndarray::array;
 ///
 /// #[derive(Clone, Debug, serde::Serialize)]
 /// struct Above { columns: Columns, limit: f64 }
@@ -74,7 +75,7 @@ pub trait Detector: Debug + Send + Sync {
 /// }
 ///
 /// let model = Above { columns: Columns::new(["latency"])?, limit: 200.0 };
-/// let frame = funnelpulse_core::Frame::from_rows(model.columns.clone(), ndarray::array![[250.0]])?;
+/// let frame = Frame::from_rows(model.columns.clone(), array![[250.0]])?;
 /// assert_eq!(model.detect(frame.view())?.score()[0], 50.0);
 /// # Ok::<(), Error>(())
 /// ```
@@ -85,8 +86,8 @@ pub trait FittedDetector: Debug + Send + Sync + erased_serde::Serialize {
     /// The columns that it was trained on.
     fn columns(&self) -> &[Arc<str>];
 
-    /// Rows before a row that its score depends on: what has to come before the first row of a batch
-    /// for it to be scored as within the whole series. By default none.
+    /// Rows before a row that its score depends on. A batch that starts with them is scored as the
+    /// same rows within the whole series. By default none.
     ///
     /// A row never depends on anything else but the model and, as [`horizon`](Self::horizon) says,
     /// on later rows.
@@ -154,7 +155,7 @@ pub trait OnlineDetector: FittedDetector {
     /// Learns from `rows`, which follow what it has learnt from so far.
     fn update(&mut self, rows: FrameView<'_>) -> Result<(), Error>;
 
-    /// Whether updating gives the model that fitting to all rows at once would (up to rounding).
+    /// True if updating gives the model that fitting to all rows at once would (up to rounding).
     /// When not, the documentation of the model says what it gives instead.
     fn update_equals_refit(&self) -> bool;
 

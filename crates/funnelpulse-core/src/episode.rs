@@ -1,4 +1,4 @@
-//! What a detector of the whole site reports besides scores.
+//! Results of a detector of the whole site besides scores: episodes and posterior odds.
 
 use std::{fmt::Debug, sync::Arc};
 
@@ -79,15 +79,16 @@ pub struct Episode {
     pub last: Timestamp,
     /// Its rows within the series, first and last.
     pub rows: (usize, usize),
-    /// Logarithm of the odds of an incident in its clearest row.
+    /// Natural logarithm of the odds of an incident in its clearest row.
     pub log_odds: f64,
     /// The observed sums, NaN where there is no such step.
     pub observed: [f64; 4],
     /// The expected sums.
     pub expected: [f64; 4],
-    /// Purchases relative to the expected ones, on average over the noise of the hours.
+    /// Observed over expected purchases, on average over the noise of the hours; 1 is as expected.
     pub purchase_factor: f64,
-    /// Expected minus observed revenue, on average over the noise of the hours; negative for a gain.
+    /// Expected minus observed revenue, in the currency of the data, on average over the noise of
+    /// the hours; negative for a gain.
     pub revenue_loss: f64,
     /// The range that holds the revenue loss with a probability of 90 %.
     pub revenue_loss_interval: (f64, f64),
@@ -100,16 +101,16 @@ pub trait Episodes: Debug + Send + Sync {
     fn of_flagged(&self, flags: &[bool]) -> Vec<Episode>;
 }
 
-/// What only a detector that sees the whole site can say of one series, one entry per row.
+/// Posterior of one series under a detector of the whole site, one entry per row.
 #[derive(Clone, Debug)]
 pub struct Posterior {
-    /// Logarithm of the odds that the row is part of an incident, with incidents as frequent as they
-    /// were in the history.
+    /// Natural logarithm of the odds that the row is part of an incident, with incidents as
+    /// frequent as they were in the history.
     pub log_odds: Vec<f64>,
     /// The part of these log odds that no row changes: how much more frequent incidents were in the
     /// history than the settings say.
     pub prior_log_odds: f64,
-    /// Whether the whole site explains the row.
+    /// True where the whole site explains the row.
     pub is_shared: Vec<bool>,
     /// The most probable kind, if the row is part of an incident.
     pub kinds: Vec<IncidentKind>,

@@ -1,4 +1,4 @@
-//! What can go wrong, with the place where it did.
+//! Errors, with the place where they occurred.
 
 use std::sync::Arc;
 
@@ -7,7 +7,8 @@ use crate::Timestamp;
 /// An error of any type, shareable between threads.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync + 'static>;
 
-/// Why data is not a [`Frame`](crate::Frame) or a [`Panel`](crate::Panel). Rows count from zero.
+/// Errors of data that is no [`Frame`](crate::Frame) or [`Panel`](crate::Panel). Rows count from
+/// zero.
 ///
 /// ```
 /// use funnelpulse_core::{Columns, Frame, FrameError};
@@ -104,7 +105,7 @@ pub enum FrameError {
     },
 }
 
-/// Why bytes are not a model that we can load.
+/// Errors of reading and writing model files.
 ///
 /// ```
 /// use funnelpulse_core::{ModelError, inspect};
@@ -177,7 +178,7 @@ pub enum ModelError {
     Payload {
         /// The kind in the file.
         kind: String,
-        /// What the decoder says.
+        /// The message of the decoder.
         reason: String,
     },
     /// The model could not be encoded.
@@ -185,7 +186,7 @@ pub enum ModelError {
     Encode {
         /// The kind of the model.
         kind: String,
-        /// What the encoder says.
+        /// The message of the encoder.
         reason: String,
     },
 }
@@ -198,7 +199,7 @@ impl ModelError {
     }
 }
 
-/// What fitting or applying a detector through the dyn-compatible contract can return.
+/// Errors of fitting or applying a detector through the dyn-compatible contract.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -231,7 +232,7 @@ pub enum Error {
     Panic {
         /// The detector.
         detector: String,
-        /// What it said.
+        /// The message of the panic.
         message: String,
     },
     /// An error of the detector's own type.

@@ -196,7 +196,8 @@ impl Frame {
     /// use funnelpulse_core::{Columns, Frame};
     /// use ndarray::array;
     ///
-    /// let frame = Frame::from_rows(Columns::new(["views", "carts"])?, array![[3.0, 1.0], [5.0, 2.0]])?;
+    /// let columns = Columns::new(["views", "carts"])?;
+    /// let frame = Frame::from_rows(columns, array![[3.0, 1.0], [5.0, 2.0]])?;
     /// assert_eq!(frame.column("carts")?.sum(), 3.0);
     /// # Ok::<(), funnelpulse_core::FrameError>(())
     /// ```
@@ -290,8 +291,9 @@ impl<'a> FrameView<'a> {
         FrameView { time: &self.time[range], columns: self.columns, values }
     }
 
-    /// The values in the order of `columns`: borrowed where the order already agrees, copied
-    /// otherwise. Columns that are not asked for are left out; one that is not there is an error.
+    /// The values, `n x columns.len()`, in the order of `columns`: borrowed where the order already
+    /// agrees, copied otherwise. Columns that are not asked for are left out; one that is not there
+    /// is an error.
     ///
     /// This is how a fitted detector reads its input, so that reordered or additional columns
     /// never change a score.

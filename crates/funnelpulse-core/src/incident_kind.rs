@@ -74,8 +74,8 @@ impl IncidentKind {
         }
     }
 
-    /// Whether all series showing it at once means that something is broken. Anything else that
-    /// they share, a holiday or a campaign, is how the shop is doing.
+    /// True if the kind, found in all series at once, means that something is broken. Any other
+    /// kind that they share, such as a holiday or a campaign, is demand.
     ///
     /// ```
     /// use funnelpulse_core::IncidentKind;
@@ -90,8 +90,8 @@ impl IncidentKind {
         )
     }
 
-    /// The stage of the funnel that it is the failure of: `traffic`, `cart_rate`, `purchase_rate` or
-    /// `order_value`; `None` for kinds that are no failure of one stage.
+    /// The stage of the funnel that it is the failure of: `traffic`, `cart_rate`, `purchase_rate`
+    /// or `order_value`; `None` for kinds that are no failure of one stage.
     pub const fn stage(self) -> Option<&'static str> {
         match self {
             Self::CheckoutOutage | Self::GradualDegradation => Some("purchase_rate"),

@@ -1,7 +1,7 @@
 //! Detectors that follow a series or a site as rows arrive.
 //!
-//! Provisional scores only: what a detector says of the newest rows with nothing after them. They
-//! equal the scores that `detect` gives to the last rows of everything seen so far.
+//! Scores are provisional: those of the newest rows, without the rows after them. They equal the
+//! scores that `detect` gives to the last rows of everything seen so far.
 
 use std::{collections::BTreeMap, fmt::Debug};
 
@@ -29,7 +29,7 @@ use crate::{
 /// # }
 /// ```
 pub trait LiveDetector: Debug + Send {
-    /// Scores the rows that follow those seen so far.
+    /// Scores the rows that follow those seen so far: one row of the result per row of `rows`.
     fn advance(&mut self, rows: FrameView<'_>) -> Result<Detection, Error>;
 }
 

@@ -1,4 +1,4 @@
-//! State that partitions compute apart and put together.
+//! State that is computed per partition and merged.
 
 use crate::Error;
 
@@ -25,6 +25,6 @@ use crate::Error;
 /// # Ok::<(), Error>(())
 /// ```
 pub trait Merge {
-    /// Takes in the state of another part. On an error `self` is unchanged.
+    /// Adds the state of another part to `self`. On an error `self` is unchanged.
     fn merge(&mut self, other: &Self) -> Result<(), Error>;
 }

@@ -38,11 +38,11 @@ pub const FORMAT_VERSION: u16 = 2;
 /// Its `Deserialize` must reject every value that would make scoring panic or hang: that is the
 /// only guard against a hostile file.
 pub trait PersistentModel: DeserializeOwned + 'static {
-    /// What [`FittedDetector::kind`] or [`FittedPanelDetector::kind`] returns.
+    /// The result of [`FittedDetector::kind`] or [`FittedPanelDetector::kind`].
     const KIND: &'static str;
 
-    /// The version of the payload that this build writes. Raise it when a field is added, removed or
-    /// moved, and read the versions before it in [`migrate`](Self::migrate).
+    /// The version of the payload that this build writes. Raise it when a field is added, removed
+    /// or moved, and read the versions before it in [`migrate`](Self::migrate).
     const VERSION: u16 = 1;
 
     /// Reads the payload of an older version; [`decode_payload`] decodes the old layout. By default
@@ -53,7 +53,7 @@ pub trait PersistentModel: DeserializeOwned + 'static {
     }
 }
 
-/// What the envelope says of a model without decoding it.
+/// The header of a model file, read without decoding the model.
 ///
 /// ```
 /// use funnelpulse_core::{Writer, inspect, write_payload};
@@ -78,7 +78,7 @@ pub struct ModelInfo {
     pub payload_len: usize,
 }
 
-/// Who wrote a payload, and in which version.
+/// The version of a payload and of the crate that writes it.
 #[derive(Clone, Copy, Debug)]
 pub struct Writer {
     /// The version of the payload, counted per kind.
@@ -142,7 +142,9 @@ pub fn read_payload<T: DeserializeOwned>(kind: &'static str, version: u16, bytes
 /// Opens the envelope of one kind of model, of this or an older payload version.
 ///
 /// ```
-/// use funnelpulse_core::{ModelInfo, ModelError, PersistentModel, Writer, decode_payload, read_model, write_payload};
+/// use funnelpulse_core::{
+///     ModelError, ModelInfo, PersistentModel, Writer, decode_payload, read_model, write_payload,
+/// };
 ///
 /// #[derive(serde::Serialize, serde::Deserialize)]
 /// struct Level { value: f64, width: f64 }
@@ -356,8 +358,8 @@ impl Registry {
     }
 
     /// Loads a model of all series: of a registered kind, or the models of
-    /// [`PerSeries`](crate::PerSeries) and [`Pooled`](crate::Pooled) with series models of registered
-    /// kinds.
+    /// [`PerSeries`](crate::PerSeries) and [`Pooled`](crate::Pooled) with series models of
+    /// registered kinds.
     pub fn load_panel(&self, bytes: &[u8]) -> Result<Box<dyn FittedPanelDetector>, ModelError> {
         let (info, payload) = open(bytes)?;
         if info.kind == SERIES_MODELS {

@@ -154,7 +154,7 @@ impl Panel {
         self.series.len()
     }
 
-    /// Whether there is no series.
+    /// True if there is no series.
     pub fn is_empty(&self) -> bool {
         self.series.is_empty()
     }

@@ -14,7 +14,7 @@ use crate::{
     Posterior, SeriesKey, live::PanelWindow,
 };
 
-/// Which model scored a series.
+/// The model that scored a series.
 ///
 /// ```
 /// use funnelpulse_core::ModelSource;
@@ -173,7 +173,7 @@ impl<'a> From<&'a Panel> for PanelView<'a> {
 pub trait PanelDetector: Debug + Send + Sync {
     /// The trained model.
     type Fitted: FittedPanelDetector + 'static;
-    /// Why fitting failed.
+    /// The error of fitting.
     type Error: std::error::Error + Send + Sync + 'static;
 
     /// Stable name, the same as the [`FittedPanelDetector::kind`] of its models.
@@ -184,14 +184,15 @@ pub trait PanelDetector: Debug + Send + Sync {
     fn fit(&self, history: &PanelView<'_>) -> Result<Self::Fitted, Self::Error>;
 }
 
-/// A model that a detector could not train, and why. Other series and detectors are not affected.
+/// A model that a detector could not train, with the reason. Other series and detectors are not
+/// affected.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Absence {
     /// The series; `None` for a model of all series.
     pub series: Option<SeriesKey>,
-    /// Why there is no model.
+    /// The reason in words.
     pub reason: String,
-    /// Whether that was to be expected: a series too short, a step that the detector does not
+    /// True if that was to be expected: a series too short, a step that the detector does not
     /// support. Anything else is a failure.
     pub is_expected: bool,
 }
@@ -267,7 +268,7 @@ pub trait FittedPanelDetector: Debug + Send + Sync {
         None
     }
 
-    /// Models that could not be trained, and why. Not saved with the model.
+    /// Models that could not be trained, with the reason. Not saved with the model.
     fn absences(&self) -> &[Absence] {
         &[]
     }
@@ -303,12 +304,12 @@ impl Clone for Box<dyn FittedPanelDetector> {
     }
 }
 
-/// What the series of one panel share, as a model sees it.
+/// The state that the series of one panel share, as a model estimates it.
 pub trait Survey: Debug + Send + Sync {
     /// Scores the rows of one series after its context. `None` without a model for it.
     fn detect(&self, series: &SeriesView<'_>) -> Result<Option<SeriesDetection>, Error>;
 
-    /// What all series show together, in order of time.
+    /// Episodes of all series together, in order of time; none by default.
     fn site_episodes(&self) -> Vec<Episode> {
         Vec::new()
     }
@@ -317,13 +318,13 @@ pub trait Survey: Debug + Send + Sync {
 /// The scores of one series.
 #[derive(Clone, Debug)]
 pub struct SeriesDetection {
-    /// Which model gave them.
+    /// The model that gave them.
     pub source: ModelSource,
-    /// Raw scores and what else the model says, one row per scored row.
+    /// Raw scores, expected values and contributions, one row per scored row.
     pub detection: Detection,
     /// Calibrated scores in `[0, 1]`; NaN where there is none.
     pub scores: Array1<f64>,
-    /// What only a detector of the whole site can say.
+    /// The posterior, from a detector of the whole site only.
     pub posterior: Option<Posterior>,
 }
 

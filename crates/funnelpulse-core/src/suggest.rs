@@ -1,9 +1,10 @@
-//! The name that was probably meant.
+//! Suggestions for misspelt names.
 
 /// Names less alike than this (Jaro-Winkler similarity, 0 to 1) are no suggestion.
 const LEAST_SIMILARITY: f64 = 0.75;
 
-/// The name among `known` that is most like `name`, if any is alike.
+/// The name among `known` that is most similar to `name`, by Jaro-Winkler similarity (Winkler
+/// 1990); `None` if none reaches 0.75.
 ///
 /// ```
 /// use funnelpulse_core::nearest_name;

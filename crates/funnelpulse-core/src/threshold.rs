@@ -1,4 +1,4 @@
-//! Where a score becomes an alarm.
+//! Thresholds of scores.
 
 use serde::{Deserialize, Serialize};
 
@@ -50,7 +50,7 @@ impl Threshold {
         self.0
     }
 
-    /// Whether `score` is above the limit; NaN is not.
+    /// True if `score` is above the limit; false for NaN.
     pub fn flags(self, score: f64) -> bool {
         score > self.0
     }

@@ -1,10 +1,10 @@
-//! The words for what was found: how bad, and of what kind.
+//! Severity and type of an anomaly, and the verdict on a row.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// How bad an anomaly is.
+/// The severity of an anomaly, by its combined score.
 ///
 /// ```
 /// use funnelpulse_core::Severity;
@@ -46,7 +46,7 @@ impl fmt::Display for Severity {
     }
 }
 
-/// What an anomaly looks like.
+/// The look of an anomaly.
 ///
 /// ```
 /// use funnelpulse_core::AnomalyType;

@@ -13,7 +13,7 @@ use crate::{Columns, Detector, DynDetector, Error, PanelDetector, PanelView};
 pub use models::SeriesModels;
 pub(crate) use saved::KIND as SERIES_MODELS;
 
-/// How models are trained and their scores calibrated.
+/// Settings of training models and of calibrating their scores.
 ///
 /// ```
 /// use funnelpulse_core::Training;
@@ -39,7 +39,7 @@ impl Default for Training {
     }
 }
 
-/// What both adaptors are made of.
+/// The parts that both adaptors have.
 #[derive(Clone, Debug)]
 struct Adaptor {
     detector: Arc<dyn DynDetector>,
@@ -60,7 +60,7 @@ macro_rules! builders {
             self
         }
 
-        /// How models are trained.
+        /// Sets the training and calibration; [`Training::default`] otherwise.
         pub fn with_training(mut self, training: Training) -> Self {
             self.adaptor.training = training;
             self
@@ -105,7 +105,7 @@ pub struct PerSeries {
 impl PerSeries {
     builders!();
 
-    /// Whether a model of all series may stand in for short ones: sensible when columns of
+    /// Allows or forbids that a model of all series scores short ones; sensible when columns of
     /// different series are on one scale.
     pub fn with_stand_in(mut self, stand_in: bool) -> Self {
         self.stand_in = stand_in;

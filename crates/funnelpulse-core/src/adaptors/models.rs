@@ -10,7 +10,7 @@ use crate::{
     PanelView, Registry, SeriesDetection, SeriesKey, SeriesView, Survey, isolated,
 };
 
-/// Which models are wanted.
+/// The models that are wanted.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Plan {
     /// One of all series, for every series.
@@ -138,8 +138,8 @@ impl SeriesModels {
     /// # use distance::{Distance, DistanceModel};
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// use funnelpulse_core::{
-    ///     Columns, FittedPanelDetector, Frame, Panel, PanelDetector, Pooled, Registry, SeriesModels,
-    ///     Training,
+    ///     Columns, FittedPanelDetector, Frame, Panel, PanelDetector, Pooled, Registry,
+    ///     SeriesModels, Training,
     /// };
     /// # use ndarray::Array2;
     ///

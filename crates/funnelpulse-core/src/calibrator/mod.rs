@@ -22,9 +22,9 @@ const HALF_EVIDENCE: f64 = 2.0;
 /// Turns a detector's raw scores into scores in `[0, 1]` that mean the same for every detector.
 ///
 /// The calibrator holds the distribution of raw scores on data **without the detector having
-/// trained on it**: the empirical distribution in the body, a generalised Pareto tail over
-/// the highest 5 % (at most 100 scores; Pickands 1975, fitted by probability-weighted moments, Hosking & Wallis 1987).
-/// With `e = -log10 P(S >= raw)` the score is `e² / (e² + 4)`:
+/// trained on it**: the empirical distribution in the body, a generalised Pareto tail over the
+/// highest 5 % (at most 100 scores; Pickands 1975, fitted by probability-weighted moments, Hosking
+/// & Wallis 1987). With `e = -log10 P(S >= raw)` the score is `e² / (e² + 4)`:
 ///
 /// | one clean row in | 10 | 100 | 1,000 | 10⁴ | 10⁵ | 10⁹ |
 /// |---|---|---|---|---|---|---|
@@ -151,7 +151,7 @@ impl Calibrator {
         Ok(Self { knots, ln_survival, tail })
     }
 
-    /// `ln P(S >= raw)` under the fitted distribution; NaN for NaN.
+    /// `ln P(S >= raw)` (natural logarithm, 0 or less) under the fitted distribution; NaN for NaN.
     ///
     /// ```
     /// use funnelpulse_core::Calibrator;

@@ -53,7 +53,7 @@ impl ScoreSketch {
         self.points.iter().map(|p| p.weight).sum()
     }
 
-    /// Takes in scores; those that are not finite don't count.
+    /// Adds scores; those that are not finite don't count.
     pub fn update(&mut self, scores: ArrayView1<'_, f64>) {
         self.points.extend(scores.iter().filter(|s| s.is_finite()).map(|&value| Point { value, weight: 1 }));
         self.compact();
