@@ -8,6 +8,13 @@ use serde::{Deserialize, Serialize};
 use crate::{EnsembleError, error::check};
 
 /// Settings of an [`AdaptiveThreshold`].
+///
+/// ```
+/// use funnelpulse_ensemble::{AdaptiveConfig, AdaptiveThreshold};
+///
+/// let fixed = AdaptiveConfig { enabled: false, ..AdaptiveConfig::default() };
+/// assert_eq!(AdaptiveThreshold::new(0.6, &fixed).limit(), 0.6);
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct AdaptiveConfig {
@@ -34,8 +41,8 @@ impl AdaptiveConfig {
     }
 }
 
-/// Raises a fixed threshold while the scores of a series are high: to `mean + deviations * std` of the
-/// scores of the look-back, when that is higher. It never falls below the fixed one, and never
+/// Raises a fixed threshold while the scores of a series are high: to `mean + deviations * std` of
+/// the scores of the look-back, when that is higher. It never falls below the fixed one, and never
 /// learns from rows that it flagged, so that a long incident does not become normal.
 ///
 /// ```
@@ -77,6 +84,16 @@ impl AdaptiveThreshold {
 
     /// True if a score at `time` (later than all before) is flagged; then learns from it unless
     /// it is. NaN is neither flagged nor learnt from.
+    ///
+    /// ```
+    /// use funnelpulse_core::Timestamp;
+    /// use funnelpulse_ensemble::{AdaptiveConfig, AdaptiveThreshold};
+    ///
+    /// let mut threshold = AdaptiveThreshold::new(0.5, &AdaptiveConfig::default());
+    /// assert!(threshold.judge(Timestamp::from_seconds(0), 0.7));
+    /// assert!(!threshold.judge(Timestamp::from_seconds(3600), 0.3));
+    /// assert!(!threshold.judge(Timestamp::from_seconds(7200), f64::NAN));
+    /// ```
     pub fn judge(&mut self, time: Timestamp, score: f64) -> bool {
         let reach = (self.config.lookback_hours * Timestamp::HOUR as f64) as i64;
         while self.recent.front().is_some_and(|(t, _)| *t < time.offset(-reach)) {

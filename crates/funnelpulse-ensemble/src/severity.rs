@@ -47,6 +47,15 @@ impl SeverityLevels {
     }
 
     /// The severity of a score; `None` below the lowest level and for NaN.
+    ///
+    /// ```
+    /// use funnelpulse_core::Severity;
+    /// use funnelpulse_ensemble::SeverityLevels;
+    ///
+    /// let levels = SeverityLevels { low: 0.2, ..SeverityLevels::default() };
+    /// assert_eq!(levels.of(0.2), Some(Severity::Low));
+    /// assert_eq!((levels.of(0.1), levels.of(f64::NAN)), (None, None));
+    /// ```
     pub fn of(&self, score: f64) -> Option<Severity> {
         [
             (self.critical, Severity::Critical),
