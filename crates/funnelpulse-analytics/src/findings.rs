@@ -115,6 +115,15 @@ pub struct SeriesFindings {
 
 impl SeriesFindings {
     /// Detectors and the models that scored, for example `iforest:own zscore:own`.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest/found.rs"));
+    /// # use found::findings;
+    /// # fn main() {
+    /// let findings = findings(0.5);
+    /// assert_eq!(findings.series()[0].models_in_words(), "zscore:own");
+    /// # }
+    /// ```
     pub fn models_in_words(&self) -> String {
         let words: Vec<String> = self.models.iter().map(|m| format!("{}:{}", m.detector, m.source)).collect();
         words.join(" ")
@@ -122,6 +131,20 @@ impl SeriesFindings {
 }
 
 /// Everything found in a panel. Two are equal that found the same, however long it took.
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest/found.rs"));
+/// # use found::findings;
+/// # fn main() {
+/// // Two shops without a sale in one of three hours, flagged from a score of 0.5.
+/// let findings = findings(0.5);
+/// for (series, anomaly) in findings.ranked() {
+///     assert_eq!(series.time[anomaly.row].to_string(), "1970-01-01T01:00:00Z");
+///     assert_eq!(anomaly.factors[0].to_string(), "purchases 0 instead of 10 (-100 %)");
+/// }
+/// assert_eq!(findings.summary().total.anomalies, 2);
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Findings {
     layout: Layout,
@@ -208,6 +231,17 @@ impl Findings {
     }
 
     /// The series in order of their names.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest/found.rs"));
+    /// # use found::findings;
+    /// # fn main() {
+    /// let findings = findings(0.5);
+    /// let shop = &findings.series()[1];
+    /// assert_eq!((shop.series.as_str(), shop.anomalies.len()), ("shop-b", 1));
+    /// assert_eq!(shop.expected[[1, 1]] - shop.observed[[1, 1]], 20.0);
+    /// # }
+    /// ```
     pub fn series(&self) -> &[SeriesFindings] {
         &self.series
     }
@@ -246,12 +280,37 @@ impl Findings {
     }
 
     /// Adds series that failed before they got here, for example while they were read.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest/found.rs"));
+    /// # use found::findings;
+    /// # fn main() {
+    /// use funnelpulse_analytics::SeriesFailure;
+    ///
+    /// let mut findings = findings(0.5);
+    /// let failure = SeriesFailure { series: "shop-c".into(), message: "no rows".into() };
+    /// findings.add_failures([failure]);
+    /// assert_eq!(findings.failures()[0].series.as_str(), "shop-c");
+    /// # }
+    /// ```
     pub fn add_failures(&mut self, failures: impl IntoIterator<Item = SeriesFailure>) {
         self.failures.extend(failures);
         self.failures.sort_by(|a, b| a.series.cmp(&b.series));
     }
 
     /// All anomalies with their series, by rank.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest/found.rs"));
+    /// # use found::findings;
+    /// # fn main() {
+    /// // `shop-a` lost 50, `shop-b` 20.
+    /// let findings = findings(0.5);
+    /// let (series, worst) = findings.ranked()[0];
+    /// assert_eq!((series.series.as_str(), worst.rank), ("shop-a", 1));
+    /// assert_eq!(worst.impact.revenue, Some(-50.0));
+    /// # }
+    /// ```
     pub fn ranked(&self) -> Vec<(&SeriesFindings, &Anomaly)> {
         let mut all: Vec<_> = self.series.iter().flat_map(|s| s.anomalies.iter().map(move |a| (s, a))).collect();
         all.sort_by_key(|(_, anomaly)| anomaly.rank);
@@ -259,11 +318,30 @@ impl Findings {
     }
 
     /// Number of rows scored.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest/found.rs"));
+    /// # use found::findings;
+    /// # fn main() {
+    /// // Two series of three rows.
+    /// assert_eq!(findings(0.5).rows(), 6);
+    /// # }
+    /// ```
     pub fn rows(&self) -> usize {
         self.series.iter().map(|s| s.time.len()).sum()
     }
 
     /// Totals by severity, type, series and hour, and the trend.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest/found.rs"));
+    /// # use found::findings;
+    /// # fn main() {
+    /// let summary = findings(0.5).summary();
+    /// assert_eq!((summary.total.anomalies, summary.total.revenue_lost), (2, 70.0));
+    /// assert!(summary.trend.is_none(), "two weeks are needed for a trend");
+    /// # }
+    /// ```
     pub fn summary(&self) -> Summary {
         let summary = Summary::new(self.series.iter().flat_map(|s| {
             s.anomalies.iter().map(|a| Finding {

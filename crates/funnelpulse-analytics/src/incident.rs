@@ -19,6 +19,23 @@ pub(crate) const RATES: [&str; 4] = ["traffic", "cart_rate", "purchase_rate", "o
 
 /// One cause, from its first to its last hour: kind, impact, broken stage, place, and a summary in
 /// words.
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest/found.rs"));
+/// # use found::{episode, verdict};
+/// # fn main() {
+/// use funnelpulse_analytics::{AlertConfig, Incident};
+///
+/// // An outage in the last two of three hours, which cost 400 of revenue.
+/// let verdicts = [verdict(0.1, 0.5), verdict(0.9, 0.5), verdict(0.9, 0.5)];
+/// let incidents = Incident::explain(&AlertConfig::default(), None, &verdicts, &[episode()]);
+/// assert_eq!(
+///     incidents[0].summary,
+///     "Checkout outage in shop-a since 1970-01-01T01:00:00Z, not over yet. \
+///      Revenue is 400 below what was expected (between 300 and 500). Calendar: Thursday, night."
+/// );
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Incident {
     /// Names the series, the kind and the first hour.
@@ -78,6 +95,20 @@ impl Incident {
     ///
     /// # Panics
     /// When an episode lies beyond the last verdict.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest/found.rs"));
+    /// # use found::{episode, verdict};
+    /// # fn main() {
+    /// use funnelpulse_analytics::{AlertConfig, Incident};
+    ///
+    /// // The outage of hours 1 and 2 is over in hour 3.
+    /// let verdicts = [0.1, 0.9, 0.9, 0.1].map(|score| verdict(score, 0.5));
+    /// let incidents = Incident::explain(&AlertConfig::default(), None, &verdicts, &[episode()]);
+    /// assert_eq!((incidents[0].rows, incidents[0].ongoing), ((1, 2), false));
+    /// assert_eq!(incidents[0].impact.revenue, Some(-400.0));
+    /// # }
+    /// ```
     pub fn explain(
         alerts: &AlertConfig,
         funnel: Option<&Funnel>,
@@ -96,6 +127,18 @@ impl Incident {
     }
 
     /// Explains what all series share; `end` is the time of the last row of all.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest/found.rs"));
+    /// # use found::episode;
+    /// # fn main() {
+    /// use funnelpulse_analytics::{AlertConfig, Incident};
+    /// use funnelpulse_core::Severity;
+    ///
+    /// let site = Incident::explain_site(&AlertConfig::default(), None, &[episode()], None);
+    /// assert_eq!(site[0].severity, Severity::Critical);
+    /// # }
+    /// ```
     pub fn explain_site(
         alerts: &AlertConfig,
         funnel: Option<&Funnel>,

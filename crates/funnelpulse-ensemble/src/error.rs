@@ -8,8 +8,9 @@
 /// use ndarray::array;
 ///
 /// let ensemble = Ensemble::new(EnsembleConfig::default())?;
-/// let error = ensemble.combine(&[Timestamp::from_seconds(0)], &[Vote::new("a", array![0.1, 0.2])]);
-/// assert_eq!(error.unwrap_err().to_string(), "detector `a` gave 2 scores for 1 rows");
+/// let votes = [Vote::new("a", array![0.1, 0.2])];
+/// let error = ensemble.combine(&[Timestamp::from_seconds(0)], &votes).unwrap_err();
+/// assert_eq!(error.to_string(), "detector `a` gave 2 scores for 1 rows");
 /// # Ok::<(), funnelpulse_ensemble::EnsembleError>(())
 /// ```
 #[derive(Debug, thiserror::Error)]

@@ -44,7 +44,7 @@ impl Preset {
     /// The settings over the defaults.
     ///
     /// ```
-    /// use funnelpulse_config::Preset;
+    /// use funnelpulse_pipeline::Preset;
     ///
     /// let config = Preset::Univariate.config();
     /// assert_eq!(config.input.metrics[0].name, "value");

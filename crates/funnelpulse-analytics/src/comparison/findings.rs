@@ -102,21 +102,18 @@ struct Row<'a> {
 /// Compares what two models found in the same panel: `after` with `before`.
 ///
 /// ```
-/// use funnelpulse::{Pipeline, Selection, compare_findings, config::Layers};
-/// use funnelpulse_eval::generator::{GeneratedFunnel, GeneratorConfig};
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest/found.rs"));
+/// # use found::findings;
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use funnelpulse_analytics::{Selection, compare_findings};
 ///
-/// let shop = GeneratedFunnel::generate(&GeneratorConfig { brands: 2, days: 21, ..Default::default() })?;
-/// let run = |toml: &str| -> Result<_, Box<dyn std::error::Error>> {
-///     let config = Layers::new().toml(toml)?.build()?;
-///     Ok(Pipeline::builder().config(config).build()?.run(shop.panel())?)
-/// };
-/// let strict = run("[pipeline]\ndetectors = ['zscore']\n[alerts]\nbudget = '1 per series per year'")?;
-/// let loose = run("[pipeline]\ndetectors = ['zscore']\n[alerts]\nbudget = '1 per series per day'")?;
+/// // Scores of 0.9 and 0.7 in two shops, by a low and by a high threshold.
+/// let (loose, strict) = (findings(0.5), findings(0.8));
 /// let models = compare_findings(&loose, &strict, &Selection::default())?;
-/// assert_eq!(models.rows, shop.panel().total_rows());
-/// assert_eq!(models.both, models.before.anomalies, "a lower threshold flags what a higher one does");
-/// assert!(models.after.anomalies >= models.before.anomalies);
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// assert_eq!((models.after.anomalies, models.before.anomalies, models.both), (2, 1, 1));
+/// assert_eq!(models.differences[0].series.as_str(), "shop-b");
+/// # Ok(())
+/// # }
 /// ```
 pub fn compare_findings(
     after: &Findings,
@@ -165,6 +162,27 @@ impl ModelComparison {
     ///
     /// The arguments are those of [`compare_findings`]. Labels of one class only, all ordinary or all
     /// anomalous, have no such figures: nothing is added.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest/found.rs"));
+    /// # use found::findings;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use funnelpulse_analytics::{Labels, Selection, compare_findings};
+    ///
+    /// // `shop-a` has labels: the second of its three hours is anomalous.
+    /// let (loose, strict) = (findings(0.15), findings(0.8));
+    /// let shop = &loose.series()[0];
+    /// let labels: Labels =
+    ///     (0..3).map(|row| ((shop.series.clone(), shop.time[row]), row == 1)).collect();
+    /// let all = Selection::default();
+    /// let models = compare_findings(&loose, &strict, &all)?;
+    /// let models = models.with_labels(&loose, &strict, &all, &labels)?;
+    /// // The low threshold also flags the third hour.
+    /// assert_eq!(models.after.quality.unwrap().precision, Some(0.5));
+    /// assert_eq!(models.before.quality.unwrap().precision, Some(1.0));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn with_labels(
         mut self,
         after: &Findings,

@@ -34,6 +34,21 @@ pub struct PanelComparison {
 }
 
 /// One side of a comparison.
+///
+/// ```
+/// use funnelpulse_analytics::{Gap, Group};
+///
+/// let day = Group {
+///     name: "shop-a".into(),
+///     period: "2019-11-01..2019-11-02".parse()?,
+///     series: 1,
+///     rows: 21,
+///     windows: 21,
+///     missing: vec![Gap { period: "2019-11-01..2019-11-01 03:00".parse()?, windows: 3 }],
+/// };
+/// assert_eq!(day.missing_windows(), 3);
+/// # Ok::<(), funnelpulse_analytics::PeriodError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Group {
     /// Series and period in words.

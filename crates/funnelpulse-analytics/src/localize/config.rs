@@ -3,6 +3,13 @@
 use serde::{Deserialize, Serialize};
 
 /// Settings of [`Localizer`](crate::Localizer).
+///
+/// ```
+/// use funnelpulse_analytics::{LocalizeConfig, Localizer};
+///
+/// let config = LocalizeConfig { max_causes: 1, max_attributes: 2, ..LocalizeConfig::default() };
+/// assert!(Localizer::new(config).is_ok());
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct LocalizeConfig {
@@ -30,6 +37,14 @@ impl Default for LocalizeConfig {
 }
 
 /// Errors of a localisation.
+///
+/// ```
+/// use funnelpulse_analytics::LocalizeConfig;
+///
+/// let config = LocalizeConfig { dispersion: 0.0, ..LocalizeConfig::default() };
+/// let error = config.validate().unwrap_err();
+/// assert_eq!(error.to_string(), "dispersion = 0 is out of range (above 0 to 100)");
+/// ```
 #[derive(Clone, Debug, thiserror::Error, PartialEq)]
 #[non_exhaustive]
 pub enum LocalizeError {

@@ -15,6 +15,17 @@ use super::{LocalizeError, likelihood::CHI_SQUARED_MEDIAN};
 /// For a **ratio** (conversion rate, stalling rate) observed is the numerator and expected is the
 /// observed denominator times the expected ratio, see [`push_ratio`](Self::push_ratio): then a
 /// change in the mix of traffic explains nothing.
+///
+/// ```
+/// use funnelpulse_analytics::Leaves;
+///
+/// let mut leaves = Leaves::new(["device"]);
+/// leaves.push(&[Some("mobile")], 3.0, 10.0)?;
+/// leaves.push(&[Some("mobile")], 4.0, 10.0)?;
+/// leaves.push(&[None], 1.0, 1.0)?;
+/// assert_eq!((leaves.len(), leaves.totals()), (2, (8.0, 21.0)));
+/// # Ok::<(), funnelpulse_analytics::LocalizeError>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Leaves {
     attributes: Vec<Arc<str>>,
@@ -32,6 +43,14 @@ impl Leaves {
     }
 
     /// Adds a leaf of an additive measure. `values` are in the order of the attributes.
+    ///
+    /// ```
+    /// use funnelpulse_analytics::Leaves;
+    ///
+    /// let mut leaves = Leaves::new(["device", "country"]);
+    /// let error = leaves.push(&[Some("mobile")], 3.0, 10.0).unwrap_err();
+    /// assert_eq!(error.to_string(), "leaf 0 has 1 attribute values (2 expected)");
+    /// ```
     pub fn push(&mut self, values: &[Option<&str>], observed: f64, expected: f64) -> Result<(), LocalizeError> {
         if values.len() != self.attributes.len() {
             return Err(LocalizeError::Width { row: self.added, found: values.len(), expected: self.attributes.len() });

@@ -11,6 +11,19 @@ use super::{Measure, Question, locate_scaled, windows_to_locate};
 use crate::{Findings, Incident};
 
 /// The windows of events that have to be counted to locate `incidents`.
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest/found.rs"));
+/// # use found::{episode, verdict};
+/// # fn main() {
+/// use funnelpulse_analytics::{AlertConfig, Incident, windows_of_incidents};
+///
+/// let verdicts = [verdict(0.1, 0.5), verdict(0.9, 0.5), verdict(0.9, 0.5)];
+/// let incidents = Incident::explain(&AlertConfig::default(), None, &verdicts, &[episode()]);
+/// let windows = windows_of_incidents(&incidents, 3600, 28);
+/// assert!(windows.contains(&incidents[0].start));
+/// # }
+/// ```
 pub fn windows_of_incidents<'a>(
     incidents: impl IntoIterator<Item = &'a Incident>,
     step_seconds: u64,

@@ -28,6 +28,15 @@ pub use past::windows_to_locate;
 pub const HISTORY_DAYS: u32 = 28;
 
 /// The change that is to be explained.
+///
+/// ```
+/// use funnelpulse_analytics::{HISTORY_DAYS, Measure, Question};
+///
+/// let day = "2019-11-01..2019-11-02".parse()?;
+/// let question = Question { measure: Some(Measure::Views), ..Question::new(day) };
+/// assert_eq!((question.series, question.history_days), (None, HISTORY_DAYS));
+/// # Ok::<(), funnelpulse_analytics::PeriodError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Question<'a> {
     /// When it was.
@@ -91,8 +100,8 @@ impl fmt::Display for Place {
 ///
 /// ```
 /// use funnelpulse_analytics::{LocalizeConfig, Period, Question, locate};
-/// use funnelpulse::core::Timestamp;
-/// use funnelpulse::features::{CubeBuilder, Event, EventSpec};
+/// use funnelpulse_core::Timestamp;
+/// use funnelpulse_features::{CubeBuilder, Event, EventSpec};
 ///
 /// let spec = EventSpec { dimensions: vec!["device".into()], ..EventSpec::default() };
 /// let mut cube = CubeBuilder::new(&spec, 3600)?;
