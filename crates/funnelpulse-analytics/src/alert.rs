@@ -8,18 +8,6 @@ use serde::{Deserialize, Serialize};
 use crate::{Factor, Impact, short};
 
 /// Settings of alerts.
-///
-/// ```
-/// use funnelpulse_analytics::AlertConfig;
-///
-/// let config = AlertConfig {
-///     budget: "3 per day".parse()?,
-///     urgent_revenue: 1000.0,
-///     ..AlertConfig::default()
-/// };
-/// assert!(config.validate().is_ok());
-/// # Ok::<(), funnelpulse_core::ParseBudgetError>(())
-/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct AlertConfig {
@@ -34,6 +22,19 @@ pub struct AlertConfig {
     pub max_factors: usize,
 }
 
+/// The defaults, of which single settings can be replaced.
+///
+/// ```
+/// use funnelpulse_analytics::AlertConfig;
+///
+/// let config = AlertConfig {
+///     budget: "3 per day".parse()?,
+///     urgent_revenue: 1000.0,
+///     ..AlertConfig::default()
+/// };
+/// assert!(config.validate().is_ok());
+/// # Ok::<(), funnelpulse_core::ParseBudgetError>(())
+/// ```
 impl Default for AlertConfig {
     fn default() -> Self {
         Self { budget: AlarmBudget::default(), urgent_revenue: 100.0, max_factors: 3 }

@@ -1,4 +1,4 @@
-//! Which metrics stand out.
+//! Metrics that stand out in an anomalous row.
 
 use std::{cmp::Ordering, fmt};
 
@@ -42,8 +42,8 @@ impl fmt::Display for Factor {
 /// The `k` metrics that stand out most, largest share first.
 ///
 /// A metric's share is its part of the squared z-scores, averaged with its part of each of
-/// `contributions`: what detectors say of the same metrics, in the same order, on any scale.
-/// Sources that say nothing (all zero or missing) don't count. Metrics with no share are left out.
+/// `contributions`: the contributions of the same metrics, in the same order, by detectors, on any
+/// scale. Sources that are all zero or missing don't count. Metrics with no share are left out.
 ///
 /// ```
 /// use funnelpulse_analytics::{Deviation, top_factors};

@@ -56,7 +56,7 @@ pub struct Layout {
 pub struct ModelScores {
     /// The detector.
     pub detector: String,
-    /// Which of its models gave them.
+    /// The one of its models that gave them.
     pub source: ModelSource,
     /// One score per row in `[0, 1]`; NaN where it has none.
     pub scores: Array1<f64>,
@@ -117,7 +117,7 @@ impl SeriesFindings {
     /// Detectors and the models that scored, for example `iforest:own zscore:own`.
     ///
     /// ```
-    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest/found.rs"));
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/found.rs"));
     /// # use found::findings;
     /// # fn main() {
     /// let findings = findings(0.5);
@@ -133,7 +133,7 @@ impl SeriesFindings {
 /// Everything found in a panel. Two are equal that found the same, however long it took.
 ///
 /// ```
-/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest/found.rs"));
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/found.rs"));
 /// # use found::findings;
 /// # fn main() {
 /// // Two shops without a sale in one of three hours, flagged from a score of 0.5.
@@ -162,7 +162,8 @@ impl PartialEq for Findings {
 }
 
 impl Findings {
-    /// Puts series together and ranks their anomalies. `site` are the episodes of all series together.
+    /// Puts series together and ranks their anomalies. `site` are the episodes of all series
+    /// together.
     pub fn new(
         layout: Layout,
         mut series: Vec<SeriesFindings>,
@@ -233,7 +234,7 @@ impl Findings {
     /// The series in order of their names.
     ///
     /// ```
-    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest/found.rs"));
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/found.rs"));
     /// # use found::findings;
     /// # fn main() {
     /// let findings = findings(0.5);
@@ -246,7 +247,8 @@ impl Findings {
         &self.series
     }
 
-    /// The combined score from which rows were flagged, before it adapted to the recent scores of a series.
+    /// The combined score from which rows were flagged, before it adapted to the recent scores of a
+    /// series.
     pub fn threshold(&self) -> f64 {
         self.layout.threshold
     }
@@ -282,7 +284,7 @@ impl Findings {
     /// Adds series that failed before they got here, for example while they were read.
     ///
     /// ```
-    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest/found.rs"));
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/found.rs"));
     /// # use found::findings;
     /// # fn main() {
     /// use funnelpulse_analytics::SeriesFailure;
@@ -301,7 +303,7 @@ impl Findings {
     /// All anomalies with their series, by rank.
     ///
     /// ```
-    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest/found.rs"));
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/found.rs"));
     /// # use found::findings;
     /// # fn main() {
     /// // `shop-a` lost 50, `shop-b` 20.
@@ -320,7 +322,7 @@ impl Findings {
     /// Number of rows scored.
     ///
     /// ```
-    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest/found.rs"));
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/found.rs"));
     /// # use found::findings;
     /// # fn main() {
     /// // Two series of three rows.
@@ -334,7 +336,7 @@ impl Findings {
     /// Totals by severity, type, series and hour, and the trend.
     ///
     /// ```
-    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest/found.rs"));
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/found.rs"));
     /// # use found::findings;
     /// # fn main() {
     /// let summary = findings(0.5).summary();

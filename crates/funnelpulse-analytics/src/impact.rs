@@ -4,15 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Deviation;
 
-/// Which metrics carry the money.
-///
-/// ```
-/// use funnelpulse_analytics::{Deviation, Impact, ImpactConfig};
-///
-/// let config = ImpactConfig { conversions: "orders".into(), ..ImpactConfig::default() };
-/// let impact = Impact::assess(&config, &[Deviation::new("orders", 4.0, 10.0, -2.0)]);
-/// assert_eq!((impact.lost_conversions, impact.revenue), (Some(6.0), None));
-/// ```
+/// The metrics of conversions and of revenue.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ImpactConfig {
@@ -22,6 +14,15 @@ pub struct ImpactConfig {
     pub revenue: String,
 }
 
+/// The defaults, of which single settings can be replaced.
+///
+/// ```
+/// use funnelpulse_analytics::{Deviation, Impact, ImpactConfig};
+///
+/// let config = ImpactConfig { conversions: "orders".into(), ..ImpactConfig::default() };
+/// let impact = Impact::assess(&config, &[Deviation::new("orders", 4.0, 10.0, -2.0)]);
+/// assert_eq!((impact.lost_conversions, impact.revenue), (Some(6.0), None));
+/// ```
 impl Default for ImpactConfig {
     fn default() -> Self {
         Self { conversions: "purchases".into(), revenue: "revenue".into() }

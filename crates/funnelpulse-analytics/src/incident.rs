@@ -21,7 +21,7 @@ pub(crate) const RATES: [&str; 4] = ["traffic", "cart_rate", "purchase_rate", "o
 /// words.
 ///
 /// ```
-/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest/found.rs"));
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/found.rs"));
 /// # use found::{episode, verdict};
 /// # fn main() {
 /// use funnelpulse_analytics::{AlertConfig, Incident};
@@ -60,7 +60,8 @@ pub struct Incident {
     pub probability: f64,
     /// Probability of its kind, given that it is one.
     pub kind_probability: f64,
-    /// Visits, carts, purchases and revenue as they were, NaN (in JSON: null) where there is no such step.
+    /// Visits, carts, purchases and revenue as they were, NaN (in JSON: null) where there is no
+    /// such step.
     pub observed: [f64; 4],
     /// The same as expected.
     pub expected: [f64; 4],
@@ -97,7 +98,7 @@ impl Incident {
     /// When an episode lies beyond the last verdict.
     ///
     /// ```
-    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest/found.rs"));
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/found.rs"));
     /// # use found::{episode, verdict};
     /// # fn main() {
     /// use funnelpulse_analytics::{AlertConfig, Incident};
@@ -129,7 +130,7 @@ impl Incident {
     /// Explains what all series share; `end` is the time of the last row of all.
     ///
     /// ```
-    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest/found.rs"));
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/found.rs"));
     /// # use found::episode;
     /// # fn main() {
     /// use funnelpulse_analytics::{AlertConfig, Incident};
@@ -191,8 +192,8 @@ fn one(
         past.remove(0);
     }
     past.push(profile);
-    // A kind that is the failure of one stage may move another's numbers more: purchases per recorded
-    // visit rise when visits are not recorded.
+    // A kind that is the failure of one stage may move another's numbers more: purchases per
+    // recorded visit rise when visits are not recorded.
     let agrees = |d: &&Decomposition| {
         let shows = d.broken_stage().map(|s| &*s.name);
         raw.kind.stage().is_none() || shows.is_none() || raw.kind.stage() == shows

@@ -43,7 +43,7 @@ pub struct Story<'a> {
     pub revenue_interval: Option<(f64, f64)>,
     /// Put behind amounts, for example `EUR`.
     pub currency: &'a str,
-    /// Which stage broke.
+    /// The change by stages of the funnel.
     pub stages: Option<&'a Decomposition>,
     /// The place.
     pub places: Option<&'a Localization>,

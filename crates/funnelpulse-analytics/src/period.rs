@@ -158,7 +158,8 @@ impl Serialize for Period {
     }
 }
 
-/// A time (UTC) as people write it: `2019-11-01`, `2019-11-01 08:00`; with seconds where there are any.
+/// A time (UTC) in its shortest form: `2019-11-01`, `2019-11-01 08:00`; with seconds where there
+/// are any.
 ///
 /// ```
 /// use funnelpulse_analytics::moment;

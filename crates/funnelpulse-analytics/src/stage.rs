@@ -1,4 +1,4 @@
-//! Which stage of a chain broke.
+//! Decomposition of a change by stages of a chain.
 
 use std::sync::Arc;
 
@@ -289,7 +289,8 @@ impl Level {
 /// Splits the change of the last level among the first level and the ratios between neighbours.
 ///
 /// - A level that is missing (NaN, negative), or zero although a later one is not (purchases
-///   without views: its tracking is down), is left out, and its two ratios become one, named `a x b`.
+///   without views: its tracking is down), is left out, and its two ratios become one, named `a x
+///   b`.
 /// - A ratio of nothing to nothing is unknown and taken for unchanged: in an outage without one
 ///   cart the purchase rate is not to blame.
 /// - The last level must be there.

@@ -40,7 +40,7 @@ impl Findings {
     /// Never: the columns have one length by construction.
     ///
     /// ```
-    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest/found.rs"));
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/found.rs"));
     /// # use found::findings;
     /// # fn main() {
     /// // Two anomalies among six rows.

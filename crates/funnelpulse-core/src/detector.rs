@@ -18,7 +18,7 @@ use crate::{Context, Detection, Error, FrameView, LiveDetector, Writer, live::Se
 /// the mean of the history:
 ///
 /// ```
-/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest/distance.rs"));
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/distance.rs"));
 /// # use distance::{Distance, DistanceModel};
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// use funnelpulse_core::{Columns, Detector, FittedDetector, Frame, FrameView};
@@ -172,7 +172,7 @@ pub trait OnlineDetector: FittedDetector {
 /// Implemented for every [`Detector`]; don't implement it yourself.
 ///
 /// ```
-/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest/distance.rs"));
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/distance.rs"));
 /// # use distance::{Distance, DistanceModel};
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// use funnelpulse_core::{Columns, DynDetector, Frame};

@@ -15,7 +15,7 @@ use crate::{
 /// A model that follows one series.
 ///
 /// ```
-/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest/distance.rs"));
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/distance.rs"));
 /// # use distance::{Distance, DistanceModel};
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// use funnelpulse_core::{Columns, FittedDetector, Frame};

@@ -189,7 +189,7 @@ fn decode_model<M: PersistentModel>(info: &ModelInfo, payload: &[u8]) -> Result<
 /// The bytes of a fitted detector.
 ///
 /// ```
-/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest/distance.rs"));
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/distance.rs"));
 /// # use distance::{Distance, DistanceModel};
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// use funnelpulse_core::{Columns, read_model, to_bytes};
@@ -319,7 +319,7 @@ impl Registry {
     /// The registered kinds of either sort, in order.
     ///
     /// ```
-    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest/distance.rs"));
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/distance.rs"));
     /// # use distance::{Distance, DistanceModel};
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// use funnelpulse_core::Registry;
@@ -338,7 +338,7 @@ impl Registry {
     /// Loads a model of one series, of any registered kind.
     ///
     /// ```
-    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest/distance.rs"));
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/distance.rs"));
     /// # use distance::{Distance, DistanceModel};
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// use funnelpulse_core::{Columns, FittedDetector, Registry, to_bytes};

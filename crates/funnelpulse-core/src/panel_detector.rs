@@ -223,7 +223,7 @@ impl Absence {
 /// With `Distance`, a detector whose raw score is the distance from the mean:
 ///
 /// ```
-/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest/distance.rs"));
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/distance.rs"));
 /// # use distance::{Distance, DistanceModel};
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// use funnelpulse_core::{
@@ -355,7 +355,7 @@ impl<D: PanelDetector> DynPanelDetector for D {
 /// A detector of either kind.
 ///
 /// ```
-/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest/distance.rs"));
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/distance.rs"));
 /// # use distance::{Distance, DistanceModel};
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// use funnelpulse_core::{AnyDetector, PerSeries};

@@ -8,13 +8,6 @@ use serde::{Deserialize, Serialize};
 use crate::{EnsembleError, error::check};
 
 /// Settings of an [`AdaptiveThreshold`].
-///
-/// ```
-/// use funnelpulse_ensemble::{AdaptiveConfig, AdaptiveThreshold};
-///
-/// let fixed = AdaptiveConfig { enabled: false, ..AdaptiveConfig::default() };
-/// assert_eq!(AdaptiveThreshold::new(0.6, &fixed).limit(), 0.6);
-/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct AdaptiveConfig {
@@ -28,6 +21,14 @@ pub struct AdaptiveConfig {
     pub min_rows: usize,
 }
 
+/// The defaults, of which single settings can be replaced.
+///
+/// ```
+/// use funnelpulse_ensemble::{AdaptiveConfig, AdaptiveThreshold};
+///
+/// let fixed = AdaptiveConfig { enabled: false, ..AdaptiveConfig::default() };
+/// assert_eq!(AdaptiveThreshold::new(0.6, &fixed).limit(), 0.6);
+/// ```
 impl Default for AdaptiveConfig {
     fn default() -> Self {
         Self { enabled: true, lookback_hours: 168.0, deviations: 3.0, min_rows: 24 }

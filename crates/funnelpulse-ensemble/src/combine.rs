@@ -9,22 +9,6 @@ use serde::{Deserialize, Serialize};
 use crate::{AdaptiveConfig, AdaptiveThreshold, EnsembleError, SeverityLevels, Weighting, error::check};
 
 /// The method of combining the detectors.
-///
-/// ```
-/// use funnelpulse_core::Timestamp;
-/// use funnelpulse_ensemble::{Ensemble, EnsembleConfig, Vote, Voting};
-/// use ndarray::array;
-///
-/// let votes =
-///     [Vote::new("a", array![0.9]), Vote::new("b", array![0.1]), Vote::new("c", array![0.1])];
-/// let flagged = |voting| -> Result<bool, funnelpulse_ensemble::EnsembleError> {
-///     let ensemble = Ensemble::new(EnsembleConfig { voting, ..EnsembleConfig::default() })?;
-///     Ok(ensemble.combine(&[Timestamp::from_seconds(0)], &votes)?[0].is_anomaly)
-/// };
-/// // The mean of the scores is 0.37, and one of three is no majority.
-/// assert!(flagged(Voting::Tail)? && !flagged(Voting::Weighted)? && !flagged(Voting::Majority)?);
-/// # Ok::<(), funnelpulse_ensemble::EnsembleError>(())
-/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Voting {
@@ -40,14 +24,6 @@ pub enum Voting {
 }
 
 /// Settings of an [`Ensemble`].
-///
-/// ```
-/// use funnelpulse_ensemble::{Ensemble, EnsembleConfig};
-///
-/// let weights = [("iforest".to_owned(), 0.3), ("zscore".to_owned(), 0.7)].into();
-/// let config = EnsembleConfig { weights, threshold: 0.8, ..EnsembleConfig::default() };
-/// assert!(Ensemble::new(config).is_ok());
-/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct EnsembleConfig {
@@ -71,6 +47,15 @@ pub struct EnsembleConfig {
     pub severity: SeverityLevels,
 }
 
+/// The defaults, of which single settings can be replaced.
+///
+/// ```
+/// use funnelpulse_ensemble::{Ensemble, EnsembleConfig};
+///
+/// let weights = [("iforest".to_owned(), 0.3), ("zscore".to_owned(), 0.7)].into();
+/// let config = EnsembleConfig { weights, threshold: 0.8, ..EnsembleConfig::default() };
+/// assert!(Ensemble::new(config).is_ok());
+/// ```
 impl Default for EnsembleConfig {
     fn default() -> Self {
         Self {
@@ -118,8 +103,7 @@ impl Vote {
     }
 }
 
-/// Combines calibrated scores of any detectors into verdicts. See the crate's front page for an
-/// example.
+/// Combines calibrated scores of any detectors into verdicts.
 ///
 /// ```
 /// use funnelpulse_core::Timestamp;
@@ -138,7 +122,25 @@ pub struct Ensemble {
 }
 
 impl Ensemble {
-    /// Checks the settings.
+    /// Checks the settings. An error names the setting, its value and the allowed range.
+    ///
+    /// Three ways of voting on the same scores:
+    ///
+    /// ```
+    /// use funnelpulse_core::Timestamp;
+    /// use funnelpulse_ensemble::{Ensemble, EnsembleConfig, Vote, Voting};
+    /// use ndarray::array;
+    ///
+    /// let votes =
+    ///     [Vote::new("a", array![0.9]), Vote::new("b", array![0.1]), Vote::new("c", array![0.1])];
+    /// let flagged = |voting| -> Result<bool, funnelpulse_ensemble::EnsembleError> {
+    ///     let ensemble = Ensemble::new(EnsembleConfig { voting, ..EnsembleConfig::default() })?;
+    ///     Ok(ensemble.combine(&[Timestamp::from_seconds(0)], &votes)?[0].is_anomaly)
+    /// };
+    /// // The mean of the scores is 0.37, and one of three is no majority.
+    /// assert!(flagged(Voting::Tail)? && !flagged(Voting::Weighted)? && !flagged(Voting::Majority)?);
+    /// # Ok::<(), funnelpulse_ensemble::EnsembleError>(())
+    /// ```
     pub fn new(config: EnsembleConfig) -> Result<Self, EnsembleError> {
         check("threshold", config.threshold, 0.0..=1.0, "0 to 1")?;
         for (name, weight) in &config.weights {

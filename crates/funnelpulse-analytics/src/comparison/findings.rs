@@ -23,8 +23,8 @@ pub struct ModelComparison {
     pub before: ModelSide,
     /// Anomalous hours found by both.
     pub both: usize,
-    /// Spearman's rank correlation of the scores, -1 to 1; `None` where either has none or always the
-    /// same.
+    /// Spearman's rank correlation of the scores, -1 to 1; `None` where either has none or always
+    /// the same.
     pub rank_correlation: Option<f64>,
     /// Series whose anomalous hours differ, those that differ most first.
     pub differences: Vec<SeriesDifference>,
@@ -102,7 +102,7 @@ struct Row<'a> {
 /// Compares what two models found in the same panel: `after` with `before`.
 ///
 /// ```
-/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest/found.rs"));
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/found.rs"));
 /// # use found::findings;
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// use funnelpulse_analytics::{Selection, compare_findings};
@@ -160,11 +160,11 @@ pub fn compare_findings(
 impl ModelComparison {
     /// Adds how well both agree with `labels`, in the rows that have one.
     ///
-    /// The arguments are those of [`compare_findings`]. Labels of one class only, all ordinary or all
-    /// anomalous, have no such figures: nothing is added.
+    /// The arguments are those of [`compare_findings`]. Labels of one class only, all ordinary or
+    /// all anomalous, have no such figures: nothing is added.
     ///
     /// ```
-    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest/found.rs"));
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/found.rs"));
     /// # use found::findings;
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// use funnelpulse_analytics::{Labels, Selection, compare_findings};

@@ -23,8 +23,8 @@ pub struct PanelComparison {
     pub totals: Vec<Change>,
     /// The rates, of these sums.
     pub rates: Vec<Change>,
-    /// The change of the last step of the funnel, revenue in a shop, by its stages, which add up to it;
-    /// `None` where there is no funnel or a sum is negative.
+    /// The change of the last step of the funnel, revenue in a shop, by its stages, which add up to
+    /// it; `None` where there is no funnel or a sum is negative.
     pub stages: Option<Decomposition>,
     /// The metric that `contributions` are of: the last step of the funnel, else the first metric.
     pub measure: Arc<str>,
@@ -102,8 +102,8 @@ impl PanelComparison {
     }
 }
 
-/// Compares the rows of `after` with those of `before`: period against period, series against series,
-/// or both at once. `spec` says what the columns are, `funnel` which of them are its steps.
+/// Compares the rows of `after` with those of `before`: period against period, series against
+/// series, or both at once. `spec` says what the columns are, `funnel` which of them are its steps.
 ///
 /// ```
 /// use funnelpulse_analytics::{Selection, compare_panel};
@@ -111,13 +111,19 @@ impl PanelComparison {
 /// use funnelpulse_eval::generator::{GeneratedFunnel, GeneratorConfig};
 /// use funnelpulse_features::PanelSpec;
 ///
-/// let shop = GeneratedFunnel::generate(&GeneratorConfig { brands: 3, days: 14, ..Default::default() })?;
+/// let config = GeneratorConfig { brands: 3, days: 14, ..Default::default() };
+/// let shop = GeneratedFunnel::generate(&config)?;
 /// let (first, last) = ("2019-10-01..2019-10-08".parse()?, "2019-10-08..2019-10-15".parse()?);
 /// let side = |period| Selection { period: Some(period), ..Selection::default() };
 /// let name = |name: &str| Some(name.to_owned());
-/// let funnel =
-///     Funnel { traffic: name("views"), carts: name("carts"), purchases: name("purchases"), revenue: name("revenue") };
-/// let weeks = compare_panel(shop.panel(), &PanelSpec::funnel(), &funnel, side(last), side(first))?;
+/// let funnel = Funnel {
+///     traffic: name("views"),
+///     carts: name("carts"),
+///     purchases: name("purchases"),
+///     revenue: name("revenue"),
+/// };
+/// let spec = PanelSpec::funnel();
+/// let weeks = compare_panel(shop.panel(), &spec, &funnel, side(last), side(first))?;
 ///
 /// let revenue = weeks.totals.last().unwrap();
 /// let parts: f64 = weeks.contributions.iter().map(|c| c.change.difference()).sum();

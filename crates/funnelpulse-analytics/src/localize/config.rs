@@ -3,13 +3,6 @@
 use serde::{Deserialize, Serialize};
 
 /// Settings of [`Localizer`](crate::Localizer).
-///
-/// ```
-/// use funnelpulse_analytics::{LocalizeConfig, Localizer};
-///
-/// let config = LocalizeConfig { max_causes: 1, max_attributes: 2, ..LocalizeConfig::default() };
-/// assert!(Localizer::new(config).is_ok());
-/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct LocalizeConfig {
@@ -30,6 +23,14 @@ pub struct LocalizeConfig {
     pub min_share: f64,
 }
 
+/// The defaults, of which single settings can be replaced.
+///
+/// ```
+/// use funnelpulse_analytics::{LocalizeConfig, Localizer};
+///
+/// let config = LocalizeConfig { max_causes: 1, max_attributes: 2, ..LocalizeConfig::default() };
+/// assert!(Localizer::new(config).is_ok());
+/// ```
 impl Default for LocalizeConfig {
     fn default() -> Self {
         Self { dispersion: 0.25, unit: None, max_attributes: 4, max_causes: 5, min_evidence: 5.0, min_share: 0.2 }

@@ -71,7 +71,7 @@ impl Leaves {
     /// ```
     /// use funnelpulse_analytics::{Leaves, LocalizeConfig, Localizer};
     ///
-    /// // Purchases per view: twice the views from desktops is not the cause, no sale to mobiles is.
+    /// // Purchases per view: the cause is that mobiles buy nothing, not the views from desktops.
     /// let mut leaves = Leaves::new(["device"]);
     /// leaves.push_ratio(&[Some("desktop")], (200.0, 4000.0), (100.0, 2000.0))?;
     /// leaves.push_ratio(&[Some("mobile")], (0.0, 2000.0), (100.0, 2000.0))?;
@@ -104,7 +104,8 @@ impl Leaves {
         rows.fold((0.0, 0.0), |sum, leaf| (sum.0 + leaf.0, sum.1 + leaf.1))
     }
 
-    /// Multiplies every expectation, for example to bring their sum to a total that is known better.
+    /// Multiplies every expectation, for example to bring their sum to a total that is known
+    /// better.
     ///
     /// ```
     /// use funnelpulse_analytics::Leaves;

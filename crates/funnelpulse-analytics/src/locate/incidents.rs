@@ -13,7 +13,7 @@ use crate::{Findings, Incident};
 /// The windows of events that have to be counted to locate `incidents`.
 ///
 /// ```
-/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest/found.rs"));
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/found.rs"));
 /// # use found::{episode, verdict};
 /// # fn main() {
 /// use funnelpulse_analytics::{AlertConfig, Incident, windows_of_incidents};
@@ -37,8 +37,9 @@ impl Findings {
     /// Locates the incidents that `chosen` accepts in the events behind the panel, and sets
     /// [`Incident::place`]. It stays `None` where there is too little history, for example.
     ///
-    /// The cube needs the windows of [`windows_of_incidents`]. An incident is looked for in the measure
-    /// of the stage that broke; in one series, sums are compared with the expectation of its own model.
+    /// The cube needs the windows of [`windows_of_incidents`]. An incident is looked for in the
+    /// measure of the stage that broke; in one series, sums are compared with the expectation of
+    /// its own model.
     pub fn locate_incidents(
         &mut self,
         cube: &Cube,

@@ -64,9 +64,9 @@ impl Measure {
         }
     }
 
-    /// The measure that a stage of the funnel is seen in, by the stage's name: `traffic`, `cart_rate`,
-    /// `purchase_rate` or `order_value`. Stages that were joined because one between is missing are
-    /// seen in revenue.
+    /// The measure that a stage of the funnel is seen in, by the stage's name: `traffic`,
+    /// `cart_rate`, `purchase_rate` or `order_value`. Stages that were joined because one between
+    /// is missing are seen in revenue.
     ///
     /// ```
     /// use funnelpulse_analytics::Measure;

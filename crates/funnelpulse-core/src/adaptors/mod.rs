@@ -76,7 +76,7 @@ macro_rules! builders {
 /// With `Distance`, a detector whose raw score is the distance from the mean:
 ///
 /// ```
-/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest/distance.rs"));
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/distance.rs"));
 /// # use distance::{Distance, DistanceModel};
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// use funnelpulse_core::{
@@ -135,7 +135,7 @@ impl PanelDetector for PerSeries {
 /// One model of all series. Where it can't be trained, one per series.
 ///
 /// ```
-/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest/distance.rs"));
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/distance.rs"));
 /// # use distance::{Distance, DistanceModel};
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// use funnelpulse_core::{

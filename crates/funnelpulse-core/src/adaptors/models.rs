@@ -134,7 +134,7 @@ impl SeriesModels {
     /// The models from bytes; never trusts them. `registry` decodes the models of single series.
     ///
     /// ```
-    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doctest/distance.rs"));
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/distance.rs"));
     /// # use distance::{Distance, DistanceModel};
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// use funnelpulse_core::{
