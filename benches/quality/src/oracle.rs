@@ -9,11 +9,8 @@ use std::collections::BTreeMap;
 use funnelpulse::{
     core::{Panel, SeriesKey},
     eval::generator::GeneratedFunnel,
-    incidents::{Evidence, Forecast, IncidentConfig, IncidentDetector, Noise},
+    incidents::{Evidence, Forecast, IncidentConfig, IncidentDetector},
 };
-
-/// Relative variances of the generator's gamma noise on visits, carts and orders.
-const RELATIVE: [f64; 3] = [1.0 / 25.0, 1.0 / 15.0, 1.0 / 12.0];
 
 /// What the oracle sees in every series.
 pub(crate) fn oracle(shop: &GeneratedFunnel) -> anyhow::Result<Vec<Evidence>> {
@@ -45,30 +42,10 @@ pub(crate) fn limit(shop: &GeneratedFunnel, per_month: f64) -> anyhow::Result<f6
     Ok(peaks.get(allowed).copied().unwrap_or(f64::MIN))
 }
 
-/// The true rates; sizes of baskets and spread of prices as the clean rows have them.
+/// The true rates.
 fn forecast(shop: &GeneratedFunnel, key: &SeriesKey) -> Option<Forecast> {
     let name = key.as_str();
-    let (frame, expected, labels) = (shop.panel().get(name)?, shop.truth(name)?, shop.labels(name)?);
-    let (observed, means) = (frame.values(), expected.values());
-    let (mut excess, mut total) = (0.0, 0.0);
-    let (mut spread, mut n) = (0.0, 0.0);
-    for row in (0..frame.nrows()).filter(|&row| !labels[row]) {
-        let (count, mean) = (observed[[row, 2]], means[[row, 2]]);
-        // Orders and, but for what the hour before brings, visits make the rate restless.
-        excess += (count - mean).powi(2) - mean * mean * (RELATIVE[2] + 0.58 * RELATIVE[0]);
-        total += mean;
-        if count > 0.0 {
-            let price = means[[row, 3]] / mean;
-            spread += count * (observed[[row, 3]] / (count * price) - 1.0).powi(2);
-            n += 1.0;
-        }
-    }
-    let noise = Noise {
-        relative: RELATIVE,
-        dispersion: [1.0, 1.0, (excess / total).clamp(1.0, 200.0)],
-        price: (spread / n).clamp(0.005, 10.0),
-    };
-    Some(Forecast { expected: expected.clone(), noise })
+    Some(Forecast { expected: shop.truth(name)?.clone() })
 }
 
 #[cfg(test)]

@@ -60,7 +60,8 @@ struct Queued {
     once: bool,
 }
 
-/// Delivers alerts to sinks, in the order they came, without ever holding up the caller.
+/// Delivers alerts to sinks, in the order they came, without ever holding up the caller. An alert that
+/// fails three times in a row lets alerts of other incidents go first.
 ///
 /// [`send`](Self::send) only queues. A thread writes what is queued to the spool and syncs it; a
 /// thread per sink takes it from there, so that a sink that hangs blocks neither the caller nor

@@ -130,7 +130,8 @@ impl SeriesFindings {
     }
 }
 
-/// Everything found in a panel. Two are equal that found the same, however long it took.
+/// Everything found in a panel. Two are equal that found the same, however long it took; NaN is
+/// unequal to NaN, so that findings with missing values equal none.
 ///
 /// ```
 /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/found.rs"));
@@ -151,12 +152,13 @@ pub struct Findings {
     series: Vec<SeriesFindings>,
     site: Vec<Incident>,
     timings: Vec<(String, Duration)>,
+    warnings: Vec<String>,
     failures: Vec<SeriesFailure>,
 }
 
 impl PartialEq for Findings {
     fn eq(&self, other: &Self) -> bool {
-        let Self { layout, series, site, timings: _, failures } = self;
+        let Self { layout, series, site, timings: _, warnings: _, failures } = self;
         *layout == other.layout && *series == other.series && *site == other.site && *failures == other.failures
     }
 }
@@ -174,7 +176,7 @@ impl Findings {
         failures.sort_by(|a, b| a.series.cmp(&b.series));
         let end = series.iter().filter_map(|s| s.time.last()).max().copied();
         let site = Incident::explain_site(&layout.alerts, layout.funnel.as_ref(), site, end);
-        let mut findings = Self { layout, series, site, timings: Vec::new(), failures };
+        let mut findings = Self { layout, series, site, timings: Vec::new(), warnings: Vec::new(), failures };
         findings.rank();
         findings
     }
@@ -183,6 +185,27 @@ impl Findings {
     pub fn with_timings(mut self, timings: Vec<(String, Duration)>) -> Self {
         self.timings = timings;
         self
+    }
+
+    /// Adds remarks on the findings as a whole.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/found.rs"));
+    /// # use found::findings;
+    /// # fn main() {
+    /// let findings = findings(0.5).with_warnings(vec!["series `shop-a`: another scale".into()]);
+    /// assert_eq!(findings.warnings().len(), 1);
+    /// # }
+    /// ```
+    pub fn with_warnings(mut self, warnings: Vec<String>) -> Self {
+        self.warnings = warnings;
+        self
+    }
+
+    /// Remarks on the findings as a whole: data that do not look like those that a model was
+    /// trained on.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
     }
 
     fn rank(&mut self) {

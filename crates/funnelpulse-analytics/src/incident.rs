@@ -166,7 +166,7 @@ fn one(
     past: &mut Vec<Profile>,
 ) -> Incident {
     let id = format!("{}@{}:{}", raw.series, raw.start, raw.kind);
-    let end = raw.last.floor_to(Timestamp::HOUR).offset(Timestamp::HOUR);
+    let end = raw.end;
     let known = |v: f64| v.is_finite().then_some(v);
     let lost = raw.expected[2] * (1.0 - raw.purchase_factor);
     let impact = Impact { revenue: known(0.0 - raw.revenue_loss), lost_conversions: known(lost) };
@@ -198,7 +198,8 @@ fn one(
         let shows = d.broken_stage().map(|s| &*s.name);
         raw.kind.stage().is_none() || shows.is_none() || raw.kind.stage() == shows
     };
-    let costs = |revenue: &f64| revenue.abs() >= NOTHING * raw.expected[3].abs();
+    // Without an expected revenue any change is worth a word.
+    let costs = |revenue: &f64| raw.expected[3].is_nan() || revenue.abs() >= NOTHING * raw.expected[3].abs();
     let summary = Story {
         end: (!ongoing).then_some(end),
         revenue: impact.revenue.filter(costs),
@@ -208,7 +209,7 @@ fn one(
         similar: similar.as_ref(),
         ..Story::new(
             if raw.series.as_str() == SITE { "the whole site" } else { raw.series.as_str() },
-            raw.kind.as_str(),
+            if raw.kind == IncidentKind::Unexplained { "unexplained anomaly" } else { raw.kind.as_str() },
             raw.start,
         )
     }
@@ -222,7 +223,7 @@ fn one(
         ongoing,
         severity,
         priority: Priority::of(severity, impact, alerts),
-        probability: 1.0 / (1.0 + (-raw.log_odds).exp()),
+        probability: raw.probability,
         kind_probability: raw.kind_probability,
         observed: raw.observed,
         expected: raw.expected,

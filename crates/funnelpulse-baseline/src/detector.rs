@@ -103,7 +103,7 @@ impl Default for ZScoreConfig {
 ///
 /// ```
 /// use funnelpulse_core::{Columns, Detector, FittedDetector, Frame};
-/// use funnelpulse_ensemble::ZScore;
+/// use funnelpulse_baseline::ZScore;
 /// use ndarray::Array2;
 ///
 /// let columns = Columns::new(["views"])?;

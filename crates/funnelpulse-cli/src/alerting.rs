@@ -37,17 +37,14 @@ pub(crate) fn deliver(path: &Path, findings: &Findings) -> anyhow::Result<bool> 
 /// What the findings show, up to the end of the data; `None` without a row.
 fn observation(findings: &Findings) -> Option<Observation> {
     let last = findings.series().iter().filter_map(|s| s.time.last()).max()?;
-    let until = last.floor_to(Timestamp::HOUR).offset(Timestamp::HOUR);
+    // The end of the last row: rows may be days.
+    let ends = findings.incidents().into_iter().map(|i| i.end);
+    let until = ends.fold(last.floor_to(Timestamp::HOUR).offset(Timestamp::HOUR), Timestamp::max);
     let site = findings.site_incidents().iter().filter(|i| i.kind.breaks_the_site());
     let candidates = site.chain(findings.incidents()).map(candidate).collect();
-    let failed: Vec<&str> = findings.failures().iter().map(|f| f.series.as_str()).collect();
-    let observation = Observation::new(until, candidates);
-    if failed.is_empty() {
-        return Some(observation);
-    }
-    // What happens to a series that could not be scored is not over.
-    let scored = findings.series().iter().map(|s| s.series.as_str()).chain([funnelpulse::core::SITE]);
-    Some(observation.of_series(scored.map(str::to_owned)))
+    // What happens to a series that is not in the table, or could not be scored, is not over.
+    let scored = findings.series().iter().map(|s| s.series.as_str().to_owned());
+    Some(Observation::new(until, candidates).of_series(scored.chain([funnelpulse::core::SITE.to_owned()])))
 }
 
 /// An incident is known by its series and kind: its first hour may move as later hours come in.

@@ -230,13 +230,13 @@ pub(crate) struct ScoreArgs {
     /// CSV or Parquet, a file or a folder
     #[arg(long, value_name = "FILE")]
     pub(crate) input: PathBuf,
-    /// Column that names the series; by default the table is one series
+    /// Column that names the series; by default a file is one series, and each file of a folder
     #[arg(long, value_name = "C")]
     pub(crate) series_column: Option<String>,
     /// Column of times; by default rows have no time but their order
     #[arg(long, value_name = "C")]
     pub(crate) time_column: Option<String>,
-    /// Columns to score; by default all numeric ones, but those named in other options and `label`
+    /// Columns to score; by default all numeric ones but labels and those named in other options
     #[arg(long, value_delimiter = ',', value_name = "A,B")]
     pub(crate) columns: Vec<String>,
     /// Column that holds, per series, the number of rows to learn from

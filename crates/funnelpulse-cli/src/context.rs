@@ -10,7 +10,7 @@ use std::{
     },
 };
 
-use funnelpulse::Catalog;
+use funnelpulse::{Catalog, config::Section, io::ReadOptions};
 
 /// Where a command writes: what was asked for, and remarks beside it.
 pub struct Streams {
@@ -45,7 +45,8 @@ static QUIET: AtomicBool = AtomicBool::new(false);
 
 /// Runs a command with these streams and detectors.
 pub(crate) fn with<T>(streams: Streams, catalog: Catalog, work: impl FnOnce() -> T) -> T {
-    let context = Context { streams, catalog: Arc::new(catalog) };
+    let catalog = Arc::new(catalog.with_section(reading()));
+    let context = Context { streams, catalog };
     let before = CONTEXT.with(|c| c.replace(Some(context)));
     let result = work();
     CONTEXT.with(|c| c.replace(before));
@@ -55,7 +56,14 @@ pub(crate) fn with<T>(streams: Streams, catalog: Catalog, work: impl FnOnce() ->
 /// The detectors of this run.
 pub(crate) fn catalog() -> Arc<Catalog> {
     let current = CONTEXT.with(|c| c.borrow().as_ref().map(|c| c.catalog.clone()));
-    current.unwrap_or_default()
+    current.unwrap_or_else(|| Arc::new(Catalog::default().with_section(reading())))
+}
+
+/// The section of the configuration that says how tables are read.
+pub(crate) const READ: &str = "read";
+
+fn reading() -> Section {
+    Section::new(READ, ReadOptions::default(), |options: &ReadOptions| options.validate().map_err(Into::into))
 }
 
 /// Writes a line to the output of this run.

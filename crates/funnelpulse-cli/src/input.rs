@@ -11,10 +11,17 @@ use funnelpulse::{
     analytics::{HISTORY_DAYS, LocalizeConfig, windows_of_incidents},
     core::{Panel, SeriesKey, Timestamp},
     features::{IngestReport, NO_KEY},
-    io::{InputKind, PanelRead, Table, read_cube, read_events, read_panel, recognise},
+    io::{
+        InputKind, PanelRead, ReadOptions, StrayRow, Table, read_cube, read_events, read_panel, recognise,
+        set_aside_strays,
+    },
 };
 
-use crate::{args::Settings, context::catalog, output};
+use crate::{
+    args::Settings,
+    context::{READ, catalog},
+    output,
+};
 
 /// Incidents of which it is found out where they happened.
 const MAX_LOCATED: usize = 200;
@@ -123,6 +130,10 @@ pub(crate) struct Input {
     pub(crate) rows: usize,
     /// Series that could not be read.
     pub(crate) failures: Vec<SeriesFailure>,
+    /// Rows that went into another row of the same window.
+    pub(crate) duplicates: usize,
+    /// Rows far from all others, which are left out.
+    pub(crate) strays: Vec<StrayRow>,
     /// The events, where they have dimensions over which causes can be located.
     events: Option<Table>,
 }
@@ -149,17 +160,40 @@ impl Input {
         Ok(())
     }
 
-    /// Tells where the events went.
+    /// Prints where the events went, and rows that are not in the panel as they are in the table.
     pub(crate) fn note_ingest(&self) {
         if let Some(ingest) = &self.ingest {
             output::note(ingest);
+        }
+        note_rows(self.duplicates, &self.strays);
+    }
+}
+
+/// How the configuration says that tables are read.
+pub(crate) fn read_options(config: &Config) -> ReadOptions {
+    config.detectors.get(READ).cloned().unwrap_or_default()
+}
+
+/// Prints which rows did not become rows of their own.
+fn note_rows(duplicates: usize, strays: &[StrayRow]) {
+    const SHOWN: usize = 5;
+    let rows = |count: usize| if count == 1 { "row" } else { "rows" };
+    if duplicates > 0 {
+        output::note(format_args!("{duplicates} {} merged into another of the same window", rows(duplicates)));
+    }
+    if !strays.is_empty() {
+        let (count, shown) = (strays.len(), strays.iter().take(SHOWN));
+        output::note(format_args!("warning: {count} {} far from all others in time set aside:", rows(count)));
+        shown.for_each(|stray| output::note(format_args!("  {stray}")));
+        if count > SHOWN {
+            output::note(format_args!("  ... and {} more", count - SHOWN));
         }
     }
 }
 
 /// Reads events or hourly rows, whichever it is.
 pub(crate) fn read(path: &Path, config: &Config) -> anyhow::Result<Input> {
-    let table = Table::read(path)?;
+    let table = Table::read_with(path, &read_options(config))?;
     match recognise(&table, &config.input, &config.events)? {
         InputKind::Events => {
             let gold = read_events(&table, &config.events, config.input.step_seconds)?;
@@ -168,10 +202,12 @@ pub(crate) fn read(path: &Path, config: &Config) -> anyhow::Result<Input> {
             }
             let rows = table.num_rows();
             let events = config.events.further_dimensions().next().is_some().then_some(table);
-            Ok(Input { panel: gold.panel, ingest: Some(gold.report), rows, failures: Vec::new(), events })
+            let (panel, strays) = set_aside_strays(gold.panel)?;
+            let ingest = Some(gold.report);
+            Ok(Input { panel, ingest, rows, failures: Vec::new(), duplicates: 0, strays, events })
         }
         InputKind::Hourly => {
-            let PanelRead { panel, problems, rows_read, .. } = read_panel(&table, &config.input)?;
+            let PanelRead { panel, problems, rows_read, duplicates, strays, .. } = read_panel(&table, &config.input)?;
             let failures: Vec<SeriesFailure> =
                 problems.into_iter().map(|p| SeriesFailure { series: p.series, message: p.message }).collect();
             if panel.is_empty() {
@@ -182,7 +218,7 @@ pub(crate) fn read(path: &Path, config: &Config) -> anyhow::Result<Input> {
                 }
                 bail!("{}: no series can be used{}", path.display(), shown.concat());
             }
-            Ok(Input { panel, ingest: None, rows: rows_read, failures, events: None })
+            Ok(Input { panel, ingest: None, rows: rows_read, failures, duplicates, strays, events: None })
         }
     }
 }

@@ -10,10 +10,11 @@ use std::{
 
 use anyhow::Context;
 use funnelpulse::{
-    Findings, Phase, Progress, SeriesFailure,
+    Findings, LeftOut, Phase, Progress, SeriesFailure,
     analytics::{Summary, short},
+    core::Absence,
     features::{IngestReport, PanelSpec},
-    io::{panel_to_batch, write_file, write_partitioned},
+    io::{Companion, panel_to_batch, parquet_bytes, write_partitioned, write_results},
     report::Report,
 };
 use indicatif::{ProgressBar, ProgressStyle};
@@ -124,8 +125,67 @@ struct Digest<'a> {
     series_scored: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     events: Option<&'a IngestReport>,
+    /// Rows that went into another row of the same window.
+    #[serde(skip_serializing_if = "is_zero")]
+    duplicates: usize,
+    /// Rows far from all others, which are left out.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    strays: Vec<String>,
+    /// Detectors that did not run, or not on every series.
+    #[serde(skip_serializing_if = "<[Omission]>::is_empty")]
+    omissions: &'a [Omission],
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    warnings: &'a [String],
     summary: &'a Summary,
     failures: &'a [SeriesFailure],
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes the field so")]
+fn is_zero(n: &usize) -> bool {
+    *n == 0
+}
+
+/// A detector that did not run, or not on every series.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Omission {
+    pub(crate) detector: String,
+    /// How many series it has no model for; `None` where it did not run at all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) series: Option<usize>,
+    pub(crate) reason: String,
+}
+
+impl Omission {
+    /// Detectors with nothing to look at, and models that could not be trained: one entry per detector
+    /// with the first reason.
+    pub(crate) fn collect(left_out: &[LeftOut], absences: &[(String, Absence)]) -> Vec<Self> {
+        let none =
+            left_out.iter().map(|l| Self { detector: l.detector.clone(), series: None, reason: l.reason.clone() });
+        let mut omissions: Vec<Self> = none.collect();
+        for (detector, absence) in absences {
+            let counted = usize::from(absence.series.is_some());
+            match omissions.iter_mut().find(|o| o.detector == *detector && o.series.is_some()) {
+                Some(omission) => omission.series = omission.series.map(|n| n + counted),
+                None => omissions.push(Self {
+                    detector: detector.clone(),
+                    series: absence.series.as_ref().map(|_| 1),
+                    reason: absence.reason.clone(),
+                }),
+            }
+        }
+        omissions
+    }
+}
+
+impl Display for Omission {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.series {
+            None => write!(f, "detector `{}` does not run: {}", self.detector, self.reason),
+            Some(n) => {
+                write!(f, "detector `{}` has no model of {n} series, for example: {}", self.detector, self.reason)
+            }
+        }
+    }
 }
 
 /// Writes tables, summary and report; prints the same in short.
@@ -133,28 +193,36 @@ pub(crate) fn deliver(
     mut findings: Findings,
     input: Input,
     spec: &PanelSpec,
+    omissions: &[Omission],
     results: &Results,
     title: &str,
 ) -> anyhow::Result<Outcome> {
     findings.add_failures(input.failures);
-    // First, because it refuses a folder with files of others: then nothing at all is written.
-    write_tables(&findings, &results.output, results.all_rows)?;
-    if input.ingest.is_some() {
-        write_file(&results.output.join("hourly.parquet"), &panel_to_batch(&input.panel, spec)?)?;
-    }
     let summary = findings.summary();
     let digest = Digest {
         rows_read: input.rows,
         rows_scored: findings.rows(),
         series_scored: findings.series().len(),
         events: input.ingest.as_ref(),
+        duplicates: input.duplicates,
+        strays: input.strays.iter().map(ToString::to_string).collect(),
+        omissions,
+        warnings: findings.warnings(),
         summary: &summary,
         failures: findings.failures(),
     };
     let json = serde_json::to_string_pretty(&digest)?;
-    write_text(&results.output.join("summary.json"), &json)?;
-    write_lines(&results.output.join("incidents.jsonl"), findings.incidents())?;
-    write_lines(&results.output.join("alerts.jsonl"), alerts(&findings))?;
+    let hourly = input.ingest.as_ref().map(|_| parquet_bytes(&panel_to_batch(&input.panel, spec)?)).transpose()?;
+    let (incidents, alerts) = (lines(findings.incidents())?, lines(alerts(&findings))?);
+    let mut files = vec![
+        Companion { name: "summary.json", contents: json.as_bytes() },
+        Companion { name: "incidents.jsonl", contents: incidents.as_bytes() },
+        Companion { name: "alerts.jsonl", contents: alerts.as_bytes() },
+    ];
+    files.extend(hourly.as_ref().map(|contents| Companion { name: "hourly.parquet", contents }));
+    // Everything at once: after a crash there is the old result or the new one.
+    create_folder(&results.output)?;
+    write_results(&results.output.join("anomalies"), &findings.to_batch(results.all_rows), "window_date", &files)?;
     if let Some(path) = &results.report {
         let notes = input.ingest.iter().flat_map(|i| i.to_string().lines().map(str::to_owned).collect::<Vec<_>>());
         if let Some(folder) = path.parent() {
@@ -175,6 +243,8 @@ pub(crate) fn deliver(
         print_timings(&findings);
     }
     let waiting = results.alerts.as_ref().map_or(Ok(false), |path| alerting::deliver(path, &findings))?;
+    omissions.iter().for_each(|omission| note(format_args!("note: {omission}")));
+    findings.warnings().iter().for_each(|warning| note(format_args!("warning: {warning}")));
     print_failures(findings.failures(), " (all in summary.json)");
     if findings.series().is_empty() {
         note("error: no series could be scored");
@@ -190,19 +260,14 @@ pub(crate) fn deliver(
 }
 
 /// A line of JSON per value.
-fn write_lines<T: Serialize>(path: &Path, values: impl IntoIterator<Item = T>) -> anyhow::Result<()> {
-    let lines = values.into_iter().map(|value| Ok(serde_json::to_string(&value)? + "\n"));
-    write_text(path, &lines.collect::<serde_json::Result<String>>()?)
+fn lines<T: Serialize>(values: impl IntoIterator<Item = T>) -> serde_json::Result<String> {
+    values.into_iter().map(|value| Ok(serde_json::to_string(&value)? + "\n")).collect()
 }
 
-/// One alert per incident; per hour where incidents are not among the detectors.
+/// One alert per incident.
 fn alerts(findings: &Findings) -> Vec<serde_json::Value> {
-    let incidents = findings.site_incidents().iter().filter(|i| i.kind.breaks_the_site()).chain(findings.incidents());
-    let told: Vec<serde_json::Value> = incidents.map(alerting::as_json).collect();
-    if told.is_empty() {
-        return findings.ranked().into_iter().map(|(_, a)| serde_json::json!(a.notice)).collect();
-    }
-    told
+    let site = findings.site_incidents().iter().filter(|i| i.kind.breaks_the_site());
+    site.chain(findings.incidents()).map(alerting::as_json).collect()
 }
 
 /// The table of anomalies, or of all rows.
@@ -279,7 +344,11 @@ pub(crate) fn print_findings(findings: &Findings, summary: &Summary, top: usize)
         writeln!(text, "\n{} incidents, the most urgent first:", incidents.len())?;
     }
     for incident in incidents.iter().take(top) {
-        writeln!(text, "  {}  {} (probability {:.2})", incident.priority, incident.severity, incident.probability)?;
+        let probability = match incident.probability {
+            p if p.is_nan() => String::new(),
+            p => format!(" (probability {p:.2})"),
+        };
+        writeln!(text, "  {}  {}{probability}", incident.priority, incident.severity)?;
         writeln!(text, "      {}", incident.summary)?;
         if let Some(place) = &incident.place {
             writeln!(text, "      Where: {place}")?;

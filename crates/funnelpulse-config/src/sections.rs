@@ -13,10 +13,15 @@ use serde::{Serialize, Serializer, de::DeserializeOwned, ser::SerializeMap};
 use crate::{ConfigError, read_value};
 
 /// What a type of settings has to be. Implemented for every type that qualifies.
-pub trait Settings: Any + Clone + Debug + PartialEq + Serialize + DeserializeOwned + JsonSchema + Send + Sync {}
+pub trait Settings:
+    Any + Clone + Debug + Default + PartialEq + Serialize + DeserializeOwned + JsonSchema + Send + Sync
+{
+}
 
-impl<T> Settings for T where T: Any + Clone + Debug + PartialEq + Serialize + DeserializeOwned + JsonSchema + Send + Sync
-{}
+impl<T> Settings for T where
+    T: Any + Clone + Debug + Default + PartialEq + Serialize + DeserializeOwned + JsonSchema + Send + Sync
+{
+}
 
 /// A section of a document, whatever its type.
 trait Value: Any + Debug + Send + Sync {
@@ -59,6 +64,7 @@ type Reader = dyn Fn(toml::Value) -> Result<Arc<dyn Value>, ConfigError> + Send 
 pub struct Section {
     name: &'static str,
     default: Arc<dyn Value>,
+    plain: Arc<dyn Value>,
     read: Arc<Reader>,
     schema: fn(&mut SchemaGenerator) -> Schema,
 }
@@ -79,9 +85,16 @@ impl Section {
         Self {
             name,
             default: Arc::new(default),
+            plain: Arc::new(C::default()),
             read: Arc::new(read),
             schema: |generator| generator.subschema_for::<C>(),
         }
+    }
+
+    /// The same section with the `Default` of its type instead of the default it was given here.
+    pub fn with_plain_default(mut self) -> Self {
+        self.default = self.plain.clone();
+        self
     }
 
     /// The name in documents.
@@ -106,10 +119,13 @@ impl Debug for Section {
     }
 }
 
+/// The name of a section and its settings.
+type Named = (&'static str, Arc<dyn Value>);
+
 /// The settings of several sections, found by name and type, in the order in which they were added.
 #[derive(Clone, Default)]
 pub struct Sections {
-    values: Vec<(&'static str, Arc<dyn Value>)>,
+    values: Vec<Named>,
 }
 
 impl Sections {
@@ -168,8 +184,7 @@ impl Debug for Sections {
 
 impl PartialEq for Sections {
     fn eq(&self, other: &Self) -> bool {
-        let same =
-            |((a, x), (b, y)): (&(&str, Arc<dyn Value>), &(&str, Arc<dyn Value>))| a == b && x.equals(y.as_ref());
+        let same = |((a, x), (b, y)): (&Named, &Named)| a == b && x.equals(y.as_ref());
         self.values.len() == other.values.len() && self.values.iter().zip(&other.values).all(same)
     }
 }

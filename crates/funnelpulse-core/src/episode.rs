@@ -55,8 +55,10 @@ pub const SITE: &str = "(site)";
 ///     kind_probability: 0.9,
 ///     start: Timestamp::from_seconds(0),
 ///     last: Timestamp::from_seconds(3600),
+///     end: Timestamp::from_seconds(7200),
 ///     rows: (0, 1),
 ///     log_odds: 4.0,
+///     probability: 0.98,
 ///     observed: [200.0, 40.0, 2.0, 100.0],
 ///     expected: [200.0, 40.0, 10.0, 500.0],
 ///     purchase_factor: 0.2,
@@ -77,10 +79,14 @@ pub struct Episode {
     pub start: Timestamp,
     /// Time of its last row.
     pub last: Timestamp,
+    /// The end of its last row or hour, no longer part of it.
+    pub end: Timestamp,
     /// Its rows within the series, first and last.
     pub rows: (usize, usize),
     /// Natural logarithm of the odds of an incident in its clearest row.
     pub log_odds: f64,
+    /// Probability that it is an incident, with incidents as frequent as they were in the history.
+    pub probability: f64,
     /// The observed sums, NaN where there is no such step.
     pub observed: [f64; 4],
     /// The expected sums.

@@ -1,4 +1,4 @@
-//! Names of incidents.
+//! Names of incidents, by what they do to each step.
 
 use std::fmt;
 
@@ -16,29 +16,30 @@ use serde::{Deserialize, Serialize};
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum IncidentKind {
-    /// Visitors come and choose, but hardly anybody can buy.
+    /// Visitors come and choose, but fewer buy.
     CheckoutOutage,
     /// Purchases go on, the visits that lead to them are not recorded.
     TrackingOutage,
     /// Visits that never buy.
     BotTraffic,
-    /// Lower prices, more visitors, more buyers.
+    /// More visitors and more buyers per visitor.
     Promotion,
-    /// Prices far off, and customers who notice.
+    /// Prices far off.
     PriceError,
     /// Fewer and fewer purchases over days.
     GradualDegradation,
-    /// All steps on another level, for days.
+    /// All steps on another level for a day or longer.
     LevelShift,
-    /// All steps up for an hour or two.
+    /// More traffic, with as many purchases per visit as ever.
     Spike,
-    /// All steps down for an hour or two.
+    /// Less traffic, with as many purchases per visit as ever.
     Dip,
-    /// Nobody gets anything into the cart, and hardly anybody buys.
+    /// Fewer visitors get anything into the cart.
     CartBreak,
-    /// Ordinary values at the wrong time.
-    Pattern,
+    /// None of the other kinds fits.
+    Unexplained,
 }
 
 impl IncidentKind {
@@ -54,7 +55,7 @@ impl IncidentKind {
         Self::Spike,
         Self::Dip,
         Self::CartBreak,
-        Self::Pattern,
+        Self::Unexplained,
     ];
 
     /// The name in files and reports.
@@ -70,7 +71,7 @@ impl IncidentKind {
             Self::Spike => "spike",
             Self::Dip => "dip",
             Self::CartBreak => "cart_break",
-            Self::Pattern => "pattern",
+            Self::Unexplained => "unexplained",
         }
     }
 
@@ -98,7 +99,7 @@ impl IncidentKind {
             Self::TrackingOutage | Self::BotTraffic => Some("traffic"),
             Self::PriceError => Some("order_value"),
             Self::CartBreak => Some("cart_rate"),
-            Self::Promotion | Self::LevelShift | Self::Spike | Self::Dip | Self::Pattern => None,
+            Self::Promotion | Self::LevelShift | Self::Spike | Self::Dip | Self::Unexplained => None,
         }
     }
 

@@ -45,6 +45,9 @@ pub struct ScoredSeries<'a> {
 /// fortnight: most of those are false, since incidents are rarer. Beyond the last count that can be
 /// used the logarithm of the number of alarms is extrapolated as a straight line in the evidence.
 ///
+/// Rows are taken to be hours: a week has 168 of them, and flagged rows more than three hours apart
+/// are separate alarms. With other steps the number of alarms differs from the budget.
+///
 /// `None` without a budget, or when the history is too short to count eight alarms.
 ///
 /// ```

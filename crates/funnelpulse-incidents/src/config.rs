@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::IncidentError;
+use crate::{CalendarEntry, IncidentError, calendar::Calendar, clock::Clock, structure::Known};
 
 /// Settings of an [`IncidentDetector`](crate::IncidentDetector).
 ///
@@ -26,15 +26,15 @@ pub struct IncidentConfig {
     pub revenue: Option<String>,
     /// Incidents that a series has in a year, before any data are seen (above 0, at most 1000).
     pub incidents_per_year: f64,
-    /// How far the normal level of a step wanders in a day: standard deviation of its logarithm
-    /// (0.001 to 1).
-    pub level_sd_per_day: f64,
-    /// Series from which on what they share is taken as the site's and not as each one's own (3
-    /// or more). The level of fewer may wander as far as a site's, three times as far in a day: it
-    /// holds the holidays.
+    /// Series from which on what happens to most of them at once is an incident of the site (3 or
+    /// more).
     pub min_series: usize,
-    /// Hours after which another level is the new normal (24 to 8760).
+    /// Hours for which a lasting change is news; then it is the new normal (1 to 8760).
     pub new_normal_hours: u32,
+    /// The IANA name of the time zone in which people shop, such as `Europe/Berlin`.
+    pub timezone: String,
+    /// Holidays, promotions, mailings: their effects are learnt and ordinary.
+    pub calendar: Vec<CalendarEntry>,
 }
 
 /// No columns yet, an incident a month.
@@ -46,9 +46,10 @@ impl Default for IncidentConfig {
             purchases: None,
             revenue: None,
             incidents_per_year: 12.0,
-            level_sd_per_day: 0.03,
             min_series: 3,
-            new_normal_hours: 168,
+            new_normal_hours: 24,
+            timezone: "UTC".to_owned(),
+            calendar: Vec::new(),
         }
     }
 }
@@ -75,13 +76,12 @@ impl IncidentConfig {
                 self.incidents_per_year,
                 "above 0, at most 1000",
             ),
-            ((0.001..=1.0).contains(&self.level_sd_per_day), "level_sd_per_day", self.level_sd_per_day, "0.001 to 1"),
             (self.min_series >= 3, "min_series", self.min_series as f64, "3 or more"),
             (
-                (24..=8760).contains(&self.new_normal_hours),
+                (1..=8760).contains(&self.new_normal_hours),
                 "new_normal_hours",
                 f64::from(self.new_normal_hours),
-                "24 to 8760",
+                "1 to 8760",
             ),
         ];
         if let Some((_, name, value, allowed)) = checks.into_iter().find(|(right, ..)| !right) {
@@ -93,11 +93,23 @@ impl IncidentConfig {
         let names: Vec<&String> = self.columns().into_iter().flatten().collect();
         match names.iter().enumerate().find(|(i, name)| names[..*i].contains(name)) {
             Some((_, twice)) => Err(IncidentError::Twice { column: (*twice).clone() }),
-            None => Ok(()),
+            None => self.place().map(|_| ()),
         }
     }
 
-    /// The columns in the order of [`Step`](crate::grid::Step).
+    /// The time zone and the calendar.
+    pub(crate) fn place(&self) -> Result<(Clock, Calendar), IncidentError> {
+        let clock = Clock::new(&self.timezone)?;
+        let calendar = Calendar::new(&self.calendar, &clock)?;
+        Ok((clock, calendar))
+    }
+
+    /// Which steps the table has.
+    pub(crate) fn known(&self) -> Known {
+        self.columns().map(|column| column.is_some())
+    }
+
+    /// The columns in the order of the funnel.
     pub(crate) fn columns(&self) -> [Option<&String>; 4] {
         [self.traffic.as_ref(), self.carts.as_ref(), self.purchases.as_ref(), self.revenue.as_ref()]
     }

@@ -13,7 +13,7 @@ pub enum IncidentError {
         name: &'static str,
         /// Its value.
         value: f64,
-        /// What is allowed.
+        /// The range.
         allowed: &'static str,
     },
     /// The top of the funnel is not named.
@@ -24,6 +24,20 @@ pub enum IncidentError {
     Twice {
         /// The column.
         column: String,
+    },
+    /// The time zone is not known.
+    #[error("timezone: `{name}` is no IANA time zone, such as `Europe/Berlin`")]
+    TimeZone {
+        /// The name.
+        name: String,
+    },
+    /// An entry of the calendar cannot be used.
+    #[error("calendar entry `{name}`: {reason}")]
+    Calendar {
+        /// The entry.
+        name: String,
+        /// The reason.
+        reason: String,
     },
     /// A column is missing from the data.
     #[error(transparent)]

@@ -1,28 +1,33 @@
 #![doc = include_str!("../README.md")]
 
-mod baskets;
+mod against;
+mod alarm;
+mod calendar;
+mod clock;
 mod config;
-mod decode;
 mod error;
-mod evidence;
 mod grid;
 mod incident;
-mod kind;
-mod level;
+mod mask;
 mod model;
-mod noise;
+mod name;
 mod panel;
+mod price;
 mod prior;
-mod profile;
+mod scan;
+mod series;
 mod site;
-mod tail;
+mod structure;
 #[cfg(test)]
 mod tests;
+mod windows;
 
+pub use against::Forecast;
+pub use calendar::CalendarEntry;
 pub use config::IncidentConfig;
 pub use error::IncidentError;
 pub use funnelpulse_core::{IncidentKind, SITE};
-pub use incident::{Evidence, Incident};
-pub use model::{Forecast, IncidentDetector, IncidentModel, Scan};
-pub use noise::Noise;
+pub use incident::{Evidence, Incident, Window};
+pub use model::{IncidentDetector, IncidentModel};
 pub use panel::{FittedIncidents, KIND};
+pub use scan::Scan;

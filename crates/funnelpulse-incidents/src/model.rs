@@ -1,28 +1,38 @@
-//! Learning a panel, and finding its incidents.
+//! Learning a panel.
 
 use std::collections::BTreeMap;
 
-use funnelpulse_core::{Frame, Panel, SITE, SeriesKey, Timestamp};
+use funnelpulse_core::{Frame, Panel, SeriesKey, Timestamp};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Evidence, IncidentConfig, IncidentError,
-    decode::{Chain, Decoded, Decoder, HourState, Snapshot},
-    grid::{CARTS, COUNTS, Grid, PURCHASES, REVENUE, Series, Steps, TRAFFIC},
-    kind::hypotheses,
-    level::{Drift, Level},
-    noise::{self, Noise},
+    IncidentConfig, IncidentError, Scan,
+    alarm::Alarm,
+    grid::{DAY, Grid},
+    mask::MaskHeight,
     prior,
-    profile::{Fit, SeriesProfile, Week},
-    site,
-    tail::Tail,
+    scan::{self, Scanned, track},
+    series::{self, DayShape, Series},
+    site::{self, Part, SiteModel, Sum},
+    structure::{
+        Common, Known, Shape, jump,
+        sweep::{self, Fitted, Input},
+    },
+    windows::{
+        Track,
+        evaluate::{self, Coefficients, Statistics, Watched},
+        greedy::Found,
+        noise::Noise,
+        statistics,
+    },
 };
 
 /// Hours with visits that a series needs to be learnt.
 const MIN_HOURS: usize = 48;
-/// The site's level moves this much more in a day than that of a series: it holds the holidays.
-const SITE_RESTLESSNESS: f64 = 3.0;
+/// Days before a row that its score depends on, of hours after training: levels of ten days, for
+/// the first look and for the second, each with weights; runs of a week; windows and flanks.
+const CONTEXT_DAYS: i64 = 60;
 
 /// Finds incidents in panels of hourly counts. See the crate's front page for an example.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,76 +40,82 @@ pub struct IncidentDetector {
     config: IncidentConfig,
 }
 
-/// What is known of a series from elsewhere, for [`IncidentDetector::scan_against`].
-#[derive(Clone, Debug, PartialEq)]
-pub struct Forecast {
-    /// Columns as in the panel, with the values of normal operation; times as in the panel.
-    pub expected: Frame,
-    /// How far counts stray from them.
-    pub noise: Noise,
-}
-
 /// What is learnt of one series.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct SeriesModel {
-    profile: SeriesProfile,
-    noise: Noise,
-    levels: Vec<Snapshot>,
-}
-
-/// What is learnt of the sum of all series.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct SiteModel {
-    noise: Noise,
-    levels: Vec<Snapshot>,
+pub(crate) struct SeriesModel {
+    pub(crate) shape: Shape,
+    pub(crate) noise: Noise,
+    pub(crate) coefficients: Coefficients,
+    pub(crate) mask_height: MaskHeight,
+    /// Masked hours of the history: first and last (exclusive), since 1970.
+    masked: Vec<(i64, i64)>,
 }
 
 /// A trained [`IncidentDetector`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Saved")]
 pub struct IncidentModel {
-    config: IncidentConfig,
-    week: Week,
-    series: BTreeMap<SeriesKey, SeriesModel>,
-    site: Option<SiteModel>,
-    tail: Tail,
-    prior_log_odds: f64,
+    pub(crate) config: IncidentConfig,
+    pub(crate) day: DayShape,
+    pub(crate) common: Common,
+    pub(crate) statistics: Statistics,
+    pub(crate) series: BTreeMap<SeriesKey, SeriesModel>,
+    pub(crate) site: Option<SiteModel>,
+    pub(crate) alarm: Alarm,
+    pub(crate) prior_log_odds: f64,
 }
 
 /// A model from a file, before anything is known to be right.
 #[derive(Deserialize)]
 struct Saved {
     config: IncidentConfig,
-    week: Week,
+    day: DayShape,
+    common: Common,
+    statistics: Statistics,
     series: BTreeMap<SeriesKey, SeriesModel>,
     site: Option<SiteModel>,
-    tail: Tail,
+    alarm: Alarm,
     prior_log_odds: f64,
 }
 
 impl TryFrom<Saved> for IncidentModel {
     type Error = String;
 
-    fn try_from(Saved { config, week, series, site, tail, prior_log_odds }: Saved) -> Result<Self, String> {
+    fn try_from(saved: Saved) -> Result<Self, String> {
+        let Saved { config, day, common, statistics: fitted, series, site, alarm, prior_log_odds } = saved;
         config.validate().map_err(|e| e.to_string())?;
-        let levels_are_valid = |levels: &[Snapshot]| {
-            !levels.is_empty()
-                && levels.iter().all(|s| s.level.is_valid() && s.hour.abs() < 1 << 40)
-                && levels.windows(2).all(|pair| pair[0].hour < pair[1].hour)
-        };
-        let series_is_valid =
-            |s: &SeriesModel| s.profile.is_valid() && s.noise.is_valid() && levels_are_valid(&s.levels);
-        let site_is_valid = |s: &SiteModel| s.noise.is_valid() && levels_are_valid(&s.levels);
-        if week.is_valid()
-            && tail.is_valid()
-            && prior::is_valid(prior_log_odds)
-            && series.values().all(series_is_valid)
-            && site.as_ref().is_none_or(site_is_valid)
-        {
-            Ok(Self { config, week, series, site, tail, prior_log_odds })
-        } else {
-            Err("a value is missing, out of range or out of order".to_owned())
+        let (_, calendar) = config.place().map_err(|e| e.to_string())?;
+        let number = statistics(config.known()).len();
+        let parts = [
+            ("day", day.is_valid()),
+            ("common", common.is_valid(&calendar)),
+            ("statistics", fitted.is_valid(number)),
+            ("site", site.as_ref().is_none_or(|site| site.is_valid(number))),
+            ("alarm", alarm.is_valid()),
+            ("prior_log_odds", prior::is_valid(prior_log_odds)),
+            ("series", series.values().all(|s| s.is_valid(calendar.entries.len(), number))),
+        ];
+        match parts.into_iter().find(|(_, is_valid)| !is_valid) {
+            Some((part, _)) => Err(format!("{part}: a value is missing, out of range or out of order")),
+            None => Ok(Self { config, day, common, statistics: fitted, series, site, alarm, prior_log_odds }),
         }
+    }
+}
+
+impl SeriesModel {
+    fn is_valid(&self, entries: usize, statistics: usize) -> bool {
+        self.shape.is_valid(entries)
+            && self.noise.is_valid()
+            && evaluate::are_valid(&self.coefficients, statistics)
+            && self.mask_height.is_valid()
+            && self.masked.iter().all(|(from, to)| from < to)
+            && self.masked.windows(2).all(|pair| pair[0].1 <= pair[1].0)
+    }
+
+    /// Whether an hour of the history is masked.
+    pub(crate) fn is_masked(&self, hour: i64) -> bool {
+        let after = self.masked.partition_point(|(from, _)| *from <= hour);
+        after > 0 && hour < self.masked[after - 1].1
     }
 }
 
@@ -115,117 +131,149 @@ impl IncidentDetector {
         &self.config
     }
 
-    /// Learns the habits, noise and levels of every series with at least 48 hours; shorter ones
-    /// are left out. The panel may contain incidents: counts far from what is expected hardly
-    /// count. The result depends neither on the order of the series nor on the number of threads.
+    /// Learns the structure, noise and statistics of every series with at least 48 hours; shorter
+    /// ones are left out. The panel may contain incidents: a second pass leaves out what the first
+    /// found. The result depends neither on the order of the series nor on the number of threads.
     pub fn fit(&self, history: &Panel) -> Result<IncidentModel, IncidentError> {
         let frames: Vec<(&SeriesKey, &Frame)> = history.iter().collect();
         check_spacing(&frames)?;
         let empty = || IncidentError::TooShort { needed: MIN_HOURS, longest: 0 };
         let grid = Grid::spanning(frames.iter().flat_map(|(_, f)| f.time().iter().copied()))?.ok_or_else(empty)?;
-        let mut keys = Vec::new();
-        let mut series = Vec::new();
-        let mut longest = 0;
-        for (key, frame) in frames {
-            let one = Series::new(&self.config, frame.view(), grid)?;
-            longest = longest.max(one.known_hours());
-            if one.known_hours() >= MIN_HOURS {
-                keys.push(key.clone());
-                series.push(one);
-            }
-        }
+        let all = series::read(&self.config, &frames.iter().map(|(_, f)| *f).collect::<Vec<_>>(), grid)?;
+        let (clock, calendar) = self.config.place()?;
+        let cells = clock.cells(grid);
+        let feed = series::feed(&all, grid.hours);
+        let longest = all.iter().map(Series::known_hours).max().unwrap_or(0);
+        let (keys, mut series): (Vec<&SeriesKey>, Vec<Series>) =
+            frames.iter().map(|(key, _)| *key).zip(all).filter(|(_, series)| series.known_hours() >= MIN_HOURS).unzip();
         if series.is_empty() {
             return Err(IncidentError::TooShort { needed: MIN_HOURS, longest });
         }
-        let fitted = Fit::run(grid, &series, self.config.min_series);
-        let drift = drift(&self.config, series.len());
-        let (config, tail) = (self.config.clone(), Tail::fit(Vec::new()));
-        let (week, series_models) = (fitted.week, BTreeMap::new());
-        let mut model = IncidentModel { config, week, series: series_models, site: None, tail, prior_log_odds: 0.0 };
-        let parts = fitted.profiles.into_iter().zip(fitted.noise).zip(fitted.first_level);
-        for (key, ((profile, noise), level)) in keys.iter().zip(parts) {
-            let start = Snapshot { hour: grid.start, level: drift.around(level.map(f64::ln)) };
-            model.series.insert(key.clone(), SeriesModel { profile, noise, levels: vec![start] });
-        }
-        if series.len() >= self.config.min_series {
-            let start = Snapshot { hour: grid.start, level: site_drift(&model.config).around([0.0; 4]) };
-            model.site = Some(SiteModel { noise: Noise::default(), levels: vec![start] });
-        }
-        // One pass over the history settles the levels, and the noise of the site.
-        let decoded = model.decode(grid, &keys, &series, true);
-        let log_odds = |(s, d): (&Series, &Decoded)| s.rows.iter().map(|hour| d.hours[*hour].log_odds).collect();
-        let log_odds: Vec<Vec<f64>> = series.iter().zip(&decoded.series).map(log_odds).collect();
-        model.tail = Tail::fit(log_odds.concat());
-        model.prior_log_odds = prior::log_odds(&log_odds, model.config.incidents_per_year);
-        for (key, decoded) in keys.iter().zip(decoded.series) {
-            model.series.get_mut(key).expect("inserted above").levels = decoded.levels;
-        }
-        if let (Some(site), Some((noise, decoded))) = (&mut model.site, decoded.site) {
-            *site = SiteModel { noise, levels: decoded.levels };
-        }
-        Ok(model)
-    }
-}
-
-impl IncidentDetector {
-    /// Judges every row of `panel` against forecasts of your own, which are taken as they are:
-    /// nothing is learnt, no level is followed and nothing that series share is taken out.
-    ///
-    /// Series without a forecast are left out. A forecast that says nothing of a row (NaN, or no
-    /// such row) leaves it unjudged.
-    pub fn scan_against(
-        &self,
-        panel: &Panel,
-        forecasts: &BTreeMap<SeriesKey, Forecast>,
-    ) -> Result<Vec<Evidence>, IncidentError> {
-        let known: Vec<_> = panel.iter().filter_map(|(key, frame)| Some((key, frame, forecasts.get(key)?))).collect();
-        let times = known.iter().flat_map(|(_, f, _)| f.time().iter().copied());
-        let Some(grid) = Grid::spanning(times)? else { return Ok(Vec::new()) };
-        let chain = chain(&self.config);
-        let one = |(key, frame, forecast): &(&SeriesKey, &Frame, &Forecast)| {
-            let series = Series::new(&self.config, frame.view(), grid)?;
-            let within = forecast.expected.time().iter().filter(|t| grid.contains(**t)).count();
-            let first = forecast.expected.time().iter().position(|t| grid.contains(*t)).unwrap_or(0);
-            let expected = forecast.expected.view().rows(first..first + within);
-            let mut expected = Series::new(&self.config, expected, grid)?.observed;
-            for m in &mut expected {
-                m[REVENUE] /= m[PURCHASES];
-            }
-            let normal = |hour: usize, shift: i64| {
-                let other = hour.checked_add_signed(shift as isize).and_then(|hour| expected.get(hour));
-                other.copied().unwrap_or([f64::NAN; 4])
-            };
-            let decoder = Decoder {
-                grid,
-                chain: &chain,
-                noise: &forecast.noise,
-                drift: &Drift::NONE,
-                normal: &normal,
-                new_normal_hours: usize::MAX,
-            };
-            let decoded = decoder.run(&series.observed, Drift::NONE.around([0.0; 4]));
-            Ok(Evidence::new((*key).clone(), frame.time().to_vec(), &series.rows, &series.observed, &decoded.hours))
+        let day = DayShape::new(&series, &feed, &cells);
+        series.par_iter_mut().for_each(|s| s.fill_quiet_hours(&self.config, &feed, &cells, &day));
+        let names: Vec<&str> = keys.iter().map(|key| key.as_str()).collect();
+        let known = self.config.known();
+        let news_hours = self.config.new_normal_hours as usize;
+        let no_mask = vec![vec![1.0; grid.hours]; series.len()];
+        let input = |mask| Input {
+            known,
+            grid,
+            cells: &cells,
+            calendar: &calendar,
+            names: &names,
+            series: &series,
+            mask,
+            news_hours,
         };
-        known.par_iter().map(one).collect()
+        let first = Pass::run(&input(&no_mask));
+        let heights: Vec<Vec<f64>> = first.found.iter().zip(&series).map(|(f, s)| heights(f, s)).collect();
+        let mask_heights = MaskHeight::fit(&heights);
+        let mask: Vec<Vec<f64>> = first
+            .found
+            .iter()
+            .zip(&mask_heights)
+            .map(|(found, height)| height.mask(&found.iter().map(|f| f.height).collect::<Vec<_>>()))
+            .collect();
+        let second = Pass::run(&input(&mask));
+        let site = (series.len() >= self.config.min_series).then(|| {
+            let sum = second.sum(&input(&mask));
+            let site = SiteModel::fit(&sum, &statistics(known));
+            let found = site.found(&sum, &statistics(known), series.len());
+            (site, found)
+        });
+        let mut second = second;
+        if let Some((_, found)) = &site {
+            second.found.iter_mut().for_each(|own| scan::take_over(own, found));
+        }
+        let rows: Vec<Vec<(usize, f64)>> = second
+            .found
+            .iter()
+            .zip(&series)
+            .map(|(found, series)| {
+                let mut hours = series.rows.clone();
+                hours.dedup();
+                hours.into_iter().map(|hour| (hour, found[hour].height)).collect()
+            })
+            .collect();
+        let alarm = Alarm::fit(&rows, self.config.incidents_per_year);
+        let prior_log_odds = prior::of_heights(&rows, &alarm, self.config.incidents_per_year);
+        let Fitted { common, shapes, .. } = second.fitted;
+        let parts = shapes.into_iter().zip(second.noise).zip(second.coefficients).zip(mask_heights).zip(&mask);
+        let models = parts.map(|((((shape, noise), coefficients), mask_height), mask)| SeriesModel {
+            shape,
+            noise,
+            coefficients,
+            mask_height,
+            masked: runs(mask, grid.start),
+        });
+        let series = keys.into_iter().cloned().zip(models).collect();
+        let (config, statistics) = (self.config.clone(), second.statistics);
+        let site = site.map(|(site, _)| site);
+        Ok(IncidentModel { config, day, common, statistics, series, site, alarm, prior_log_odds })
     }
 }
 
-fn chain(config: &IncidentConfig) -> Chain {
-    Chain::new(hypotheses(config.columns().map(|c| c.is_some())), config.incidents_per_year / 8766.0)
+/// One pass of the fit.
+struct Pass {
+    fitted: Fitted,
+    noise: Vec<Noise>,
+    statistics: Statistics,
+    coefficients: Vec<Coefficients>,
+    found: Vec<Vec<Found>>,
 }
 
-/// What series share is in their own levels where there are too few to tell.
-fn drift(config: &IncidentConfig, series: usize) -> Drift {
-    if series < config.min_series { site_drift(config) } else { Drift::new(config.level_sd_per_day) }
+impl Pass {
+    fn run(input: &Input<'_>) -> Self {
+        let fitted = sweep::fit(input);
+        let trained = vec![true; input.grid.hours];
+        let track = |(at, series): (usize, &Series)| {
+            let shape = &fitted.shapes[at];
+            let ends = jump::news_ends(&shape.jumps, input.grid.start, input.news_hours);
+            track(input.known, series, shape.unit, &fitted.expected[at], &input.mask[at], &trained).with_ends(&ends)
+        };
+        let tracks: Vec<Track> = input.series.par_iter().enumerate().map(track).collect();
+        let mut noise: Vec<Noise> = tracks.par_iter().map(Noise::fit).collect();
+        let hours: Vec<usize> = input.series.iter().map(Series::known_hours).collect();
+        Noise::shrink(&mut noise, &hours);
+        let known: Known = input.known;
+        let watched: Vec<Watched<'_>> =
+            tracks.iter().zip(&noise).map(|(track, noise)| Watched { track, noise }).collect();
+        let statistics_of = statistics(known);
+        let (statistics, coefficients) = evaluate::fit(&watched, &statistics_of);
+        let found = evaluate::apply(&watched, &statistics_of, &statistics, &coefficients.iter().collect::<Vec<_>>());
+        Self { fitted, noise, statistics, coefficients, found }
+    }
+
+    /// The sum of all series.
+    fn sum(&self, input: &Input<'_>) -> Sum {
+        let part = |at: usize| Part {
+            value: &input.series[at].value,
+            expected: &self.fitted.expected[at],
+            seen: &input.series[at].seen,
+            scale: site::scale(self.fitted.shapes[at].unit),
+            noise: &self.noise[at],
+        };
+        let parts: Vec<Part<'_>> = (0..input.series.len()).map(part).collect();
+        Sum::new(input.known, &parts, input.grid.hours)
+    }
 }
 
-fn site_drift(config: &IncidentConfig) -> Drift {
-    Drift::new((config.level_sd_per_day * SITE_RESTLESSNESS).min(1.0))
+/// Heights of the hours that have rows.
+fn heights(found: &[Found], series: &Series) -> Vec<f64> {
+    series.rows.iter().map(|&hour| found[hour].height).collect()
 }
 
-/// Of a site, prices say nothing: they go by which series happen to sell.
-fn site_chain(config: &IncidentConfig) -> Chain {
-    chain(&IncidentConfig { revenue: None, ..config.clone() })
+/// Runs of masked hours.
+fn runs(mask: &[f64], start: i64) -> Vec<(i64, i64)> {
+    let mut runs: Vec<(i64, i64)> = Vec::new();
+    for hour in (0..mask.len()).filter(|&hour| mask[hour] == 0.0) {
+        let hour = start + hour as i64;
+        match runs.last_mut() {
+            Some((_, end)) if *end == hour => *end += 1,
+            _ => runs.push((hour, hour + 1)),
+        }
+    }
+    runs
 }
 
 /// Hours apart are as far as rows may be.
@@ -240,24 +288,6 @@ fn check_spacing(frames: &[(&SeriesKey, &Frame)]) -> Result<(), IncidentError> {
     if hours > 1.0 { Err(IncidentError::TooCoarse { hours }) } else { Ok(()) }
 }
 
-/// What a panel shows.
-#[derive(Clone, Debug)]
-pub struct Scan {
-    /// The series that the model knows, in order of their names.
-    pub series: Vec<Evidence>,
-    /// What all series show together: on the sum of their counts, one row per hour. `None` with
-    /// fewer series than [`IncidentConfig::min_series`].
-    pub site: Option<Evidence>,
-    /// Series that the model doesn't know.
-    pub unknown: Vec<SeriesKey>,
-}
-
-struct PanelDecoded {
-    series: Vec<Decoded>,
-    site: Option<(Noise, Decoded)>,
-    site_observed: Vec<Steps>,
-}
-
 impl IncidentModel {
     /// The settings that it was trained with.
     pub fn config(&self) -> &IncidentConfig {
@@ -267,7 +297,12 @@ impl IncidentModel {
     /// How rare `log_odds` are in normal operation: decades of the tail probability, so that 3 is one
     /// normal row in a thousand. Rises with the log odds throughout.
     pub fn evidence(&self, log_odds: f64) -> f64 {
-        self.tail.evidence(log_odds)
+        self.alarm.evidence(log_odds)
+    }
+
+    /// The log odds that false incidents reach this often per series and month.
+    pub fn threshold(&self, false_incidents_per_month: f64) -> f64 {
+        self.alarm.log_odds(self.alarm.threshold(false_incidents_per_month))
     }
 
     /// Logarithm of how many times as frequent incidents were in the history as the settings say
@@ -281,141 +316,46 @@ impl IncidentModel {
         self.series.keys()
     }
 
-    /// Judges every row of `panel` in the light of all of its rows: those of the last two days may
-    /// change when later ones come.
+    /// How far back before a row, in microseconds, its score looks.
+    pub fn context(&self) -> i64 {
+        CONTEXT_DAYS * Timestamp::DAY
+    }
+
+    /// How far ahead of a row, in microseconds, its score looks: 48 hours later it is final.
+    pub fn horizon(&self) -> i64 {
+        2 * DAY as i64 * Timestamp::HOUR
+    }
+
+    /// Judges every row of `panel`. The score of a row depends on the model and on rows up to
+    /// [`horizon`](Self::horizon) after it; rows nearer to the end are provisional.
     ///
-    /// What series share is estimated from this panel, so pass all series of a site together.
+    /// What series share is taken from this panel, so pass all series of a site together.
     pub fn scan(&self, panel: &Panel) -> Result<Scan, IncidentError> {
         let (known, unknown): (Vec<_>, Vec<_>) = panel.iter().partition(|(key, _)| self.series.contains_key(*key));
         let unknown = unknown.into_iter().map(|(key, _)| key.clone()).collect();
         let Some(grid) = Grid::spanning(known.iter().flat_map(|(_, f)| f.time().iter().copied()))? else {
             return Ok(Scan { series: Vec::new(), site: None, unknown });
         };
-        let mut keys = Vec::with_capacity(known.len());
-        let mut series = Vec::with_capacity(known.len());
-        for (key, frame) in &known {
-            keys.push((*key).clone());
-            series.push(Series::new(&self.config, frame.view(), grid)?);
-        }
-        let decoded = self.decode(grid, &keys, &series, false);
-        let site_rows: Vec<usize> = (0..grid.hours).filter(|&h| !decoded.site_observed[h][TRAFFIC].is_nan()).collect();
-        let site = decoded.site.map(|(_, d)| {
-            let time = site_rows.iter().map(|&h| grid.time(h)).collect();
-            Evidence::new(SeriesKey::new(SITE), time, &site_rows, &decoded.site_observed, &d.hours)
-        });
-        let evidence = |(((key, frame), series), decoded): (((&SeriesKey, &Frame), &Series), &Decoded)| {
-            let time = frame.time().to_vec();
-            let own = Evidence::new(key.clone(), time, &series.rows, &series.observed, &decoded.hours);
-            match &site {
-                Some(site) => own.with_site(site),
-                None => own,
-            }
+        let frames: Vec<&Frame> = known.iter().map(|(_, frame)| *frame).collect();
+        let mut series = series::read(&self.config, &frames, grid)?;
+        let (clock, calendar) = self.config.place()?;
+        let cells = clock.cells(grid);
+        let feed = series::feed(&series, grid.hours);
+        series.par_iter_mut().for_each(|s| s.fill_quiet_hours(&self.config, &feed, &cells, &self.day));
+        let names: Vec<&str> = known.iter().map(|(key, _)| key.as_str()).collect();
+        let models: Vec<&SeriesModel> = known.iter().map(|(key, _)| &self.series[*key]).collect();
+        let scanned = Scanned {
+            model: self,
+            grid,
+            cells: &cells,
+            calendar: &calendar,
+            names: &names,
+            series: &series,
+            models: &models,
         };
-        let series = known.into_iter().zip(&series).zip(&decoded.series).map(evidence).collect();
+        let keys: Vec<&SeriesKey> = known.iter().map(|(key, _)| *key).collect();
+        let times: Vec<&[Timestamp]> = frames.iter().map(|frame| frame.time()).collect();
+        let (series, site) = scanned.evidence(&keys, &times);
         Ok(Scan { series, site, unknown })
     }
-
-    fn decode(&self, grid: Grid, keys: &[SeriesKey], series: &[Series], learn_site: bool) -> PanelDecoded {
-        let chain = chain(&self.config);
-        let drift = drift(&self.config, self.series.len());
-        let models: Vec<&SeriesModel> = keys.iter().map(|key| &self.series[key]).collect();
-        let start: Vec<Level> = models.iter().map(|m| level_before(&m.levels, grid.start)).collect();
-        let noise: Vec<Noise> = models.iter().map(|m| m.noise).collect();
-        let profile = |s: usize, hour: usize| models[s].profile.expected(&self.week, grid.start + hour as i64);
-        let shared = site::shared_factors(grid, series, &noise, &profile, &start, &drift, self.config.min_series);
-        let decode = |(s, series): (usize, &Series)| {
-            let normal = |hour: usize, shift: i64| {
-                let mut expected = models[s].profile.expected(&self.week, grid.start + hour as i64 + shift);
-                let shared = shared[hour];
-                let visits = shared[TRAFFIC].exp();
-                expected[TRAFFIC] *= visits;
-                expected[CARTS] *= visits * shared[CARTS].exp();
-                expected[PURCHASES] *= visits * shared[PURCHASES].exp();
-                expected
-            };
-            let new_normal_hours = self.config.new_normal_hours as usize;
-            let decoder =
-                Decoder { grid, chain: &chain, noise: &noise[s], drift: &drift, normal: &normal, new_normal_hours };
-            decoder.run(&series.observed, start[s])
-        };
-        let decoded: Vec<Decoded> = series.par_iter().enumerate().map(decode).collect();
-        let (site_observed, site_expected) = sums(grid, series, &decoded, &shared);
-        let site = self.site.as_ref().map(|site| {
-            let noise = if learn_site { site_noise(&site_observed, &site_expected) } else { site.noise };
-            let normal = |hour: usize, shift: i64| {
-                // The sum has no profile of its own: another hour's is looked up where it is known.
-                let other = hour.saturating_add_signed(shift as isize).min(grid.hours - 1);
-                site_expected[other]
-            };
-            let decoder = Decoder {
-                grid,
-                chain: &site_chain(&self.config),
-                noise: &noise,
-                drift: &site_drift(&self.config),
-                normal: &normal,
-                new_normal_hours: self.config.new_normal_hours as usize,
-            };
-            let level = level_before(&site.levels, grid.start);
-            (noise, decoder.run(&site_observed, level))
-        });
-        PanelDecoded { series: decoded, site, site_observed }
-    }
-}
-
-/// The level at the start of an hour, from the last snapshot before it.
-fn level_before(levels: &[Snapshot], hour: i64) -> Level {
-    let after = levels.partition_point(|s| s.hour <= hour);
-    levels[after.saturating_sub(1)].level
-}
-
-/// Counts of all series together, and what was expected of the same series without what they share.
-fn sums(grid: Grid, series: &[Series], decoded: &[Decoded], shared: &[[f64; COUNTS]]) -> (Vec<Steps>, Vec<Steps>) {
-    let mut observed = vec![[f64::NAN; 4]; grid.hours];
-    let mut expected = vec![[0.0; 4]; grid.hours];
-    // Where fewer than half of the series are in an incident it is their own, and says nothing of the site.
-    let is_off = |hour: usize| decoded.iter().filter(|d| d.hours[hour].log_odds > 0.0).count();
-    let own: Vec<bool> = (0..grid.hours).map(|hour| 2 * is_off(hour) < series.len()).collect();
-    for (series, decoded) in series.iter().zip(decoded) {
-        for (hour, y) in series.observed.iter().enumerate() {
-            let HourState { expected: m, log_odds, .. } = &decoded.hours[hour];
-            if *log_odds > 0.0 && own[hour] {
-                continue;
-            }
-            for step in (0..4).filter(|&step| !y[step].is_nan()) {
-                let sum = &mut observed[hour][step];
-                *sum = if sum.is_nan() { y[step] } else { *sum + y[step] };
-                expected[hour][step] += m[step];
-            }
-        }
-    }
-    for (expected, shared) in expected.iter_mut().zip(shared) {
-        // The price stays: revenue over purchases before what is shared is taken out of both.
-        expected[REVENUE] = if expected[PURCHASES] > 0.0 { expected[REVENUE] / expected[PURCHASES] } else { 0.0 };
-        let visits = (-shared[TRAFFIC]).exp();
-        expected[TRAFFIC] *= visits;
-        expected[CARTS] *= visits * (-shared[CARTS]).exp();
-        expected[PURCHASES] *= visits * (-shared[PURCHASES]).exp();
-    }
-    (observed, expected)
-}
-
-/// Around what each day brought: holidays are levels of the site, not its noise.
-fn site_noise(observed: &[Steps], expected: &[Steps]) -> Noise {
-    let mut expected = expected.to_vec();
-    for (expected, observed) in expected.chunks_mut(24).zip(observed.chunks(24)) {
-        for step in 0..COUNTS {
-            let known = || observed.iter().zip(&*expected).filter(|(y, _)| !y[step].is_nan());
-            let (brought, due) = known().fold((0.0, 0.0), |(y, m), row| (y + row.0[step], m + row.1[step]));
-            if brought > 0.0 && due > 0.0 {
-                for m in expected.iter_mut() {
-                    m[step] *= brought / due;
-                }
-            }
-        }
-    }
-    let mut noise = Noise::default();
-    for _ in 0..6 {
-        noise = noise::estimate(&[(observed, &expected)], &[noise])[0];
-    }
-    noise
 }

@@ -17,8 +17,6 @@ pub const KIND: &str = "incidents";
 
 /// Log odds from which on what all series share is reported as an incident of the site.
 const SITE_LOG_ODDS: f64 = 3.0;
-/// How far back the level of a row is estimated from, microseconds.
-const REACH: i64 = 30 * Timestamp::DAY;
 
 impl PanelDetector for IncidentDetector {
     type Fitted = FittedIncidents;
@@ -99,7 +97,11 @@ impl FittedPanelDetector for FittedIncidents {
     }
 
     fn context(&self) -> Context {
-        Context::span(REACH)
+        Context::span(self.model.context())
+    }
+
+    fn horizon(&self) -> Context {
+        Context::span(self.model.horizon())
     }
 
     fn source(&self, series: &SeriesKey) -> Option<ModelSource> {
@@ -183,8 +185,10 @@ impl From<Incident> for Episode {
             kind_probability: i.kind_probability,
             start: i.start,
             last: i.last,
+            end: i.last.floor_to(Timestamp::HOUR).offset(Timestamp::HOUR),
             rows: i.rows,
             log_odds: i.log_odds,
+            probability: i.probability,
             observed: i.observed,
             expected: i.expected,
             purchase_factor: i.purchase_factor,

@@ -1,5 +1,7 @@
 //! How frequent incidents are.
 
+use crate::alarm::Alarm;
+
 /// Log odds from which on rows are looked at: below, there are too few incidents among them to matter.
 const LOWEST: f64 = -6.0;
 /// Hours by which the rows of one incident may be apart.
@@ -21,6 +23,12 @@ pub(crate) fn log_odds(series: &[Vec<f64>], per_year: f64) -> f64 {
         prior = (found / expected).ln().clamp(BOUNDS.0, BOUNDS.1);
     }
     if prior.is_nan() { 0.0 } else { prior }
+}
+
+/// The same of rows that have heights.
+pub(crate) fn of_heights(series: &[Vec<(usize, f64)>], alarm: &Alarm, per_year: f64) -> f64 {
+    let rows = |heights: &Vec<(usize, f64)>| heights.iter().map(|(_, height)| alarm.log_odds(*height)).collect();
+    log_odds(&series.iter().map(rows).collect::<Vec<_>>(), per_year)
 }
 
 /// Whether it may come from a fit; anything may stand in a file.

@@ -1,110 +1,114 @@
-//! What all series share in an hour.
-//!
-//! A holiday, a campaign or the weather moves every series at once; that is no anomaly of each.
-//! The shared factor of an hour and step is a Huber M-estimate (1964) over the series of the
-//! logarithm of observed to expected counts: no single series, however big or broken, moves it far.
+//! The site: the sum of all series as one more series.
+
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use crate::{
-    grid::{CARTS, COUNTS, Grid, PURCHASES, REVENUE, Series, Steps, TRAFFIC, is_positive},
-    level::{Drift, Level},
-    noise::{Noise, reach_above, variance},
+    grid::STEPS,
+    structure::Known,
+    windows::{
+        Statistic, Track,
+        evaluate::{self, Coefficients, Statistics, Watched},
+        greedy::Found,
+        noise::Noise,
+    },
 };
 
-/// Residuals count at most this many standard deviations.
-const CLIP: f64 = 1.5;
-/// Newton steps of the M-estimate.
-const STEPS: usize = 6;
-/// How far hours stray from nothing shared, standard deviation of the logarithm.
-const PRIOR_SD: f64 = 0.25;
+/// Hours of a series count in the sum up to this many standard deviations from what is expected: an incident of one
+/// large series is none of the site.
+const CLIP: f64 = 2.5;
+/// A false incident of the site is one in every series: its height counts less by the logarithm of
+/// their number over this slope of log rates.
+const SLOPE: f64 = 2.5;
 
-/// Logarithms of the shared factors per hour and count; zero where too few series have a row.
-pub(crate) fn shared_factors(
-    grid: Grid,
-    series: &[Series],
-    noise: &[Noise],
-    profile: &dyn Fn(usize, usize) -> Steps,
-    start: &[Level],
-    drift: &Drift,
-    min_series: usize,
-) -> Vec<[f64; COUNTS]> {
-    if series.len() < min_series {
-        return vec![[0.0; COUNTS]; grid.hours];
-    }
-    let mut levels = start.to_vec();
-    let mut expected: Vec<Steps> = vec![[f64::NAN; 4]; series.len()];
-    let mut all = Vec::with_capacity(grid.hours);
-    for hour in 0..grid.hours {
-        for (s, expected) in expected.iter_mut().enumerate() {
-            *expected = profile(s, hour);
-            let log = levels[s].log;
-            let visits = log[TRAFFIC].exp();
-            expected[TRAFFIC] *= visits;
-            expected[CARTS] *= visits * log[CARTS].exp();
-            expected[PURCHASES] *= visits * log[PURCHASES].exp();
-            expected[REVENUE] *= log[REVENUE].exp();
-        }
-        let mut shared = [0.0; COUNTS];
-        for step in 0..COUNTS {
-            let terms: Vec<(f64, f64, f64, f64)> = series
-                .iter()
-                .zip(&expected)
-                .zip(noise)
-                .zip(&levels)
-                .filter_map(|(((series, m), noise), level)| term(&series.observed[hour], m, noise, level, step))
-                .collect();
-            if terms.len() < min_series {
-                continue;
-            }
-            let g = m_estimate(&terms);
-            shared[step] = g;
-            if step == TRAFFIC {
-                // Carts and purchases follow the traffic as it was: the site's and each one's own.
-                for ((series, m), noise) in series.iter().zip(&mut expected).zip(noise) {
-                    let views = series.observed[hour][TRAFFIC];
-                    m[TRAFFIC] *= g.exp();
-                    let own = if views.is_nan() { 1.0 } else { noise.traffic_factor(views, m[TRAFFIC]) };
-                    m[CARTS] *= g.exp() * own;
-                    m[PURCHASES] *= g.exp() * own;
-                }
-            } else {
-                for m in &mut expected {
-                    m[step] *= g.exp();
-                }
-            }
-        }
-        for (s, level) in levels.iter_mut().enumerate() {
-            level.update(&noise[s], &series[s].observed[hour], &expected[s], 1.0);
-            level.predict(drift);
-        }
-        all.push(shared);
-    }
-    all
+/// What is learnt of the sum of all series.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct SiteModel {
+    pub(crate) noise: Noise,
+    regressions: Coefficients,
+    statistics: Statistics,
 }
 
-/// Count, mean, dispersion and relative variance of a series that has a row.
-fn term(y: &Steps, expected: &Steps, noise: &Noise, level: &Level, step: usize) -> Option<(f64, f64, f64, f64)> {
-    if y[step].is_nan() || y[TRAFFIC].is_nan() || !is_positive(expected[step]) {
-        return None;
-    }
-    let open = if step == TRAFFIC { 0.0 } else { noise.traffic_uncertainty(y[TRAFFIC]) };
-    Some((y[step], expected[step], noise.dispersion[step], noise.relative[step] + level.variance[step] + open))
+/// One series as a part of the sum.
+pub(crate) struct Part<'a> {
+    /// Values and expected values per step and hour, in the same unit, and weights of observation.
+    pub(crate) value: &'a [Vec<f64>; STEPS],
+    pub(crate) expected: &'a [Vec<f64>; STEPS],
+    pub(crate) seen: &'a [Vec<f64>; STEPS],
+    /// What a value is multiplied by: revenue is in units of a purchase.
+    pub(crate) scale: [f64; STEPS],
+    pub(crate) noise: &'a Noise,
 }
 
-fn m_estimate(terms: &[(f64, f64, f64, f64)]) -> f64 {
-    let prior = 1.0 / (PRIOR_SD * PRIOR_SD);
-    let mut g: f64 = 0.0;
-    for _ in 0..STEPS {
-        let factor = g.exp();
-        let (mut score, mut information) = (-g * prior, prior);
-        for &(y, mean, dispersion, relative) in terms {
-            let mean = mean * factor;
-            let sd = variance(mean, dispersion, relative).sqrt();
-            let precision = mean / sd;
-            let above = reach_above(mean, sd, dispersion, CLIP);
-            score += ((y - mean).clamp(-CLIP * sd, above) / sd) * precision;
-            information += precision * precision;
+/// Scales of the steps: revenue is counted in units of a purchase.
+pub(crate) fn scale(unit: f64) -> [f64; STEPS] {
+    [1.0, 1.0, 1.0, 1.0 / unit]
+}
+
+/// The sum of all series, hour by hour.
+pub(crate) struct Sum {
+    pub(crate) value: [Vec<f64>; STEPS],
+    pub(crate) expected: [Vec<f64>; STEPS],
+    pub(crate) seen: [Vec<f64>; STEPS],
+}
+
+impl Sum {
+    pub(crate) fn new(known: Known, parts: &[Part<'_>], hours: usize) -> Self {
+        let zeros = || std::array::from_fn(|_| vec![0.0; hours]);
+        let mut sum = Self { value: zeros(), expected: zeros(), seen: zeros() };
+        for step in (0..STEPS).filter(|&step| known[step]) {
+            let of_hour = |hour: usize| {
+                let mut sums = [0.0; 3];
+                for part in parts.iter().filter(|part| part.seen[step][hour] > 0.0) {
+                    let (x, m) = (part.value[step][hour] * part.scale[step], part.expected[step][hour]);
+                    let (dispersion, relative) = (part.noise.dispersion[step], part.noise.relative[step][0]);
+                    let reach = CLIP * (dispersion * m + relative * m * m).sqrt() + 1.0;
+                    sums[0] += x.clamp(m - reach, m + reach).max(0.0);
+                    sums[1] += m;
+                    sums[2] = 1.0;
+                }
+                sums
+            };
+            let sums: Vec<[f64; 3]> = (0..hours).into_par_iter().map(of_hour).collect();
+            for (hour, [value, expected, seen]) in sums.into_iter().enumerate() {
+                sum.value[step][hour] = value;
+                sum.expected[step][hour] = expected;
+                sum.seen[step][hour] = seen;
+            }
         }
-        g = (g + (score / information).clamp(-1.0, 1.0)).clamp(-5.0, 5.0);
+        sum
     }
-    g
+
+    fn track(&self) -> Track {
+        let no_mask = vec![1.0; self.value[0].len()];
+        Track::new(&self.value, &self.expected, &self.seen, &no_mask, &no_mask)
+    }
+}
+
+impl SiteModel {
+    pub(crate) fn fit(sum: &Sum, statistics: &[Statistic]) -> Self {
+        let track = sum.track();
+        let noise = Noise::fit(&track);
+        let watched = [Watched { track: &track, noise: &noise }];
+        let (fitted, mut regressions) = evaluate::fit(&watched, statistics);
+        let regressions = regressions.pop().unwrap_or_default();
+        Self { noise, regressions, statistics: fitted }
+    }
+
+    /// What every hour of the sum shows; heights count less by the number of series.
+    pub(crate) fn found(&self, sum: &Sum, statistics: &[Statistic], series: usize) -> Vec<Found> {
+        let track = sum.track();
+        let watched = [Watched { track: &track, noise: &self.noise }];
+        let found = evaluate::apply(&watched, statistics, &self.statistics, &[&self.regressions]);
+        let less = (series as f64).ln() / SLOPE;
+        let lowered = |found: Found| Found { height: (found.height - less).max(0.0), ..found };
+        found.into_iter().next().unwrap_or_default().into_iter().map(lowered).collect()
+    }
+
+    /// Whether it may come from a fit; anything may stand in a file.
+    pub(crate) fn is_valid(&self, statistics: usize) -> bool {
+        self.noise.is_valid()
+            && evaluate::are_valid(&self.regressions, statistics)
+            && self.statistics.is_valid(statistics)
+    }
 }

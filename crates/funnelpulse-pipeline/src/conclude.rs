@@ -4,7 +4,7 @@ use funnelpulse_analytics::{Anomaly, Impact, Incident, ModelScores, Notice, Seri
 use funnelpulse_core::{AnomalyType, Funnel, IncidentKind, Severity, Verdict};
 use funnelpulse_ensemble::Ensemble;
 
-use crate::{PipelineError, plan::Plan, prepared::Expectation, scored::Scored};
+use crate::{PipelineError, plan::Plan, prepared::Expectation, runs, scored::Scored};
 
 impl Scored {
     /// Decides and explains.
@@ -15,13 +15,16 @@ impl Scored {
         funnel: Option<&Funnel>,
     ) -> Result<SeriesFindings, PipelineError> {
         let verdicts = ensemble.combine(&self.time, &self.votes())?;
-        let anomalies = verdicts
+        let anomalies: Vec<Anomaly> = verdicts
             .iter()
             .enumerate()
             .filter_map(|(row, verdict)| Some(self.explain(plan, row, verdict, verdict.severity?)))
             .collect();
         let flags: Vec<bool> = verdicts.iter().map(|v| v.is_anomaly).collect();
-        let episodes = self.posterior.as_ref().map(|p| p.episodes.of_flagged(&flags)).unwrap_or_default();
+        let episodes = match &self.posterior {
+            Some(posterior) => posterior.episodes.of_flagged(&flags),
+            None => runs::episodes(&self.series, &self.time, plan.config.input.step_seconds, &anomalies),
+        };
         let incidents = Incident::explain(&plan.config.alerts, funnel, &verdicts, &episodes);
         let Expectation { observed, expected, lower, upper, z, .. } = self.expectation;
         let (series, time, models) = (self.series, self.time, self.models);
@@ -59,7 +62,7 @@ impl Scored {
     }
 }
 
-/// The type that goes with a kind of incident; a wrong price drives values either way.
+/// The type that goes with a kind of incident, if one does.
 fn type_of(kind: IncidentKind) -> Option<AnomalyType> {
     use IncidentKind as K;
     match kind {
@@ -68,7 +71,7 @@ fn type_of(kind: IncidentKind) -> Option<AnomalyType> {
         }
         K::BotTraffic | K::Promotion | K::Spike => Some(AnomalyType::Spike),
         K::LevelShift => Some(AnomalyType::Changepoint),
-        K::Pattern => Some(AnomalyType::Pattern),
-        K::PriceError => None,
+        // A wrong price drives values either way; the rest follows from the value.
+        _ => None,
     }
 }

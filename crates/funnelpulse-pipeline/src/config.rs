@@ -33,7 +33,7 @@ pub struct Config {
     pub features: FeatureConfig,
     /// The detectors that run, their columns and their training.
     pub pipeline: PipelineConfig,
-    /// The settings of each detector, as the catalog has them.
+    /// The settings of each detector, and other sections of the catalog.
     pub detectors: Sections,
     /// Weights, votes, thresholds, severities.
     pub ensemble: EnsembleConfig,

@@ -14,7 +14,7 @@ use funnelpulse_ensemble::Ensemble;
 use rayon::prelude::*;
 
 use crate::{
-    Catalog, Config, LeftOut, Phase, PipelineError, Progress,
+    Catalog, Config, LeftOut, Phase, PipelineError, Progress, drift,
     plan::Plan,
     prepared::{Prepared, SeriesState},
     progress::Reporter,
@@ -155,7 +155,7 @@ impl FittedPipeline {
     /// // 24 rows are needed.
     /// let model = pipeline()?.fit(&shop(12))?;
     /// let message = &model.failures()[0].message;
-    /// assert_eq!(message, "too short to score: 12 hours with data, at least 24 are needed");
+    /// assert_eq!(message, "too short to score: 12 rows with data, at least 24 are needed");
     /// # Ok(())
     /// # }
     /// ```
@@ -163,8 +163,7 @@ impl FittedPipeline {
         &self.failures
     }
 
-    /// Models that a detector could not train, by detector: series too short, say. Not saved with
-    /// the model.
+    /// Models that a detector could not train, by detector: series too short, say.
     ///
     /// ```
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/shop.rs"));
@@ -238,7 +237,9 @@ impl FittedPipeline {
         let prepared = watch.time_all("features", || self.prepare(panel, &mut failures));
         let report = self.reporter.phase(Phase::Detect, panel.len());
         let scores = score(&self.plan, &self.models, prepared, &mut failures, &watch, &report);
-        Ok(scores.conclude(&self.plan, &self.ensemble, failures, watch))
+        let findings = scores.conclude(&self.plan, &self.ensemble, failures, watch);
+        let warnings = drift::warnings(&findings);
+        Ok(findings.with_warnings(warnings))
     }
 
     fn prepare(&self, panel: &Panel, failures: &mut Vec<SeriesFailure>) -> Vec<Prepared> {

@@ -3,6 +3,7 @@
 mod catalog;
 mod conclude;
 mod config;
+mod drift;
 mod error;
 mod expectation;
 mod feedback;
@@ -16,6 +17,7 @@ mod plan;
 mod prepared;
 mod preset;
 mod progress;
+mod runs;
 mod saved;
 mod scored;
 mod scoring;

@@ -71,7 +71,7 @@ pub(crate) fn members(
 
 /// A detector of either kind as one of all series.
 fn of_panel(detector: AnyDetector, scope: Scope, columns: &Columns, config: &Config) -> Arc<dyn DynPanelDetector> {
-    let training = config.pipeline.training();
+    let training = config.pipeline.training(config.input.step_seconds);
     match (detector, scope) {
         (AnyDetector::Panel(detector), _) => detector,
         (AnyDetector::Series(detector), Scope::Pooled) => {

@@ -7,6 +7,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::Catalog;
 
+/// A week: the season that most series have.
+const WEEK_SECONDS: u64 = 7 * 86_400;
+/// Fewest rows that a model is trained on unless the configuration says so: eight weeks of days.
+const LEAST_ROWS: usize = 56;
+/// Rows that are enough for a model however short their step: those of a week of hours.
+const MOST_ROWS: usize = 168;
+
 /// The series that one model of a detector is trained on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -33,9 +40,11 @@ pub struct PipelineConfig {
     /// seasonal z-score, and `NAME_residual_6h` and `NAME_residual_24h`, those of the last hours
     /// added up.
     pub columns: BTreeMap<String, Vec<String>>,
-    /// Rows that a series needs for a model of its own, 2 or more; a series with fewer is scored by
-    /// the pooled model, or where there is none by the z-score.
-    pub min_rows: usize,
+    /// Rows with data that a series needs for a model of its own, 2 or more; a series with fewer is
+    /// scored by the pooled model, or where there is none by the z-score. By default those of a
+    /// week, at least 56 and at most 168: 168 hours, 56 days, 168 minutes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_rows: Option<usize>,
     /// Rows that a series needs to be scored at all, 2 or more.
     pub min_fallback_rows: usize,
     /// A rate whose denominator is below this is taken as missing: it says nothing, 0 or more.
@@ -66,7 +75,7 @@ pub struct PipelineConfig {
 /// let config = Config::layers().toml(text)?.build()?;
 /// assert_eq!(config.pipeline.scope["zscore"], Scope::Pooled);
 /// assert_eq!(config.pipeline.columns["zscore"].len(), 2);
-/// assert_eq!(config.pipeline.min_rows, 168);
+/// assert_eq!(config.pipeline.min_rows, None);
 /// # Ok::<(), funnelpulse_config::ConfigError>(())
 /// ```
 impl Default for PipelineConfig {
@@ -75,7 +84,7 @@ impl Default for PipelineConfig {
             detectors: Vec::new(),
             scope: BTreeMap::new(),
             columns: BTreeMap::new(),
-            min_rows: 168,
+            min_rows: None,
             min_fallback_rows: 24,
             min_exposure: 20.0,
             folds: 5,
@@ -117,7 +126,7 @@ impl PipelineConfig {
         let range = |name, value: f64, range: std::ops::RangeInclusive<f64>, allowed| {
             if range.contains(&value) { Ok(()) } else { Err(SettingError::Range { name, value, allowed }) }
         };
-        range("min_rows", self.min_rows as f64, 2.0..=1e9, "2 to 1000000000")?;
+        range("min_rows", self.min_rows.map_or(2.0, |rows| rows as f64), 2.0..=1e9, "2 to 1000000000")?;
         range("min_fallback_rows", self.min_fallback_rows as f64, 2.0..=1e9, "2 to 1000000000")?;
         range("contamination", self.contamination, 0.0..=0.2, "0 to 0.2")?;
         range("min_exposure", self.min_exposure, 0.0..=f64::MAX, "0 or more, finite")?;
@@ -125,7 +134,9 @@ impl PipelineConfig {
     }
 
     /// Settings of training and calibration, as the adaptors take them.
-    pub(crate) fn training(&self) -> Training {
-        Training { min_rows: self.min_rows, folds: self.folds, contamination: self.contamination }
+    pub(crate) fn training(&self, step_seconds: u64) -> Training {
+        let week = usize::try_from(WEEK_SECONDS / step_seconds.max(1)).unwrap_or(MOST_ROWS);
+        let min_rows = self.min_rows.unwrap_or_else(|| week.clamp(LEAST_ROWS, MOST_ROWS));
+        Training { min_rows, folds: self.folds, contamination: self.contamination }
     }
 }

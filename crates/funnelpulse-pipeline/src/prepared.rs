@@ -58,7 +58,7 @@ impl Prepared {
         let rows = rows_with_data(frame);
         let needed = plan.config.pipeline.min_fallback_rows;
         if rows < needed {
-            return Err(fail(format!("too short to score: {rows} hours with data, at least {needed} are needed")));
+            return Err(fail(format!("too short to score: {rows} rows with data, at least {needed} are needed")));
         }
         let metrics = plan.matrix.metrics(frame).map_err(|e| fail(e.to_string()))?;
         let baseline = plan.baseline.fit(metrics.usable.view()).map_err(|e| fail(e.to_string()))?;

@@ -5,7 +5,8 @@ use std::{collections::BTreeMap, sync::Arc};
 use funnelpulse_baseline::ZScoreModel;
 use funnelpulse_config::Shape;
 use funnelpulse_core::{
-    FittedDetector, FittedPanelDetector, Frame, ModelError, SeriesKey, Timestamp, Writer, read_payload, write_payload,
+    Absence, FittedDetector, FittedPanelDetector, Frame, ModelError, SeriesKey, Timestamp, Writer, read_payload,
+    write_payload,
 };
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
@@ -26,6 +27,8 @@ struct SavedPipeline {
     series: Vec<SavedSeries>,
     weights: BTreeMap<String, f64>,
     threshold: f64,
+    /// Models that could not be trained, by detector.
+    absences: Vec<(String, Absence)>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -56,6 +59,7 @@ pub(crate) fn to_bytes(pipeline: &FittedPipeline) -> Result<Vec<u8>, ModelError>
         series: series.collect(),
         weights: pipeline.weights().clone(),
         threshold: pipeline.threshold(),
+        absences: pipeline.absences.clone(),
     };
     write_payload(KIND, Writer { payload_version: VERSION, crate_version: env!("CARGO_PKG_VERSION") }, &saved)
 }
@@ -84,7 +88,7 @@ pub(crate) fn from_bytes(bytes: &[u8], catalog: &Catalog) -> Result<FittedPipeli
         plan: Arc::new(plan),
         models,
         series,
-        absences: Vec::new(),
+        absences: saved.absences,
         failures: Vec::new(),
         reporter: Reporter::default(),
     })

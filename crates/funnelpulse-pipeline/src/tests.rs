@@ -211,7 +211,7 @@ fn short_series_fall_back_and_say_so() {
         ]
     );
     assert_eq!(findings.failures().len(), 1);
-    assert_eq!(findings.failures()[0].message, "too short to score: 5 hours with data, at least 24 are needed");
+    assert_eq!(findings.failures()[0].message, "too short to score: 5 rows with data, at least 24 are needed");
 
     let alone = pipeline("").run(&self::panel(&[("short", 40)])).unwrap();
     assert_eq!(alone.series()[0].models[0].source, ModelSource::Fallback);
@@ -238,6 +238,45 @@ fn unknown_series_are_reported_at_detection() {
     let findings = model.detect(&panel(&[("runail", 50), ("stranger", 50)])).unwrap();
     assert_eq!(findings.series().len(), 1);
     assert!(findings.failures()[0].message.contains("not in the model"));
+}
+
+#[test]
+fn flagged_rows_of_any_detector_become_incidents() {
+    let toml = "[pipeline]\ndetectors = ['zscore']\n[alerts]\nbudget = 'off'\n[ensemble]\nthreshold = 0.95";
+    let findings = pipeline(toml).run(&shop()).unwrap();
+    let worst = findings.incidents()[0];
+    assert_eq!(worst.series.as_str(), "runail");
+    assert!(worst.rows.0 <= 600 && worst.rows.1 >= 602, "{:?}", worst.rows);
+    assert!(worst.impact.revenue.is_some_and(|r| r < 0.0) && worst.probability.is_nan());
+    assert!(worst.summary.starts_with("Unexplained anomaly in runail from"), "{}", worst.summary);
+    let rows: usize = findings.series().iter().map(|s| s.anomalies.len()).sum();
+    let covered = |s: &funnelpulse_analytics::SeriesFindings| {
+        s.anomalies.iter().all(|a| s.incidents.iter().any(|i| (i.rows.0..=i.rows.1).contains(&a.row)))
+    };
+    assert!(rows > 0 && findings.series().iter().all(covered));
+}
+
+#[test]
+fn data_of_another_scale_are_named() {
+    let model = pipeline("").fit(&shop()).unwrap();
+    assert_eq!(model.detect(&shop()).unwrap().warnings(), [] as [String; 0]);
+    let mut cents = Panel::new(shop().columns().clone());
+    for (key, frame) in shop() {
+        let (time, columns, values) = frame.into_parts();
+        cents.insert(key, Frame::new(time, columns, values * 100.0).unwrap()).unwrap();
+    }
+    let warnings = model.detect(&cents).unwrap().warnings().to_vec();
+    assert!(warnings.len() == 3 && warnings[0].contains("do not look like"), "{warnings:?}");
+}
+
+#[test]
+fn a_table_of_days_runs_every_detector_that_can_and_names_the_others() {
+    let config = Config::layers().toml("[input]\nstep_seconds = 86400").unwrap().build().unwrap();
+    let pipeline = Pipeline::builder().config(config).build().unwrap();
+    let (model, findings) = pipeline.fit_run(&table(86_400, 120)).unwrap();
+    assert_eq!(findings.series()[0].models_in_words(), "iforest:own seasonal:own changepoint:own zscore:own");
+    assert_eq!(model.left_out()[0].detector, "incidents");
+    assert!(model.left_out()[0].reason.contains("86400 seconds apart"), "{:?}", model.left_out());
 }
 
 #[test]

@@ -69,7 +69,7 @@ fn fast() -> DispatchConfig {
 
 #[test]
 fn what_fails_first_arrives_in_order() {
-    let (sink, got) = fake("a", vec![DeliveryError::temporary("down"); 5]);
+    let (sink, got) = fake("a", vec![DeliveryError::temporary("down"); 2]);
     let dispatcher = Dispatcher::new(fast(), vec![Box::new(sink)]).unwrap();
     for name in ["1", "2", "3"] {
         dispatcher.send(alert(name)).unwrap();
@@ -77,7 +77,41 @@ fn what_fails_first_arrives_in_order() {
     let report = dispatcher.shutdown(PATIENCE);
     assert_eq!(ids(&got), ["1", "2", "3"]);
     let sink = &report.sinks["a"];
-    assert_eq!((sink.delivered, sink.retries, sink.pending, &sink.last_error), (3, 5, 0, &None));
+    assert_eq!((sink.delivered, sink.retries, sink.pending, &sink.last_error), (3, 2, 0, &None));
+}
+
+/// Refuses one alert for the time being, always.
+#[derive(Debug)]
+struct Allergic {
+    got: Got,
+}
+
+impl Sink for Allergic {
+    fn name(&self) -> &'static str {
+        "allergic"
+    }
+
+    fn deliver(&mut self, alert: &Alert) -> Result<(), DeliveryError> {
+        if alert.id == "bad" {
+            return Err(DeliveryError::temporary("500"));
+        }
+        self.got.lock().unwrap().push((Instant::now(), alert.id.clone()));
+        Ok(())
+    }
+}
+
+#[test]
+fn an_alert_that_always_fails_holds_up_only_its_incident() {
+    let got = Got::default();
+    let dispatcher = Dispatcher::new(fast(), vec![Box::new(Allergic { got: got.clone() })]).unwrap();
+    for (id, incident) in [("1", "x"), ("bad", "y"), ("end of bad", "y"), ("2", "x"), ("3", "z")] {
+        dispatcher.send(Alert { id: id.into(), ..alert(incident) }).unwrap();
+    }
+    while got.lock().unwrap().len() < 3 {
+        thread::sleep(Duration::from_millis(1));
+    }
+    let report = dispatcher.shutdown(Duration::from_millis(50));
+    assert_eq!((ids(&got), report.waiting()), (vec!["1".to_owned(), "2".to_owned(), "3".to_owned()], 2));
 }
 
 #[test]

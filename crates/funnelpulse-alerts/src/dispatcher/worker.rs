@@ -53,7 +53,8 @@ pub(super) fn deliver(shared: &Shared, mut sink: Box<dyn Sink>, config: &Dispatc
     let mut bucket = Bucket::new(config.per_minute, config.burst, Instant::now());
     let most = Duration::from_millis(config.retry_most_ms);
     let mut backoff = Backoff::new(Duration::from_millis(config.retry_first_ms), most, seed);
-    while let Some((number, alert)) = next(shared, &name) {
+    let mut turn = Turn::default();
+    while let Some((number, alert)) = next(shared, &name, turn.passed) {
         if let Err(wait) = bucket.take(Instant::now()) {
             pause(shared, wait);
             continue;
@@ -65,24 +66,65 @@ pub(super) fn deliver(shared: &Shared, mut sink: Box<dyn Sink>, config: &Dispatc
         let attempt = catch_unwind(AssertUnwindSafe(|| sink.deliver(&alert)));
         let outcome = attempt.unwrap_or_else(|_| Err(DeliveryError::permanent("the sink panicked")));
         match note(shared, number, &name, outcome) {
-            None => backoff.reset(),
-            Some(asked) => pause(shared, backoff.next().max(asked.min(most))),
+            None => {
+                backoff.reset();
+                turn = Turn::default();
+            }
+            Some(asked) => {
+                turn.failed(number);
+                pause(shared, backoff.next().max(asked.min(most)));
+            }
         }
     }
 }
 
-/// Waits for the first alert that `sink` lacks; `None` when the dispatcher is closed.
-fn next(shared: &Shared, sink: &str) -> Option<(u64, Arc<Alert>)> {
+/// Failures in a row after which an alert lets the next one try: one that a receiver can't take must
+/// not hold up all others for ever.
+const PATIENT_FAILURES: u32 = 3;
+
+/// Whose turn it is.
+#[derive(Debug, Default)]
+struct Turn {
+    number: u64,
+    failures: u32,
+    /// The alert that let others try.
+    passed: Option<u64>,
+}
+
+impl Turn {
+    fn failed(&mut self, number: u64) {
+        self.failures = if self.number == number { self.failures + 1 } else { 1 };
+        self.number = number;
+        if self.failures >= PATIENT_FAILURES {
+            self.failures = 0;
+            self.passed = Some(number);
+        }
+    }
+}
+
+/// Waits for an alert that `sink` lacks; `None` when the dispatcher is closed.
+fn next(shared: &Shared, sink: &str, passed: Option<u64>) -> Option<(u64, Arc<Alert>)> {
     let mut state = shared.lock();
     loop {
         if state.closed {
             return None;
         }
-        if let Some((number, pending)) = state.pending.iter().find(|(_, p)| p.sinks.contains(sink)) {
-            return Some((*number, pending.alert.clone()));
+        if let Some(found) = choose(&state, sink, passed) {
+            return Some(found);
         }
         state = shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
     }
+}
+
+/// The first alert that `sink` lacks, or the first behind the one that let others try. Alerts of one
+/// incident never overtake each other.
+fn choose(state: &State, sink: &str, passed: Option<u64>) -> Option<(u64, Arc<Alert>)> {
+    let mut lacking = state.pending.iter().filter(|(_, p)| p.sinks.contains(sink)).peekable();
+    let first = lacking.peek().map(|(number, p)| (**number, p.alert.clone()))?;
+    let Some(passed) = passed else { return Some(first) };
+    let mut incidents = BTreeSet::new();
+    let other = lacking.find(|(number, p)| incidents.insert(&p.alert.incident) && **number > passed);
+    Some(other.map_or(first, |(number, p)| (*number, p.alert.clone())))
 }
 
 /// Marks a delivery as under way, unless the dispatcher is closed.

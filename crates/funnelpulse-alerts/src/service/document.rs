@@ -60,10 +60,17 @@ fn sink(value: Value) -> Result<SinkConfig, Wrong> {
         "webhook" => typed::<crate::WebhookConfig>(rest).map(SinkConfig::Webhook),
         #[cfg(feature = "smtp")]
         "smtp" => typed::<crate::SmtpConfig>(rest).map(SinkConfig::Smtp),
-        #[cfg(not(all(feature = "webhook", feature = "smtp")))]
-        "webhook" | "smtp" => Err(("kind".into(), "left out of this program when it was built".into())),
+        #[cfg(not(feature = "webhook"))]
+        "webhook" => Err(left_out()),
+        #[cfg(not(feature = "smtp"))]
+        "smtp" => Err(left_out()),
         _ => Err(("kind".into(), format!("unknown; one of {KINDS}"))),
     }
+}
+
+#[cfg(not(all(feature = "webhook", feature = "smtp")))]
+fn left_out() -> Wrong {
+    ("kind".into(), "left out of this program when it was built".into())
 }
 
 fn typed<T: DeserializeOwned>(value: Value) -> Result<T, Wrong> {

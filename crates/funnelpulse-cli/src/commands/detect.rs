@@ -2,7 +2,14 @@
 
 use funnelpulse::FittedPipeline;
 
-use crate::{Outcome, alerting, args::DetectArgs, context::catalog, input, output, overwrite};
+use crate::{
+    Outcome, alerting,
+    args::DetectArgs,
+    context::catalog,
+    input,
+    output::{self, Omission},
+    overwrite,
+};
 
 pub(crate) fn detect(args: &DetectArgs) -> anyhow::Result<Outcome> {
     let outputs = [("--output", Some(&*args.results.output)), ("--report", args.results.report.as_deref())];
@@ -16,5 +23,6 @@ pub(crate) fn detect(args: &DetectArgs) -> anyhow::Result<Outcome> {
     let mut findings = model.detect(&input.panel)?;
     input.locate(&mut findings, model.config(), |_| true)?;
     let title = format!("Anomalies in {}", args.input.display());
-    output::deliver(findings, input, &model.config().input, &args.results, &title)
+    let omissions = Omission::collect(model.left_out(), model.absences());
+    output::deliver(findings, input, &model.config().input, &omissions, &args.results, &title)
 }

@@ -7,7 +7,8 @@ use crate::{
     args::RunArgs,
     context::catalog,
     input::{self, configuration},
-    output, overwrite,
+    output::{self, Omission},
+    overwrite,
 };
 
 pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Outcome> {
@@ -28,15 +29,11 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Outcome> {
         Pipeline::builder().catalog((*catalog()).clone()).config(config).progress(output::progress()).build()?;
     let title = format!("Anomalies in {}", args.input.display());
     let spec = &pipeline.config().input;
-    let Some(path) = &args.model else {
-        let mut findings = pipeline.run(&input.panel)?;
-        input.locate(&mut findings, pipeline.config(), |_| true)?;
-        return output::deliver(findings, input, spec, &args.results, &title);
-    };
     let (model, mut findings) = pipeline.fit_run(&input.panel)?;
     input.locate(&mut findings, model.config(), |_| true)?;
-    let outcome = output::deliver(findings, input, spec, &args.results, &title)?;
-    if model.series().len() > 0 {
+    let omissions = Omission::collect(model.left_out(), model.absences());
+    let outcome = output::deliver(findings, input, spec, &omissions, &args.results, &title)?;
+    if let Some(path) = args.model.as_deref().filter(|_| model.series().len() > 0) {
         model.save(path)?;
     }
     Ok(outcome)

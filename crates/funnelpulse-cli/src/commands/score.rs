@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use anyhow::{Context, bail};
 use arrow::array::{ArrayRef, Float64Array, RecordBatch, StringArray, UInt64Array};
 use funnelpulse::{
-    TrainedOn,
+    Config, Entry, TrainedOn,
     core::{Columns, Frame, SeriesKey, Timestamp},
     io::{Table, write_file},
 };
@@ -14,7 +14,7 @@ use ndarray::Array2;
 use crate::{
     args::ScoreArgs,
     context::catalog,
-    input::{series_names, split_setting},
+    input::{read_options, series_names, split_setting},
     output, overwrite,
 };
 
@@ -28,7 +28,7 @@ struct Series {
 pub(crate) fn score(args: &ScoreArgs) -> anyhow::Result<()> {
     overwrite::refuse(&[&args.input], &[("--output", Some(&args.output))])?;
     let config = configuration(args)?;
-    let table = Table::read(&args.input)?;
+    let table = read(args, &config)?;
     let columns = columns(args, &table)?;
     let data = columns.iter().map(|c| table.f64_column(c)).collect::<Result<Vec<_>, _>>()?;
     let times = args.time_column.as_ref().map(|c| table.time_column(c)).transpose()?;
@@ -67,13 +67,29 @@ pub(crate) fn score(args: &ScoreArgs) -> anyhow::Result<()> {
     ])?;
     write_file(&args.output, &batch)?;
     let (rows, path) = (table.num_rows(), args.output.display());
+    output::note(format_args!("columns scored: {}", columns.join(", ")));
     output::say(format_args!("{rows} rows of {} series scored; scores in {path}", series.len()))
 }
 
+/// The table; of a folder with the file of each row, which names the series.
+fn read(args: &ScoreArgs, config: &Config) -> anyhow::Result<Table> {
+    let mut options = read_options(config);
+    if args.input.is_dir() && args.series_column.is_none() {
+        options.file_column.get_or_insert_with(|| FILE_COLUMN.to_owned());
+    }
+    let table = Table::read_with(&args.input, &options)?;
+    if args.series_column.is_none() && !table.partition_columns().is_empty() {
+        let names = table.partition_columns().join(", ");
+        bail!("{}: the folder is partitioned by {names}: name the series with --series-column", args.input.display());
+    }
+    Ok(table)
+}
+
 /// The configuration with the parameters of the detector; each is a setting of its section.
-fn configuration(args: &ScoreArgs) -> anyhow::Result<funnelpulse::Config> {
-    let catalog = catalog();
-    let section = catalog.get(&args.detector).and_then(funnelpulse::Entry::section_name);
+fn configuration(args: &ScoreArgs) -> anyhow::Result<Config> {
+    // By itself a detector has the defaults of its crate; the pipeline may choose others.
+    let catalog = (*catalog()).clone().with_plain_defaults();
+    let section = catalog.get(&args.detector).and_then(Entry::section_name);
     let mut layers = catalog.layers();
     for param in &args.params {
         let (key, value) = split_setting(param, "--param", "n_trees=200")?;
@@ -83,22 +99,57 @@ fn configuration(args: &ScoreArgs) -> anyhow::Result<funnelpulse::Config> {
     Ok(layers.build()?)
 }
 
+/// The columns to score: those that are named, or else all numeric ones that are no label and have no
+/// other part.
 fn columns(args: &ScoreArgs, table: &Table) -> anyhow::Result<Vec<String>> {
     if !args.columns.is_empty() {
         return Ok(args.columns.clone());
     }
     let named = [&args.series_column, &args.time_column, &args.train_rows_column];
-    let taken = |c: &String| c == "label" || named.iter().any(|n| n.as_ref() == Some(c));
+    let taken = |c: &String| is_label(c) || c == FILE_COLUMN || named.iter().any(|n| n.as_ref() == Some(c));
     let columns: Vec<String> = table.numeric_columns().into_iter().filter(|c| !taken(c)).collect();
     if columns.is_empty() {
         bail!("{}: there is no numeric column to score", args.input.display());
     }
+    for column in &columns {
+        // A label by another name would be scored, and found to be excellent.
+        if table.f64_column(column)?.iter().all(|v| *v == 0.0 || *v == 1.0) {
+            bail!(
+                "{}: column `{column}` has only 0 and 1 and may be a label: name the columns to score with --columns",
+                args.input.display()
+            );
+        }
+    }
     Ok(columns)
+}
+
+/// The column that names the files of a folder.
+const FILE_COLUMN: &str = "file";
+
+/// Names of label columns in the public collections of labelled series, in lower case.
+const LABELS: [&str; 11] = [
+    "label",
+    "labels",
+    "is_anomaly",
+    "isanomaly",
+    "anomaly",
+    "anomalies",
+    "is_outlier",
+    "outlier",
+    "target",
+    "class",
+    "ground_truth",
+];
+
+fn is_label(column: &str) -> bool {
+    LABELS.contains(&column.to_lowercase().as_str())
 }
 
 /// The series in the order in which they first appear.
 fn series(args: &ScoreArgs, table: &Table) -> anyhow::Result<Vec<Series>> {
-    let names: Vec<String> = match &args.series_column {
+    let by_file = (args.series_column.is_none() && table.has(FILE_COLUMN)).then(|| FILE_COLUMN.to_owned());
+    let by_file = by_file.filter(|_| args.input.is_dir());
+    let names: Vec<String> = match args.series_column.as_ref().or(by_file.as_ref()) {
         Some(column) => series_names(table, column)?,
         None => vec![args.input.display().to_string(); table.num_rows()],
     };

@@ -29,7 +29,7 @@ fn broken_tables_are_refused() {
             "a: line 3: column `purchases` is -1, a count can't be negative",
         ),
         (
-            with_row("2019-10-01 05:00:00,a,9,3,1,2.5"),
+            with_row("2019-10-01 05:00:00,a,8,3,1,2.5"),
             "a: line 3: column `window_start` is 2019-10-01T05:00:00Z, as in line 2",
         ),
         (with_row("2019-10-01 04:00:00,a,9,3,1,2.5"), "a: line 3: time 2019-10-01T04:00:00Z comes after"),
@@ -105,7 +105,8 @@ fn a_few_malformed_series_do_not_stop_the_others() {
     table += &ordinary("negative", 30).replacen(",200,", ",-200,", 1);
     let twice = ordinary("twice", 30);
     table += &twice;
-    table.extend([twice.lines().last().unwrap(), "\n"]);
+    // The same hour with another revenue.
+    table.extend([twice.lines().last().unwrap(), "1\n"]);
     table.extend(ordinary("backwards", 30).lines().rev().flat_map(|line| [line, "\n"]));
     folder.write("in.csv", table);
 
@@ -144,7 +145,7 @@ fn damaged_and_foreign_models_are_refused() {
     folder.refuses(detect, "model/pipeline.model: model is damaged: checksum");
     folder.refuses("model inspect model", "model/pipeline.model: model is damaged: checksum");
     change(8, 9);
-    folder.refuses(detect, "model/pipeline.model: model format 9 can't be read, this build reads format 1");
+    folder.refuses(detect, "model/pipeline.model: model format 9 can't be read, this build reads formats 1 to 2");
     change(0, b'P');
     folder.refuses(detect, "model/pipeline.model: not a FunnelPulse model");
     folder.write("model/pipeline.model", &good[..good.len() - 1]);
@@ -226,7 +227,7 @@ fn short_series_are_no_error_but_have_a_status() {
     folder
         .run("run --input in.csv --output out")
         .code(3)
-        .stderr(contains("a: too short to score: 10 hours with data, at least 24 are needed"))
+        .stderr(contains("a: too short to score: 10 rows with data, at least 24 are needed"))
         .stderr(contains("error: no series could be scored"));
     folder.run("train --input in.csv --model model").code(3).stderr(contains("nothing was saved"));
     assert!(!folder.path("model").exists());
@@ -235,4 +236,20 @@ fn short_series_are_no_error_but_have_a_status() {
         .code(3)
         .stderr(contains("error: no series could be scored, nothing was written"));
     assert!(!folder.path("demo").exists());
+}
+
+#[test]
+fn rows_far_from_all_others_are_named_and_cost_nobody_anything() {
+    let folder = Folder::new();
+    let good: String = (0..5).map(|brand| ordinary(&format!("brand_{brand}"), 30)).collect();
+    let again = good.lines().next().unwrap();
+    folder.write("good.csv", format!("{HEADER}{good}"));
+    let stray = "1970-01-01 00:00:00,brand_0,9,3,1,2.5\n";
+    folder.write("in.csv", format!("{HEADER}{stray}{again}\n{good}"));
+    let said = stderr(&folder.run("run --input in.csv --output out").success());
+    let expected = "1 row merged into another of the same window\nwarning: 1 row far from all others in time set \
+                    aside:\n  series `brand_0`, 1970-01-01T00:00:00Z\n";
+    assert!(said.contains(expected), "{said}");
+    folder.run("run --input good.csv --output expected").success();
+    assert_eq!(folder.json("out/summary.json")["summary"], folder.json("expected/summary.json")["summary"]);
 }

@@ -91,6 +91,10 @@ fn collect(root: &Path, folder: &Path, contents: &mut Contents) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let name = path.strip_prefix(root).unwrap().to_path_buf();
+        // Files that were committed together with a table are no part of it.
+        if name.file_name().is_some_and(|n| n.to_string_lossy().starts_with('_')) {
+            continue;
+        }
         if path.is_dir() {
             contents.insert(name, None);
             collect(root, &path, contents);

@@ -84,7 +84,7 @@ fn models_are_inspected() {
     let text = folder.output("model inspect model");
     for expected in [
         "model/pipeline.model: a pipeline of 2 series",
-        "format 1, written by version ",
+        "format 2, written by version ",
         "iforest:own",
         "iforest:pooled",
     ] {

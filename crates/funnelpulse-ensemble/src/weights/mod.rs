@@ -48,9 +48,10 @@ impl Ensemble {
     /// The scores are assumed to share one factor, the presence of an anomaly; its loadings `a` are
     /// estimated from the correlations between detectors (principal factor analysis), and a
     /// detector counts as much as it does in the best estimate of the factor, `a / (1 - a^2)`
-    /// (Bartlett 1937). One that agrees with no other is left out. Detectors that err alike look as
-    /// if they were right, so the configured weights should be smaller for families of similar
-    /// detectors. With fewer than three detectors the factor is not identified: the weights stay.
+    /// (Bartlett 1937). One that agrees with no other, or has fewer than 50 rows in common with
+    /// each, is left out (weight 0). Detectors that err alike look as if they were right, so the
+    /// configured weights should be smaller for families of similar detectors. With fewer than
+    /// three detectors the factor is not identified: the weights stay.
     ///
     /// ```
     /// use funnelpulse_ensemble::{Ensemble, EnsembleConfig, Vote};

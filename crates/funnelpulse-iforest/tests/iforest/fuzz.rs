@@ -37,11 +37,11 @@ fn mutate(file: &[u8], rng: &mut Pcg64) -> Vec<u8> {
     bytes
 }
 
-/// Signature (8), format (2), kind and version with their lengths, length of the payload (8).
+/// Signature (8), format (2), kind and version with their lengths, version (2) and length (8) of the payload.
 fn payload_start(file: &[u8]) -> usize {
     let kind = file[10] as usize;
     let version = file[11 + kind] as usize;
-    12 + kind + version + 8
+    12 + kind + version + 2 + 8
 }
 
 #[test]

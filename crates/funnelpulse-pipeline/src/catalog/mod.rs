@@ -259,18 +259,19 @@ impl fmt::Debug for Entry {
 #[derive(Clone, Debug)]
 pub struct Catalog {
     entries: Vec<Entry>,
+    sections: Vec<Section>,
 }
 
 impl Default for Catalog {
     fn default() -> Self {
-        Self { entries: built_in::entries() }
+        Self { entries: built_in::entries(), sections: Vec::new() }
     }
 }
 
 impl Catalog {
     /// A catalog without any detector.
     pub fn empty() -> Self {
-        Self { entries: Vec::new() }
+        Self { entries: Vec::new(), sections: Vec::new() }
     }
 
     /// Adds a detector; one of the same name is replaced.
@@ -288,6 +289,33 @@ impl Catalog {
         match self.entries.iter_mut().find(|e| e.name == entry.name) {
             Some(old) => *old = entry,
             None => self.entries.push(entry),
+        }
+        self
+    }
+
+    /// Adds a section that is no detector's: settings of the program around the pipeline, such as
+    /// the reading of tables. They stand beside those of the detectors in [`Config::detectors`].
+    ///
+    /// ```
+    /// use funnelpulse_baseline::ZScoreConfig;
+    /// use funnelpulse_config::Section;
+    /// use funnelpulse_pipeline::Catalog;
+    ///
+    /// let section = Section::new("report", ZScoreConfig::default(), |_| Ok(()));
+    /// let catalog = Catalog::empty().with_section(section);
+    /// assert!(catalog.config().detectors.get::<ZScoreConfig>("report").is_some());
+    /// ```
+    pub fn with_section(mut self, section: Section) -> Self {
+        self.sections.retain(|s| s.name() != section.name());
+        self.sections.push(section);
+        self
+    }
+
+    /// The same detectors with the defaults of their own crates, for use without a pipeline: a
+    /// catalog may have others, chosen for what a pipeline shows them.
+    pub fn with_plain_defaults(mut self) -> Self {
+        for entry in &mut self.entries {
+            entry.section = entry.section.take().map(Section::with_plain_default);
         }
         self
     }
@@ -334,9 +362,9 @@ impl Catalog {
         self.entries.iter().map(|e| (e.name.to_owned(), e.weight)).collect()
     }
 
-    /// The sections that detectors contribute to the configuration.
+    /// The sections that detectors, and the program around them, contribute to the configuration.
     pub fn sections(&self) -> impl Iterator<Item = &Section> {
-        self.entries.iter().filter_map(|e| e.section.as_ref())
+        self.entries.iter().filter_map(|e| e.section.as_ref()).chain(&self.sections)
     }
 
     /// The models that can be loaded.

@@ -1,6 +1,6 @@
 //! Distributions of counts: tails, quantiles.
 
-use statrs::function::gamma::ln_gamma;
+use statrs::function::{beta::checked_beta_reg, gamma::ln_gamma};
 
 use crate::uncertainty::ln_saddlepoint_tail;
 
@@ -191,6 +191,9 @@ impl Discrete {
     /// The tail on `y`'s side of the mean by the formula of Lugannani & Rice for lattices, where
     /// it applies: the saddlepoint of these distributions has a closed form.
     fn large_tail(&self, y: f64) -> Option<f64> {
+        if let Self::BetaBinomial { trials, .. } = *self {
+            return self.beta_tail(y, trials);
+        }
         // Not where single counts or a pole at zero matter.
         let rough = matches!(self, Self::NegativeBinomial { size, .. } if *size < 1.0);
         if rough || y < LARGE || self.most() - y < LARGE || self.variance() < LARGE * LARGE {
@@ -207,12 +210,34 @@ impl Discrete {
                 let s = (y / (trials - y)).ln() - (share / (1.0 - share)).ln();
                 (s, trials * ((1.0 - share) * trials / (trials - y)).ln(), y * (trials - y) / trials)
             }
-            Self::BetaBinomial { .. } => return None,
+            Self::BetaBinomial { .. } => unreachable!("has its own formula"),
         };
         let w = (2.0 * (s * y - cumulant)).max(0.0).sqrt();
         // Half of what lies at y itself on either side: the mean of the two lattice corrections.
         let inverse = 0.5 / (0.5 * s.abs()).tanh() / curvature.sqrt();
         Some(ln_saddlepoint_tail(w, 1.0 / inverse))
+    }
+}
+
+impl Discrete {
+    /// The tail of a beta-binomial so wide that single counts don't matter: that of the beta distribution
+    /// with the same mean and variance, which is a binomial tail, `I_x(a, b) = P(Bin(a + b - 1, x) >= a)`
+    /// (Abramowitz & Stegun 1964, 26.5.24).
+    fn beta_tail(&self, y: f64, trials: f64) -> Option<f64> {
+        let (share, x) = (self.mean() / trials, y / trials);
+        if self.variance() < STRIDES * STRIDES || !(0.0 < x && x < 1.0) {
+            return None;
+        }
+        let strength = share * (1.0 - share) * trials * (trials / self.variance()) - 1.0;
+        let binomial = Self::Binomial { trials: strength - 1.0, share: x };
+        // Half a count lower: all of the probability at `a` belongs to the tail.
+        if let Some(tail) = binomial.large_tail(share * strength - 0.5) {
+            return Some(tail);
+        }
+        let (a, b) = (share * strength, (1.0 - share) * strength);
+        let tail = if x > share { checked_beta_reg(b, a, 1.0 - x) } else { checked_beta_reg(a, b, x) };
+        // A tail too thin for a float is added up in logarithms.
+        tail.ok().filter(|tail| *tail > 0.0).map(f64::ln)
     }
 }
 

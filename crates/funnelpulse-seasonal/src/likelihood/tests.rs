@@ -54,6 +54,48 @@ fn the_formula_for_large_counts_agrees_with_the_sums() {
 }
 
 #[test]
+fn the_tail_of_wide_beta_binomials_agrees_with_strides() {
+    for rho in [0.02, 1e-3, 1e-5] {
+        for (trials, share) in [(1e8, 0.3), (1e12, 0.02), (2e13, 0.5)] {
+            let d = Discrete::beta_binomial(trials, share, rho);
+            for z in [-1.5, -0.4, 0.5, 2.0, 4.0] {
+                let y = (d.mean() + z * d.variance().sqrt()).round();
+                if y <= 1e3 || y >= trials - 1e3 {
+                    continue;
+                }
+                let formula = d.beta_tail(y, trials).expect("wide enough");
+                let strided = d.strided_tail(y, y > d.mean());
+                assert!((formula - strided).abs() < 0.02, "{d:?} at {z}: {formula} {strided}");
+            }
+        }
+    }
+}
+
+/// With `a = b = 1` every count is as probable as any other.
+#[test]
+fn the_tail_of_a_uniform_count_is_its_share() {
+    let d = Discrete::beta_binomial(2e13, 0.5, 1.0 / 3.0);
+    for share in [0.01, 0.2, 0.45, 0.7, 0.999] {
+        let (below, above) = d.ln_mid_tails(share * 2e13);
+        assert!((below.exp() - share).abs() < 1e-6 && (above.exp() - (1.0 - share)).abs() < 1e-6, "{share}");
+    }
+}
+
+/// Counts of bytes or of minor units: 2 * 10^13 took 22 s for one series.
+#[test]
+fn huge_counts_take_no_longer_than_small_ones() {
+    let begun = std::time::Instant::now();
+    for i in 0..200 {
+        let trials = 1e13 * (1.0 + f64::from(i) / 50.0);
+        let mixture = Mixture(vec![(1.0, Discrete::beta_binomial(trials, 0.4, 0.01 * f64::from(1 + i % 7)))]);
+        let (low, high) = (mixture.quantile(0.025), mixture.quantile(0.975));
+        assert!(low < 0.4 * trials && high > 0.4 * trials && high.is_finite());
+        assert!(mixture.ln_two_sided(0.1 * trials).is_finite());
+    }
+    assert!(begun.elapsed().as_secs_f64() < 5.0, "{:?} for 200 rows", begun.elapsed());
+}
+
+#[test]
 fn strides_agree_with_the_sums() {
     let wide = [Discrete::negative_binomial(900.0, 1.5), Discrete::beta_binomial(30_000.0, 0.3, 0.02)];
     for d in wide {

@@ -1,0 +1,329 @@
+//! Judging a panel by what was learnt: expected values, windows, and what every row shows.
+
+use funnelpulse_core::{SeriesKey, Timestamp};
+use rayon::prelude::*;
+
+use crate::{
+    Evidence, SITE,
+    alarm::Alarm,
+    calendar::Calendar,
+    grid::{DAY, Grid, PURCHASES, REVENUE, STEPS, TRAFFIC},
+    incident::Row,
+    model::{IncidentModel, SeriesModel},
+    name::{self, Stretch},
+    series::Series,
+    site::{self, Part, Sum},
+    structure::{Known, Place, exposure, jump, level, robust, sweep::winsorized},
+    windows::{
+        Track, evaluate,
+        evaluate::{Coefficients, Watched},
+        greedy::Found,
+        noise::Noise,
+        statistics,
+    },
+};
+
+/// What a panel shows.
+#[derive(Clone, Debug)]
+pub struct Scan {
+    /// The series that the model knows, in order of their names.
+    pub series: Vec<Evidence>,
+    /// What all series show together, one row per hour. `None` with fewer series than
+    /// [`IncidentConfig::min_series`](crate::IncidentConfig::min_series).
+    pub site: Option<Evidence>,
+    /// Series that the model doesn't know.
+    pub unknown: Vec<SeriesKey>,
+}
+
+/// A panel on a grid, with the model of each series.
+pub(crate) struct Scanned<'a> {
+    pub(crate) model: &'a IncidentModel,
+    pub(crate) grid: Grid,
+    pub(crate) cells: &'a [u8],
+    pub(crate) calendar: &'a Calendar,
+    pub(crate) names: &'a [&'a str],
+    pub(crate) series: &'a [Series],
+    pub(crate) models: &'a [&'a SeriesModel],
+}
+
+/// Expected values of one series, in the unit of its price, and the mask.
+pub(crate) struct Normal {
+    pub(crate) expected: [Vec<f64>; STEPS],
+    pub(crate) mask: Vec<f64>,
+    /// Hours that the model was trained on: their mask is known for good.
+    pub(crate) is_trained: Vec<bool>,
+}
+
+impl Scanned<'_> {
+    fn known(&self) -> Known {
+        self.model.config.known()
+    }
+
+    /// Expected values and what every hour shows.
+    pub(crate) fn run(&self) -> (Vec<Normal>, Vec<Vec<Found>>) {
+        let each = |heights: Option<&Vec<Vec<Found>>>| -> Vec<Normal> {
+            let normal = |at: usize| self.normal(at, heights.map(|h| h[at].as_slice()));
+            (0..self.series.len()).into_par_iter().map(normal).collect()
+        };
+        let normal = each(None);
+        let found = self.found(&normal);
+        if normal.iter().all(|n| n.is_trained.iter().all(|t| *t)) {
+            return (normal, found);
+        }
+        // Hours after training: a second look, without the hours that the first found abnormal.
+        let normal = each(Some(&found));
+        let found = self.found(&normal);
+        (normal, found)
+    }
+
+    fn found(&self, normal: &[Normal]) -> Vec<Vec<Found>> {
+        let known = self.known();
+        let track = |((series, normal), model): ((&Series, &Normal), &&SeriesModel)| {
+            let ends =
+                jump::news_ends(&model.shape.jumps, self.grid.start, self.model.config.new_normal_hours as usize);
+            track(known, series, model.shape.unit, &normal.expected, &normal.mask, &normal.is_trained).with_ends(&ends)
+        };
+        let tracks: Vec<Track> = self.series.par_iter().zip(normal).zip(self.models).map(track).collect();
+        let watched: Vec<Watched<'_>> =
+            tracks.iter().zip(self.models).map(|(track, model)| Watched { track, noise: &model.noise }).collect();
+        let coefficients: Vec<&Coefficients> = self.models.iter().map(|model| &model.coefficients).collect();
+        evaluate::apply(&watched, &statistics(known), &self.model.statistics, &coefficients)
+    }
+
+    /// Expected values of one series: within the days of its training from the levels of the model,
+    /// else from the ten days before. `found` is what a first look found.
+    fn normal(&self, at: usize, found: Option<&[Found]>) -> Normal {
+        let (series, model) = (&self.series[at], self.models[at]);
+        let shape = &model.shape;
+        let hours = self.grid.hours;
+        let first_day = self.grid.start.div_euclid(DAY as i64);
+        let trained = shape.days();
+        let is_trained: Vec<bool> =
+            (0..hours).map(|hour| trained.contains(&(first_day + (hour / DAY) as i64))).collect();
+        let mask = self.mask(model, &is_trained, found);
+        let place = Place { grid: self.grid, cells: self.cells, calendar: self.calendar, name: self.names[at] };
+        let mut expected: [Vec<f64>; STEPS] = std::array::from_fn(|_| vec![0.0; hours]);
+        let known = self.known();
+        for step in (0..STEPS).filter(|&step| known[step]) {
+            let mut base = shape.factors(&self.model.common, &place, step);
+            let exposure = exposure(known, &self.model.common, series, &expected, step);
+            base.iter_mut().zip(exposure).for_each(|(b, e)| *b *= e);
+            let knots = &shape.knots[step];
+            let stored = |hour: usize| {
+                let day = first_day + (hour / DAY) as i64 - trained.start;
+                let jumps = jump::level(&shape.jumps[step], self.grid.start + hour as i64);
+                level::between(knots, day as usize * DAY + hour % DAY) + jumps
+            };
+            let mut levels: Vec<f64> =
+                (0..hours).map(|hour| if is_trained[hour] { stored(hour) } else { f64::NAN }).collect();
+            if is_trained.iter().any(|t| !t) {
+                let value = winsorized(known, series, shape.unit, step);
+                let allowed: Vec<f64> = series.seen[step].iter().zip(&mask).map(|(s, m)| s * m).collect();
+                let ends = (knots[0], knots[knots.len() - 1] + jump::level(&shape.jumps[step], i64::MAX));
+                let start = |day: usize| if first_day + day as i64 <= trained.start { ends.0 } else { ends.1 };
+                // First without, then with weights from what the first levels leave.
+                let first = causal_levels(&value, &base, &allowed, &levels, start);
+                let expected: Vec<f64> = base.iter().zip(&first).map(|(b, l)| b * l.exp()).collect();
+                let residuals = robust::residuals(&value, &expected, &allowed);
+                let spread = shape.spread[step];
+                let weight: Vec<f64> =
+                    residuals.iter().zip(&allowed).map(|(r, a)| a * robust::weight(*r, spread)).collect();
+                levels = causal_levels(&value, &base, &weight, &levels, start);
+            }
+            base.iter_mut().zip(levels).for_each(|(b, l)| *b *= l.exp());
+            expected[step] = base;
+        }
+        let news_hours = self.model.config.new_normal_hours as usize;
+        jump::expect_news(&mut expected, &shape.jumps, self.grid.start, news_hours, !known[PURCHASES]);
+        Normal { expected, mask, is_trained }
+    }
+
+    /// The mask of the model where it was trained, that of the first look elsewhere.
+    fn mask(&self, model: &SeriesModel, is_trained: &[bool], found: Option<&[Found]>) -> Vec<f64> {
+        let mut mask = vec![1.0; is_trained.len()];
+        if let Some(found) = found {
+            let heights: Vec<f64> = found.iter().map(|f| f.height).collect();
+            mask = model.mask_height.mask(&heights);
+        }
+        for (hour, mask) in mask.iter_mut().enumerate().filter(|(hour, _)| is_trained[*hour]) {
+            *mask = if model.is_masked(self.grid.start + hour as i64) { 0.0 } else { 1.0 };
+        }
+        mask
+    }
+
+    /// What every row of every series shows, and what the site shows.
+    pub(crate) fn evidence(&self, keys: &[&SeriesKey], times: &[&[Timestamp]]) -> (Vec<Evidence>, Option<Evidence>) {
+        let (normal, mut found) = self.run();
+        let model = self.model;
+        let site = model.site.as_ref().filter(|_| self.series.len() >= model.config.min_series).map(|site| {
+            let sum = self.sum(&normal);
+            let shown = site.found(&sum, &statistics(self.known()), self.series.len());
+            for own in &mut found {
+                take_over(own, &shown);
+            }
+            self.site_evidence(&site.noise, &normal, &shown)
+        });
+        let one = |at: usize| {
+            let model = self.models[at];
+            Evidence {
+                series: keys[at].clone(),
+                time: times[at].to_vec(),
+                rows: self.rows(at, &normal[at], &found[at]),
+                statistics: statistics(self.known()),
+                noise: model.noise.clone(),
+                unit: model.shape.unit,
+                prior: self.model.prior_log_odds,
+            }
+        };
+        ((0..keys.len()).into_par_iter().map(one).collect(), site)
+    }
+
+    fn sum(&self, normal: &[Normal]) -> Sum {
+        let part = |at: usize| Part {
+            value: &self.series[at].value,
+            expected: &normal[at].expected,
+            seen: &self.series[at].seen,
+            scale: site::scale(self.models[at].shape.unit),
+            noise: &self.models[at].noise,
+        };
+        let parts: Vec<Part<'_>> = (0..self.series.len()).map(part).collect();
+        Sum::new(self.known(), &parts, self.grid.hours)
+    }
+
+    /// One row per hour in which any series has one: sums of what was observed and expected.
+    fn site_evidence(&self, noise: &Noise, normal: &[Normal], found: &[Found]) -> Evidence {
+        let hours = self.grid.hours;
+        let (mut observed, mut expected) = (vec![[f64::NAN; STEPS]; hours], vec![[f64::NAN; STEPS]; hours]);
+        let add = |sum: f64, value: f64| if sum.is_nan() { value } else { sum + value };
+        for (at, normal) in normal.iter().enumerate() {
+            let (y, m) = self.observed_and_expected(at, normal);
+            for hour in 0..hours {
+                for step in (0..STEPS).filter(|&step| !y[hour][step].is_nan()) {
+                    observed[hour][step] = add(observed[hour][step], y[hour][step]);
+                    expected[hour][step] = add(expected[hour][step], m[hour][step]);
+                }
+            }
+        }
+        let known: Vec<usize> = (0..hours).filter(|&hour| !observed[hour][TRAFFIC].is_nan()).collect();
+        let total = |step: usize| known.iter().map(|&hour| expected[hour][step]).filter(|m| !m.is_nan()).sum::<f64>();
+        let unit = total(REVENUE) / total(PURCHASES);
+        let unit = if unit.is_finite() && unit > 0.0 { unit } else { 1.0 };
+        let judge = Judge { alarm: &self.model.alarm, prior: self.model.prior_log_odds, noise, unit };
+        let row = |&hour: &usize| judge.row(hour, &observed, &expected, found[hour]);
+        Evidence {
+            series: SeriesKey::new(SITE),
+            time: known.iter().map(|&hour| self.grid.time(hour)).collect(),
+            rows: known.iter().map(row).collect(),
+            statistics: statistics(self.known()),
+            noise: noise.clone(),
+            unit,
+            prior: self.model.prior_log_odds,
+        }
+    }
+
+    fn rows(&self, at: usize, normal: &Normal, found: &[Found]) -> Vec<Row> {
+        let model = self.models[at];
+        let (observed, expected) = self.observed_and_expected(at, normal);
+        let (alarm, prior) = (&self.model.alarm, self.model.prior_log_odds);
+        let judge = Judge { alarm, prior, noise: &model.noise, unit: model.shape.unit };
+        let row = |&hour: &usize| judge.row(hour, &observed, &expected, found[hour]);
+        self.series[at].rows.iter().map(row).collect()
+    }
+
+    /// Values of every hour as they were and as they were due; NaN where there is none.
+    fn observed_and_expected(&self, at: usize, normal: &Normal) -> (Vec<[f64; STEPS]>, Vec<[f64; STEPS]>) {
+        let (series, shape) = (&self.series[at], &self.models[at].shape);
+        let known = self.known();
+        let mean_price = shape.unit * shape.tail_factor;
+        // Revenue is due from the purchases that are due, not from the observed ones; in hours without
+        // any purchase the price of the hour before holds.
+        let mut price = 1.0;
+        let mut due = |hour: usize| -> [f64; STEPS] {
+            let purchases = series.value[PURCHASES][hour];
+            if known[PURCHASES] && purchases > 0.0 {
+                price = normal.expected[REVENUE][hour] / purchases;
+            }
+            std::array::from_fn(|step| match step {
+                _ if !known[step] => f64::NAN,
+                REVENUE if known[PURCHASES] => normal.expected[PURCHASES][hour] * price * mean_price,
+                REVENUE => normal.expected[REVENUE][hour] * mean_price,
+                _ => normal.expected[step][hour],
+            })
+        };
+        (series.observed(), (0..self.grid.hours).map(&mut due).collect())
+    }
+}
+
+/// What turns an hour into a row of evidence.
+pub(crate) struct Judge<'a> {
+    pub(crate) alarm: &'a Alarm,
+    pub(crate) prior: f64,
+    pub(crate) noise: &'a Noise,
+    pub(crate) unit: f64,
+}
+
+impl Judge<'_> {
+    /// The row of an hour, named by the window that it belongs to.
+    pub(crate) fn row(&self, hour: usize, observed: &[[f64; STEPS]], expected: &[[f64; STEPS]], found: Found) -> Row {
+        let (from, to) = match found.length {
+            0 => (hour, hour + 1),
+            length => (hour - usize::from(found.before), hour - usize::from(found.before) + usize::from(length)),
+        };
+        let stretch = Stretch::of(&observed[from..to], &expected[from..to]);
+        let log_odds = self.alarm.log_odds(found.height);
+        Row {
+            hour,
+            observed: observed[hour],
+            expected: expected[hour],
+            log_odds,
+            found,
+            kind: name::of(&stretch, self.noise, self.unit),
+            is_shared: found.is_shared && log_odds + self.prior >= 0.0,
+        }
+    }
+}
+
+/// Hours in which the site shows more than the series takes over what the site shows.
+pub(crate) fn take_over(own: &mut [Found], site: &[Found]) {
+    for (own, site) in own.iter_mut().zip(site).filter(|(own, site)| site.height > own.height) {
+        *own = Found { is_shared: true, ..*site };
+    }
+}
+
+/// Levels of the hours without one: constant over each day, from the ten days before.
+fn causal_levels(
+    value: &[f64],
+    base: &[f64],
+    weight: &[f64],
+    stored: &[f64],
+    start: impl Fn(usize) -> f64,
+) -> Vec<f64> {
+    let mut levels = stored.to_vec();
+    for day in 0..stored.len().div_ceil(DAY) {
+        let hours = day * DAY..((day + 1) * DAY).min(stored.len());
+        if stored[hours.start].is_nan() {
+            let level = level::causal(value, base, weight, day, start(day));
+            levels[hours].fill(level);
+        }
+    }
+    levels
+}
+
+/// Running sums of a series. Revenue is compared with what the observed purchases bring.
+pub(crate) fn track(
+    known: Known,
+    series: &Series,
+    unit: f64,
+    expected: &[Vec<f64>; STEPS],
+    mask: &[f64],
+    is_trained: &[bool],
+) -> Track {
+    let mut seen = series.seen.clone();
+    let mut value = series.value.clone();
+    value[REVENUE].iter_mut().for_each(|v| *v /= unit);
+    if known[REVENUE] && known[PURCHASES] {
+        seen[REVENUE].iter_mut().zip(&series.seen[PURCHASES]).for_each(|(r, p)| *r *= p);
+    }
+    let after: Vec<f64> = mask.iter().zip(is_trained).map(|(m, t)| if *t { *m } else { 1.0 }).collect();
+    Track::new(&value, expected, &seen, mask, &after)
+}

@@ -1,0 +1,266 @@
+//! All windows of all series: fitting the statistics, and applying them.
+
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    LENGTHS, Statistic, Track,
+    calibrate::{self, Scale, TailCounts, TailMap},
+    greedy::{self, Found},
+    group::{Group, Groups},
+    noise::Noise,
+    regress::{self, Deviates, Equations, Flanks, Others, Regression, Row, Surroundings},
+};
+use crate::grid::STEPS;
+
+/// Targets beyond this count as this in the first regression.
+const CLIP: f64 = 3.0;
+
+/// What the statistics of all series share.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Statistics {
+    /// Scales per length and statistic.
+    pub(crate) scales: Vec<Vec<Scale>>,
+    /// One map per length.
+    pub(crate) maps: Vec<TailMap>,
+    /// What groups of series are compared with, per length.
+    pub(crate) groups: Vec<Groups>,
+}
+
+/// The regressions of one series per length and statistic.
+pub(crate) type Coefficients = Vec<Vec<Regression>>;
+
+/// Whether regressions may come from a fit; anything may stand in a file.
+pub(crate) fn are_valid(regressions: &Coefficients, statistics: usize) -> bool {
+    let of_length = |of: &Vec<Regression>| of.len() == statistics && of.iter().all(Regression::is_valid);
+    regressions.len() == LENGTHS.len() && regressions.iter().all(of_length)
+}
+
+impl Statistics {
+    /// Whether they may come from a fit; anything may stand in a file.
+    pub(crate) fn is_valid(&self, statistics: usize) -> bool {
+        let n = LENGTHS.len();
+        self.scales.len() == n
+            && self.maps.len() == n
+            && self.groups.len() == n
+            && self.scales.iter().all(|s| s.len() == statistics && s.iter().all(calibrate::is_valid))
+            && self.maps.iter().all(TailMap::is_valid)
+            && self.groups.iter().all(|groups| groups.is_valid(statistics))
+    }
+}
+
+/// The largest height of each window of one length: with the sign of its residual, and its statistic.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Best {
+    pub(crate) signed: Vec<f32>,
+    pub(crate) statistic: Vec<u8>,
+}
+
+impl Best {
+    fn new(starts: usize) -> Self {
+        Self { signed: vec![f32::NAN; starts], statistic: vec![0; starts] }
+    }
+
+    /// Takes over the windows in which a statistic, of the series or of a group that it belongs to, is higher.
+    fn update(&mut self, scaled: &[f64], groups: &[[Group; 2]], map: &TailMap, statistic: u8) {
+        for (from, scaled) in scaled.iter().enumerate().filter(|(_, r)| !r.is_nan()) {
+            let mut height = map.height(scaled.abs());
+            if let Some(groups) = groups.get(from) {
+                let group = &groups[usize::from(*scaled > 0.0)];
+                if group.height > height && group.holds(*scaled) {
+                    height = group.height;
+                }
+            }
+            let best = &mut self.signed[from];
+            if best.is_nan() || height as f32 > best.abs() {
+                *best = height.copysign(*scaled) as f32;
+                self.statistic[from] = statistic;
+            }
+        }
+    }
+}
+
+/// One series as the statistics see it.
+pub(crate) struct Watched<'a> {
+    pub(crate) track: &'a Track,
+    pub(crate) noise: &'a Noise,
+}
+
+/// A length of all series: deviates, flanks, and what the others show.
+struct Length {
+    index: usize,
+    deviates: Vec<Deviates>,
+    flanks: Vec<[Flanks; STEPS]>,
+    others: Others,
+}
+
+impl Length {
+    fn new(index: usize, watched: &[Watched<'_>]) -> Self {
+        let deviates: Vec<Deviates> = watched.par_iter().map(|w| Deviates::new(w.track, w.noise, index)).collect();
+        let starts = deviates.iter().map(|d| d.0[0].len()).max().unwrap_or(0);
+        let mut others = Others::new(starts);
+        // One after the other: sums do not depend on the number of threads.
+        for deviates in &deviates {
+            others.add(deviates);
+        }
+        let mut length = Self { index, deviates, flanks: Vec::new(), others };
+        let flanks = |(at, w): (usize, &Watched<'_>)| {
+            let surroundings = length.surroundings(at, w);
+            std::array::from_fn(|step| surroundings.flanks(step))
+        };
+        length.flanks = watched.par_iter().enumerate().map(flanks).collect();
+        length
+    }
+
+    fn surroundings<'a>(&'a self, at: usize, watched: &Watched<'a>) -> Surroundings<'a> {
+        let Watched { track, noise } = *watched;
+        Surroundings { track, noise, deviates: &self.deviates[at], others: &self.others, length: self.index }
+    }
+
+    /// Sums up the equations of a series over unmasked windows that overlap by at most two thirds.
+    fn equations(
+        &self,
+        at: usize,
+        watched: &Watched<'_>,
+        statistic: Statistic,
+        weight: impl Fn(&Row, f64) -> (f64, f64),
+    ) -> Equations {
+        let surroundings = self.surroundings(at, watched);
+        let flanks = &self.flanks[at][statistic.step];
+        let length = LENGTHS[self.index];
+        let mut equations = Equations::default();
+        let starts = self.deviates[at].0[statistic.step].len();
+        for from in (0..starts).step_by((length / 3).max(1)) {
+            if !watched.track.is_calm(from, from + length) {
+                continue;
+            }
+            if let Some((row, target)) = surroundings.row(statistic, flanks, from) {
+                let (target, weight) = weight(&row, target);
+                equations.add(&row, target, weight);
+            }
+        }
+        equations
+    }
+
+    /// The regression of every series.
+    fn regressions(&self, watched: &[Watched<'_>], statistic: Statistic) -> Vec<Regression> {
+        let pooled = |weight: &(dyn Fn(&Row, f64) -> (f64, f64) + Sync)| {
+            let of = |(at, w): (usize, &Watched<'_>)| self.equations(at, w, statistic, weight);
+            let all: Vec<Equations> = watched.par_iter().enumerate().map(of).collect();
+            let mut sum = Equations::default();
+            for equations in &all {
+                sum.merge(equations);
+            }
+            (sum.solve_common(), all)
+        };
+        let (first, _) = pooled(&|_, target| (target.clamp(-CLIP, CLIP), 1.0));
+        let huber = |row: &Row, target: f64| (target, regress::huber_weight(regress::residual(row, target, &first)));
+        let (common, all) = pooled(&huber);
+        let own = |(at, equations): (usize, &Equations)| {
+            let coefficients = equations.solve_own(&common);
+            let raw = Regression { coefficients, spread: 1.0 };
+            let residuals = self.residuals(at, &watched[at], statistic, &raw);
+            let calm = calm(residuals.iter(), watched[at].track, LENGTHS[self.index]);
+            (Regression { coefficients, spread: regress::spread(&calm) }, calm.len())
+        };
+        let own: Vec<(Regression, usize)> = all.par_iter().enumerate().map(own).collect();
+        let mut spreads: Vec<f64> = own.iter().map(|(regression, _)| regression.spread).collect();
+        let middle = spreads.len() / 2;
+        let median = *spreads.select_nth_unstable_by(middle, f64::total_cmp).1;
+        let shrunk = |(regression, windows): (Regression, usize)| {
+            let independent = windows as f64 / LENGTHS[self.index] as f64;
+            let spread = regress::shrunk_spread(regression.spread, independent, median);
+            Regression { spread, ..regression }
+        };
+        own.into_iter().map(shrunk).collect()
+    }
+
+    /// Residuals of one series and statistic per start; NaN where there is none.
+    fn residuals(&self, at: usize, watched: &Watched<'_>, statistic: Statistic, regression: &Regression) -> Vec<f64> {
+        let surroundings = self.surroundings(at, watched);
+        let flanks = &self.flanks[at][statistic.step];
+        let of = |from| {
+            let row = surroundings.row(statistic, flanks, from);
+            row.map_or(f64::NAN, |(row, target)| regression.standardized(&row, target))
+        };
+        (0..self.deviates[at].0[statistic.step].len()).map(of).collect()
+    }
+}
+
+/// The residuals of observed windows without masked hours.
+fn calm<'a>(residuals: impl Iterator<Item = &'a f64>, track: &Track, length: usize) -> Vec<f64> {
+    let kept = residuals.enumerate().filter(|(from, r)| !r.is_nan() && track.is_calm(*from, from + length));
+    kept.map(|(_, r)| *r).collect()
+}
+
+/// Fits coefficients, scales and the map of the tail.
+pub(crate) fn fit(watched: &[Watched<'_>], statistics: &[Statistic]) -> (Statistics, Vec<Coefficients>) {
+    let mut coefficients: Vec<Coefficients> = vec![Vec::new(); watched.len()];
+    let (mut scales, mut maps, mut groups) = (Vec::new(), Vec::new(), Vec::new());
+    for index in 0..LENGTHS.len() {
+        let length = Length::new(index, watched);
+        let mut of_length: Vec<Scale> = Vec::new();
+        let (mut counts, mut group_counts) = (TailCounts::default(), TailCounts::default());
+        let mut of_groups = Groups::new(watched.len());
+        for coefficients in &mut coefficients {
+            coefficients.push(Vec::new());
+        }
+        for &statistic in statistics {
+            let rows = length.regressions(watched, statistic);
+            let all = |(at, w): (usize, &Watched<'_>)| length.residuals(at, w, statistic, &rows[at]);
+            let mut residuals: Vec<Vec<f64>> = watched.par_iter().enumerate().map(all).collect();
+            let calm = |(residuals, w): (&Vec<f64>, &Watched<'_>)| {
+                let mut kept = calm(residuals.iter(), w.track, LENGTHS[index]);
+                (calibrate::quantiles(&mut kept), kept)
+            };
+            let calm: Vec<(Option<Scale>, Vec<f64>)> = residuals.par_iter().zip(watched).map(calm).collect();
+            let scale = calibrate::pooled(&calm.iter().map(|(quantiles, _)| *quantiles).collect::<Vec<_>>());
+            for (_, residuals) in &calm {
+                for residual in residuals {
+                    counts.add(calibrate::scaled(*residual, scale));
+                }
+            }
+            residuals.iter_mut().flatten().for_each(|r| *r = calibrate::scaled(*r, scale));
+            of_groups.learn(&residuals, &mut group_counts);
+            of_length.push(scale);
+            coefficients.iter_mut().zip(rows).for_each(|(c, row)| c[index].push(row));
+        }
+        scales.push(of_length);
+        maps.push(TailMap::fit(&counts));
+        of_groups.set_map(&group_counts);
+        groups.push(of_groups);
+    }
+    (Statistics { scales, maps, groups }, coefficients)
+}
+
+/// What every hour of every series shows.
+pub(crate) fn apply(
+    watched: &[Watched<'_>],
+    statistics: &[Statistic],
+    fitted: &Statistics,
+    coefficients: &[&Coefficients],
+) -> Vec<Vec<Found>> {
+    let mut best: Vec<Vec<Best>> = vec![Vec::new(); watched.len()];
+    for (index, map) in fitted.maps.iter().enumerate() {
+        let length = Length::new(index, watched);
+        let starts = |at: usize| length.deviates[at].0[0].len();
+        let mut of_length: Vec<Best> = (0..watched.len()).map(|at| Best::new(starts(at))).collect();
+        for (position, &statistic) in statistics.iter().enumerate() {
+            let scale = fitted.scales[index][position];
+            let scaled = |(at, w): (usize, &Watched<'_>)| {
+                let mut residuals = length.residuals(at, w, statistic, &coefficients[at][index][position]);
+                for residual in &mut residuals {
+                    *residual = calibrate::scaled(*residual, scale);
+                }
+                residuals
+            };
+            let residuals: Vec<Vec<f64>> = watched.par_iter().enumerate().map(scaled).collect();
+            let groups = fitted.groups[index].find(position, &residuals);
+            of_length.par_iter_mut().zip(&residuals).for_each(|(best, residuals)| {
+                best.update(residuals, &groups, map, position as u8);
+            });
+        }
+        best.iter_mut().zip(of_length).for_each(|(all, one)| all.push(one));
+    }
+    best.par_iter().zip(watched).map(|(best, w)| greedy::settle(best, w.track.hours)).collect()
+}

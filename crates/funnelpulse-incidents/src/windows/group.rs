@@ -1,0 +1,168 @@
+//! Groups of series: many that are a little off in the same window and direction.
+//!
+//! The best subset for the statistic `sum / sqrt(size)` holds the series with the largest residuals
+//! (linear-time subset scanning, Neill 2012), so that one sort per window looks at all groups.
+
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::calibrate::{TailCounts, TailMap};
+
+/// Sizes of groups.
+const SIZES: [usize; 8] = [2, 3, 4, 6, 8, 12, 16, 24];
+/// Series from which on groups are looked for, and their largest share of the series.
+const LEAST_SERIES: usize = 6;
+const LARGEST_SHARE: f64 = 0.5;
+/// Share of the series of the fit that have to be observed in a window.
+const OBSERVED: f64 = 0.7;
+/// A member is off by at least this many standard deviations itself.
+const LEAST_MEMBER: f64 = 1.0;
+/// A false group is a false incident of each member: its height counts less by the logarithm of
+/// its size over this slope of log rates.
+const SLOPE: f64 = 2.5;
+/// Height that a group has in advance: its members need no evidence of their own.
+const BONUS: f64 = 0.5;
+/// The quantile that sets the scale, as for single series.
+const QUANTILE: f64 = 0.99;
+const NORMAL_QUANTILE: f64 = 2.326;
+
+/// Median and scale of the statistic per size, of negative and of positive residuals.
+pub(crate) type GroupScale = [Vec<(f64, f64)>; 2];
+
+/// What groups of one length are compared with.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Groups {
+    /// Series of the fit.
+    series: usize,
+    /// Per statistic.
+    scales: Vec<GroupScale>,
+    map: Option<TailMap>,
+}
+
+/// A group in one window: its height, and the least size of its members' residuals.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Group {
+    pub(crate) height: f64,
+    least: f64,
+    is_above: bool,
+}
+
+impl Group {
+    /// Whether a series with this residual is a member.
+    pub(crate) fn holds(&self, residual: f64) -> bool {
+        let residual = if self.is_above { residual } else { -residual };
+        residual >= self.least.max(LEAST_MEMBER)
+    }
+}
+
+impl Groups {
+    pub(crate) fn new(series: usize) -> Self {
+        Self { series, scales: Vec::new(), map: None }
+    }
+
+    fn sizes(&self) -> &'static [usize] {
+        let largest = if self.series < LEAST_SERIES { 0 } else { (self.series as f64 * LARGEST_SHARE) as usize };
+        &SIZES[..SIZES.partition_point(|size| *size <= largest)]
+    }
+
+    /// Learns medians and scales of one statistic from the scaled residuals of all series.
+    pub(crate) fn learn(&mut self, residuals: &[Vec<f64>], counts: &mut TailCounts) {
+        let sizes = self.sizes();
+        let scale: GroupScale = [false, true].map(|is_above| {
+            let starts = residuals.iter().map(Vec::len).max().unwrap_or(0);
+            let sums: Vec<Vec<f64>> = (0..starts)
+                .into_par_iter()
+                .filter_map(|from| self.sums(residuals, from, is_above).map(|(sums, _)| sums))
+                .collect();
+            (0..sizes.len()).map(|size| spread(sums.iter().map(|s| s[size]).collect())).collect()
+        });
+        self.scales.push(scale);
+        let statistic = self.scales.len() - 1;
+        for group in self.find(statistic, residuals).iter().flatten() {
+            counts.add(group.height);
+        }
+    }
+
+    /// Sets the map of heights to normal ones.
+    pub(crate) fn set_map(&mut self, counts: &TailCounts) {
+        self.map = Some(TailMap::fit(counts));
+    }
+
+    /// The best group of each window and side.
+    pub(crate) fn find(&self, statistic: usize, residuals: &[Vec<f64>]) -> Vec<[Group; 2]> {
+        let starts = residuals.iter().map(Vec::len).max().unwrap_or(0);
+        if self.sizes().is_empty() {
+            return Vec::new();
+        }
+        let of = |from: usize| [false, true].map(|is_above| self.best(statistic, residuals, from, is_above));
+        (0..starts).into_par_iter().map(of).collect()
+    }
+
+    fn best(&self, statistic: usize, residuals: &[Vec<f64>], from: usize, is_above: bool) -> Group {
+        let mut best = Group { is_above, ..Group::default() };
+        let Some((sums, largest)) = self.sums(residuals, from, is_above) else { return best };
+        let scales = &self.scales[statistic][usize::from(is_above)];
+        for ((sum, (median, scale)), size) in sums.into_iter().zip(scales).zip(self.sizes()) {
+            let height = (sum - median) / scale;
+            let height =
+                self.map.map_or(height, |map| map.height(height.max(0.0)) - (*size as f64).ln() / SLOPE + BONUS);
+            if height > best.height {
+                best.height = height;
+                best.least = largest[size - 1];
+            }
+        }
+        best
+    }
+
+    /// The statistic per size, and the residuals from the largest down; `None` where too few series
+    /// are observed.
+    fn sums(&self, residuals: &[Vec<f64>], from: usize, is_above: bool) -> Option<(Vec<f64>, Vec<f64>)> {
+        let sign = if is_above { 1.0 } else { -1.0 };
+        let value = |r: &Vec<f64>| r.get(from).map(|r| sign * r).filter(|r| !r.is_nan());
+        let mut largest: Vec<f64> = residuals.iter().filter_map(value).collect();
+        let sizes = self.sizes();
+        let needed = *sizes.last()?;
+        if (largest.len() as f64) < OBSERVED * self.series as f64 || largest.len() < needed {
+            return None;
+        }
+        largest.select_nth_unstable_by(needed - 1, |a, b| b.total_cmp(a));
+        largest.truncate(needed);
+        largest.sort_unstable_by(|a, b| b.total_cmp(a));
+        // No single series makes a group.
+        let limit = largest[1] + 1.0;
+        let mut sum = 0.0;
+        let mut sums = Vec::with_capacity(sizes.len());
+        for (at, residual) in largest.iter().enumerate() {
+            sum += residual.min(limit);
+            if sizes.contains(&(at + 1)) {
+                sums.push(sum / ((at + 1) as f64).sqrt());
+            }
+        }
+        Some((sums, largest))
+    }
+
+    /// Whether they may come from a fit; anything may stand in a file.
+    pub(crate) fn is_valid(&self, statistics: usize) -> bool {
+        let sizes = self.sizes().len();
+        let side_is_valid = |side: &Vec<(f64, f64)>| {
+            side.len() == sizes && side.iter().all(|(m, s)| m.abs() < 1e6 && (0.05..1e6).contains(s))
+        };
+        self.series < 1 << 32
+            && self.scales.len() == statistics
+            && self.scales.iter().flatten().all(side_is_valid)
+            && self.map.is_none_or(|map| map.is_valid())
+    }
+}
+
+/// Median and scale: the distance from the median to the 99 % quantile in standard deviations.
+fn spread(mut values: Vec<f64>) -> (f64, f64) {
+    if values.len() < 100 {
+        return (0.0, 10.0);
+    }
+    let mut at = |share: f64| {
+        let rank = (values.len() as f64 * share) as usize;
+        *values.select_nth_unstable_by(rank, f64::total_cmp).1
+    };
+    let (median, high) = (at(0.5), at(QUANTILE));
+    (median, ((high - median) / NORMAL_QUANTILE).clamp(0.1, 1e5))
+}

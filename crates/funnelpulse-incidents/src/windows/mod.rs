@@ -1,0 +1,140 @@
+//! Window statistics: how far the counts of 1 to 48 hours are from what is expected of them.
+//!
+//! Every window of eleven lengths has a standard normal deviate per step ([`score`]). Seven
+//! statistics look at them: visits alone, and each step given another, after a robust regression
+//! on the hours before and after, the other step and the other series ([`regress`]). They are
+//! brought to one scale over all series ([`calibrate`]); each hour takes the largest of the windows
+//! that hold it, best first and without overlap ([`greedy`]).
+
+pub(crate) mod calibrate;
+pub(crate) mod evaluate;
+pub(crate) mod greedy;
+pub(crate) mod group;
+pub(crate) mod noise;
+pub(crate) mod regress;
+pub(crate) mod score;
+
+use crate::{
+    grid::{CARTS, PURCHASES, REVENUE, STEPS, TRAFFIC},
+    structure::Known,
+};
+
+/// Lengths of windows, hours: each about a third longer than the one before. Longer windows add
+/// nothing: a long event is found in parts.
+pub(crate) const LENGTHS: [usize; 11] = [1, 2, 3, 4, 6, 9, 12, 18, 24, 36, 48];
+/// Hours of the longest window, and the fixed lag after which a score is final.
+pub(crate) const HORIZON: usize = 48;
+
+/// One way to look at a window: a step, given another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Statistic {
+    pub(crate) step: usize,
+    pub(crate) given: Option<usize>,
+}
+
+/// The statistics of a table that has these steps.
+pub(crate) fn statistics(known: Known) -> Vec<Statistic> {
+    const ALL: [(usize, Option<usize>); 8] = [
+        (TRAFFIC, None),
+        (CARTS, Some(TRAFFIC)),
+        (PURCHASES, Some(TRAFFIC)),
+        (PURCHASES, Some(CARTS)),
+        (TRAFFIC, Some(PURCHASES)),
+        (CARTS, Some(PURCHASES)),
+        (TRAFFIC, Some(CARTS)),
+        (REVENUE, None),
+    ];
+    let wanted = |(step, given): &(usize, Option<usize>)| {
+        // Visits given carts are only looked at where there are no purchases.
+        let spare = (*step, *given) == (TRAFFIC, Some(CARTS)) && known[PURCHASES];
+        known[*step] && given.is_none_or(|given| known[given]) && !spare
+    };
+    ALL.into_iter().filter(wanted).map(|(step, given)| Statistic { step, given }).collect()
+}
+
+/// Running sums of one series: of values, expected values and observed hours per step.
+pub(crate) struct Track {
+    pub(crate) hours: usize,
+    value: [Vec<f64>; STEPS],
+    expected: [Vec<f64>; STEPS],
+    seen: [Vec<f64>; STEPS],
+    /// The same without masked hours: what windows are compared with, before and after them.
+    before: [[Vec<f64>; STEPS]; 2],
+    after: [[Vec<f64>; STEPS]; 2],
+    /// Running number of masked hours.
+    masked: Vec<f64>,
+    /// Running number of hours at which a level ends to be news: no window goes on past one.
+    ends: Vec<f64>,
+}
+
+impl Track {
+    /// From hourly values, expected values, weights of observation, and masks (0 masked, 1 not):
+    /// of what comes before a window, and of what comes after it.
+    pub(crate) fn new(
+        value: &[Vec<f64>; STEPS],
+        expected: &[Vec<f64>; STEPS],
+        seen: &[Vec<f64>; STEPS],
+        mask: &[f64],
+        after: &[f64],
+    ) -> Self {
+        let sums = |of: &dyn Fn(usize, usize) -> f64| -> [Vec<f64>; STEPS] {
+            std::array::from_fn(|step| running(mask.len(), |hour| of(step, hour)))
+        };
+        Self {
+            hours: mask.len(),
+            value: sums(&|step, h| value[step][h] * seen[step][h]),
+            expected: sums(&|step, h| expected[step][h] * seen[step][h]),
+            seen: sums(&|step, h| seen[step][h]),
+            before: [value, expected].map(|of| sums(&|step, h| of[step][h] * seen[step][h] * mask[h])),
+            after: [value, expected].map(|of| sums(&|step, h| of[step][h] * seen[step][h] * after[h])),
+            masked: running(mask.len(), |hour| 1.0 - mask[hour]),
+            ends: vec![0.0; mask.len() + 1],
+        }
+    }
+
+    /// Ends windows at these hours.
+    pub(crate) fn with_ends(mut self, hours: &[usize]) -> Self {
+        self.ends = running(self.hours, |hour| f64::from(u8::from(hours.contains(&hour))));
+        self
+    }
+
+    /// Observed and expected in the hours from `from` to `to` (exclusive).
+    pub(crate) fn sums(&self, step: usize, from: usize, to: usize) -> (f64, f64) {
+        (self.value[step][to] - self.value[step][from], self.expected[step][to] - self.expected[step][from])
+    }
+
+    /// The same of unmasked hours before a window.
+    fn sums_before(&self, step: usize, from: usize, to: usize) -> (f64, f64) {
+        let [value, expected] = &self.before;
+        (value[step][to] - value[step][from], expected[step][to] - expected[step][from])
+    }
+
+    /// The same of unmasked hours after a window.
+    fn sums_after(&self, step: usize, from: usize, to: usize) -> (f64, f64) {
+        let [value, expected] = &self.after;
+        (value[step][to] - value[step][from], expected[step][to] - expected[step][from])
+    }
+
+    /// Whether at least half of the hours were observed, all before or all after a change of what is expected.
+    pub(crate) fn is_observed(&self, step: usize, from: usize, to: usize) -> bool {
+        self.ends[to] - self.ends[from + 1] < 0.5
+            && 2.0 * (self.seen[step][to] - self.seen[step][from]) >= (to - from) as f64
+    }
+
+    /// Whether no hour is masked.
+    pub(crate) fn is_calm(&self, from: usize, to: usize) -> bool {
+        self.masked[to] - self.masked[from] < 0.5
+    }
+}
+
+/// Sums of all values before each position, and of all.
+fn running(len: usize, of: impl Fn(usize) -> f64) -> Vec<f64> {
+    let mut sums = Vec::with_capacity(len + 1);
+    let mut sum = 0.0;
+    sums.push(sum);
+    for hour in 0..len {
+        sum += of(hour);
+        sums.push(sum);
+    }
+    sums
+}

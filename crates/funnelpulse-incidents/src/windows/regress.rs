@@ -1,0 +1,246 @@
+//! Huber ridge regression of a window's deviate on what surrounds it.
+//!
+//! The level left a little, traffic that wanders and what all series share show in the hours
+//! before and after, in the other steps and in the other series. What they explain is no anomaly
+//! of this window.
+
+use serde::{Deserialize, Serialize};
+
+use super::{LENGTHS, Statistic, Track, noise::Noise, score::step_deviate};
+use crate::grid::{DAY, STEPS};
+
+/// Predictors: intercept, hours before, hours after, the step given, other series in this step and
+/// in the step given.
+pub(crate) const PREDICTORS: usize = 6;
+/// Deviates beyond this count as this in predictors.
+const CLIP: f64 = 3.0;
+/// Deviates of other series beyond this count as this in their mean.
+const OTHERS_CLIP: f64 = 2.0;
+/// Flanks have at least a day.
+const LEAST_FLANK: usize = 24;
+/// Residuals beyond this many standard deviations lose weight (Huber 1964).
+const HUBER: f64 = 1.5;
+/// Strength of the ridge of all series together, in windows: coefficients need evidence.
+const RIDGE: f64 = 50.0;
+/// Windows at which a series' own coefficients count as much as the common ones.
+const OWN: f64 = 150.0;
+
+/// Bounds of the spread of residuals.
+const LEAST_SPREAD: f64 = 0.2;
+const MOST_SPREAD: f64 = 20.0;
+/// Independent windows at which a series' own spread counts as much as the median of all.
+const OWN_SPREAD: f64 = 800.0;
+
+/// A row of predictors.
+pub(crate) type Row = [f64; PREDICTORS];
+
+/// What all series show in windows of one length: sums and numbers of clipped deviates per step and start.
+pub(crate) struct Others {
+    sum: [Vec<f64>; STEPS],
+    number: [Vec<f64>; STEPS],
+}
+
+impl Others {
+    pub(crate) fn new(starts: usize) -> Self {
+        let zeros = || std::array::from_fn(|_| vec![0.0; starts]);
+        Self { sum: zeros(), number: zeros() }
+    }
+
+    pub(crate) fn add(&mut self, deviates: &Deviates) {
+        for step in 0..STEPS {
+            for (at, z) in deviates.0[step].iter().enumerate().filter(|(_, z)| !z.is_nan()) {
+                self.sum[step][at] += z.clamp(-OTHERS_CLIP, OTHERS_CLIP);
+                self.number[step][at] += 1.0;
+            }
+        }
+    }
+
+    /// The mean of the others; zero where there is none.
+    fn mean(&self, step: usize, at: usize, own: f64) -> f64 {
+        let (mut sum, mut number) = (self.sum[step][at], self.number[step][at]);
+        if !own.is_nan() {
+            sum -= own.clamp(-OTHERS_CLIP, OTHERS_CLIP);
+            number -= 1.0;
+        }
+        // One or two others are no mean: it is drawn to zero by one further series.
+        sum / (number + 1.0)
+    }
+}
+
+/// Deviates of all windows of one length, per step and start; NaN where too little was observed.
+pub(crate) struct Deviates(pub(crate) [Vec<f64>; STEPS]);
+
+impl Deviates {
+    pub(crate) fn new(track: &Track, noise: &Noise, length: usize) -> Self {
+        let starts = (track.hours + 1).saturating_sub(LENGTHS[length]);
+        let of = |step: usize| {
+            let (dispersion, relative) = (noise.dispersion[step], noise.relative[step][length]);
+            let deviate = |from: usize| {
+                let to = from + LENGTHS[length];
+                if !track.is_observed(step, from, to) {
+                    return f64::NAN;
+                }
+                let (x, m) = track.sums(step, from, to);
+                step_deviate(step, x, m, dispersion, relative)
+            };
+            (0..starts).map(deviate).collect()
+        };
+        Self(std::array::from_fn(of))
+    }
+}
+
+/// Everything that predictors of one series and length need.
+pub(crate) struct Surroundings<'a> {
+    pub(crate) track: &'a Track,
+    pub(crate) noise: &'a Noise,
+    pub(crate) deviates: &'a Deviates,
+    pub(crate) others: &'a Others,
+    /// Position of the length.
+    pub(crate) length: usize,
+}
+
+/// Deviates of the hours before and after every window of one step.
+pub(crate) struct Flanks(Vec<(f64, f64)>);
+
+impl Surroundings<'_> {
+    /// The flanks of a step. What comes after a window is looked at up to two days after the start of the day in
+    /// which the window starts, so that its score is final 48 hours later.
+    pub(crate) fn flanks(&self, step: usize) -> Flanks {
+        let hours = LENGTHS[self.length];
+        let flank = hours.max(LEAST_FLANK);
+        let length = LENGTHS.iter().position(|&l| l >= flank).unwrap_or(LENGTHS.len() - 1);
+        let (dispersion, relative) = (self.noise.dispersion[step], self.noise.relative[step][length]);
+        let deviate = |(x, m): (f64, f64)| {
+            if m <= 0.0 { 0.0 } else { step_deviate(step, x, m, dispersion, relative).clamp(-CLIP, CLIP) }
+        };
+        let of = |from: usize| {
+            let to = from + hours;
+            let last = (to + flank).min(self.track.hours).min((from / DAY + 2) * DAY).max(to);
+            let before = self.track.sums_before(step, from.saturating_sub(flank), from);
+            (deviate(before), deviate(self.track.sums_after(step, to, last)))
+        };
+        Flanks((0..self.deviates.0[step].len()).map(of).collect())
+    }
+
+    /// The predictors and the deviate of a window; `None` where it is not observed.
+    pub(crate) fn row(&self, statistic: Statistic, flanks: &Flanks, from: usize) -> Option<(Row, f64)> {
+        let target = self.deviates.0[statistic.step][from];
+        if target.is_nan() {
+            return None;
+        }
+        let (before, after) = flanks.0[from];
+        let mut row = [1.0, before, after, 0.0, self.others.mean(statistic.step, from, target), 0.0];
+        if let Some(given) = statistic.given {
+            let other = self.deviates.0[given][from];
+            if other.is_nan() {
+                return None;
+            }
+            row[3] = other;
+            row[5] = self.others.mean(given, from, other);
+        }
+        Some((row, target))
+    }
+}
+
+/// Normal equations.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Equations {
+    matrix: [[f64; PREDICTORS]; PREDICTORS],
+    right: Row,
+}
+
+impl Equations {
+    pub(crate) fn add(&mut self, row: &Row, target: f64, weight: f64) {
+        for i in 0..PREDICTORS {
+            self.right[i] += weight * row[i] * target;
+            for j in 0..=i {
+                self.matrix[i][j] += weight * row[i] * row[j];
+            }
+        }
+    }
+
+    pub(crate) fn merge(&mut self, other: &Self) {
+        for i in 0..PREDICTORS {
+            self.right[i] += other.right[i];
+            for j in 0..=i {
+                self.matrix[i][j] += other.matrix[i][j];
+            }
+        }
+    }
+
+    /// Coefficients for all series.
+    pub(crate) fn solve_common(&self) -> Row {
+        self.solve(RIDGE, &[0.0; PREDICTORS])
+    }
+
+    /// Coefficients of a series, drawn to the common ones.
+    pub(crate) fn solve_own(&self, common: &Row) -> Row {
+        self.solve(OWN, common)
+    }
+
+    /// Cholesky decomposition; the ridge makes the matrix positive definite.
+    fn solve(&self, ridge: f64, prior: &Row) -> Row {
+        let mut lower = self.matrix;
+        let mut right: Row = std::array::from_fn(|i| self.right[i] + ridge * prior[i]);
+        for i in 0..PREDICTORS {
+            lower[i][i] += ridge;
+            for j in 0..=i {
+                let dot: f64 = (0..j).map(|k| lower[i][k] * lower[j][k]).sum();
+                let rest = lower[i][j] - dot;
+                lower[i][j] = if i == j { rest.max(1e-9).sqrt() } else { rest / lower[j][j] };
+            }
+        }
+        for i in 0..PREDICTORS {
+            let dot: f64 = (0..i).map(|k| lower[i][k] * right[k]).sum();
+            right[i] = (right[i] - dot) / lower[i][i];
+        }
+        for i in (0..PREDICTORS).rev() {
+            let dot: f64 = (i + 1..PREDICTORS).map(|k| lower[k][i] * right[k]).sum();
+            right[i] = (right[i] - dot) / lower[i][i];
+        }
+        if right.iter().all(|c| c.is_finite()) { right.map(|c| c.clamp(-9.0, 9.0)) } else { *prior }
+    }
+}
+
+/// The regression of one series, length and statistic.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Regression {
+    pub(crate) coefficients: Row,
+    /// Standard deviation of what is left, robust.
+    pub(crate) spread: f64,
+}
+
+impl Regression {
+    /// What is left of a deviate, in standard deviations.
+    pub(crate) fn standardized(&self, row: &Row, target: f64) -> f64 {
+        residual(row, target, &self.coefficients) / self.spread
+    }
+
+    /// Whether it may come from a fit; anything may stand in a file.
+    pub(crate) fn is_valid(&self) -> bool {
+        self.coefficients.iter().all(|c| c.abs() <= 9.0) && (LEAST_SPREAD..=MOST_SPREAD).contains(&self.spread)
+    }
+}
+
+/// Root mean square of residuals, large ones drawn in; one without any. Few counts have residuals
+/// that repeat, so that a median would take most of them for all there is.
+pub(crate) fn spread(residuals: &[f64]) -> f64 {
+    let square: f64 = residuals.iter().map(|r| (r * r).min(CLIP * CLIP)).sum();
+    if residuals.is_empty() { 1.0 } else { (square / residuals.len() as f64).sqrt() }
+}
+
+/// The spread of a series of so many independent windows, drawn to the median of all.
+pub(crate) fn shrunk_spread(own: f64, windows: f64, median: f64) -> f64 {
+    let variance = (windows * own * own + OWN_SPREAD * median * median) / (windows + OWN_SPREAD);
+    variance.sqrt().clamp(LEAST_SPREAD, MOST_SPREAD)
+}
+
+/// What is left of a deviate.
+pub(crate) fn residual(row: &Row, target: f64, coefficients: &Row) -> f64 {
+    target - row.iter().zip(coefficients).map(|(x, b)| x * b).sum::<f64>()
+}
+
+/// Weight of a residual in units of the spread.
+pub(crate) fn huber_weight(residual: f64) -> f64 {
+    (HUBER / residual.abs().max(1e-9)).min(1.0)
+}

@@ -1,0 +1,54 @@
+//! Standard normal deviates of sums (Wilson and Hilferty 1931).
+
+use crate::grid::REVENUE;
+
+/// Sums are taken as gamma distributed with at least this shape: below, the cube root is no longer
+/// nearly normal.
+const LEAST_SHAPE: f64 = 0.25;
+/// Fewer expected counts are taken for so many: one count where a hundredth is expected is no more
+/// than a rare count.
+const LEAST_EXPECTED: f64 = 0.3;
+/// Revenue beyond this many standard deviations counts by its logarithm: single orders can be large.
+const REVENUE_LIMIT: f64 = 3.0;
+
+/// The deviate of an observed sum of which `expected` is expected, with variance
+/// `dispersion * expected + relative * expected^2`.
+pub(crate) fn deviate(observed: f64, expected: f64, dispersion: f64, relative: f64) -> f64 {
+    let expected = expected.max(LEAST_EXPECTED);
+    let shape = (expected / (dispersion + relative * expected)).max(LEAST_SHAPE);
+    3.0 * shape.sqrt() * ((observed / expected).cbrt() - 1.0 + 1.0 / (9.0 * shape))
+}
+
+/// The deviate of a step: revenue of no purchase says nothing, and large ones say less.
+pub(crate) fn step_deviate(step: usize, observed: f64, expected: f64, dispersion: f64, relative: f64) -> f64 {
+    if step != REVENUE {
+        return deviate(observed, expected, dispersion, relative);
+    }
+    if expected <= 0.0 {
+        return 0.0;
+    }
+    let deviate = deviate(observed, expected, dispersion, relative);
+    if deviate > REVENUE_LIMIT { REVENUE_LIMIT + (deviate - REVENUE_LIMIT).ln_1p() } else { deviate }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn deviates_of_poisson_sums_are_normal() {
+        // P(X >= 130 | 100) is .0023 and P(X <= 70) is .0009: between them with half a count.
+        assert!((deviate(129.5, 100.0, 1.0, 0.0) - 2.83).abs() < 0.1);
+        assert!((deviate(70.5, 100.0, 1.0, 0.0) + 3.1).abs() < 0.25);
+        assert!(deviate(0.0, 0.001, 1.0, 0.0).abs() < 1.2);
+        assert!(deviate(1.0, 0.001, 1.0, 0.0) < 2.5);
+    }
+
+    #[test]
+    fn deviates_rise_with_what_is_observed() {
+        for expected in [0.01, 0.5, 3.0, 40.0, 1e6] {
+            let of = |x: f64| deviate(x * expected, expected, 1.4, 0.05);
+            assert!((1..200).all(|i| of(f64::from(i) * 0.1) > of(f64::from(i - 1) * 0.1)), "{expected}");
+        }
+    }
+}
