@@ -65,6 +65,17 @@ pub struct ModelScores {
 }
 
 /// One anomalous hour, explained.
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/found.rs"));
+/// # use found::findings;
+/// # fn main() {
+/// let findings = findings(0.5);
+/// let anomaly = &findings.series()[0].anomalies[0];
+/// assert_eq!((anomaly.score, anomaly.impact.revenue), (0.9, Some(-50.0)));
+/// assert!(anomaly.notice.message.starts_with("purchases 0 instead of 10"));
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Anomaly {
     /// The row within the series.
@@ -87,6 +98,18 @@ pub struct Anomaly {
 
 /// Everything found in one series. Matrices have a row per row and a column per
 /// [metric](Findings::metrics).
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/found.rs"));
+/// # use found::findings;
+/// # fn main() {
+/// let findings = findings(0.5);
+/// let shop = &findings.series()[0];
+/// // A row per hour, a column per metric.
+/// assert_eq!(shop.observed.dim(), (shop.time.len(), findings.metrics().len()));
+/// assert_eq!(shop.verdicts[1].is_anomaly, shop.anomalies.iter().any(|a| a.row == 1));
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct SeriesFindings {
     /// The series.

@@ -151,6 +151,41 @@ impl Clone for Box<dyn FittedDetector> {
 }
 
 /// A trained model that can go on learning from rows as they arrive.
+///
+/// ```
+/// use funnelpulse_core::{
+///     Columns, Detection, Error, FittedDetector, Frame, FrameView, OnlineDetector,
+/// };
+/// # use std::sync::Arc;
+/// # use ndarray::array;
+///
+/// #[derive(Clone, Debug, serde::Serialize)]
+/// struct Mean { columns: Columns, sum: f64, rows: usize }
+///
+/// # impl FittedDetector for Mean {
+/// #     fn kind(&self) -> &'static str { "mean" }
+/// #     fn columns(&self) -> &[Arc<str>] { &self.columns }
+/// #     fn detect(&self, frame: FrameView<'_>) -> Result<Detection, Error> {
+/// #         let mean = self.sum / self.rows as f64;
+/// #         Ok(Detection::new(frame.values().column(0).mapv(|value| (value - mean).abs())))
+/// #     }
+/// #     fn clone_box(&self) -> Box<dyn FittedDetector> { Box::new(self.clone()) }
+/// # }
+/// impl OnlineDetector for Mean {
+///     fn update(&mut self, rows: FrameView<'_>) -> Result<(), Error> {
+///         self.sum += rows.values().column(0).sum();
+///         self.rows += rows.nrows();
+///         Ok(())
+///     }
+///     fn update_equals_refit(&self) -> bool { true }
+/// }
+///
+/// let mut model = Mean { columns: Columns::new(["views"])?, sum: 10.0, rows: 1 };
+/// let next = Frame::from_rows(model.columns.clone(), array![[4.0]])?;
+/// assert_eq!(model.detect_next(next.view())?.score()[0], 6.0);
+/// assert_eq!((model.sum, model.rows), (14.0, 2));
+/// # Ok::<(), Error>(())
+/// ```
 pub trait OnlineDetector: FittedDetector {
     /// Learns from `rows`, which follow what it has learnt from so far.
     fn update(&mut self, rows: FrameView<'_>) -> Result<(), Error>;

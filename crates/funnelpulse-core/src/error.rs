@@ -200,6 +200,14 @@ impl ModelError {
 }
 
 /// Errors of fitting or applying a detector through the dyn-compatible contract.
+///
+/// ```
+/// use funnelpulse_core::{Calibrator, Error};
+/// use ndarray::array;
+///
+/// let error = Calibrator::fit(array![0.1, 0.2].view()).unwrap_err();
+/// assert!(matches!(error, Error::TooFewRows { rows: 2, needed: 10, .. }));
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {

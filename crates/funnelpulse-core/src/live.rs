@@ -34,6 +34,28 @@ pub trait LiveDetector: Debug + Send {
 }
 
 /// A model that follows all series of a site.
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/distance.rs"));
+/// # use distance::{Distance, DistanceModel};
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # use funnelpulse_core::{Columns, Frame, Panel, PanelDetector, PerSeries, Training};
+/// # use ndarray::{Array2, array};
+/// use funnelpulse_core::FittedPanelDetector;
+///
+/// # let mut panel = Panel::new(Columns::new(["views"])?);
+/// # let values = Array2::from_shape_fn((60, 1), |(row, _)| (row % 10) as f64);
+/// # panel.insert("shop-a", Frame::from_rows(panel.columns().clone(), values)?)?;
+/// # let training = Training { min_rows: 50, ..Training::default() };
+/// # let models = PerSeries::new(Distance).with_training(training).fit(&(&panel).into())?;
+/// // The mean of the history is 4.5.
+/// let mut live = models.live();
+/// let mut window = Panel::new(panel.columns().clone());
+/// window.insert("shop-a", Frame::from_rows(panel.columns().clone(), array![[9.5]])?)?;
+/// assert_eq!(live.advance(&(&window).into())?["shop-a"].detection.score()[0], 5.0);
+/// # Ok(())
+/// # }
+/// ```
 pub trait LivePanel: Debug + Send {
     /// Scores one closed window: the new rows of every series that has any. Series without a model
     /// are left out of the result.

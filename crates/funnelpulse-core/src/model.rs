@@ -79,6 +79,15 @@ pub struct ModelInfo {
 }
 
 /// The version of a payload and of the crate that writes it.
+///
+/// ```
+/// use funnelpulse_core::{Writer, inspect, write_payload};
+///
+/// let writer = Writer { payload_version: 3, crate_version: "1.2.0" };
+/// let info = inspect(&write_payload("level", writer, &3.5)?)?;
+/// assert_eq!((info.payload_version, info.crate_version.as_str()), (3, "1.2.0"));
+/// # Ok::<(), funnelpulse_core::ModelError>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Writer {
     /// The version of the payload, counted per kind.

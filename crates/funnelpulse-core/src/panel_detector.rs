@@ -170,6 +170,33 @@ impl<'a> From<&'a Panel> for PanelView<'a> {
 ///
 /// A [`Detector`](crate::Detector) becomes one by [`PerSeries`](crate::PerSeries) or
 /// [`Pooled`](crate::Pooled).
+///
+/// Code that works with any detector of a site, here with one model of `Distance` per series:
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/distance.rs"));
+/// # use distance::{Distance, DistanceModel};
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use funnelpulse_core::{
+///     Columns, FittedPanelDetector, Frame, Panel, PanelDetector, PerSeries, Training,
+/// };
+/// use ndarray::Array2;
+///
+/// fn scored<D: PanelDetector>(detector: &D, panel: &Panel) -> usize {
+///     let models = detector.fit(&panel.into()).expect("the panel has rows");
+///     models.detect(&panel.into()).expect("it has the columns of the history").len()
+/// }
+///
+/// let mut panel = Panel::new(Columns::new(["views"])?);
+/// for (name, rows) in [("shop-a", 60), ("shop-b", 60), ("new", 3)] {
+///     let values = Array2::from_shape_fn((rows, 1), |(row, _)| (row % 10) as f64);
+///     panel.insert(name, Frame::from_rows(panel.columns().clone(), values)?)?;
+/// }
+/// let training = Training { min_rows: 50, ..Training::default() };
+/// assert_eq!(scored(&PerSeries::new(Distance).with_training(training), &panel), 2);
+/// # Ok(())
+/// # }
+/// ```
 pub trait PanelDetector: Debug + Send + Sync {
     /// The trained model.
     type Fitted: FittedPanelDetector + 'static;
@@ -305,6 +332,30 @@ impl Clone for Box<dyn FittedPanelDetector> {
 }
 
 /// The state that the series of one panel share, as a model estimates it.
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/distance.rs"));
+/// # use distance::{Distance, DistanceModel};
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # use funnelpulse_core::{Columns, Frame, Panel, PerSeries, Training};
+/// # use ndarray::Array2;
+/// use funnelpulse_core::{FittedPanelDetector, PanelDetector, PanelView};
+///
+/// # let mut panel = Panel::new(Columns::new(["views"])?);
+/// # let values = Array2::from_shape_fn((60, 1), |(row, _)| (row % 10) as f64);
+/// # panel.insert("shop-a", Frame::from_rows(panel.columns().clone(), values)?)?;
+/// # let training = Training { min_rows: 50, ..Training::default() };
+/// # let detector = PerSeries::new(Distance).with_training(training);
+/// let view = PanelView::from(&panel);
+/// let models = detector.fit(&view)?;
+/// let survey = models.survey(&view)?;
+/// // Given the survey, series can be scored in any order.
+/// for series in view.series() {
+///     assert_eq!(survey.detect(series)?.unwrap().scores.len(), series.frame.nrows());
+/// }
+/// # Ok(())
+/// # }
+/// ```
 pub trait Survey: Debug + Send + Sync {
     /// Scores the rows of one series after its context. `None` without a model for it.
     fn detect(&self, series: &SeriesView<'_>) -> Result<Option<SeriesDetection>, Error>;

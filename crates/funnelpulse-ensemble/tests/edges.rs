@@ -20,7 +20,8 @@ fn weights(pairs: &[(&str, f64)]) -> BTreeMap<String, f64> {
 }
 
 fn ensemble(pairs: &[(&str, f64)]) -> Ensemble {
-    Ensemble::new(EnsembleConfig { weights: weights(pairs), ..EnsembleConfig::default() }).unwrap()
+    let config = EnsembleConfig { weights: weights(pairs), ..EnsembleConfig::default() };
+    Ensemble::new(config).expect("the weights are valid")
 }
 
 /// Scores whose tail probabilities are uniform, as those of normal rows are.

@@ -96,6 +96,29 @@ pub struct Contribution {
 
 impl PanelComparison {
     /// The change of the mean per window (hour) with data, per cent: for sides of unequal length.
+    ///
+    /// ```
+    /// use funnelpulse_analytics::{Selection, compare_panel};
+    /// use funnelpulse_core::{Frame, Funnel, Panel, Timestamp};
+    /// use funnelpulse_features::{MetricSpec, PanelSpec};
+    /// use ndarray::Array2;
+    ///
+    /// let spec = PanelSpec { metrics: vec![MetricSpec::count("views")], ..PanelSpec::funnel() };
+    /// let time: Vec<_> = (0..3).map(|hour| Timestamp::from_seconds(3600 * hour)).collect();
+    /// let frame = Frame::new(time, spec.columns(), Array2::from_elem((3, 1), 10.0))?;
+    /// let mut panel = Panel::new(spec.columns());
+    /// panel.insert("shop-a", frame)?;
+    /// let hours = |text: &str| -> Result<_, funnelpulse_analytics::PeriodError> {
+    ///     Ok(Selection { period: Some(text.parse()?), ..Selection::default() })
+    /// };
+    /// let (one, two) =
+    ///     (hours("1970-01-01..1970-01-01 01:00")?, hours("1970-01-01 01:00..1970-01-01 03:00")?);
+    /// let found = compare_panel(&panel, &spec, &Funnel::default(), two, one)?;
+    /// // Twice as many hours with as many views each.
+    /// assert_eq!(found.totals[0].percentage(), Some(100.0));
+    /// assert_eq!(found.percentage_per_window(&found.totals[0]), Some(0.0));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn percentage_per_window(&self, change: &Change) -> Option<f64> {
         let (before, after) = (change.before / self.before.windows as f64, change.after / self.after.windows as f64);
         Change { metric: change.metric.clone(), before, after }.percentage()
