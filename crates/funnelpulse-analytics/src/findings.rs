@@ -17,7 +17,7 @@ pub struct SeriesFailure {
     pub message: String,
 }
 
-/// A detector and its columns in the [output table](Findings::to_batch).
+/// A detector and its columns in the output table (`Findings::to_batch`, feature `arrow`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DetectorColumns {
     /// The name of the detector.

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use funnelpulse_core::{
-    AnyDetector, DynDetector, DynPanelDetector, Error, Frame, FrameView, Panel, PanelView, SeriesKey, SeriesView,
+    AnyDetector, Detection, DynDetector, DynPanelDetector, Error, Frame, FrameView, Panel, PanelView, SeriesKey,
+    SeriesView,
 };
 use funnelpulse_features::MetricSpec;
 use ndarray::Array1;
@@ -91,7 +92,7 @@ fn per_series(
         let scores = detector
             .fit_dyn(head(frame, *rows))
             .and_then(|model| model.detect(frame.view()))
-            .map(|detection| detection.into_score());
+            .map(Detection::into_score);
         report(key);
         (key.clone(), scores)
     };

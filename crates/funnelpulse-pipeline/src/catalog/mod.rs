@@ -158,7 +158,7 @@ impl Entry {
     /// assert!(Pipeline::builder().catalog(catalog).build().is_ok());
     /// ```
     pub fn output_columns(mut self, score: &str, expected: Option<&str>) -> Self {
-        self.score_column = score.to_owned();
+        score.clone_into(&mut self.score_column);
         self.expected_column = expected.map(str::to_owned);
         self
     }
