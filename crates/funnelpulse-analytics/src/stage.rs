@@ -173,7 +173,9 @@ impl Decomposition {
     }
 }
 
-/// Splits the change of a product among its factors.
+/// Splits the change of a product among its factors, 1 to 16 of them.
+///
+/// An error for another number of factors, and for values that are negative or not finite.
 ///
 /// ```
 /// use funnelpulse_analytics::{Attribution, Link, decompose};

@@ -13,7 +13,7 @@ use crate::{FrameError, Timestamp};
 pub struct Columns(Arc<[Arc<str>]>);
 
 impl Columns {
-    /// Checks the names.
+    /// Checks the names. An error names the first one that is empty or a duplicate.
     ///
     /// ```
     /// use funnelpulse_core::Columns;
@@ -121,6 +121,9 @@ pub struct Frame {
 
 impl Frame {
     /// Checks the parts and puts them together. `values` has a row per time and a column per name.
+    ///
+    /// An error names the row, counted from 0: shapes that differ, a time that is not later than
+    /// the one before, an infinite value.
     pub fn new(time: Vec<Timestamp>, columns: Columns, values: Array2<f64>) -> Result<Self, FrameError> {
         if values.nrows() != time.len() || values.ncols() != columns.len() {
             return Err(FrameError::Shape {
@@ -315,7 +318,7 @@ impl<'a> FrameView<'a> {
         Ok(self.values.select(Axis(1), &indices).into())
     }
 
-    /// An owned frame with just these columns, in this order.
+    /// An owned frame with just these columns, in this order; an error if one is missing.
     ///
     /// ```
     /// use funnelpulse_core::{Columns, Frame};

@@ -130,7 +130,8 @@ pub fn write_payload<T: Serialize + ?Sized>(kind: &str, writer: Writer, value: &
     Ok(out)
 }
 
-/// Opens an envelope of the given kind and payload version.
+/// Opens an envelope of the given kind and payload version; an error for any other, and for damaged
+/// bytes.
 ///
 /// ```
 /// use funnelpulse_core::{ModelError, Writer, read_payload, write_payload};
@@ -213,7 +214,7 @@ pub fn to_bytes(model: &dyn FittedDetector) -> Result<Vec<u8>, ModelError> {
     write_payload(model.kind(), model.writer(), model)
 }
 
-/// Checks an envelope and reads its header.
+/// Checks an envelope (signature, format, length, checksum) and reads its header.
 ///
 /// ```
 /// use funnelpulse_core::{ModelError, Writer, inspect, write_payload};
@@ -344,7 +345,8 @@ impl Registry {
         kinds.into_iter()
     }
 
-    /// Loads a model of one series, of any registered kind.
+    /// Loads a model of one series, of any registered kind. An error for damaged bytes, a kind that
+    /// is not registered, a payload version that is too new, or a payload that is no valid model.
     ///
     /// ```
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/distance.rs"));

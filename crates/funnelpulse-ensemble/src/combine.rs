@@ -175,7 +175,8 @@ impl Ensemble {
         &self.config
     }
 
-    /// One verdict per row of one series. `time` is the time of the rows, rising.
+    /// One verdict per row of one series. `time` is the time of the rows, rising. An error for a
+    /// vote of another length, or of a detector without a weight where any are configured.
     ///
     /// A row where no detector has a score gets NaN and is no anomaly. A detector whose weight is
     /// zero is counted among the flagging ones but does not move the score.

@@ -152,7 +152,8 @@ impl Pipeline {
     }
 
     /// Trains on every series of `history`. Series that can't be trained are reported in
-    /// [`FittedPipeline::failures`]; the others are trained in parallel.
+    /// [`FittedPipeline::failures`]; the others are trained in parallel. An error if the panel
+    /// lacks a stored metric of the configuration.
     ///
     /// The model depends neither on the number of threads nor on the order of the series.
     ///

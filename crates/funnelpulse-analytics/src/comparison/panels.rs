@@ -126,7 +126,9 @@ impl PanelComparison {
 }
 
 /// Compares the rows of `after` with those of `before`: period against period, series against
-/// series, or both at once. `spec` says what the columns are, `funnel` which of them are its steps.
+/// series, or both at once. `spec` describes the columns, `funnel` names those that are its steps.
+/// An error for a series that is not in the panel, for a side without rows, and for two equal
+/// sides.
 ///
 /// ```
 /// use funnelpulse_analytics::{Selection, compare_panel};

@@ -75,7 +75,8 @@ impl TryFrom<LocalizeConfig> for Localizer {
 }
 
 impl Localizer {
-    /// A localizer with these settings.
+    /// A localizer with these settings. An error names the setting, its value and the allowed
+    /// range.
     pub fn new(config: LocalizeConfig) -> Result<Self, LocalizeError> {
         config.validate()?;
         Ok(Self { config })

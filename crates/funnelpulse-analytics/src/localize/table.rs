@@ -42,7 +42,8 @@ impl Leaves {
         Self { codes: vec![BTreeMap::new(); attributes.len()], attributes, rows: BTreeMap::new(), added: 0 }
     }
 
-    /// Adds a leaf of an additive measure. `values` are in the order of the attributes.
+    /// Adds a leaf of an additive measure. `values` are in the order of the attributes; an error if
+    /// their number differs.
     ///
     /// ```
     /// use funnelpulse_analytics::Leaves;

@@ -77,7 +77,7 @@ impl TryFrom<Unchecked> for Calibrator {
 
 impl Calibrator {
     /// Fits to raw scores of rows that the detector did not train on. Scores that are not finite
-    /// don't count; at least ten must remain.
+    /// don't count; with fewer than ten left, [`Error::TooFewRows`].
     pub fn fit(scores: ArrayView1<'_, f64>) -> Result<Self, Error> {
         let mut sketch = ScoreSketch::new();
         sketch.update(scores);

@@ -1,5 +1,5 @@
-// A small shop for the examples of the documentation: two brands, a daily season and a little noise.
-// `runail` sells nothing in hour 100.
+// A small shop for the examples of the documentation: two brands, a daily season and a little
+// noise. `runail` sells nothing in hour 100.
 
 mod shop {
     use funnelpulse_core::{Frame, Panel, Timestamp};
