@@ -43,9 +43,13 @@ impl Figures {
     pub(crate) const HEADER: &str =
         "shop      AUC-PR    F1  recall delay  false@1% false@1/month recall@1/m  price cover  named";
 
-    pub(crate) fn of(shop: &Shop, model: &IncidentModel, scan: &Scan) -> Self {
-        let rows = scored(shop, scan);
-        let events = detectable(shop);
+    pub(crate) fn of(shop: &Shop, model: &IncidentModel, scan: &Scan, from: Option<Timestamp>) -> Self {
+        let mut rows = scored(shop, scan);
+        let mut events = detectable(shop);
+        if let Some(from) = from {
+            rows.retain(|row| row.hour >= from.as_micros().div_euclid(Timestamp::HOUR));
+            events.retain(|_, event| event.start >= from);
+        }
         let ordinary = |r: &&Scored| !r.label.ignore && !r.label.is_anomaly;
         let (auc_pr, f1) = precision_recall(&rows, &events);
         let mut normal: Vec<f64> = rows.iter().filter(ordinary).map(|r| r.score).collect();
@@ -60,7 +64,7 @@ impl Figures {
         let (recall, delays) = at(&|s| s > one_percent);
         let budget = model.threshold(1.0);
         let (recall_at_budget, _) = at(&|s| s >= budget);
-        let (price_error, coverage, named) = prices(shop, scan, &rows, &events, one_percent);
+        let (price_error, coverage, named) = prices(scan, &rows, &events, one_percent);
         Self {
             auc_pr,
             f1,
@@ -192,7 +196,7 @@ fn false_incidents(rows: &[Scored], flag: impl Fn(f64) -> bool) -> f64 {
         let touches = row.label.is_anomaly || row.label.ignore;
         match (last, incidents.last_mut()) {
             (Some((series, hour)), Some(incident)) if series == row.series && row.hour - hour <= GAP => {
-                *incident |= touches
+                *incident |= touches;
             }
             _ => incidents.push(touches),
         }
@@ -205,7 +209,7 @@ fn false_incidents(rows: &[Scored], flag: impl Fn(f64) -> bool) -> f64 {
 
 /// Median error of the price over found events, share of truths within the interval, and share of
 /// names that fit.
-fn prices(shop: &Shop, scan: &Scan, rows: &[Scored], events: &BTreeMap<i64, &Event>, limit: f64) -> (f64, f64, f64) {
+fn prices(scan: &Scan, rows: &[Scored], events: &BTreeMap<i64, &Event>, limit: f64) -> (f64, f64, f64) {
     let (mut errors, mut within, mut named) = (Vec::new(), Vec::new(), Vec::new());
     for event in events.values() {
         let of_event: Vec<&Scored> = rows.iter().filter(|r| r.label.event == event.id).collect();
@@ -231,7 +235,6 @@ fn prices(shop: &Shop, scan: &Scan, rows: &[Scored], events: &BTreeMap<i64, &Eve
         }
     }
     let mean = |v: &[f64]| v.iter().sum::<f64>() / v.len() as f64;
-    let _ = shop;
     (median(errors), mean(&within), mean(&named))
 }
 
@@ -239,12 +242,14 @@ fn prices(shop: &Shop, scan: &Scan, rows: &[Scored], events: &BTreeMap<i64, &Eve
 fn expected_names(event: &Event) -> Vec<&'static str> {
     let long = event.end.as_micros() - event.start.as_micros() >= 24 * Timestamp::HOUR;
     match event.kind.as_str() {
+        "traffic_up+buy_up" => vec!["promotion"],
         "traffic_up" => vec![if long { "level_shift" } else { "spike" }],
         "traffic_down" => vec![if long { "level_shift" } else { "dip" }],
-        "buy_down" | "stock_out" | "competitor" => vec!["checkout_outage", "gradual_degradation"],
+        "stock_out" => vec!["checkout_outage", "cart_break", "unexplained"],
+        "buy_down" | "competitor" => vec!["checkout_outage", "gradual_degradation"],
         "cart_down" => vec!["cart_break"],
         "price_up" | "price_down" | "currency_100" | "currency_rate" => vec!["price_error"],
-        "views_lost" | "views_down" => vec!["tracking_outage"],
+        "track_v_down" => vec!["tracking_outage"],
         "bot_visits" | "duplicate_views" => vec!["bot_traffic"],
         _ => vec!["unexplained"],
     }
@@ -291,8 +296,8 @@ pub(crate) fn misses(shop: &Shop, model: &IncidentModel, scan: &Scan) {
                     last - first + 1,
                     first,
                     incident.log_odds,
-                    incident.observed.map(|v| v.round()),
-                    incident.expected.map(|v| v.round()),
+                    incident.observed.map(f64::round),
+                    incident.expected.map(f64::round),
                     incident.kind
                 );
             }

@@ -10,6 +10,7 @@ mod shop;
 
 use std::{path::PathBuf, time::Instant};
 
+use anyhow::Context;
 use funnelpulse_incidents::{IncidentConfig, IncidentDetector};
 
 use crate::{figures::Figures, shop::Shop};
@@ -24,7 +25,15 @@ fn main() -> anyhow::Result<()> {
         println!("skipped: {} is no folder; set FUNNELPULSE_SHOPS to the folder of labelled shops", folder.display());
         return Ok(());
     }
-    let asked: Vec<String> = std::env::args().skip(1).collect();
+    let mut asked: Vec<String> = std::env::args().skip(1).collect();
+    let train = match asked.iter().position(|a| a == "--train") {
+        Some(at) => {
+            let value = asked.get(at + 1).context("--train needs a share of the hours, such as 0.5")?.parse::<f64>()?;
+            asked.drain(at..at + 2);
+            Some(value)
+        }
+        None => None,
+    };
     let names: Vec<&str> = if asked.is_empty() { SHOPS.to_vec() } else { asked.iter().map(String::as_str).collect() };
     println!("{}", Figures::HEADER);
     let mut all = Vec::new();
@@ -36,11 +45,14 @@ fn main() -> anyhow::Result<()> {
             ..IncidentConfig::funnel()
         };
         let start = Instant::now();
-        let model = IncidentDetector::new(config)?.fit(&shop.panel)?;
+        let split = train.map(|share| shop.time_at(share));
+        let history = split.map(|time| shop.until(time)).transpose()?;
+        let model = IncidentDetector::new(config)?.fit(history.as_ref().unwrap_or(&shop.panel))?;
         let fitted = start.elapsed();
+        let start = Instant::now();
         let scan = model.scan(&shop.panel)?;
-        let scanned = start.elapsed() - fitted;
-        let figures = Figures::of(&shop, &model, &scan);
+        let scanned = start.elapsed();
+        let figures = Figures::of(&shop, &model, &scan, split);
         if std::env::var_os("SHOPS_MISSES").is_some() {
             figures::misses(&shop, &model, &scan);
         }

@@ -79,6 +79,27 @@ impl Shop {
     }
 }
 
+impl Shop {
+    /// The time after a share of the hours.
+    pub(crate) fn time_at(&self, share: f64) -> Timestamp {
+        let times = || self.panel.iter().flat_map(|(_, frame)| frame.time().iter().map(|t| t.as_micros()));
+        let (first, last) = (times().min().unwrap_or(0), times().max().unwrap_or(0));
+        Timestamp::from_micros(first + ((last - first) as f64 * share) as i64).floor_to(Timestamp::DAY)
+    }
+
+    /// The rows before a time.
+    pub(crate) fn until(&self, time: Timestamp) -> anyhow::Result<Panel> {
+        let mut panel = Panel::new(self.panel.columns().clone());
+        for (key, frame) in &self.panel {
+            let rows = frame.time().partition_point(|t| *t < time);
+            if rows > 0 {
+                panel.insert(key.clone(), frame.view().rows(0..rows).to_frame())?;
+            }
+        }
+        Ok(panel)
+    }
+}
+
 fn strings(table: &Table, name: &str) -> anyhow::Result<Vec<String>> {
     let values = table.string_column(name)?;
     Ok(values.into_iter().map(Option::unwrap_or_default).collect())

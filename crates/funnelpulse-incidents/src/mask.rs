@@ -35,6 +35,11 @@ impl MaskHeight {
 
     /// 0 for masked hours, 1 for others; runs are those of the hours before `end`.
     pub(crate) fn mask(self, heights: &[f64]) -> Vec<f64> {
+        self.mask_beginnings(heights, LONG_RUN, BEGINNING)
+    }
+
+    /// The same, where of runs longer than `long` only the first `beginning` hours stay masked.
+    pub(crate) fn mask_beginnings(self, heights: &[f64], long: usize, beginning: usize) -> Vec<f64> {
         let mut mask = vec![1.0; heights.len()];
         let high = |hour: &usize| heights[*hour] > self.0;
         let mut hour = 0;
@@ -43,7 +48,7 @@ impl MaskHeight {
             while let Some(next) = (last + 1..(last + 2 + BRIDGE).min(heights.len())).find(high) {
                 last = next;
             }
-            let end = if last + 1 - start > LONG_RUN { start + BEGINNING } else { last + 1 };
+            let end = if last + 1 - start > long { start + beginning } else { last + 1 };
             (start..end).filter(high).for_each(|hour| mask[hour] = 0.0);
             hour = last + 1;
         }

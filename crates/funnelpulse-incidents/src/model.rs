@@ -40,12 +40,36 @@ pub struct IncidentDetector {
     config: IncidentConfig,
 }
 
+/// Noise and regressions of one series.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Watch {
+    pub(crate) noise: Noise,
+    pub(crate) coefficients: Coefficients,
+}
+
+/// What turns windows into heights, and heights into odds. There are two: in hindsight, with levels
+/// from both sides, expected values are nearer than live, with levels from the days before.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Calibration {
+    pub(crate) statistics: Statistics,
+    pub(crate) site: Option<SiteModel>,
+    pub(crate) alarm: Alarm,
+}
+
+impl Calibration {
+    fn is_valid(&self, statistics: usize) -> bool {
+        self.statistics.is_valid(statistics)
+            && self.site.as_ref().is_none_or(|site| site.is_valid(statistics))
+            && self.alarm.is_valid()
+    }
+}
+
 /// What is learnt of one series.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct SeriesModel {
     pub(crate) shape: Shape,
-    pub(crate) noise: Noise,
-    pub(crate) coefficients: Coefficients,
+    pub(crate) hindsight: Watch,
+    pub(crate) live: Watch,
     pub(crate) mask_height: MaskHeight,
     /// Masked hours of the history: first and last (exclusive), since 1970.
     masked: Vec<(i64, i64)>,
@@ -58,10 +82,9 @@ pub struct IncidentModel {
     pub(crate) config: IncidentConfig,
     pub(crate) day: DayShape,
     pub(crate) common: Common,
-    pub(crate) statistics: Statistics,
     pub(crate) series: BTreeMap<SeriesKey, SeriesModel>,
-    pub(crate) site: Option<SiteModel>,
-    pub(crate) alarm: Alarm,
+    pub(crate) hindsight: Calibration,
+    pub(crate) live: Calibration,
     pub(crate) prior_log_odds: f64,
 }
 
@@ -71,10 +94,9 @@ struct Saved {
     config: IncidentConfig,
     day: DayShape,
     common: Common,
-    statistics: Statistics,
     series: BTreeMap<SeriesKey, SeriesModel>,
-    site: Option<SiteModel>,
-    alarm: Alarm,
+    hindsight: Calibration,
+    live: Calibration,
     prior_log_odds: f64,
 }
 
@@ -82,22 +104,21 @@ impl TryFrom<Saved> for IncidentModel {
     type Error = String;
 
     fn try_from(saved: Saved) -> Result<Self, String> {
-        let Saved { config, day, common, statistics: fitted, series, site, alarm, prior_log_odds } = saved;
+        let Saved { config, day, common, series, hindsight, live, prior_log_odds } = saved;
         config.validate().map_err(|e| e.to_string())?;
         let (_, calendar) = config.place().map_err(|e| e.to_string())?;
         let number = statistics(config.known()).len();
         let parts = [
             ("day", day.is_valid()),
             ("common", common.is_valid(&calendar)),
-            ("statistics", fitted.is_valid(number)),
-            ("site", site.as_ref().is_none_or(|site| site.is_valid(number))),
-            ("alarm", alarm.is_valid()),
+            ("hindsight", hindsight.is_valid(number)),
+            ("live", live.is_valid(number)),
             ("prior_log_odds", prior::is_valid(prior_log_odds)),
             ("series", series.values().all(|s| s.is_valid(calendar.entries.len(), number))),
         ];
         match parts.into_iter().find(|(_, is_valid)| !is_valid) {
             Some((part, _)) => Err(format!("{part}: a value is missing, out of range or out of order")),
-            None => Ok(Self { config, day, common, statistics: fitted, series, site, alarm, prior_log_odds }),
+            None => Ok(Self { config, day, common, series, hindsight, live, prior_log_odds }),
         }
     }
 }
@@ -105,8 +126,9 @@ impl TryFrom<Saved> for IncidentModel {
 impl SeriesModel {
     fn is_valid(&self, entries: usize, statistics: usize) -> bool {
         self.shape.is_valid(entries)
-            && self.noise.is_valid()
-            && evaluate::are_valid(&self.coefficients, statistics)
+            && [&self.hindsight, &self.live]
+                .iter()
+                .all(|w| w.noise.is_valid() && evaluate::are_valid(&w.coefficients, statistics))
             && self.mask_height.is_valid()
             && self.masked.iter().all(|(from, to)| from < to)
             && self.masked.windows(2).all(|pair| pair[0].1 <= pair[1].0)
@@ -185,32 +207,74 @@ impl IncidentDetector {
         if let Some((_, found)) = &site {
             second.found.iter_mut().for_each(|own| scan::take_over(own, found));
         }
-        let rows: Vec<Vec<(usize, f64)>> = second
-            .found
-            .iter()
-            .zip(&series)
-            .map(|(found, series)| {
-                let mut hours = series.rows.clone();
-                hours.dedup();
-                hours.into_iter().map(|hour| (hour, found[hour].height)).collect()
-            })
-            .collect();
+        let rows: Vec<Vec<(usize, f64)>> = second.found.iter().zip(&series).map(|(f, s)| hourly(f, s)).collect();
         let alarm = Alarm::fit(&rows, self.config.incidents_per_year);
         let prior_log_odds = prior::of_heights(&rows, &alarm, self.config.incidents_per_year);
         let Fitted { common, shapes, .. } = second.fitted;
         let parts = shapes.into_iter().zip(second.noise).zip(second.coefficients).zip(mask_heights).zip(&mask);
         let models = parts.map(|((((shape, noise), coefficients), mask_height), mask)| SeriesModel {
             shape,
-            noise,
-            coefficients,
+            // Until the live levels of the history are known.
+            live: Watch { noise: noise.clone(), coefficients: coefficients.clone() },
+            hindsight: Watch { noise, coefficients },
             mask_height,
             masked: runs(mask, grid.start),
         });
-        let series = keys.into_iter().cloned().zip(models).collect();
-        let (config, statistics) = (self.config.clone(), second.statistics);
-        let site = site.map(|(site, _)| site);
-        Ok(IncidentModel { config, day, common, statistics, series, site, alarm, prior_log_odds })
+        let models: BTreeMap<SeriesKey, SeriesModel> = keys.into_iter().cloned().zip(models).collect();
+        let hindsight = Calibration { statistics: second.statistics, site: site.map(|(site, _)| site), alarm };
+        let live = hindsight.clone();
+        let mut model =
+            IncidentModel { config: self.config.clone(), day, common, series: models, hindsight, live, prior_log_odds };
+        let (live, watches) = {
+            let models: Vec<&SeriesModel> = model.series.values().collect();
+            let scanned = Scanned {
+                model: &model,
+                grid,
+                cells: &cells,
+                calendar: &calendar,
+                names: &names,
+                series: &series,
+                models: &models,
+            };
+            calibrate_live(&scanned)
+        };
+        model.live = live;
+        model.series.values_mut().zip(watches).for_each(|(series, watch)| series.live = watch);
+        Ok(model)
     }
+}
+
+/// Noise, regressions, scales and threshold of live levels, from the history judged as if it were live.
+fn calibrate_live(history: &Scanned<'_>) -> (Calibration, Vec<Watch>) {
+    let config = &history.model.config;
+    let normal = history.as_live();
+    let tracks = history.tracks(&normal);
+    let mut noise: Vec<Noise> = tracks.par_iter().map(Noise::fit).collect();
+    Noise::shrink(&mut noise, &history.series.iter().map(Series::known_hours).collect::<Vec<_>>());
+    let steps = statistics(config.known());
+    let watched: Vec<Watched<'_>> = tracks.iter().zip(&noise).map(|(track, noise)| Watched { track, noise }).collect();
+    let (statistics, coefficients) = evaluate::fit(&watched, &steps);
+    let mut found = evaluate::apply(&watched, &steps, &statistics, &coefficients.iter().collect::<Vec<_>>());
+    let site = history.model.hindsight.site.as_ref().map(|_| {
+        let sum = history.sum(&normal);
+        let site = SiteModel::fit(&sum, &steps);
+        let shown = site.found(&sum, &steps, history.series.len());
+        for own in &mut found {
+            scan::take_over(own, &shown);
+        }
+        site
+    });
+    let rows: Vec<Vec<(usize, f64)>> = found.iter().zip(history.series).map(|(f, s)| hourly(f, s)).collect();
+    let alarm = Alarm::fit(&rows, config.incidents_per_year);
+    let watches = noise.into_iter().zip(coefficients).map(|(noise, coefficients)| Watch { noise, coefficients });
+    (Calibration { statistics, site, alarm }, watches.collect())
+}
+
+/// Hours with rows and their heights.
+fn hourly(found: &[Found], series: &Series) -> Vec<(usize, f64)> {
+    let mut hours = series.rows.clone();
+    hours.dedup();
+    hours.into_iter().map(|hour| (hour, found[hour].height)).collect()
 }
 
 /// One pass of the fit.
@@ -297,18 +361,23 @@ impl IncidentModel {
     /// How rare `log_odds` are in normal operation: decades of the tail probability, so that 3 is one
     /// normal row in a thousand. Rises with the log odds throughout.
     pub fn evidence(&self, log_odds: f64) -> f64 {
-        self.alarm.evidence(log_odds)
+        self.hindsight.alarm.evidence(log_odds)
     }
 
     /// The log odds that false incidents reach this often per series and month.
     pub fn threshold(&self, false_incidents_per_month: f64) -> f64 {
-        self.alarm.log_odds(self.alarm.threshold(false_incidents_per_month))
+        self.hindsight.alarm.log_odds(self.hindsight.alarm.threshold(false_incidents_per_month))
     }
 
     /// Logarithm of how many times as frequent incidents were in the history as the settings say
     /// they are, at least a hundredth: added to log odds it makes them those of this shop.
     pub fn prior_log_odds(&self) -> f64 {
         self.prior_log_odds
+    }
+
+    /// What hours of the history, or later ones, are judged by.
+    pub(crate) fn calibration(&self, is_live: bool) -> &Calibration {
+        if is_live { &self.live } else { &self.hindsight }
     }
 
     /// The series that it knows.

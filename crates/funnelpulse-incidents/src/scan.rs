@@ -66,33 +66,59 @@ impl Scanned<'_> {
             (0..self.series.len()).into_par_iter().map(normal).collect()
         };
         let normal = each(None);
-        let found = self.found(&normal);
+        let found = self.found(&normal, false);
         if normal.iter().all(|n| n.is_trained.iter().all(|t| *t)) {
             return (normal, found);
         }
         // Hours after training: a second look, without the hours that the first found abnormal.
-        let normal = each(Some(&found));
-        let found = self.found(&normal);
+        let first = later(&normal, found, self.found(&normal, true));
+        let normal = each(Some(&first));
+        let found = later(&normal, self.found(&normal, false), self.found(&normal, true));
         (normal, found)
     }
 
-    fn found(&self, normal: &[Normal]) -> Vec<Vec<Found>> {
-        let known = self.known();
+    /// What every hour shows by the statistics of hindsight or of live levels.
+    pub(crate) fn found(&self, normal: &[Normal], is_live: bool) -> Vec<Vec<Found>> {
+        let tracks = self.tracks(normal);
+        let watched: Vec<Watched<'_>> = tracks
+            .iter()
+            .zip(self.models)
+            .map(|(track, model)| Watched {
+                track,
+                noise: if is_live { &model.live.noise } else { &model.hindsight.noise },
+            })
+            .collect();
+        let coefficients: Vec<&Coefficients> = self
+            .models
+            .iter()
+            .map(|model| if is_live { &model.live.coefficients } else { &model.hindsight.coefficients })
+            .collect();
+        let calibration = self.model.calibration(is_live);
+        evaluate::apply(&watched, &statistics(self.known()), &calibration.statistics, &coefficients)
+    }
+
+    pub(crate) fn tracks(&self, normal: &[Normal]) -> Vec<Track> {
+        let news_hours = self.model.config.new_normal_hours as usize;
         let track = |((series, normal), model): ((&Series, &Normal), &&SeriesModel)| {
-            let ends =
-                jump::news_ends(&model.shape.jumps, self.grid.start, self.model.config.new_normal_hours as usize);
-            track(known, series, model.shape.unit, &normal.expected, &normal.mask, &normal.is_trained).with_ends(&ends)
+            let shape = &model.shape;
+            let ends = jump::news_ends(&shape.jumps, self.grid.start, news_hours);
+            track(self.known(), series, shape.unit, &normal.expected, &normal.mask, &normal.is_trained).with_ends(&ends)
         };
-        let tracks: Vec<Track> = self.series.par_iter().zip(normal).zip(self.models).map(track).collect();
-        let watched: Vec<Watched<'_>> =
-            tracks.iter().zip(self.models).map(|(track, model)| Watched { track, noise: &model.noise }).collect();
-        let coefficients: Vec<&Coefficients> = self.models.iter().map(|model| &model.coefficients).collect();
-        evaluate::apply(&watched, &statistics(known), &self.model.statistics, &coefficients)
+        self.series.par_iter().zip(normal).zip(self.models).map(track).collect()
+    }
+
+    /// Expected values of the history as if every hour came after training, with the masks of the model.
+    pub(crate) fn as_live(&self) -> Vec<Normal> {
+        (0..self.series.len()).into_par_iter().map(|at| self.normal_of(at, None, true)).collect()
     }
 
     /// Expected values of one series: within the days of its training from the levels of the model,
     /// else from the ten days before. `found` is what a first look found.
     fn normal(&self, at: usize, found: Option<&[Found]>) -> Normal {
+        self.normal_of(at, found, false)
+    }
+
+    fn normal_of(&self, at: usize, found: Option<&[Found]>, is_live: bool) -> Normal {
         let (series, model) = (&self.series[at], self.models[at]);
         let shape = &model.shape;
         let hours = self.grid.hours;
@@ -101,6 +127,7 @@ impl Scanned<'_> {
         let is_trained: Vec<bool> =
             (0..hours).map(|hour| trained.contains(&(first_day + (hour / DAY) as i64))).collect();
         let mask = self.mask(model, &is_trained, found);
+        let is_trained = if is_live { vec![false; hours] } else { is_trained };
         let place = Place { grid: self.grid, cells: self.cells, calendar: self.calendar, name: self.names[at] };
         let mut expected: [Vec<f64>; STEPS] = std::array::from_fn(|_| vec![0.0; hours]);
         let known = self.known();
@@ -143,7 +170,9 @@ impl Scanned<'_> {
         let mut mask = vec![1.0; is_trained.len()];
         if let Some(found) = found {
             let heights: Vec<f64> = found.iter().map(|f| f.height).collect();
-            mask = model.mask_height.mask(&heights);
+            // Live, a change that is no news any more is the new normal.
+            let news = self.model.config.new_normal_hours as usize;
+            mask = model.mask_height.mask_beginnings(&heights, news, news);
         }
         for (hour, mask) in mask.iter_mut().enumerate().filter(|(hour, _)| is_trained[*hour]) {
             *mask = if model.is_masked(self.grid.start + hour as i64) { 0.0 } else { 1.0 };
@@ -155,13 +184,21 @@ impl Scanned<'_> {
     pub(crate) fn evidence(&self, keys: &[&SeriesKey], times: &[&[Timestamp]]) -> (Vec<Evidence>, Option<Evidence>) {
         let (normal, mut found) = self.run();
         let model = self.model;
-        let site = model.site.as_ref().filter(|_| self.series.len() >= model.config.min_series).map(|site| {
+        let is_trained = &normal[0].is_trained;
+        let has_site = self.series.len() >= model.config.min_series;
+        let site = model.hindsight.site.as_ref().zip(model.live.site.as_ref()).filter(|_| has_site);
+        let site = site.map(|(hindsight, live)| {
             let sum = self.sum(&normal);
-            let shown = site.found(&sum, &statistics(self.known()), self.series.len());
+            let mut shown = hindsight.found(&sum, &statistics(self.known()), self.series.len());
+            if is_trained.contains(&false) {
+                let live = live.found(&sum, &statistics(self.known()), self.series.len());
+                let hours = shown.iter_mut().zip(live).zip(is_trained);
+                hours.filter(|(_, is_trained)| !**is_trained).for_each(|((shown, live), _)| *shown = live);
+            }
             for own in &mut found {
                 take_over(own, &shown);
             }
-            self.site_evidence(&site.noise, &normal, &shown)
+            self.site_evidence(&hindsight.noise, &normal, &shown)
         });
         let one = |at: usize| {
             let model = self.models[at];
@@ -170,7 +207,7 @@ impl Scanned<'_> {
                 time: times[at].to_vec(),
                 rows: self.rows(at, &normal[at], &found[at]),
                 statistics: statistics(self.known()),
-                noise: model.noise.clone(),
+                noise: model.hindsight.noise.clone(),
                 unit: model.shape.unit,
                 prior: self.model.prior_log_odds,
             }
@@ -178,13 +215,13 @@ impl Scanned<'_> {
         ((0..keys.len()).into_par_iter().map(one).collect(), site)
     }
 
-    fn sum(&self, normal: &[Normal]) -> Sum {
+    pub(crate) fn sum(&self, normal: &[Normal]) -> Sum {
         let part = |at: usize| Part {
             value: &self.series[at].value,
             expected: &normal[at].expected,
             seen: &self.series[at].seen,
             scale: site::scale(self.models[at].shape.unit),
-            noise: &self.models[at].noise,
+            noise: &self.models[at].hindsight.noise,
         };
         let parts: Vec<Part<'_>> = (0..self.series.len()).map(part).collect();
         Sum::new(self.known(), &parts, self.grid.hours)
@@ -208,8 +245,11 @@ impl Scanned<'_> {
         let total = |step: usize| known.iter().map(|&hour| expected[hour][step]).filter(|m| !m.is_nan()).sum::<f64>();
         let unit = total(REVENUE) / total(PURCHASES);
         let unit = if unit.is_finite() && unit > 0.0 { unit } else { 1.0 };
-        let judge = Judge { alarm: &self.model.alarm, prior: self.model.prior_log_odds, noise, unit };
-        let row = |&hour: &usize| judge.row(hour, &observed, &expected, found[hour]);
+        let prior = self.model.prior_log_odds;
+        let row = |&hour: &usize| {
+            let alarm = &self.model.calibration(!normal[0].is_trained[hour]).alarm;
+            Judge { alarm, prior, noise, unit }.row(hour, &observed, &expected, found[hour])
+        };
         Evidence {
             series: SeriesKey::new(SITE),
             time: known.iter().map(|&hour| self.grid.time(hour)).collect(),
@@ -224,9 +264,11 @@ impl Scanned<'_> {
     fn rows(&self, at: usize, normal: &Normal, found: &[Found]) -> Vec<Row> {
         let model = self.models[at];
         let (observed, expected) = self.observed_and_expected(at, normal);
-        let (alarm, prior) = (&self.model.alarm, self.model.prior_log_odds);
-        let judge = Judge { alarm, prior, noise: &model.noise, unit: model.shape.unit };
-        let row = |&hour: &usize| judge.row(hour, &observed, &expected, found[hour]);
+        let (prior, noise, unit) = (self.model.prior_log_odds, &model.hindsight.noise, model.shape.unit);
+        let row = |&hour: &usize| {
+            let alarm = &self.model.calibration(!normal.is_trained[hour]).alarm;
+            Judge { alarm, prior, noise, unit }.row(hour, &observed, &expected, found[hour])
+        };
         self.series[at].rows.iter().map(row).collect()
     }
 
@@ -252,6 +294,15 @@ impl Scanned<'_> {
         };
         (series.observed(), (0..self.grid.hours).map(&mut due).collect())
     }
+}
+
+/// Live findings in the hours after training.
+fn later(normal: &[Normal], mut found: Vec<Vec<Found>>, live: Vec<Vec<Found>>) -> Vec<Vec<Found>> {
+    for ((found, live), normal) in found.iter_mut().zip(live).zip(normal) {
+        let hours = found.iter_mut().zip(live).zip(&normal.is_trained);
+        hours.filter(|(_, is_trained)| !**is_trained).for_each(|((found, live), _)| *found = live);
+    }
+    found
 }
 
 /// What turns an hour into a row of evidence.

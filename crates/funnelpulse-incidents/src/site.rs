@@ -21,6 +21,10 @@ const CLIP: f64 = 2.5;
 /// their number over this slope of log rates.
 const SLOPE: f64 = 2.5;
 
+/// Hours of the longest window. What all series share for longer is how the shop is doing, and one series has too
+/// few long windows to know how far they stray.
+const LONGEST: usize = 12;
+
 /// What is learnt of the sum of all series.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct SiteModel {
@@ -99,7 +103,7 @@ impl SiteModel {
     pub(crate) fn found(&self, sum: &Sum, statistics: &[Statistic], series: usize) -> Vec<Found> {
         let track = sum.track();
         let watched = [Watched { track: &track, noise: &self.noise }];
-        let found = evaluate::apply(&watched, statistics, &self.statistics, &[&self.regressions]);
+        let found = evaluate::apply_up_to(LONGEST, &watched, statistics, &self.statistics, &[&self.regressions]);
         let less = (series as f64).ln() / SLOPE;
         let lowered = |found: Found| Found { height: (found.height - less).max(0.0), ..found };
         found.into_iter().next().unwrap_or_default().into_iter().map(lowered).collect()

@@ -4,7 +4,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    LENGTHS, Statistic, Track,
+    HORIZON, LENGTHS, Statistic, Track,
     calibrate::{self, Scale, TailCounts, TailMap},
     greedy::{self, Found},
     group::{Group, Groups},
@@ -15,6 +15,9 @@ use crate::grid::STEPS;
 
 /// Targets beyond this count as this in the first regression.
 const CLIP: f64 = 3.0;
+
+/// Hours of the longest window in which groups are looked for: what many series share for longer is a trend.
+const LONGEST_GROUP: usize = 12;
 
 /// What the statistics of all series share.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -201,7 +204,8 @@ pub(crate) fn fit(watched: &[Watched<'_>], statistics: &[Statistic]) -> (Statist
         let length = Length::new(index, watched);
         let mut of_length: Vec<Scale> = Vec::new();
         let (mut counts, mut group_counts) = (TailCounts::default(), TailCounts::default());
-        let mut of_groups = Groups::new(watched.len());
+        let has_groups = LENGTHS[index] <= LONGEST_GROUP;
+        let mut of_groups = Groups::new(if has_groups { watched.len() } else { 0 });
         for coefficients in &mut coefficients {
             coefficients.push(Vec::new());
         }
@@ -240,8 +244,19 @@ pub(crate) fn apply(
     fitted: &Statistics,
     coefficients: &[&Coefficients],
 ) -> Vec<Vec<Found>> {
+    apply_up_to(HORIZON, watched, statistics, fitted, coefficients)
+}
+
+/// The same with windows of at most so many hours.
+pub(crate) fn apply_up_to(
+    longest: usize,
+    watched: &[Watched<'_>],
+    statistics: &[Statistic],
+    fitted: &Statistics,
+    coefficients: &[&Coefficients],
+) -> Vec<Vec<Found>> {
     let mut best: Vec<Vec<Best>> = vec![Vec::new(); watched.len()];
-    for (index, map) in fitted.maps.iter().enumerate() {
+    for (index, map) in fitted.maps.iter().enumerate().take_while(|(index, _)| LENGTHS[*index] <= longest) {
         let length = Length::new(index, watched);
         let starts = |at: usize| length.deviates[at].0[0].len();
         let mut of_length: Vec<Best> = (0..watched.len()).map(|at| Best::new(starts(at))).collect();
