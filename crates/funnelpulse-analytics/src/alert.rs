@@ -22,6 +22,19 @@ pub struct AlertConfig {
     pub max_factors: usize,
 }
 
+/// The defaults, of which single settings can be replaced.
+///
+/// ```
+/// use funnelpulse_analytics::AlertConfig;
+///
+/// let config = AlertConfig {
+///     budget: "3 per day".parse()?,
+///     urgent_revenue: 1000.0,
+///     ..AlertConfig::default()
+/// };
+/// assert!(config.validate().is_ok());
+/// # Ok::<(), funnelpulse_core::ParseBudgetError>(())
+/// ```
 impl Default for AlertConfig {
     fn default() -> Self {
         Self { budget: AlarmBudget::default(), urgent_revenue: 100.0, max_factors: 3 }
@@ -29,6 +42,13 @@ impl Default for AlertConfig {
 }
 
 /// A setting that makes no sense.
+///
+/// ```
+/// use funnelpulse_analytics::AlertConfig;
+///
+/// let error = AlertConfig { max_factors: 0, ..AlertConfig::default() }.validate().unwrap_err();
+/// assert_eq!((error.name, error.allowed), ("max_factors", "1 to 100"));
+/// ```
 #[derive(Debug, thiserror::Error, PartialEq)]
 #[error("{name} = {value} is out of range ({allowed})")]
 #[non_exhaustive]
@@ -55,6 +75,14 @@ impl AlertConfig {
 }
 
 /// The urgency; [`P1`](Priority::P1) is now.
+///
+/// ```
+/// use funnelpulse_analytics::Priority;
+///
+/// // The most urgent comes first.
+/// assert!(Priority::P1 < Priority::P2);
+/// assert_eq!(Priority::P1.to_string(), "P1");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Priority {
     /// Now.
@@ -69,6 +97,16 @@ pub enum Priority {
 
 impl Priority {
     /// The priority of a severity, raised one step when revenue is off by `urgent_revenue` or more.
+    ///
+    /// ```
+    /// use funnelpulse_analytics::{AlertConfig, Impact, Priority};
+    /// use funnelpulse_core::Severity;
+    ///
+    /// let config = AlertConfig { urgent_revenue: 100.0, ..AlertConfig::default() };
+    /// let impact = |revenue| Impact { revenue: Some(revenue), lost_conversions: None };
+    /// assert_eq!(Priority::of(Severity::High, impact(-20.0), &config), Priority::P2);
+    /// assert_eq!(Priority::of(Severity::High, impact(-250.0), &config), Priority::P1);
+    /// ```
     pub fn of(severity: Severity, impact: Impact, config: &AlertConfig) -> Self {
         let urgent = impact.revenue.is_some_and(|r| r.abs() >= config.urgent_revenue);
         match (severity, urgent) {
@@ -92,6 +130,18 @@ impl fmt::Display for Priority {
 }
 
 /// One anomaly in words.
+///
+/// ```
+/// use funnelpulse_analytics::{AlertConfig, Impact, Notice};
+/// use funnelpulse_core::{AnomalyType, Severity, Timestamp};
+///
+/// let (hour, impact) = (Timestamp::from_seconds(3600), Impact::default());
+/// let (low, pattern) = (Severity::Low, AnomalyType::Pattern);
+/// let notice =
+///     Notice::new(&AlertConfig::default(), "shop-a".into(), hour, low, pattern, impact, &[]);
+/// assert_eq!(notice.title, "P4 low pattern in shop-a at 1970-01-01T01:00:00Z");
+/// assert_eq!(notice.message, "No single metric stands out; their combination does.");
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Notice {
     /// Names the series and the hour: the same anomaly found twice has the same id.

@@ -9,6 +9,13 @@ use crate::{Attribution, Decomposition, Level, StageError, decompose_levels};
 /// A total in two groups.
 ///
 /// In JSON it also has `difference` and `percentage`.
+///
+/// ```
+/// use funnelpulse_analytics::Change;
+///
+/// let revenue = Change { metric: "revenue".into(), before: 80.0, after: 100.0 };
+/// assert_eq!((revenue.difference(), revenue.percentage()), (20.0, Some(25.0)));
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(into = "Told")]
 pub struct Change {
@@ -52,6 +59,14 @@ impl From<Change> for Told {
 }
 
 /// Two groups of rows side by side.
+///
+/// ```
+/// use funnelpulse_analytics::compare;
+///
+/// let comparison = compare(&[("orders", "orders", 50.0, 40.0)])?;
+/// assert_eq!(comparison.changes[0].difference(), comparison.stages.change());
+/// # Ok::<(), funnelpulse_analytics::StageError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Comparison {
     /// The totals, in the order they were given.

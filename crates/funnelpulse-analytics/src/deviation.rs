@@ -37,6 +37,13 @@ impl Deviation {
     }
 
     /// `observed - expected`; `None` where either is missing.
+    ///
+    /// ```
+    /// use funnelpulse_analytics::Deviation;
+    ///
+    /// assert_eq!(Deviation::new("purchases", 3.0, 5.0, -0.9).difference(), Some(-2.0));
+    /// assert_eq!(Deviation::new("purchases", f64::NAN, 5.0, f64::NAN).difference(), None);
+    /// ```
     pub fn difference(&self) -> Option<f64> {
         let difference = self.observed - self.expected;
         difference.is_finite().then_some(difference)

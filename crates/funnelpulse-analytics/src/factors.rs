@@ -1,4 +1,4 @@
-//! Which metrics stand out.
+//! Metrics that stand out in an anomalous row.
 
 use std::{cmp::Ordering, fmt};
 
@@ -7,6 +7,13 @@ use serde::Serialize;
 use crate::{Deviation, short};
 
 /// A metric that contributed to an anomaly.
+///
+/// ```
+/// use funnelpulse_analytics::Factor;
+///
+/// let factor = Factor { metric: "views".into(), observed: 50.0, expected: 40.0, share: 1.0 };
+/// assert_eq!(factor.to_string(), "views 50 instead of 40 (+25 %)");
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Factor {
     /// The metric.
@@ -35,8 +42,18 @@ impl fmt::Display for Factor {
 /// The `k` metrics that stand out most, largest share first.
 ///
 /// A metric's share is its part of the squared z-scores, averaged with its part of each of
-/// `contributions`: what detectors say of the same metrics, in the same order, on any scale.
-/// Sources that say nothing (all zero or missing) don't count. Metrics with no share are left out.
+/// `contributions`: the contributions of the same metrics, in the same order, by detectors, on any
+/// scale. Sources that are all zero or missing don't count. Metrics with no share are left out.
+///
+/// ```
+/// use funnelpulse_analytics::{Deviation, top_factors};
+///
+/// let row =
+///     [Deviation::new("views", 90.0, 60.0, 3.0), Deviation::new("purchases", 1.0, 9.0, -4.0)];
+/// let factors = top_factors(&row, &[], 1);
+/// // 16 of 9 + 16.
+/// assert_eq!((factors[0].metric.as_str(), factors[0].share), ("purchases", 0.64));
+/// ```
 pub fn top_factors(deviations: &[Deviation], contributions: &[&[f64]], k: usize) -> Vec<Factor> {
     let squared: Vec<f64> = deviations.iter().map(|d| d.z * d.z).collect();
     let mut shares = vec![0.0; deviations.len()];

@@ -17,7 +17,7 @@ pub struct SeriesFailure {
     pub message: String,
 }
 
-/// A detector and its columns in the [output table](Findings::to_batch).
+/// A detector and its columns in the output table (`Findings::to_batch`, feature `arrow`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DetectorColumns {
     /// The name of the detector.
@@ -56,7 +56,7 @@ pub struct Layout {
 pub struct ModelScores {
     /// The detector.
     pub detector: String,
-    /// Which of its models gave them.
+    /// The one of its models that gave them.
     pub source: ModelSource,
     /// One score per row in `[0, 1]`; NaN where it has none.
     pub scores: Array1<f64>,
@@ -65,6 +65,17 @@ pub struct ModelScores {
 }
 
 /// One anomalous hour, explained.
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/found.rs"));
+/// # use found::findings;
+/// # fn main() {
+/// let findings = findings(0.5);
+/// let anomaly = &findings.series()[0].anomalies[0];
+/// assert_eq!((anomaly.score, anomaly.impact.revenue), (0.9, Some(-50.0)));
+/// assert!(anomaly.notice.message.starts_with("purchases 0 instead of 10"));
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Anomaly {
     /// The row within the series.
@@ -87,6 +98,18 @@ pub struct Anomaly {
 
 /// Everything found in one series. Matrices have a row per row and a column per
 /// [metric](Findings::metrics).
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/found.rs"));
+/// # use found::findings;
+/// # fn main() {
+/// let findings = findings(0.5);
+/// let shop = &findings.series()[0];
+/// // A row per hour, a column per metric.
+/// assert_eq!(shop.observed.dim(), (shop.time.len(), findings.metrics().len()));
+/// assert_eq!(shop.verdicts[1].is_anomaly, shop.anomalies.iter().any(|a| a.row == 1));
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct SeriesFindings {
     /// The series.
@@ -115,13 +138,37 @@ pub struct SeriesFindings {
 
 impl SeriesFindings {
     /// Detectors and the models that scored, for example `iforest:own zscore:own`.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/found.rs"));
+    /// # use found::findings;
+    /// # fn main() {
+    /// let findings = findings(0.5);
+    /// assert_eq!(findings.series()[0].models_in_words(), "zscore:own");
+    /// # }
+    /// ```
     pub fn models_in_words(&self) -> String {
         let words: Vec<String> = self.models.iter().map(|m| format!("{}:{}", m.detector, m.source)).collect();
         words.join(" ")
     }
 }
 
-/// Everything found in a panel. Two are equal that found the same, however long it took.
+/// Everything found in a panel. Two are equal that found the same, however long it took; NaN is
+/// unequal to NaN, so that findings with missing values equal none.
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/found.rs"));
+/// # use found::findings;
+/// # fn main() {
+/// // Two shops without a sale in one of three hours, flagged from a score of 0.5.
+/// let findings = findings(0.5);
+/// for (series, anomaly) in findings.ranked() {
+///     assert_eq!(series.time[anomaly.row].to_string(), "1970-01-01T01:00:00Z");
+///     assert_eq!(anomaly.factors[0].to_string(), "purchases 0 instead of 10 (-100 %)");
+/// }
+/// assert_eq!(findings.summary().total.anomalies, 2);
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Findings {
     layout: Layout,
@@ -140,7 +187,8 @@ impl PartialEq for Findings {
 }
 
 impl Findings {
-    /// Puts series together and ranks their anomalies. `site` are the episodes of all series together.
+    /// Puts series together and ranks their anomalies. `site` are the episodes of all series
+    /// together.
     pub fn new(
         layout: Layout,
         mut series: Vec<SeriesFindings>,
@@ -163,12 +211,22 @@ impl Findings {
     }
 
     /// Adds remarks on the findings as a whole.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/found.rs"));
+    /// # use found::findings;
+    /// # fn main() {
+    /// let findings = findings(0.5).with_warnings(vec!["series `shop-a`: another scale".into()]);
+    /// assert_eq!(findings.warnings().len(), 1);
+    /// # }
+    /// ```
     pub fn with_warnings(mut self, warnings: Vec<String>) -> Self {
         self.warnings = warnings;
         self
     }
 
-    /// Remarks on the findings as a whole: data that do not look like those that a model was trained on.
+    /// Remarks on the findings as a whole: data that do not look like those that a model was
+    /// trained on.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
     }
@@ -220,11 +278,23 @@ impl Findings {
     }
 
     /// The series in order of their names.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/found.rs"));
+    /// # use found::findings;
+    /// # fn main() {
+    /// let findings = findings(0.5);
+    /// let shop = &findings.series()[1];
+    /// assert_eq!((shop.series.as_str(), shop.anomalies.len()), ("shop-b", 1));
+    /// assert_eq!(shop.expected[[1, 1]] - shop.observed[[1, 1]], 20.0);
+    /// # }
+    /// ```
     pub fn series(&self) -> &[SeriesFindings] {
         &self.series
     }
 
-    /// The combined score from which rows were flagged, before it adapted to the recent scores of a series.
+    /// The combined score from which rows were flagged, before it adapted to the recent scores of a
+    /// series.
     pub fn threshold(&self) -> f64 {
         self.layout.threshold
     }
@@ -258,12 +328,37 @@ impl Findings {
     }
 
     /// Adds series that failed before they got here, for example while they were read.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/found.rs"));
+    /// # use found::findings;
+    /// # fn main() {
+    /// use funnelpulse_analytics::SeriesFailure;
+    ///
+    /// let mut findings = findings(0.5);
+    /// let failure = SeriesFailure { series: "shop-c".into(), message: "no rows".into() };
+    /// findings.add_failures([failure]);
+    /// assert_eq!(findings.failures()[0].series.as_str(), "shop-c");
+    /// # }
+    /// ```
     pub fn add_failures(&mut self, failures: impl IntoIterator<Item = SeriesFailure>) {
         self.failures.extend(failures);
         self.failures.sort_by(|a, b| a.series.cmp(&b.series));
     }
 
     /// All anomalies with their series, by rank.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/found.rs"));
+    /// # use found::findings;
+    /// # fn main() {
+    /// // `shop-a` lost 50, `shop-b` 20.
+    /// let findings = findings(0.5);
+    /// let (series, worst) = findings.ranked()[0];
+    /// assert_eq!((series.series.as_str(), worst.rank), ("shop-a", 1));
+    /// assert_eq!(worst.impact.revenue, Some(-50.0));
+    /// # }
+    /// ```
     pub fn ranked(&self) -> Vec<(&SeriesFindings, &Anomaly)> {
         let mut all: Vec<_> = self.series.iter().flat_map(|s| s.anomalies.iter().map(move |a| (s, a))).collect();
         all.sort_by_key(|(_, anomaly)| anomaly.rank);
@@ -271,11 +366,30 @@ impl Findings {
     }
 
     /// Number of rows scored.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/found.rs"));
+    /// # use found::findings;
+    /// # fn main() {
+    /// // Two series of three rows.
+    /// assert_eq!(findings(0.5).rows(), 6);
+    /// # }
+    /// ```
     pub fn rows(&self) -> usize {
         self.series.iter().map(|s| s.time.len()).sum()
     }
 
     /// Totals by severity, type, series and hour, and the trend.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/found.rs"));
+    /// # use found::findings;
+    /// # fn main() {
+    /// let summary = findings(0.5).summary();
+    /// assert_eq!((summary.total.anomalies, summary.total.revenue_lost), (2, 70.0));
+    /// assert!(summary.trend.is_none(), "two weeks are needed for a trend");
+    /// # }
+    /// ```
     pub fn summary(&self) -> Summary {
         let summary = Summary::new(self.series.iter().flat_map(|s| {
             s.anomalies.iter().map(|a| Finding {

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Deviation;
 
-/// Which metrics carry the money.
+/// The metrics of conversions and of revenue.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ImpactConfig {
@@ -14,6 +14,15 @@ pub struct ImpactConfig {
     pub revenue: String,
 }
 
+/// The defaults, of which single settings can be replaced.
+///
+/// ```
+/// use funnelpulse_analytics::{Deviation, Impact, ImpactConfig};
+///
+/// let config = ImpactConfig { conversions: "orders".into(), ..ImpactConfig::default() };
+/// let impact = Impact::assess(&config, &[Deviation::new("orders", 4.0, 10.0, -2.0)]);
+/// assert_eq!((impact.lost_conversions, impact.revenue), (Some(6.0), None));
+/// ```
 impl Default for ImpactConfig {
     fn default() -> Self {
         Self { conversions: "purchases".into(), revenue: "revenue".into() }
@@ -35,6 +44,15 @@ pub struct Impact {
 
 impl Impact {
     /// The impact of a row whose metrics are `deviations`.
+    ///
+    /// ```
+    /// use funnelpulse_analytics::{Deviation, Impact, ImpactConfig};
+    ///
+    /// let purchases = Deviation::new("purchases", 4.0, 10.0, -2.0);
+    /// let row = [purchases, Deviation::new("revenue", 40.0, 100.0, -2.0)];
+    /// let impact = Impact::assess(&ImpactConfig::default(), &row);
+    /// assert_eq!((impact.revenue, impact.lost_conversions), (Some(-60.0), Some(6.0)));
+    /// ```
     pub fn assess(config: &ImpactConfig, deviations: &[Deviation]) -> Self {
         let difference = |name: &str| deviations.iter().find(|d| &*d.metric == name).and_then(Deviation::difference);
         Self {

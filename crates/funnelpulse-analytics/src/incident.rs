@@ -19,6 +19,23 @@ pub(crate) const RATES: [&str; 4] = ["traffic", "cart_rate", "purchase_rate", "o
 
 /// One cause, from its first to its last hour: kind, impact, broken stage, place, and a summary in
 /// words.
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/found.rs"));
+/// # use found::{episode, verdict};
+/// # fn main() {
+/// use funnelpulse_analytics::{AlertConfig, Incident};
+///
+/// // An outage in the last two of three hours, which cost 400 of revenue.
+/// let verdicts = [verdict(0.1, 0.5), verdict(0.9, 0.5), verdict(0.9, 0.5)];
+/// let incidents = Incident::explain(&AlertConfig::default(), None, &verdicts, &[episode()]);
+/// assert_eq!(
+///     incidents[0].summary,
+///     "Checkout outage in shop-a since 1970-01-01T01:00:00Z, not over yet. \
+///      Revenue is 400 below what was expected (between 300 and 500). Calendar: Thursday, night."
+/// );
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Incident {
     /// Names the series, the kind and the first hour.
@@ -43,7 +60,8 @@ pub struct Incident {
     pub probability: f64,
     /// Probability of its kind, given that it is one.
     pub kind_probability: f64,
-    /// Visits, carts, purchases and revenue as they were, NaN (in JSON: null) where there is no such step.
+    /// Visits, carts, purchases and revenue as they were, NaN (in JSON: null) where there is no
+    /// such step.
     pub observed: [f64; 4],
     /// The same as expected.
     pub expected: [f64; 4],
@@ -78,6 +96,20 @@ impl Incident {
     ///
     /// # Panics
     /// When an episode lies beyond the last verdict.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/found.rs"));
+    /// # use found::{episode, verdict};
+    /// # fn main() {
+    /// use funnelpulse_analytics::{AlertConfig, Incident};
+    ///
+    /// // The outage of hours 1 and 2 is over in hour 3.
+    /// let verdicts = [0.1, 0.9, 0.9, 0.1].map(|score| verdict(score, 0.5));
+    /// let incidents = Incident::explain(&AlertConfig::default(), None, &verdicts, &[episode()]);
+    /// assert_eq!((incidents[0].rows, incidents[0].ongoing), ((1, 2), false));
+    /// assert_eq!(incidents[0].impact.revenue, Some(-400.0));
+    /// # }
+    /// ```
     pub fn explain(
         alerts: &AlertConfig,
         funnel: Option<&Funnel>,
@@ -96,6 +128,18 @@ impl Incident {
     }
 
     /// Explains what all series share; `end` is the time of the last row of all.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/found.rs"));
+    /// # use found::episode;
+    /// # fn main() {
+    /// use funnelpulse_analytics::{AlertConfig, Incident};
+    /// use funnelpulse_core::Severity;
+    ///
+    /// let site = Incident::explain_site(&AlertConfig::default(), None, &[episode()], None);
+    /// assert_eq!(site[0].severity, Severity::Critical);
+    /// # }
+    /// ```
     pub fn explain_site(
         alerts: &AlertConfig,
         funnel: Option<&Funnel>,
@@ -148,8 +192,8 @@ fn one(
         past.remove(0);
     }
     past.push(profile);
-    // A kind that is the failure of one stage may move another's numbers more: purchases per recorded
-    // visit rise when visits are not recorded.
+    // A kind that is the failure of one stage may move another's numbers more: purchases per
+    // recorded visit rise when visits are not recorded.
     let agrees = |d: &&Decomposition| {
         let shows = d.broken_stage().map(|s| &*s.name);
         raw.kind.stage().is_none() || shows.is_none() || raw.kind.stage() == shows

@@ -43,7 +43,7 @@ pub struct Story<'a> {
     pub revenue_interval: Option<(f64, f64)>,
     /// Put behind amounts, for example `EUR`.
     pub currency: &'a str,
-    /// Which stage broke.
+    /// The change by stages of the funnel.
     pub stages: Option<&'a Decomposition>,
     /// The place.
     pub places: Option<&'a Localization>,
@@ -55,6 +55,14 @@ pub struct Story<'a> {
 
 impl<'a> Story<'a> {
     /// A story of which no more is known than what, where and since when.
+    ///
+    /// ```
+    /// use funnelpulse_analytics::Story;
+    /// use funnelpulse_core::Timestamp;
+    ///
+    /// let text = Story::new("shop-a", "cart_break", Timestamp::from_seconds(0)).to_string();
+    /// assert_eq!(text, "Cart break in shop-a since 1970-01-01T00:00:00Z, not over yet.");
+    /// ```
     pub fn new(series: &'a str, kind: &'a str, start: Timestamp) -> Self {
         Self {
             series,

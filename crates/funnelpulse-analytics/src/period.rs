@@ -27,6 +27,13 @@ pub struct Period {
 }
 
 /// Errors of reading a period.
+///
+/// ```
+/// use funnelpulse_analytics::{Period, PeriodError};
+///
+/// let error = "2019-11-01".parse::<Period>().unwrap_err();
+/// assert!(matches!(error, PeriodError::Form { .. }));
+/// ```
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PeriodError {
@@ -60,6 +67,17 @@ pub enum PeriodError {
 
 impl Period {
     /// From `start` to before `end`.
+    ///
+    /// ```
+    /// use funnelpulse_analytics::Period;
+    /// use funnelpulse_core::Timestamp;
+    ///
+    /// let start = Timestamp::from_seconds(0);
+    /// let hour = Period::new(start, start.offset(Timestamp::HOUR))?;
+    /// assert_eq!(hour.to_string(), "1970-01-01..1970-01-01 01:00");
+    /// assert!(Period::new(start, start).is_err());
+    /// # Ok::<(), funnelpulse_analytics::PeriodError>(())
+    /// ```
     pub fn new(start: Timestamp, end: Timestamp) -> Result<Self, PeriodError> {
         match end {
             end if end == start => Err(PeriodError::Empty { at: start }),
@@ -95,6 +113,15 @@ impl Period {
 
     /// Its length, up to whole weeks: what lies that far back is the same hour of the week, and no
     /// part of it.
+    ///
+    /// ```
+    /// use funnelpulse_analytics::Period;
+    /// use funnelpulse_core::Timestamp;
+    ///
+    /// let eight_days: Period = "2019-11-01..2019-11-09".parse()?;
+    /// assert_eq!(eight_days.weeks_back(), 14 * Timestamp::DAY);
+    /// # Ok::<(), funnelpulse_analytics::PeriodError>(())
+    /// ```
     pub fn weeks_back(&self) -> i64 {
         const WEEK: i64 = 7 * Timestamp::DAY;
         (self.length() / WEEK + i64::from(self.length() % WEEK != 0)).saturating_mul(WEEK)
@@ -131,7 +158,8 @@ impl Serialize for Period {
     }
 }
 
-/// A time (UTC) as people write it: `2019-11-01`, `2019-11-01 08:00`; with seconds where there are any.
+/// A time (UTC) in its shortest form: `2019-11-01`, `2019-11-01 08:00`; with seconds where there
+/// are any.
 ///
 /// ```
 /// use funnelpulse_analytics::moment;

@@ -5,6 +5,14 @@ use std::{cmp::Ordering, collections::BTreeSet, sync::Arc};
 use serde::Serialize;
 
 /// The properties by which incidents are compared.
+///
+/// ```
+/// use funnelpulse_analytics::Profile;
+///
+/// let outage = Profile { kind: "checkout_outage".into(), ..Profile::default() };
+/// let promotion = Profile { kind: "promotion".into(), ..Profile::default() };
+/// assert_eq!((outage.similarity(&outage), outage.similarity(&promotion)), (1.0, 0.0));
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Serialize, serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Profile {
@@ -31,6 +39,18 @@ impl Profile {
     /// Similarity of two incidents, 0 to 1, symmetric: the mean of same kind
     /// (0 or 1), the cosine between the contributions (below 0 counts as 0) and the shared part of
     /// the calendar words. What neither of them has doesn't count.
+    ///
+    /// ```
+    /// use funnelpulse_analytics::Profile;
+    ///
+    /// let dip = |calendar: &[&str]| Profile {
+    ///     kind: "dip".into(),
+    ///     calendar: calendar.iter().map(|word| (*word).to_owned()).collect(),
+    ///     ..Profile::default()
+    /// };
+    /// // The kind is the same (1), and so is one of two words (0.5).
+    /// assert_eq!(dip(&["monday"]).similarity(&dip(&["monday", "night"])), 0.75);
+    /// ```
     pub fn similarity(&self, other: &Self) -> f64 {
         let parts = [self.same_kind(other), self.cosine(other), self.shared_calendar(other)];
         let known: Vec<f64> = parts.into_iter().flatten().collect();

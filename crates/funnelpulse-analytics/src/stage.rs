@@ -1,4 +1,4 @@
-//! Which stage of a chain broke.
+//! Decomposition of a change by stages of a chain.
 
 use std::sync::Arc;
 
@@ -6,6 +6,18 @@ use serde::Serialize;
 
 /// Methods of splitting a change of a product among its factors. Both sum exactly to the change and
 /// neither depends on the order of the factors.
+///
+/// ```
+/// use funnelpulse_analytics::{Attribution, Link, decompose};
+///
+/// // Both factors halve: 20 becomes 5, and each has half of the change.
+/// let links = [Link::new("visits", 50.0, 100.0), Link::new("rate", 0.1, 0.2)];
+/// for attribution in [Attribution::Lmdi, Attribution::Shapley] {
+///     let visits = &decompose(&links, attribution)?.stages[0];
+///     assert!((visits.contribution + 7.5).abs() < 1e-9);
+/// }
+/// # Ok::<(), funnelpulse_analytics::StageError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Attribution {
@@ -19,6 +31,15 @@ pub enum Attribution {
 }
 
 /// One factor of a product.
+///
+/// ```
+/// use funnelpulse_analytics::{Attribution, Link, decompose};
+///
+/// // A fifth below the expected value, with a noise of a tenth: two standard deviations.
+/// let visits = Link { noise: 0.1, ..Link::new("visits", 80.0, 100.0) };
+/// assert_eq!(decompose(&[visits], Attribution::Lmdi)?.stages[0].z(), -2.0);
+/// # Ok::<(), funnelpulse_analytics::StageError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Link {
     /// Its name.
@@ -56,6 +77,15 @@ pub struct Stage {
 impl Stage {
     /// Standard deviations from expected to observed; infinite where a change has no known noise or
     /// nothing was expected.
+    ///
+    /// ```
+    /// use funnelpulse_analytics::{Attribution, Link, decompose};
+    ///
+    /// // The noise is not known.
+    /// let parts = decompose(&[Link::new("visits", 80.0, 100.0)], Attribution::Lmdi)?;
+    /// assert_eq!(parts.stages[0].z(), f64::NEG_INFINITY);
+    /// # Ok::<(), funnelpulse_analytics::StageError>(())
+    /// ```
     pub fn z(&self) -> f64 {
         match (self.observed - self.expected) / self.expected {
             _ if self.observed == self.expected => 0.0,
@@ -66,6 +96,13 @@ impl Stage {
 }
 
 /// Errors of a decomposition.
+///
+/// ```
+/// use funnelpulse_analytics::{Attribution, Link, decompose};
+///
+/// let error = decompose(&[Link::new("visits", -1.0, 2.0)], Attribution::Lmdi).unwrap_err();
+/// assert_eq!(error.to_string(), "visits = -1 can't be decomposed (finite and 0 or more)");
+/// ```
 #[derive(Clone, Debug, thiserror::Error, PartialEq)]
 #[non_exhaustive]
 pub enum StageError {
@@ -86,6 +123,16 @@ pub enum StageError {
 }
 
 /// A change of a product, split exactly among its factors.
+///
+/// ```
+/// use funnelpulse_analytics::{Attribution, Link, decompose};
+///
+/// let links = [Link::new("visits", 50.0, 100.0), Link::new("rate", 0.2, 0.2)];
+/// let parts = decompose(&links, Attribution::Lmdi)?;
+/// assert_eq!((parts.expected, parts.observed, parts.change()), (20.0, 10.0, -10.0));
+/// assert_eq!(parts.stages[1].contribution, 0.0);
+/// # Ok::<(), funnelpulse_analytics::StageError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Decomposition {
     /// The factors in the order of the chain.
@@ -107,6 +154,17 @@ impl Decomposition {
 
     /// The stage with the largest contribution in either direction, of those that are two standard
     /// deviations off or more. `None` when nothing changed beyond its noise.
+    ///
+    /// ```
+    /// use funnelpulse_analytics::{Attribution, Link, decompose};
+    ///
+    /// let links = [Link::new("visits", 50.0, 100.0), Link::new("rate", 0.2, 0.2)];
+    /// let parts = decompose(&links, Attribution::Lmdi)?;
+    /// assert_eq!(&*parts.broken_stage().unwrap().name, "visits");
+    /// let unchanged = decompose(&links[1..], Attribution::Lmdi)?;
+    /// assert!(unchanged.broken_stage().is_none());
+    /// # Ok::<(), funnelpulse_analytics::StageError>(())
+    /// ```
     pub fn broken_stage(&self) -> Option<&Stage> {
         let least = 1e-9 * self.observed.max(self.expected);
         let changed = self.stages.iter().filter(|s| s.contribution.abs() > least && s.z().abs() >= 2.0);
@@ -115,7 +173,9 @@ impl Decomposition {
     }
 }
 
-/// Splits the change of a product among its factors.
+/// Splits the change of a product among its factors, 1 to 16 of them.
+///
+/// An error for another number of factors, and for values that are negative or not finite.
 ///
 /// ```
 /// use funnelpulse_analytics::{Attribution, Link, decompose};
@@ -199,6 +259,16 @@ fn shapley(observed: &[f64], expected: &[f64]) -> Vec<f64> {
 }
 
 /// One level of a chain such as a funnel: a total, and the name of its ratio to the level before.
+///
+/// ```
+/// use funnelpulse_analytics::{Attribution, Level, decompose_levels};
+///
+/// let views = Level::new("views", "traffic", 1000.0, 1000.0);
+/// let purchases = Level::new("purchases", "conversion", 10.0, 50.0);
+/// let parts = decompose_levels(&[views, purchases], Attribution::Lmdi)?;
+/// assert_eq!((&*parts.stages[1].name, parts.stages[1].observed), ("conversion", 0.01));
+/// # Ok::<(), funnelpulse_analytics::StageError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Level {
     /// The total, for example `purchases`.
@@ -221,7 +291,8 @@ impl Level {
 /// Splits the change of the last level among the first level and the ratios between neighbours.
 ///
 /// - A level that is missing (NaN, negative), or zero although a later one is not (purchases
-///   without views: its tracking is down), is left out, and its two ratios become one, named `a x b`.
+///   without views: its tracking is down), is left out, and its two ratios become one, named `a x
+///   b`.
 /// - A ratio of nothing to nothing is unknown and taken for unchanged: in an outage without one
 ///   cart the purchase rate is not to blame.
 /// - The last level must be there.
@@ -229,6 +300,18 @@ impl Level {
 /// Noise is what chance does to events that come one by one: Poisson for the first level, binomial
 /// for a ratio below one. That of ratios above one, such as order value, takes single orders to
 /// scatter as much as their mean.
+///
+/// ```
+/// use funnelpulse_analytics::{Attribution, Level, decompose_levels};
+///
+/// // The tracking of views is down: its two ratios become one.
+/// let views = Level::new("views", "traffic", f64::NAN, 1000.0);
+/// let purchases = Level::new("purchases", "conversion", 50.0, 50.0);
+/// let parts = decompose_levels(&[views, purchases], Attribution::Lmdi)?;
+/// assert_eq!(&*parts.missing[0], "views");
+/// assert_eq!(&*parts.stages[0].name, "traffic x conversion");
+/// # Ok::<(), funnelpulse_analytics::StageError>(())
+/// ```
 pub fn decompose_levels(levels: &[Level], attribution: Attribution) -> Result<Decomposition, StageError> {
     let Some(last) = levels.last() else { return Err(StageError::Length { found: 0 }) };
     check(&last.name, last.observed)?;
@@ -275,6 +358,16 @@ fn link(name: Arc<str>, before: Option<&Level>, level: &Level) -> Link {
 }
 
 /// Totals of a shop's funnel over any time.
+///
+/// ```
+/// use funnelpulse_analytics::{Attribution, FunnelTotals, decompose_funnel};
+///
+/// let usual = FunnelTotals { views: 100.0, carts: 20.0, purchases: 5.0, revenue: 100.0 };
+/// let outage = FunnelTotals { purchases: 0.0, revenue: 0.0, ..usual };
+/// let parts = decompose_funnel(outage, usual, Attribution::Lmdi)?;
+/// assert_eq!(&*parts.broken_stage().unwrap().name, "purchase_rate");
+/// # Ok::<(), funnelpulse_analytics::StageError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct FunnelTotals {
     /// Product views.

@@ -38,6 +38,17 @@ impl Findings {
     ///
     /// # Panics
     /// Never: the columns have one length by construction.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/found.rs"));
+    /// # use found::findings;
+    /// # fn main() {
+    /// // Two anomalies among six rows.
+    /// let findings = findings(0.5);
+    /// assert_eq!(findings.to_batch(false).num_rows(), 2);
+    /// assert_eq!(findings.to_batch(true).num_rows(), 6);
+    /// # }
+    /// ```
     pub fn to_batch(&self, all_rows: bool) -> RecordBatch {
         let rows = self.select(all_rows);
         let mut columns = Columns { rows: &rows, fields: Vec::new(), arrays: Vec::new() };

@@ -119,10 +119,13 @@ impl Debug for Section {
     }
 }
 
+/// The name of a section and its settings.
+type Named = (&'static str, Arc<dyn Value>);
+
 /// The settings of several sections, found by name and type, in the order in which they were added.
 #[derive(Clone, Default)]
 pub struct Sections {
-    values: Vec<(&'static str, Arc<dyn Value>)>,
+    values: Vec<Named>,
 }
 
 impl Sections {
@@ -181,8 +184,7 @@ impl Debug for Sections {
 
 impl PartialEq for Sections {
     fn eq(&self, other: &Self) -> bool {
-        let same =
-            |((a, x), (b, y)): (&(&str, Arc<dyn Value>), &(&str, Arc<dyn Value>))| a == b && x.equals(y.as_ref());
+        let same = |((a, x), (b, y)): (&Named, &Named)| a == b && x.equals(y.as_ref());
         self.values.len() == other.values.len() && self.values.iter().zip(&other.values).all(same)
     }
 }

@@ -1,13 +1,13 @@
-//! How many false alarms people put up with.
+//! Budgets of false alarms.
 
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-/// A bound on false alarms: so many per series and time, or in all. An alarm is a run of flagged
-/// rows, however long.
+/// A bound on false alarms: a number per series and time, or per time in all. An alarm is a run of
+/// flagged rows of any length.
 ///
-/// Written as people say it:
+/// In text it is a phrase, with `hour`, `day`, `week`, `month` or `year` as the time:
 ///
 /// ```
 /// use funnelpulse_core::AlarmBudget;
@@ -66,6 +66,13 @@ impl Period {
 }
 
 /// A text that is no budget.
+///
+/// ```
+/// use funnelpulse_core::{AlarmBudget, ParseBudgetError};
+///
+/// let error: ParseBudgetError = "0 per day".parse::<AlarmBudget>().unwrap_err();
+/// assert!(error.to_string().starts_with("`0 per day` is no alarm budget"));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{text}` is no alarm budget, expected for example `1 per series per week`, `3 per day` or `off`")]
 pub struct ParseBudgetError {
@@ -80,6 +87,16 @@ impl AlarmBudget {
     pub const MONTHLY: Self = Self(Some(Bound { alarms: 1.0, each_series: true, period: Period::Month }));
 
     /// Alarms per series and hour when `series` are watched; `None` when there is no budget.
+    ///
+    /// ```
+    /// use funnelpulse_core::AlarmBudget;
+    ///
+    /// let shared: AlarmBudget = "24 per day".parse()?;
+    /// assert_eq!(shared.per_series_hour(8), Some(0.125));
+    /// let each: AlarmBudget = "24 per series per day".parse()?;
+    /// assert_eq!(each.per_series_hour(10), Some(1.0));
+    /// # Ok::<(), funnelpulse_core::ParseBudgetError>(())
+    /// ```
     pub fn per_series_hour(&self, series: usize) -> Option<f64> {
         let bound = self.0?;
         let share = if bound.each_series { 1.0 } else { 1.0 / series.max(1) as f64 };

@@ -1,4 +1,4 @@
-//! How far a score depends on other rows.
+//! The rows that a score depends on.
 
 use crate::Timestamp;
 
@@ -44,23 +44,38 @@ impl Context {
     }
 
     /// The smallest context that holds both.
+    ///
+    /// ```
+    /// use funnelpulse_core::Context;
+    ///
+    /// let (short, long) = (Context::rows(2), Context::rows(24));
+    /// assert_eq!(short.union(long), Context::rows(24));
+    /// ```
     pub fn union(self, other: Self) -> Self {
         Self { rows: self.rows.max(other.rows), span: self.span.max(other.span) }
     }
 
-    /// Whether a row is scored by itself.
+    /// True if a row is scored by itself.
     pub const fn is_none(self) -> bool {
         self.rows == 0 && self.span == 0
     }
 
-    /// The first row that the score of `row` depends on. `row` may be the length of `time`: then the
-    /// context of a row that is about to follow the last one.
+    /// The first row that the score of `row` depends on. `row` may be the length of `time`: then
+    /// the context of a row that is about to follow the last one.
     ///
     /// The span reaches back from the first of the rows, or for a row that is still to come from
     /// the last row there is.
     ///
     /// # Panics
     /// When `row` lies beyond the length of `time`.
+    ///
+    /// ```
+    /// use funnelpulse_core::{Context, Timestamp};
+    ///
+    /// let time: Vec<Timestamp> = (0..5).map(Timestamp::from_seconds).collect();
+    /// // Rows 3 and 4 are all that the next row needs.
+    /// assert_eq!(Context::rows(2).first_row(&time, 5), 3);
+    /// ```
     pub fn first_row(self, time: &[Timestamp], row: usize) -> usize {
         assert!(row <= time.len(), "row {row} of {}", time.len());
         let first = row.saturating_sub(self.rows);

@@ -1,8 +1,8 @@
-//! What a detector says about each row.
+//! Results of a detector, row by row.
 
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis, Slice};
 
-/// A detector's verdict, one row per input row.
+/// Result of one detector, one row per input row.
 ///
 /// The **raw score** is on the detector's own scale; larger is more anomalous, NaN where the
 /// detector can't say (warming up, or all its input is missing). Raw scores of different detectors
@@ -32,17 +32,31 @@ impl Detection {
         Self { score, expected: None, interval: None, contributions: None }
     }
 
-    /// Adds the values that the model expected.
+    /// Adds the values that the model expected, `n x d`: a row per score, a column per column of
+    /// the model.
     ///
     /// # Panics
-    /// When there is not one row per score; so do the other two.
+    /// When there is not one row per score.
     pub fn with_expected(mut self, expected: Array2<f64>) -> Self {
         self.check(&expected);
         self.expected = Some(expected);
         self
     }
 
-    /// Adds the lower and upper end of the range in which the model expected the values.
+    /// Adds the lower and upper end of the range in which the model expected the values, each `n x
+    /// d`.
+    ///
+    /// # Panics
+    /// When there is not one row per score.
+    ///
+    /// ```
+    /// use funnelpulse_core::Detection;
+    /// use ndarray::array;
+    ///
+    /// let detection = Detection::new(array![3.2]).with_interval(array![[9.0]], array![[13.0]]);
+    /// let (lower, upper) = detection.interval().unwrap();
+    /// assert_eq!(upper[[0, 0]] - lower[[0, 0]], 4.0);
+    /// ```
     pub fn with_interval(mut self, lower: Array2<f64>, upper: Array2<f64>) -> Self {
         self.check(&lower);
         self.check(&upper);
@@ -50,7 +64,19 @@ impl Detection {
         self
     }
 
-    /// Adds how much each column contributed to the score (larger = more, 0 = not at all).
+    /// Adds the contribution of each column to the score, `n x d`: 0 is none, larger is more.
+    ///
+    /// # Panics
+    /// When there is not one row per score.
+    ///
+    /// ```
+    /// use funnelpulse_core::Detection;
+    /// use ndarray::array;
+    ///
+    /// // The second of two columns is the reason.
+    /// let detection = Detection::new(array![3.2]).with_contributions(array![[0.1, 0.9]]);
+    /// assert_eq!(detection.contributions().unwrap().row(0).to_vec(), [0.1, 0.9]);
+    /// ```
     pub fn with_contributions(mut self, contributions: Array2<f64>) -> Self {
         self.check(&contributions);
         self.contributions = Some(contributions);
@@ -66,7 +92,7 @@ impl Detection {
         self.score.len()
     }
 
-    /// Whether there are no rows.
+    /// True if there are no rows.
     pub fn is_empty(&self) -> bool {
         self.score.is_empty()
     }
@@ -91,10 +117,19 @@ impl Detection {
         self.contributions.as_ref().map(|part| part.view())
     }
 
-    /// The verdict on some of the rows.
+    /// The result of some of the rows.
     ///
     /// # Panics
     /// When `rows` reaches beyond the last one.
+    ///
+    /// ```
+    /// use funnelpulse_core::Detection;
+    /// use ndarray::array;
+    ///
+    /// // The first row was context.
+    /// let detection = Detection::new(array![0.0, 0.4, 3.2]).rows(1..3);
+    /// assert_eq!(detection.score().to_vec(), [0.4, 3.2]);
+    /// ```
     pub fn rows(self, rows: std::ops::Range<usize>) -> Self {
         if rows == (0..self.len()) {
             return self;

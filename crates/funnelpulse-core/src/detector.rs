@@ -9,14 +9,36 @@ use ndarray::Array1;
 
 use crate::{Context, Detection, Error, FrameView, LiveDetector, Writer, live::SeriesWindow};
 
-/// Validated hyper-parameters of a detector: what is known before any data.
+/// Validated hyper-parameters of a detector, before it has seen data.
 ///
 /// Fitting never changes the detector, and the same detector fitted to the same frames gives the
 /// same model on any number of threads.
+///
+/// Code that works with any detector, here with `Distance`, whose raw score is the distance from
+/// the mean of the history:
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/distance.rs"));
+/// # use distance::{Distance, DistanceModel};
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use funnelpulse_core::{Columns, Detector, FittedDetector, Frame, FrameView};
+/// use ndarray::array;
+///
+/// fn highest<D: Detector>(detector: &D, history: FrameView<'_>) -> f64 {
+///     let model = detector.fit(history).expect("the history is long enough");
+///     let detection = model.detect(history).expect("it has the columns of the history");
+///     detection.score().iter().copied().fold(0.0, f64::max)
+/// }
+///
+/// let frame = Frame::from_rows(Columns::new(["views"])?, array![[1.0], [3.0], [8.0]])?;
+/// assert_eq!(highest(&Distance, frame.view()), 4.0);
+/// # Ok(())
+/// # }
+/// ```
 pub trait Detector: Debug + Send + Sync {
     /// The trained model.
     type Fitted: FittedDetector + 'static;
-    /// Why fitting failed.
+    /// The error of fitting.
     type Error: std::error::Error + Send + Sync + 'static;
 
     /// Stable name, the same as the [`FittedDetector::kind`] of its models.
@@ -31,6 +53,32 @@ pub trait Detector: Debug + Send + Sync {
 }
 
 /// A trained model: immutable while it scores, usable from many threads, serializable.
+///
+/// A model whose raw score is the distance above a fixed limit:
+///
+/// ```
+/// use std::sync::Arc;
+/// use funnelpulse_core::{Columns, Detection, Error, FittedDetector, Frame, FrameView};
+/// use ndarray::array;
+///
+/// #[derive(Clone, Debug, serde::Serialize)]
+/// struct Above { columns: Columns, limit: f64 }
+///
+/// impl FittedDetector for Above {
+///     fn kind(&self) -> &'static str { "above" }
+///     fn columns(&self) -> &[Arc<str>] { &self.columns }
+///     fn detect(&self, frame: FrameView<'_>) -> Result<Detection, Error> {
+///         let values = frame.aligned(&self.columns)?;
+///         Ok(Detection::new(values.column(0).mapv(|value| (value - self.limit).max(0.0))))
+///     }
+///     fn clone_box(&self) -> Box<dyn FittedDetector> { Box::new(self.clone()) }
+/// }
+///
+/// let model = Above { columns: Columns::new(["latency"])?, limit: 200.0 };
+/// let frame = Frame::from_rows(model.columns.clone(), array![[250.0]])?;
+/// assert_eq!(model.detect(frame.view())?.score()[0], 50.0);
+/// # Ok::<(), Error>(())
+/// ```
 pub trait FittedDetector: Debug + Send + Sync + erased_serde::Serialize {
     /// Stable tag in the model envelope.
     fn kind(&self) -> &'static str;
@@ -38,8 +86,8 @@ pub trait FittedDetector: Debug + Send + Sync + erased_serde::Serialize {
     /// The columns that it was trained on.
     fn columns(&self) -> &[Arc<str>];
 
-    /// Rows before a row that its score depends on: what has to come before the first row of a batch
-    /// for it to be scored as within the whole series. By default none.
+    /// Rows before a row that its score depends on. A batch that starts with them is scored as the
+    /// same rows within the whole series. By default none.
     ///
     /// A row never depends on anything else but the model and, as [`horizon`](Self::horizon) says,
     /// on later rows.
@@ -103,11 +151,46 @@ impl Clone for Box<dyn FittedDetector> {
 }
 
 /// A trained model that can go on learning from rows as they arrive.
+///
+/// ```
+/// use funnelpulse_core::{
+///     Columns, Detection, Error, FittedDetector, Frame, FrameView, OnlineDetector,
+/// };
+/// # use std::sync::Arc;
+/// # use ndarray::array;
+///
+/// #[derive(Clone, Debug, serde::Serialize)]
+/// struct Mean { columns: Columns, sum: f64, rows: usize }
+///
+/// # impl FittedDetector for Mean {
+/// #     fn kind(&self) -> &'static str { "mean" }
+/// #     fn columns(&self) -> &[Arc<str>] { &self.columns }
+/// #     fn detect(&self, frame: FrameView<'_>) -> Result<Detection, Error> {
+/// #         let mean = self.sum / self.rows as f64;
+/// #         Ok(Detection::new(frame.values().column(0).mapv(|value| (value - mean).abs())))
+/// #     }
+/// #     fn clone_box(&self) -> Box<dyn FittedDetector> { Box::new(self.clone()) }
+/// # }
+/// impl OnlineDetector for Mean {
+///     fn update(&mut self, rows: FrameView<'_>) -> Result<(), Error> {
+///         self.sum += rows.values().column(0).sum();
+///         self.rows += rows.nrows();
+///         Ok(())
+///     }
+///     fn update_equals_refit(&self) -> bool { true }
+/// }
+///
+/// let mut model = Mean { columns: Columns::new(["views"])?, sum: 10.0, rows: 1 };
+/// let next = Frame::from_rows(model.columns.clone(), array![[4.0]])?;
+/// assert_eq!(model.detect_next(next.view())?.score()[0], 6.0);
+/// assert_eq!((model.sum, model.rows), (14.0, 2));
+/// # Ok::<(), Error>(())
+/// ```
 pub trait OnlineDetector: FittedDetector {
     /// Learns from `rows`, which follow what it has learnt from so far.
     fn update(&mut self, rows: FrameView<'_>) -> Result<(), Error>;
 
-    /// Whether updating gives the model that fitting to all rows at once would (up to rounding).
+    /// True if updating gives the model that fitting to all rows at once would (up to rounding).
     /// When not, the documentation of the model says what it gives instead.
     fn update_equals_refit(&self) -> bool;
 
@@ -122,6 +205,23 @@ pub trait OnlineDetector: FittedDetector {
 /// [`Detector`] without its associated types: what an ensemble of many kinds holds.
 ///
 /// Implemented for every [`Detector`]; don't implement it yourself.
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/distance.rs"));
+/// # use distance::{Distance, DistanceModel};
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use funnelpulse_core::{Columns, DynDetector, Frame};
+/// use ndarray::array;
+///
+/// let detectors: Vec<Box<dyn DynDetector>> = vec![Box::new(Distance)];
+/// let frame = Frame::from_rows(Columns::new(["views"])?, array![[1.0], [3.0]])?;
+/// for detector in &detectors {
+///     let model = detector.fit_dyn(frame.view())?;
+///     assert_eq!(model.detect(frame.view())?.score().to_vec(), [1.0, 1.0]);
+/// }
+/// # Ok(())
+/// # }
+/// ```
 pub trait DynDetector: Debug + Send + Sync {
     /// [`Detector::kind`].
     fn kind(&self) -> &'static str;

@@ -1,4 +1,4 @@
-//! What a detector of the whole site reports besides scores.
+//! Results of a detector of the whole site besides scores: episodes and posterior odds.
 
 use std::{fmt::Debug, sync::Arc};
 
@@ -8,6 +8,13 @@ use serde::Serialize;
 use crate::{IncidentKind, SeriesKey, Timestamp};
 
 /// The metrics that are the steps of a funnel; `None` where a table has no such step.
+///
+/// ```
+/// use funnelpulse_core::Funnel;
+///
+/// let funnel = Funnel { traffic: Some("views".into()), ..Funnel::default() };
+/// assert_eq!(funnel.steps(), [Some("views"), None, None, None]);
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Funnel {
     /// Visits, a count.
@@ -33,6 +40,33 @@ pub const SITE: &str = "(site)";
 /// Consecutive anomalous rows with one cause, as a detector estimates them.
 ///
 /// Numbers of four are those of traffic, carts, purchases and revenue.
+///
+/// ```
+/// use funnelpulse_core::{Episode, IncidentKind, Timestamp};
+///
+/// /// Money lost per hour, for rows of one hour.
+/// fn hourly_loss(episode: &Episode) -> f64 {
+///     episode.revenue_loss / (episode.rows.1 - episode.rows.0 + 1) as f64
+/// }
+///
+/// let episode = Episode {
+///     series: "shop-a".into(),
+///     kind: IncidentKind::CheckoutOutage,
+///     kind_probability: 0.9,
+///     start: Timestamp::from_seconds(0),
+///     last: Timestamp::from_seconds(3600),
+///     end: Timestamp::from_seconds(7200),
+///     rows: (0, 1),
+///     log_odds: 4.0,
+///     probability: 0.98,
+///     observed: [200.0, 40.0, 2.0, 100.0],
+///     expected: [200.0, 40.0, 10.0, 500.0],
+///     purchase_factor: 0.2,
+///     revenue_loss: 400.0,
+///     revenue_loss_interval: (300.0, 500.0),
+/// };
+/// assert_eq!(hourly_loss(&episode), 200.0);
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Episode {
     /// The series, or [`SITE`] for what all series share.
@@ -49,7 +83,7 @@ pub struct Episode {
     pub end: Timestamp,
     /// Its rows within the series, first and last.
     pub rows: (usize, usize),
-    /// Logarithm of the odds of an incident in its clearest row.
+    /// Natural logarithm of the odds of an incident in its clearest row.
     pub log_odds: f64,
     /// Probability that it is an incident, with incidents as frequent as they were in the history.
     pub probability: f64,
@@ -57,9 +91,10 @@ pub struct Episode {
     pub observed: [f64; 4],
     /// The expected sums.
     pub expected: [f64; 4],
-    /// Purchases relative to the expected ones, on average over the noise of the hours.
+    /// Observed over expected purchases, on average over the noise of the hours; 1 is as expected.
     pub purchase_factor: f64,
-    /// Expected minus observed revenue, on average over the noise of the hours; negative for a gain.
+    /// Expected minus observed revenue, in the currency of the data, on average over the noise of
+    /// the hours; negative for a gain.
     pub revenue_loss: f64,
     /// The range that holds the revenue loss with a probability of 90 %.
     pub revenue_loss_interval: (f64, f64),
@@ -72,16 +107,16 @@ pub trait Episodes: Debug + Send + Sync {
     fn of_flagged(&self, flags: &[bool]) -> Vec<Episode>;
 }
 
-/// What only a detector that sees the whole site can say of one series, one entry per row.
+/// Posterior of one series under a detector of the whole site, one entry per row.
 #[derive(Clone, Debug)]
 pub struct Posterior {
-    /// Logarithm of the odds that the row is part of an incident, with incidents as frequent as they
-    /// were in the history.
+    /// Natural logarithm of the odds that the row is part of an incident, with incidents as
+    /// frequent as they were in the history.
     pub log_odds: Vec<f64>,
     /// The part of these log odds that no row changes: how much more frequent incidents were in the
     /// history than the settings say.
     pub prior_log_odds: f64,
-    /// Whether the whole site explains the row.
+    /// True where the whole site explains the row.
     pub is_shared: Vec<bool>,
     /// The most probable kind, if the row is part of an incident.
     pub kinds: Vec<IncidentKind>,

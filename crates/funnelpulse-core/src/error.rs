@@ -1,4 +1,4 @@
-//! What can go wrong, with the place where it did.
+//! Errors, with the place where they occurred.
 
 use std::sync::Arc;
 
@@ -7,7 +7,17 @@ use crate::Timestamp;
 /// An error of any type, shareable between threads.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync + 'static>;
 
-/// Why data is not a [`Frame`](crate::Frame) or a [`Panel`](crate::Panel). Rows count from zero.
+/// Errors of data that is no [`Frame`](crate::Frame) or [`Panel`](crate::Panel). Rows count from
+/// zero.
+///
+/// ```
+/// use funnelpulse_core::{Columns, Frame, FrameError};
+/// use ndarray::array;
+///
+/// let error = Frame::from_rows(Columns::new(["views"])?, array![[f64::INFINITY]]).unwrap_err();
+/// assert!(matches!(error, FrameError::Infinite { row: 0, .. }));
+/// # Ok::<(), FrameError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FrameError {
@@ -95,7 +105,13 @@ pub enum FrameError {
     },
 }
 
-/// Why bytes are not a model that we can load.
+/// Errors of reading and writing model files.
+///
+/// ```
+/// use funnelpulse_core::{ModelError, inspect};
+///
+/// assert!(matches!(inspect(b"\x89PNG\r\n"), Err(ModelError::NotAModel)));
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ModelError {
@@ -162,7 +178,7 @@ pub enum ModelError {
     Payload {
         /// The kind in the file.
         kind: String,
-        /// What the decoder says.
+        /// The message of the decoder.
         reason: String,
     },
     /// The model could not be encoded.
@@ -170,7 +186,7 @@ pub enum ModelError {
     Encode {
         /// The kind of the model.
         kind: String,
-        /// What the encoder says.
+        /// The message of the encoder.
         reason: String,
     },
 }
@@ -183,7 +199,15 @@ impl ModelError {
     }
 }
 
-/// What fitting or applying a detector through the dyn-compatible contract can return.
+/// Errors of fitting or applying a detector through the dyn-compatible contract.
+///
+/// ```
+/// use funnelpulse_core::{Calibrator, Error};
+/// use ndarray::array;
+///
+/// let error = Calibrator::fit(array![0.1, 0.2].view()).unwrap_err();
+/// assert!(matches!(error, Error::TooFewRows { rows: 2, needed: 10, .. }));
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -216,7 +240,7 @@ pub enum Error {
     Panic {
         /// The detector.
         detector: String,
-        /// What it said.
+        /// The message of the panic.
         message: String,
     },
     /// An error of the detector's own type.
@@ -232,6 +256,13 @@ pub enum Error {
 
 impl Error {
     /// Wraps a detector's own error, unless it already is an [`enum@Error`].
+    ///
+    /// ```
+    /// use funnelpulse_core::Error;
+    ///
+    /// let io = std::io::Error::other("disk full");
+    /// assert_eq!(Error::detector("range", io).to_string(), "`range`: disk full");
+    /// ```
     pub fn detector<E>(detector: &'static str, source: E) -> Self
     where
         E: std::error::Error + Send + Sync + 'static,

@@ -13,7 +13,7 @@ use crate::{FrameError, Timestamp};
 pub struct Columns(Arc<[Arc<str>]>);
 
 impl Columns {
-    /// Checks the names.
+    /// Checks the names. An error names the first one that is empty or a duplicate.
     ///
     /// ```
     /// use funnelpulse_core::Columns;
@@ -42,11 +42,27 @@ impl Columns {
     }
 
     /// Position of the column called `name`.
+    ///
+    /// ```
+    /// use funnelpulse_core::Columns;
+    ///
+    /// let columns = Columns::new(["views", "carts"])?;
+    /// assert_eq!((columns.position("views"), columns.position("clicks")), (Some(0), None));
+    /// # Ok::<(), funnelpulse_core::FrameError>(())
+    /// ```
     pub fn position(&self, name: &str) -> Option<usize> {
         self.0.iter().position(|c| &**c == name)
     }
 
     /// Position of the column called `name`, or an error that lists what there is.
+    ///
+    /// ```
+    /// use funnelpulse_core::Columns;
+    ///
+    /// let error = Columns::new(["views", "carts"])?.require("clicks").unwrap_err();
+    /// assert_eq!(error.to_string(), "column `clicks` is missing (there are: views, carts)");
+    /// # Ok::<(), funnelpulse_core::FrameError>(())
+    /// ```
     pub fn require(&self, name: &str) -> Result<usize, FrameError> {
         self.position(name).ok_or_else(|| FrameError::MissingColumn { column: name.into(), available: self.joined() })
     }
@@ -105,6 +121,9 @@ pub struct Frame {
 
 impl Frame {
     /// Checks the parts and puts them together. `values` has a row per time and a column per name.
+    ///
+    /// An error names the row, counted from 0: shapes that differ, a time that is not later than
+    /// the one before, an infinite value.
     pub fn new(time: Vec<Timestamp>, columns: Columns, values: Array2<f64>) -> Result<Self, FrameError> {
         if values.nrows() != time.len() || values.ncols() != columns.len() {
             return Err(FrameError::Shape {
@@ -130,6 +149,15 @@ impl Frame {
     }
 
     /// A frame whose rows have no time of their own: row `i` is `i` seconds after the epoch.
+    ///
+    /// ```
+    /// use funnelpulse_core::{Columns, Frame, Timestamp};
+    /// use ndarray::array;
+    ///
+    /// let frame = Frame::from_rows(Columns::new(["views"])?, array![[3.0], [5.0]])?;
+    /// assert_eq!(frame.time()[1], Timestamp::from_seconds(1));
+    /// # Ok::<(), funnelpulse_core::FrameError>(())
+    /// ```
     pub fn from_rows(columns: Columns, values: Array2<f64>) -> Result<Self, FrameError> {
         let time = (0..values.nrows()).map(|i| Timestamp::from_seconds(i as i64)).collect();
         Self::new(time, columns, values)
@@ -166,17 +194,48 @@ impl Frame {
     }
 
     /// The values of one column.
+    ///
+    /// ```
+    /// use funnelpulse_core::{Columns, Frame};
+    /// use ndarray::array;
+    ///
+    /// let columns = Columns::new(["views", "carts"])?;
+    /// let frame = Frame::from_rows(columns, array![[3.0, 1.0], [5.0, 2.0]])?;
+    /// assert_eq!(frame.column("carts")?.sum(), 3.0);
+    /// # Ok::<(), funnelpulse_core::FrameError>(())
+    /// ```
     pub fn column(&self, name: &str) -> Result<ArrayView1<'_, f64>, FrameError> {
         Ok(self.values.column(self.columns.require(name)?))
     }
 
     /// The parts of the frame.
+    ///
+    /// ```
+    /// use funnelpulse_core::{Columns, Frame};
+    /// use ndarray::array;
+    ///
+    /// let frame = Frame::from_rows(Columns::new(["views"])?, array![[3.0], [5.0]])?;
+    /// let (time, columns, values) = frame.into_parts();
+    /// let doubled = Frame::new(time, columns, 2.0 * values)?;
+    /// assert_eq!(doubled.values(), array![[6.0], [10.0]]);
+    /// # Ok::<(), funnelpulse_core::FrameError>(())
+    /// ```
     pub fn into_parts(self) -> (Vec<Timestamp>, Columns, Array2<f64>) {
         (self.time, self.columns, self.values)
     }
 }
 
 /// A borrowed [`Frame`], or a run of its rows. Copies freely.
+///
+/// ```
+/// use funnelpulse_core::{Columns, Frame};
+/// use ndarray::array;
+///
+/// let frame = Frame::from_rows(Columns::new(["views"])?, array![[3.0], [5.0]])?;
+/// let view = frame.view();
+/// assert_eq!((view.nrows(), view.column("views")?[1]), (2, 5.0));
+/// # Ok::<(), funnelpulse_core::FrameError>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct FrameView<'a> {
     time: &'a [Timestamp],
@@ -220,17 +279,37 @@ impl<'a> FrameView<'a> {
     ///
     /// # Panics
     /// When the range reaches past the last row.
+    ///
+    /// ```
+    /// use funnelpulse_core::{Columns, Frame};
+    /// use ndarray::array;
+    ///
+    /// let frame = Frame::from_rows(Columns::new(["views"])?, array![[3.0], [5.0], [4.0]])?;
+    /// assert_eq!(frame.view().rows(1..3).values(), array![[5.0], [4.0]]);
+    /// # Ok::<(), funnelpulse_core::FrameError>(())
+    /// ```
     pub fn rows(&self, range: Range<usize>) -> FrameView<'a> {
         let mut values = self.values;
         values.slice_axis_inplace(Axis(0), Slice::from(range.clone()));
         FrameView { time: &self.time[range], columns: self.columns, values }
     }
 
-    /// The values in the order of `columns`: borrowed where the order already agrees, copied
-    /// otherwise. Columns that are not asked for are left out; one that is not there is an error.
+    /// The values, `n x columns.len()`, in the order of `columns`: borrowed where the order already
+    /// agrees, copied otherwise. Columns that are not asked for are left out; one that is not there
+    /// is an error.
     ///
     /// This is how a fitted detector reads its input, so that reordered or additional columns
     /// never change a score.
+    ///
+    /// ```
+    /// use funnelpulse_core::{Columns, Frame};
+    /// use ndarray::array;
+    ///
+    /// let frame = Frame::from_rows(Columns::new(["views", "carts"])?, array![[3.0, 1.0]])?;
+    /// let wanted = Columns::new(["carts", "views"])?;
+    /// assert_eq!(frame.view().aligned(&wanted)?, array![[1.0, 3.0]]);
+    /// # Ok::<(), funnelpulse_core::FrameError>(())
+    /// ```
     pub fn aligned(&self, columns: &[Arc<str>]) -> Result<CowArray<'a, f64, Ix2>, FrameError> {
         if **self.columns == *columns {
             return Ok(self.values.into());
@@ -239,7 +318,17 @@ impl<'a> FrameView<'a> {
         Ok(self.values.select(Axis(1), &indices).into())
     }
 
-    /// An owned frame with just these columns, in this order.
+    /// An owned frame with just these columns, in this order; an error if one is missing.
+    ///
+    /// ```
+    /// use funnelpulse_core::{Columns, Frame};
+    /// use ndarray::array;
+    ///
+    /// let frame = Frame::from_rows(Columns::new(["views", "carts"])?, array![[3.0, 1.0]])?;
+    /// let carts = frame.view().select(&Columns::new(["carts"])?)?;
+    /// assert_eq!((carts.ncols(), carts.values()[[0, 0]]), (1, 1.0));
+    /// # Ok::<(), funnelpulse_core::FrameError>(())
+    /// ```
     pub fn select(&self, columns: &Columns) -> Result<Frame, FrameError> {
         let values = self.aligned(columns)?.into_owned();
         Ok(Frame { time: self.time.to_vec(), columns: columns.clone(), values })

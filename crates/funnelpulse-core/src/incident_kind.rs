@@ -5,6 +5,15 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 /// A kind of incident. The names in text and in files are in `snake_case`.
+///
+/// ```
+/// use funnelpulse_core::IncidentKind;
+///
+/// let kind = IncidentKind::CheckoutOutage;
+/// assert_eq!(kind.to_string(), "checkout_outage");
+/// assert_eq!(kind.stage(), Some("purchase_rate"));
+/// assert!(kind.breaks_the_site());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -66,8 +75,15 @@ impl IncidentKind {
         }
     }
 
-    /// Whether all series showing it at once means that something is broken. Anything else that
-    /// they share, a holiday or a campaign, is how the shop is doing.
+    /// True if the kind, found in all series at once, means that something is broken. Any other
+    /// kind that they share, such as a holiday or a campaign, is demand.
+    ///
+    /// ```
+    /// use funnelpulse_core::IncidentKind;
+    ///
+    /// assert!(IncidentKind::TrackingOutage.breaks_the_site());
+    /// assert!(!IncidentKind::Promotion.breaks_the_site());
+    /// ```
     pub const fn breaks_the_site(self) -> bool {
         matches!(
             self,
@@ -75,8 +91,8 @@ impl IncidentKind {
         )
     }
 
-    /// The stage of the funnel that it is the failure of: `traffic`, `cart_rate`, `purchase_rate` or
-    /// `order_value`; `None` for kinds that are no failure of one stage.
+    /// The stage of the funnel that it is the failure of: `traffic`, `cart_rate`, `purchase_rate`
+    /// or `order_value`; `None` for kinds that are no failure of one stage.
     pub const fn stage(self) -> Option<&'static str> {
         match self {
             Self::CheckoutOutage | Self::GradualDegradation => Some("purchase_rate"),
@@ -88,6 +104,15 @@ impl IncidentKind {
     }
 
     /// Its position in [`Self::ALL`].
+    ///
+    /// ```
+    /// use funnelpulse_core::IncidentKind;
+    ///
+    /// let mut counts = [0; IncidentKind::ALL.len()];
+    /// counts[IncidentKind::Dip.index()] += 1;
+    /// assert_eq!(IncidentKind::ALL[IncidentKind::Dip.index()], IncidentKind::Dip);
+    /// # assert_eq!(counts.iter().sum::<i32>(), 1);
+    /// ```
     pub const fn index(self) -> usize {
         self as usize
     }

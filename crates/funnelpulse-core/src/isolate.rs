@@ -1,4 +1,4 @@
-//! A fault in one place never stops the others.
+//! Panics of one detector as errors.
 
 use std::{
     any::Any,
@@ -7,7 +7,7 @@ use std::{
 
 use crate::Error;
 
-/// Does `work`; a panic in it, from any thread of the pool, becomes an error.
+/// Runs `work`; a panic in it, from any thread of the pool, becomes an error.
 ///
 /// Detectors should not panic. Where one does, it costs the series it was at and nothing else.
 ///
@@ -15,7 +15,8 @@ use crate::Error;
 /// use funnelpulse_core::{Error, isolated};
 ///
 /// let failed: Result<(), Error> = isolated("range", || panic!("index out of bounds"));
-/// assert_eq!(failed.unwrap_err().to_string(), "a fault in `range` itself, please report it: index out of bounds");
+/// let message = failed.unwrap_err().to_string();
+/// assert_eq!(message, "a fault in `range` itself, please report it: index out of bounds");
 /// ```
 pub fn isolated<T>(detector: &str, work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
     // Whatever `work` left half done is not looked at again.

@@ -1,7 +1,7 @@
 //! Detectors that follow a series or a site as rows arrive.
 //!
-//! Provisional scores only: what a detector says of the newest rows with nothing after them. They
-//! equal the scores that `detect` gives to the last rows of everything seen so far.
+//! Scores are provisional: those of the newest rows, without the rows after them. They equal the
+//! scores that `detect` gives to the last rows of everything seen so far.
 
 use std::{collections::BTreeMap, fmt::Debug};
 
@@ -13,12 +13,49 @@ use crate::{
 };
 
 /// A model that follows one series.
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/distance.rs"));
+/// # use distance::{Distance, DistanceModel};
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use funnelpulse_core::{Columns, FittedDetector, Frame};
+/// use ndarray::array;
+///
+/// let model = DistanceModel { columns: Columns::new(["views"])?, mean: 10.0 };
+/// let mut live = model.live();
+/// let next = Frame::from_rows(model.columns.clone(), array![[10.0], [4.0]])?;
+/// assert_eq!(live.advance(next.view())?.score().to_vec(), [0.0, 6.0]);
+/// # Ok(())
+/// # }
+/// ```
 pub trait LiveDetector: Debug + Send {
-    /// Scores the rows that follow those seen so far.
+    /// Scores the rows that follow those seen so far: one row of the result per row of `rows`.
     fn advance(&mut self, rows: FrameView<'_>) -> Result<Detection, Error>;
 }
 
 /// A model that follows all series of a site.
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/distance.rs"));
+/// # use distance::{Distance, DistanceModel};
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # use funnelpulse_core::{Columns, Frame, Panel, PanelDetector, PerSeries, Training};
+/// # use ndarray::{Array2, array};
+/// use funnelpulse_core::FittedPanelDetector;
+///
+/// # let mut panel = Panel::new(Columns::new(["views"])?);
+/// # let values = Array2::from_shape_fn((60, 1), |(row, _)| (row % 10) as f64);
+/// # panel.insert("shop-a", Frame::from_rows(panel.columns().clone(), values)?)?;
+/// # let training = Training { min_rows: 50, ..Training::default() };
+/// # let models = PerSeries::new(Distance).with_training(training).fit(&(&panel).into())?;
+/// // The mean of the history is 4.5.
+/// let mut live = models.live();
+/// let mut window = Panel::new(panel.columns().clone());
+/// window.insert("shop-a", Frame::from_rows(panel.columns().clone(), array![[9.5]])?)?;
+/// assert_eq!(live.advance(&(&window).into())?["shop-a"].detection.score()[0], 5.0);
+/// # Ok(())
+/// # }
+/// ```
 pub trait LivePanel: Debug + Send {
     /// Scores one closed window: the new rows of every series that has any. Series without a model
     /// are left out of the result.

@@ -38,11 +38,11 @@ pub const FORMAT_VERSION: u16 = 2;
 /// Its `Deserialize` must reject every value that would make scoring panic or hang: that is the
 /// only guard against a hostile file.
 pub trait PersistentModel: DeserializeOwned + 'static {
-    /// What [`FittedDetector::kind`] or [`FittedPanelDetector::kind`] returns.
+    /// The result of [`FittedDetector::kind`] or [`FittedPanelDetector::kind`].
     const KIND: &'static str;
 
-    /// The version of the payload that this build writes. Raise it when a field is added, removed or
-    /// moved, and read the versions before it in [`migrate`](Self::migrate).
+    /// The version of the payload that this build writes. Raise it when a field is added, removed
+    /// or moved, and read the versions before it in [`migrate`](Self::migrate).
     const VERSION: u16 = 1;
 
     /// Reads the payload of an older version; [`decode_payload`] decodes the old layout. By default
@@ -53,7 +53,17 @@ pub trait PersistentModel: DeserializeOwned + 'static {
     }
 }
 
-/// What the envelope says of a model without decoding it.
+/// The header of a model file, read without decoding the model.
+///
+/// ```
+/// use funnelpulse_core::{Writer, inspect, write_payload};
+///
+/// let info = inspect(&write_payload("level", Writer::default(), &3.5)?)?;
+/// assert_eq!((info.kind.as_str(), info.payload_version), ("level", 1));
+/// // A double.
+/// assert_eq!(info.payload_len, 8);
+/// # Ok::<(), funnelpulse_core::ModelError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModelInfo {
     /// The format version of the envelope.
@@ -68,7 +78,16 @@ pub struct ModelInfo {
     pub payload_len: usize,
 }
 
-/// Who wrote a payload, and in which version.
+/// The version of a payload and of the crate that writes it.
+///
+/// ```
+/// use funnelpulse_core::{Writer, inspect, write_payload};
+///
+/// let writer = Writer { payload_version: 3, crate_version: "1.2.0" };
+/// let info = inspect(&write_payload("level", writer, &3.5)?)?;
+/// assert_eq!((info.payload_version, info.crate_version.as_str()), (3, "1.2.0"));
+/// # Ok::<(), funnelpulse_core::ModelError>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Writer {
     /// The version of the payload, counted per kind.
@@ -85,6 +104,14 @@ impl Default for Writer {
 }
 
 /// Wraps a serializable value into an envelope.
+///
+/// ```
+/// use funnelpulse_core::{Writer, read_payload, write_payload};
+///
+/// let bytes = write_payload("level", Writer::default(), &(3.5, 1.0))?;
+/// assert_eq!(read_payload::<(f64, f64)>("level", 1, &bytes)?, (3.5, 1.0));
+/// # Ok::<(), funnelpulse_core::ModelError>(())
+/// ```
 pub fn write_payload<T: Serialize + ?Sized>(kind: &str, writer: Writer, value: &T) -> Result<Vec<u8>, ModelError> {
     let fail = |reason: String| ModelError::Encode { kind: kind.to_owned(), reason };
     let payload = postcard::to_allocvec(value).map_err(|e| fail(e.to_string()))?;
@@ -103,7 +130,17 @@ pub fn write_payload<T: Serialize + ?Sized>(kind: &str, writer: Writer, value: &
     Ok(out)
 }
 
-/// Opens an envelope of the given kind and payload version.
+/// Opens an envelope of the given kind and payload version; an error for any other, and for damaged
+/// bytes.
+///
+/// ```
+/// use funnelpulse_core::{ModelError, Writer, read_payload, write_payload};
+///
+/// let bytes = write_payload("level", Writer::default(), &3.5)?;
+/// let error = read_payload::<f64>("trend", 1, &bytes).unwrap_err();
+/// assert_eq!(error.to_string(), "this is a `level` model, expected `trend`");
+/// # Ok::<(), ModelError>(())
+/// ```
 pub fn read_payload<T: DeserializeOwned>(kind: &'static str, version: u16, bytes: &[u8]) -> Result<T, ModelError> {
     let (info, payload) = open_kind(kind, bytes)?;
     if info.payload_version != version {
@@ -115,7 +152,9 @@ pub fn read_payload<T: DeserializeOwned>(kind: &'static str, version: u16, bytes
 /// Opens the envelope of one kind of model, of this or an older payload version.
 ///
 /// ```
-/// use funnelpulse_core::{ModelInfo, ModelError, PersistentModel, Writer, decode_payload, read_model, write_payload};
+/// use funnelpulse_core::{
+///     ModelError, ModelInfo, PersistentModel, Writer, decode_payload, read_model, write_payload,
+/// };
 ///
 /// #[derive(serde::Serialize, serde::Deserialize)]
 /// struct Level { value: f64, width: f64 }
@@ -158,11 +197,34 @@ fn decode_model<M: PersistentModel>(info: &ModelInfo, payload: &[u8]) -> Result<
 }
 
 /// The bytes of a fitted detector.
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/distance.rs"));
+/// # use distance::{Distance, DistanceModel};
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use funnelpulse_core::{Columns, read_model, to_bytes};
+///
+/// let model = DistanceModel { columns: Columns::new(["views"])?, mean: 2.0 };
+/// let loaded: DistanceModel = read_model(&to_bytes(&model)?)?;
+/// assert_eq!(loaded.mean, 2.0);
+/// # Ok(())
+/// # }
+/// ```
 pub fn to_bytes(model: &dyn FittedDetector) -> Result<Vec<u8>, ModelError> {
     write_payload(model.kind(), model.writer(), model)
 }
 
-/// Checks an envelope and reads its header.
+/// Checks an envelope (signature, format, length, checksum) and reads its header.
+///
+/// ```
+/// use funnelpulse_core::{ModelError, Writer, inspect, write_payload};
+///
+/// let mut bytes = write_payload("level", Writer::default(), &3.5)?;
+/// assert_eq!(inspect(&bytes)?.kind, "level");
+/// *bytes.last_mut().unwrap() ^= 1;
+/// assert!(matches!(inspect(&bytes), Err(ModelError::Checksum { .. })));
+/// # Ok::<(), ModelError>(())
+/// ```
 pub fn inspect(bytes: &[u8]) -> Result<ModelInfo, ModelError> {
     open(bytes).map(|(info, _)| info)
 }
@@ -265,13 +327,39 @@ impl Registry {
     }
 
     /// The registered kinds of either sort, in order.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/distance.rs"));
+    /// # use distance::{Distance, DistanceModel};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use funnelpulse_core::Registry;
+    ///
+    /// let registry = Registry::new().with::<DistanceModel>();
+    /// assert!(registry.kinds().eq(["distance"]));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn kinds(&self) -> impl Iterator<Item = &'static str> {
         let mut kinds: Vec<_> = self.decoders.keys().chain(self.panel_decoders.keys()).copied().collect();
         kinds.sort_unstable();
         kinds.into_iter()
     }
 
-    /// Loads a model of one series, of any registered kind.
+    /// Loads a model of one series, of any registered kind. An error for damaged bytes, a kind that
+    /// is not registered, a payload version that is too new, or a payload that is no valid model.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/distance.rs"));
+    /// # use distance::{Distance, DistanceModel};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use funnelpulse_core::{Columns, FittedDetector, Registry, to_bytes};
+    ///
+    /// let model = DistanceModel { columns: Columns::new(["views"])?, mean: 2.0 };
+    /// let registry = Registry::new().with::<DistanceModel>();
+    /// assert_eq!(registry.load(&to_bytes(&model)?)?.columns()[0].as_ref(), "views");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn load(&self, bytes: &[u8]) -> Result<Box<dyn FittedDetector>, ModelError> {
         let (info, payload) = open(bytes)?;
         match self.decoders.get(info.kind.as_str()) {
@@ -281,8 +369,8 @@ impl Registry {
     }
 
     /// Loads a model of all series: of a registered kind, or the models of
-    /// [`PerSeries`](crate::PerSeries) and [`Pooled`](crate::Pooled) with series models of registered
-    /// kinds.
+    /// [`PerSeries`](crate::PerSeries) and [`Pooled`](crate::Pooled) with series models of
+    /// registered kinds.
     pub fn load_panel(&self, bytes: &[u8]) -> Result<Box<dyn FittedPanelDetector>, ModelError> {
         let (info, payload) = open(bytes)?;
         if info.kind == SERIES_MODELS {

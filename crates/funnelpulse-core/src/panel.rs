@@ -11,6 +11,14 @@ use serde::{Deserialize, Serialize};
 use crate::{Columns, Frame, FrameError};
 
 /// The name of a series in a [`Panel`].
+///
+/// ```
+/// use funnelpulse_core::SeriesKey;
+///
+/// let key = SeriesKey::new("shop-a");
+/// assert_eq!(key.to_string(), "shop-a");
+/// assert!(key < SeriesKey::from("shop-b"));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct SeriesKey(Arc<str>);
@@ -91,6 +99,17 @@ impl Panel {
     }
 
     /// Adds a series. Its columns must be the panel's, in the same order; its name must be new.
+    ///
+    /// ```
+    /// use funnelpulse_core::{Columns, Frame, FrameError, Panel};
+    /// use ndarray::array;
+    ///
+    /// let mut panel = Panel::new(Columns::new(["views"])?);
+    /// let frame = Frame::from_rows(panel.columns().clone(), array![[3.0]])?;
+    /// panel.insert("shop-a", frame.clone())?;
+    /// assert!(matches!(panel.insert("shop-a", frame), Err(FrameError::DuplicateSeries { .. })));
+    /// # Ok::<(), FrameError>(())
+    /// ```
     pub fn insert(&mut self, key: impl Into<SeriesKey>, frame: Frame) -> Result<(), FrameError> {
         let key = key.into();
         if frame.columns() != &self.columns {
@@ -115,6 +134,17 @@ impl Panel {
     }
 
     /// The series called `name`.
+    ///
+    /// ```
+    /// use funnelpulse_core::{Columns, Frame, Panel};
+    /// use ndarray::array;
+    ///
+    /// let mut panel = Panel::new(Columns::new(["views"])?);
+    /// panel.insert("shop-a", Frame::from_rows(panel.columns().clone(), array![[3.0]])?)?;
+    /// assert_eq!(panel.get("shop-a").unwrap().nrows(), 1);
+    /// assert!(panel.get("shop-b").is_none());
+    /// # Ok::<(), funnelpulse_core::FrameError>(())
+    /// ```
     pub fn get(&self, name: &str) -> Option<&Frame> {
         self.series.get(name)
     }
@@ -124,7 +154,7 @@ impl Panel {
         self.series.len()
     }
 
-    /// Whether there is no series.
+    /// True if there is no series.
     pub fn is_empty(&self) -> bool {
         self.series.is_empty()
     }

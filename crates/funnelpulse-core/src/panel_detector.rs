@@ -14,7 +14,13 @@ use crate::{
     Posterior, SeriesKey, live::PanelWindow,
 };
 
-/// Which model scored a series.
+/// The model that scored a series.
+///
+/// ```
+/// use funnelpulse_core::ModelSource;
+///
+/// assert_eq!(ModelSource::Pooled.to_string(), "pooled");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ModelSource {
@@ -37,6 +43,18 @@ impl fmt::Display for ModelSource {
 }
 
 /// One series of a [`PanelView`].
+///
+/// ```
+/// use funnelpulse_core::{Columns, Frame, SeriesKey, SeriesView};
+/// use ndarray::array;
+///
+/// let values = array![[1.0], [f64::NAN], [3.0]];
+/// let frame = Frame::from_rows(Columns::new(["views"])?, values)?;
+/// let key = SeriesKey::new("shop-a");
+/// let series = SeriesView::new(&key, frame.view());
+/// assert_eq!((series.frame.nrows(), series.rows_with_data, series.skip), (3, 2, 0));
+/// # Ok::<(), funnelpulse_core::FrameError>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct SeriesView<'a> {
     /// Its name.
@@ -58,6 +76,19 @@ impl<'a> SeriesView<'a> {
 }
 
 /// Borrowed series of one site, in the order of their names.
+///
+/// ```
+/// use funnelpulse_core::{Columns, Frame, Panel, PanelView};
+/// use ndarray::array;
+///
+/// let columns = Columns::new(["views"])?;
+/// let mut panel = Panel::new(columns.clone());
+/// panel.insert("shop-b", Frame::from_rows(columns.clone(), array![[3.0]])?)?;
+/// panel.insert("shop-a", Frame::from_rows(columns, array![[5.0]])?)?;
+/// let view = PanelView::from(&panel);
+/// assert_eq!(view.series()[0].key.as_str(), "shop-a");
+/// # Ok::<(), funnelpulse_core::FrameError>(())
+/// ```
 #[derive(Clone, Default)]
 pub struct PanelView<'a> {
     series: Vec<SeriesView<'a>>,
@@ -72,6 +103,18 @@ impl<'a> PanelView<'a> {
     }
 
     /// Calls back from any thread after each series that a detector is done with.
+    ///
+    /// ```
+    /// use std::sync::atomic::{AtomicUsize, Ordering};
+    /// use funnelpulse_core::{PanelView, SeriesKey};
+    ///
+    /// let done = AtomicUsize::new(0);
+    /// let count = |_: &SeriesKey| {
+    ///     done.fetch_add(1, Ordering::Relaxed);
+    /// };
+    /// PanelView::default().with_progress(&count).report(&SeriesKey::new("shop-a"));
+    /// assert_eq!(done.into_inner(), 1);
+    /// ```
     pub fn with_progress(mut self, on_series: &'a (dyn Fn(&SeriesKey) + Sync)) -> Self {
         self.on_series = Some(on_series);
         self
@@ -90,6 +133,18 @@ impl<'a> PanelView<'a> {
     }
 
     /// An owned panel with just these columns.
+    ///
+    /// ```
+    /// use funnelpulse_core::{Columns, Frame, Panel, PanelView};
+    /// use ndarray::array;
+    ///
+    /// let mut panel = Panel::new(Columns::new(["views", "carts"])?);
+    /// let frame = Frame::from_rows(panel.columns().clone(), array![[9.0, 2.0]])?;
+    /// panel.insert("shop-a", frame)?;
+    /// let carts = PanelView::from(&panel).select(&Columns::new(["carts"])?)?;
+    /// assert_eq!(carts.get("shop-a").unwrap().values(), array![[2.0]]);
+    /// # Ok::<(), funnelpulse_core::FrameError>(())
+    /// ```
     pub fn select(&self, columns: &Columns) -> Result<Panel, FrameError> {
         let mut panel = Panel::new(columns.clone());
         for series in &self.series {
@@ -115,10 +170,37 @@ impl<'a> From<&'a Panel> for PanelView<'a> {
 ///
 /// A [`Detector`](crate::Detector) becomes one by [`PerSeries`](crate::PerSeries) or
 /// [`Pooled`](crate::Pooled).
+///
+/// Code that works with any detector of a site, here with one model of `Distance` per series:
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/distance.rs"));
+/// # use distance::{Distance, DistanceModel};
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use funnelpulse_core::{
+///     Columns, FittedPanelDetector, Frame, Panel, PanelDetector, PerSeries, Training,
+/// };
+/// use ndarray::Array2;
+///
+/// fn scored<D: PanelDetector>(detector: &D, panel: &Panel) -> usize {
+///     let models = detector.fit(&panel.into()).expect("the panel has rows");
+///     models.detect(&panel.into()).expect("it has the columns of the history").len()
+/// }
+///
+/// let mut panel = Panel::new(Columns::new(["views"])?);
+/// for (name, rows) in [("shop-a", 60), ("shop-b", 60), ("new", 3)] {
+///     let values = Array2::from_shape_fn((rows, 1), |(row, _)| (row % 10) as f64);
+///     panel.insert(name, Frame::from_rows(panel.columns().clone(), values)?)?;
+/// }
+/// let training = Training { min_rows: 50, ..Training::default() };
+/// assert_eq!(scored(&PerSeries::new(Distance).with_training(training), &panel), 2);
+/// # Ok(())
+/// # }
+/// ```
 pub trait PanelDetector: Debug + Send + Sync {
     /// The trained model.
     type Fitted: FittedPanelDetector + 'static;
-    /// Why fitting failed.
+    /// The error of fitting.
     type Error: std::error::Error + Send + Sync + 'static;
 
     /// Stable name, the same as the [`FittedPanelDetector::kind`] of its models.
@@ -129,20 +211,30 @@ pub trait PanelDetector: Debug + Send + Sync {
     fn fit(&self, history: &PanelView<'_>) -> Result<Self::Fitted, Self::Error>;
 }
 
-/// A model that a detector could not train, and why. Other series and detectors are not affected.
+/// A model that a detector could not train, with the reason. Other series and detectors are not
+/// affected.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Absence {
     /// The series; `None` for a model of all series.
     pub series: Option<SeriesKey>,
-    /// Why there is no model.
+    /// The reason in words.
     pub reason: String,
-    /// Whether that was to be expected: a series too short, a step that the detector does not
+    /// True if that was to be expected: a series too short, a step that the detector does not
     /// support. Anything else is a failure.
     pub is_expected: bool,
 }
 
 impl Absence {
     /// The absence that an error of fitting stands for.
+    ///
+    /// ```
+    /// use funnelpulse_core::{Absence, Error, SeriesKey};
+    ///
+    /// let error = Error::TooFewRows { detector: "range", rows: 3, needed: 10 };
+    /// let absence = Absence::of(Some(&SeriesKey::new("shop-a")), &error);
+    /// assert!(absence.is_expected);
+    /// assert_eq!(absence.reason, "3 usable rows, `range` needs at least 10");
+    /// ```
     pub fn of(series: Option<&SeriesKey>, error: &Error) -> Self {
         let is_expected = matches!(error, Error::TooFewRows { .. } | Error::Unsupported { .. });
         Self { series: series.cloned(), reason: error.to_string(), is_expected }
@@ -154,6 +246,29 @@ impl Absence {
 /// Scoring takes two steps. A [`Survey`] estimates what all series share at the times of a panel;
 /// given it, series are independent, so that they can be scored in any order, on any thread or
 /// machine.
+///
+/// With `Distance`, a detector whose raw score is the distance from the mean:
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/distance.rs"));
+/// # use distance::{Distance, DistanceModel};
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use funnelpulse_core::{
+///     Columns, FittedPanelDetector, Frame, Panel, PanelDetector, PerSeries, Training,
+/// };
+/// use ndarray::Array2;
+///
+/// let mut panel = Panel::new(Columns::new(["views"])?);
+/// let values = Array2::from_shape_fn((50, 1), |(row, _)| (row % 10) as f64);
+/// panel.insert("shop-a", Frame::from_rows(panel.columns().clone(), values)?)?;
+/// let training = Training { min_rows: 50, ..Training::default() };
+/// let models = PerSeries::new(Distance).with_training(training).fit(&(&panel).into())?;
+/// let found = models.detect(&(&panel).into())?;
+/// // The mean of 0 to 9 is 4.5.
+/// assert_eq!(found["shop-a"].detection.score()[0], 4.5);
+/// # Ok(())
+/// # }
+/// ```
 pub trait FittedPanelDetector: Debug + Send + Sync {
     /// Stable tag in the model envelope.
     fn kind(&self) -> &str;
@@ -180,7 +295,7 @@ pub trait FittedPanelDetector: Debug + Send + Sync {
         None
     }
 
-    /// Models that could not be trained, and why. Not saved with the model.
+    /// Models that could not be trained, with the reason. Not saved with the model.
     fn absences(&self) -> &[Absence] {
         &[]
     }
@@ -216,12 +331,36 @@ impl Clone for Box<dyn FittedPanelDetector> {
     }
 }
 
-/// What the series of one panel share, as a model sees it.
+/// The state that the series of one panel share, as a model estimates it.
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/distance.rs"));
+/// # use distance::{Distance, DistanceModel};
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # use funnelpulse_core::{Columns, Frame, Panel, PerSeries, Training};
+/// # use ndarray::Array2;
+/// use funnelpulse_core::{FittedPanelDetector, PanelDetector, PanelView};
+///
+/// # let mut panel = Panel::new(Columns::new(["views"])?);
+/// # let values = Array2::from_shape_fn((60, 1), |(row, _)| (row % 10) as f64);
+/// # panel.insert("shop-a", Frame::from_rows(panel.columns().clone(), values)?)?;
+/// # let training = Training { min_rows: 50, ..Training::default() };
+/// # let detector = PerSeries::new(Distance).with_training(training);
+/// let view = PanelView::from(&panel);
+/// let models = detector.fit(&view)?;
+/// let survey = models.survey(&view)?;
+/// // Given the survey, series can be scored in any order.
+/// for series in view.series() {
+///     assert_eq!(survey.detect(series)?.unwrap().scores.len(), series.frame.nrows());
+/// }
+/// # Ok(())
+/// # }
+/// ```
 pub trait Survey: Debug + Send + Sync {
     /// Scores the rows of one series after its context. `None` without a model for it.
     fn detect(&self, series: &SeriesView<'_>) -> Result<Option<SeriesDetection>, Error>;
 
-    /// What all series show together, in order of time.
+    /// Episodes of all series together, in order of time; none by default.
     fn site_episodes(&self) -> Vec<Episode> {
         Vec::new()
     }
@@ -230,13 +369,13 @@ pub trait Survey: Debug + Send + Sync {
 /// The scores of one series.
 #[derive(Clone, Debug)]
 pub struct SeriesDetection {
-    /// Which model gave them.
+    /// The model that gave them.
     pub source: ModelSource,
-    /// Raw scores and what else the model says, one row per scored row.
+    /// Raw scores, expected values and contributions, one row per scored row.
     pub detection: Detection,
     /// Calibrated scores in `[0, 1]`; NaN where there is none.
     pub scores: Array1<f64>,
-    /// What only a detector of the whole site can say.
+    /// The posterior, from a detector of the whole site only.
     pub posterior: Option<Posterior>,
 }
 
@@ -265,6 +404,18 @@ impl<D: PanelDetector> DynPanelDetector for D {
 }
 
 /// A detector of either kind.
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/distance.rs"));
+/// # use distance::{Distance, DistanceModel};
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use funnelpulse_core::{AnyDetector, PerSeries};
+///
+/// let detectors = [AnyDetector::series(Distance), AnyDetector::panel(PerSeries::new(Distance))];
+/// assert!(detectors.iter().all(|detector| detector.kind() == "distance"));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub enum AnyDetector {
     /// Looks at one series at a time.

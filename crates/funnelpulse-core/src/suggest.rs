@@ -1,9 +1,10 @@
-//! The name that was probably meant.
+//! Suggestions for misspelt names.
 
 /// Names less alike than this (Jaro-Winkler similarity, 0 to 1) are no suggestion.
 const LEAST_SIMILARITY: f64 = 0.75;
 
-/// The name among `known` that is most like `name`, if any is alike.
+/// The name among `known` that is most similar to `name`, by Jaro-Winkler similarity (Winkler
+/// 1990); `None` if none reaches 0.75.
 ///
 /// ```
 /// use funnelpulse_core::nearest_name;
@@ -17,6 +18,14 @@ pub fn nearest_name<'a>(known: impl IntoIterator<Item = &'a str>, name: &str) ->
 }
 
 /// The end of an error message: `, did you mean ...?`, or nothing.
+///
+/// ```
+/// use funnelpulse_core::{hint, nearest_name};
+///
+/// let known = ["views", "carts"];
+/// assert_eq!(hint(nearest_name(known, "veiws")), ", did you mean `views`?");
+/// assert_eq!(hint(nearest_name(known, "revenue")), "");
+/// ```
 pub fn hint(suggestion: Option<&str>) -> String {
     suggestion.map(|s| format!(", did you mean `{s}`?")).unwrap_or_default()
 }

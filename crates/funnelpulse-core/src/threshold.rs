@@ -1,4 +1,4 @@
-//! Where a score becomes an alarm.
+//! Thresholds of scores.
 
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +26,15 @@ impl Threshold {
     /// The limit that flags at most a share `contamination` (0 to 0.5) of `scores`; ties at the
     /// limit are not flagged. NaN scores don't count. `None` without any score, or for a share
     /// outside the range.
+    ///
+    /// ```
+    /// use funnelpulse_core::Threshold;
+    ///
+    /// // A fifth of ten scores: two rows are flagged.
+    /// let scores: Vec<f64> = (1..=10).map(f64::from).collect();
+    /// assert_eq!(Threshold::from_contamination(&scores, 0.2).unwrap().limit(), 8.0);
+    /// assert!(Threshold::from_contamination(&scores, 0.9).is_none());
+    /// ```
     pub fn from_contamination(scores: &[f64], contamination: f64) -> Option<Self> {
         if !(0.0..=0.5).contains(&contamination) {
             return None;
@@ -41,7 +50,7 @@ impl Threshold {
         self.0
     }
 
-    /// Whether `score` is above the limit; NaN is not.
+    /// True if `score` is above the limit; false for NaN.
     pub fn flags(self, score: f64) -> bool {
         score > self.0
     }

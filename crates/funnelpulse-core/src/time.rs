@@ -53,12 +53,27 @@ impl Timestamp {
     /// to the epoch, so hours and days (UTC) start where a clock says they do.
     ///
     /// `width` below one counts as one.
+    ///
+    /// ```
+    /// use funnelpulse_core::Timestamp;
+    ///
+    /// // 90 minutes after the epoch.
+    /// let time = Timestamp::from_seconds(5400);
+    /// assert_eq!(time.floor_to(Timestamp::HOUR), Timestamp::from_seconds(3600));
+    /// ```
     pub const fn floor_to(self, width: i64) -> Self {
         let width = if width < 1 { 1 } else { width };
         Self(self.0.saturating_sub(self.0.rem_euclid(width)))
     }
 
     /// This point moved by `micros` microseconds, saturating at the ends of the range.
+    ///
+    /// ```
+    /// use funnelpulse_core::Timestamp;
+    ///
+    /// let start = Timestamp::from_seconds(0);
+    /// assert_eq!(start.offset(2 * Timestamp::DAY).to_string(), "1970-01-03T00:00:00Z");
+    /// ```
     pub const fn offset(self, micros: i64) -> Self {
         Self(self.0.saturating_add(micros))
     }
@@ -85,14 +100,15 @@ const EPOCH: DateTime = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
 /// `2019-10-01`, `2019-10-01 00:00:05`, `2019-10-01T00:00:05.5+02:00`, `2019-10-01 00:00:00 UTC`.
 /// Without an offset the time is UTC.
 ///
-/// A zone in brackets (RFC 9557), `2019-10-01T00:00[Europe/Berlin]`, needs a time zone database, which
-/// `funnelpulse-io` brings; where there is none such a text is refused, and so is an offset that the
-/// zone does not have at that time. Of a time that comes twice the first is meant.
+/// A zone in brackets (RFC 9557), `2019-10-01T00:00[Europe/Berlin]`, needs a time zone database,
+/// which `funnelpulse-io` includes. Without one such a text is an error, and so is an offset that
+/// the zone does not have at that time. Of a time that occurs twice, the first is meant.
 ///
 /// ```
 /// use funnelpulse_core::parse_timestamp;
 ///
-/// assert_eq!(parse_timestamp("2019-10-01 02:00:00 UTC")?, parse_timestamp("2019-10-01T04:00:00+02:00")?);
+/// let utc = parse_timestamp("2019-10-01 02:00:00 UTC")?;
+/// assert_eq!(utc, parse_timestamp("2019-10-01T04:00:00+02:00")?);
 /// # Ok::<(), funnelpulse_core::FrameError>(())
 /// ```
 pub fn parse_timestamp(text: &str) -> Result<Timestamp, FrameError> {

@@ -1,10 +1,17 @@
-//! The words for what was found: how bad, and of what kind.
+//! Severity and type of an anomaly, and the verdict on a row.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// How bad an anomaly is.
+/// The severity of an anomaly, by its combined score.
+///
+/// ```
+/// use funnelpulse_core::Severity;
+///
+/// assert!(Severity::Critical > Severity::High);
+/// assert_eq!(Severity::Low.as_str(), "low");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
@@ -39,7 +46,13 @@ impl fmt::Display for Severity {
     }
 }
 
-/// What an anomaly looks like.
+/// The look of an anomaly.
+///
+/// ```
+/// use funnelpulse_core::AnomalyType;
+///
+/// assert_eq!(AnomalyType::Changepoint.to_string(), "changepoint");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AnomalyType {
@@ -100,6 +113,21 @@ impl fmt::Display for AnomalyType {
 }
 
 /// The decision on one row, made from the calibrated scores of all detectors.
+///
+/// ```
+/// use funnelpulse_core::{Severity, Verdict};
+///
+/// let verdict = Verdict {
+///     score: 0.9,
+///     confidence: 1.0,
+///     n_models_flagged: 2,
+///     n_models: 2,
+///     threshold: 0.5,
+///     is_anomaly: true,
+///     severity: Some(Severity::High),
+/// };
+/// assert!(verdict.score >= verdict.threshold && verdict.severity > Some(Severity::Medium));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Verdict {
     /// The scores of the detectors that have one, combined; NaN when none has.

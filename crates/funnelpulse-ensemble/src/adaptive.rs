@@ -21,6 +21,14 @@ pub struct AdaptiveConfig {
     pub min_rows: usize,
 }
 
+/// The defaults, of which single settings can be replaced.
+///
+/// ```
+/// use funnelpulse_ensemble::{AdaptiveConfig, AdaptiveThreshold};
+///
+/// let fixed = AdaptiveConfig { enabled: false, ..AdaptiveConfig::default() };
+/// assert_eq!(AdaptiveThreshold::new(0.6, &fixed).limit(), 0.6);
+/// ```
 impl Default for AdaptiveConfig {
     fn default() -> Self {
         Self { enabled: true, lookback_hours: 168.0, deviations: 3.0, min_rows: 24 }
@@ -34,8 +42,8 @@ impl AdaptiveConfig {
     }
 }
 
-/// Raises a fixed threshold while the scores of a series are high: to `mean + deviations * std` of the
-/// scores of the look-back, when that is higher. It never falls below the fixed one, and never
+/// Raises a fixed threshold while the scores of a series are high: to `mean + deviations * std` of
+/// the scores of the look-back, when that is higher. It never falls below the fixed one, and never
 /// learns from rows that it flagged, so that a long incident does not become normal.
 ///
 /// ```
@@ -77,6 +85,16 @@ impl AdaptiveThreshold {
 
     /// True if a score at `time` (later than all before) is flagged; then learns from it unless
     /// it is. NaN is neither flagged nor learnt from.
+    ///
+    /// ```
+    /// use funnelpulse_core::Timestamp;
+    /// use funnelpulse_ensemble::{AdaptiveConfig, AdaptiveThreshold};
+    ///
+    /// let mut threshold = AdaptiveThreshold::new(0.5, &AdaptiveConfig::default());
+    /// assert!(threshold.judge(Timestamp::from_seconds(0), 0.7));
+    /// assert!(!threshold.judge(Timestamp::from_seconds(3600), 0.3));
+    /// assert!(!threshold.judge(Timestamp::from_seconds(7200), f64::NAN));
+    /// ```
     pub fn judge(&mut self, time: Timestamp, score: f64) -> bool {
         let reach = (self.config.lookback_hours * Timestamp::HOUR as f64) as i64;
         while self.recent.front().is_some_and(|(t, _)| *t < time.offset(-reach)) {

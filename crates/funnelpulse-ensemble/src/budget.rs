@@ -15,14 +15,24 @@ const STEP: f64 = 0.05;
 const WEEK: f64 = 168.0;
 
 /// A series of the history that a threshold is learnt from; one value per row.
+///
+/// ```
+/// use funnelpulse_core::{AlarmBudget, Timestamp};
+/// use funnelpulse_ensemble::{ScoredSeries, threshold_for_budget};
+///
+/// // Two rows are too few to count eight alarms.
+/// let time = [Timestamp::from_seconds(0), Timestamp::from_seconds(3600)];
+/// let series = ScoredSeries { time: &time, score: &[0.1, 0.9], log_odds: None };
+/// assert_eq!(threshold_for_budget(AlarmBudget::MONTHLY, &[series]), None);
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct ScoredSeries<'a> {
     /// Times of the rows, rising.
     pub time: &'a [Timestamp],
     /// Combined scores, NaN where there is none.
     pub score: &'a [f64],
-    /// Logarithms of the odds that a row is part of a real incident, if a model gives them; NaN means
-    /// that it is not.
+    /// Logarithms of the odds that a row is part of a real incident, if a model gives them; NaN
+    /// means that it is not.
     pub log_odds: Option<&'a [f64]>,
 }
 
@@ -31,10 +41,12 @@ pub struct ScoredSeries<'a> {
 /// Alarms (runs of rows at or above a threshold) are counted at rising thresholds, each as the
 /// probability that it is false: one minus the probability of an incident by
 /// [`log_odds`](ScoredSeries::log_odds) (a local false discovery rate; Efron 2001), and one without
-/// odds. Without any odds the count is used as long as there is more than one per series
-/// and fortnight: most of those are false, since incidents are rarer. Beyond the last
-/// count that can be used the logarithm of the number of alarms is extrapolated as a straight line in
-/// the evidence.
+/// odds. Without any odds the count is used as long as there is more than one per series and
+/// fortnight: most of those are false, since incidents are rarer. Beyond the last count that can be
+/// used the logarithm of the number of alarms is extrapolated as a straight line in the evidence.
+///
+/// Rows are taken to be hours: a week has 168 of them, and flagged rows more than three hours apart
+/// are separate alarms. With other steps the number of alarms differs from the budget.
 ///
 /// `None` without a budget, or when the history is too short to count eight alarms.
 ///
@@ -58,8 +70,8 @@ pub fn threshold_for_budget(budget: AlarmBudget, series: &[ScoredSeries<'_>]) ->
     let rows: usize = evidence.iter().flatten().filter(|e| !e.is_nan()).count();
     let weeks = rows as f64 / WEEK;
     let highest = evidence.iter().flatten().copied().filter(|e| e.is_finite()).fold(0.0, f64::max);
-    // False alarms per series and week at rising evidence, from where they are most frequent: below,
-    // runs only merge.
+    // False alarms per series and week at rising evidence, from where they are most frequent:
+    // below, runs only merge.
     let mut curve: Vec<(f64, f64)> = Vec::new();
     let mut level = STEP;
     while level <= highest {
@@ -81,8 +93,8 @@ pub fn threshold_for_budget(budget: AlarmBudget, series: &[ScoredSeries<'_>]) ->
     Some(score_of_evidence(last + (alarms / allowed).ln() / slope(&curve)?))
 }
 
-/// Runs of rows at or above `level`, each as the probability that it is false; gaps in time of more than
-/// a few hours end a run.
+/// Runs of rows at or above `level`, each as the probability that it is false; gaps in time of more
+/// than a few hours end a run.
 fn false_alarms(series: &ScoredSeries<'_>, evidence: &[f64], level: f64) -> f64 {
     let mut alarms = 0.0;
     let mut run: Option<(Timestamp, f64)> = None;
@@ -118,8 +130,8 @@ fn slope(curve: &[(f64, f64)]) -> Option<f64> {
     let sxx: f64 = points.iter().map(|p| (p.0 - x).powi(2)).sum();
     let sxy: f64 = points.iter().map(|p| (p.0 - x) * (p.1.ln() - y)).sum();
     let slope = -sxy / sxx;
-    // Tails of calibrated evidence fall about a decade per decade; a flat or missing slope means that the
-    // history is too short.
+    // Tails of calibrated evidence fall about a decade per decade; a flat or missing slope means
+    // that the history is too short.
     (points.len() >= 3 && slope.is_finite() && slope > 0.1).then_some(slope)
 }
 

@@ -28,7 +28,8 @@ pub enum Voting {
 #[serde(default, deny_unknown_fields)]
 pub struct EnsembleConfig {
     /// Weight of each detector by name, 0 or more. Only the proportions count, and only among the
-    /// detectors that have a score for the row. Without any weight here all detectors count the same.
+    /// detectors that have a score for the row. Without any weight here all detectors count the
+    /// same.
     pub weights: BTreeMap<String, f64>,
     /// The method of combining the detectors.
     pub voting: Voting,
@@ -37,8 +38,8 @@ pub struct EnsembleConfig {
     pub threshold: f64,
     /// Detectors that must flag a row for it to be an anomaly; never more than there are.
     pub min_agreement: usize,
-    /// The source of the weights: `fixed`, or `auto` to learn from the history what each detector is
-    /// worth.
+    /// The source of the weights: `fixed`, or `auto` to learn from the history what each detector
+    /// is worth.
     pub weighting: Weighting,
     /// The threshold's adaptation to recent scores.
     pub adaptive: AdaptiveConfig,
@@ -46,6 +47,15 @@ pub struct EnsembleConfig {
     pub severity: SeverityLevels,
 }
 
+/// The defaults, of which single settings can be replaced.
+///
+/// ```
+/// use funnelpulse_ensemble::{Ensemble, EnsembleConfig};
+///
+/// let weights = [("iforest".to_owned(), 0.3), ("zscore".to_owned(), 0.7)].into();
+/// let config = EnsembleConfig { weights, threshold: 0.8, ..EnsembleConfig::default() };
+/// assert!(Ensemble::new(config).is_ok());
+/// ```
 impl Default for EnsembleConfig {
     fn default() -> Self {
         Self {
@@ -61,6 +71,15 @@ impl Default for EnsembleConfig {
 }
 
 /// One detector's calibrated scores, NaN where it has none.
+///
+/// ```
+/// use funnelpulse_ensemble::Vote;
+/// use ndarray::array;
+///
+/// // No score for the second row.
+/// let vote = Vote::new("iforest", array![0.2, f64::NAN]);
+/// assert_eq!((vote.detector(), vote.scores().len()), ("iforest", 2));
+/// ```
 #[derive(Clone, Debug)]
 pub struct Vote {
     detector: String,
@@ -84,15 +103,45 @@ impl Vote {
     }
 }
 
-/// Combines calibrated scores of any detectors into verdicts. See the crate's front page for an
-/// example.
+/// Combines calibrated scores of any detectors into verdicts.
+///
+/// ```
+/// use funnelpulse_core::Timestamp;
+/// use funnelpulse_ensemble::{Ensemble, EnsembleConfig, Vote, Voting};
+/// use ndarray::array;
+///
+/// let config = EnsembleConfig { voting: Voting::Weighted, ..EnsembleConfig::default() };
+/// let votes = [Vote::new("iforest", array![0.75]), Vote::new("zscore", array![0.5])];
+/// let verdicts = Ensemble::new(config)?.combine(&[Timestamp::from_seconds(0)], &votes)?;
+/// assert_eq!((verdicts[0].score, verdicts[0].n_models_flagged), (0.625, 2));
+/// # Ok::<(), funnelpulse_ensemble::EnsembleError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ensemble {
     pub(crate) config: EnsembleConfig,
 }
 
 impl Ensemble {
-    /// Checks the settings.
+    /// Checks the settings. An error names the setting, its value and the allowed range.
+    ///
+    /// Three ways of voting on the same scores:
+    ///
+    /// ```
+    /// use funnelpulse_core::Timestamp;
+    /// use funnelpulse_ensemble::{Ensemble, EnsembleConfig, Vote, Voting};
+    /// use ndarray::array;
+    ///
+    /// let votes =
+    ///     [Vote::new("a", array![0.9]), Vote::new("b", array![0.1]), Vote::new("c", array![0.1])];
+    /// let flagged = |voting| -> Result<bool, funnelpulse_ensemble::EnsembleError> {
+    ///     let ensemble = Ensemble::new(EnsembleConfig { voting, ..EnsembleConfig::default() })?;
+    ///     Ok(ensemble.combine(&[Timestamp::from_seconds(0)], &votes)?[0].is_anomaly)
+    /// };
+    /// // The mean of the scores is 0.37, and one of three is no majority.
+    /// assert!(flagged(Voting::Tail)?);
+    /// assert!(!flagged(Voting::Weighted)? && !flagged(Voting::Majority)?);
+    /// # Ok::<(), funnelpulse_ensemble::EnsembleError>(())
+    /// ```
     pub fn new(config: EnsembleConfig) -> Result<Self, EnsembleError> {
         check("threshold", config.threshold, 0.0..=1.0, "0 to 1")?;
         for (name, weight) in &config.weights {
@@ -103,7 +152,18 @@ impl Ensemble {
         Ok(Self { config })
     }
 
-    /// The same with another threshold, as [`threshold_for_budget`](crate::threshold_for_budget) finds it.
+    /// The same with another threshold, as [`threshold_for_budget`](crate::threshold_for_budget)
+    /// finds it.
+    ///
+    /// ```
+    /// use funnelpulse_ensemble::{Ensemble, EnsembleConfig};
+    ///
+    /// let ensemble = Ensemble::new(EnsembleConfig::default())?.with_threshold(0.8)?;
+    /// assert_eq!(ensemble.config().threshold, 0.8);
+    /// let error = ensemble.with_threshold(1.5).unwrap_err();
+    /// assert_eq!(error.to_string(), "threshold = 1.5 is out of range (0 to 1)");
+    /// # Ok::<(), funnelpulse_ensemble::EnsembleError>(())
+    /// ```
     pub fn with_threshold(mut self, threshold: f64) -> Result<Self, EnsembleError> {
         check("threshold", threshold, 0.0..=1.0, "0 to 1")?;
         self.config.threshold = threshold;
@@ -115,10 +175,24 @@ impl Ensemble {
         &self.config
     }
 
-    /// One verdict per row of one series. `time` is the time of the rows, rising.
+    /// One verdict per row of one series. `time` is the time of the rows, rising. An error for a
+    /// vote of another length, or of a detector without a weight where any are configured.
     ///
     /// A row where no detector has a score gets NaN and is no anomaly. A detector whose weight is
     /// zero is counted among the flagging ones but does not move the score.
+    ///
+    /// ```
+    /// use funnelpulse_core::Timestamp;
+    /// use funnelpulse_ensemble::{Ensemble, EnsembleConfig, EnsembleError, Vote};
+    /// use ndarray::array;
+    ///
+    /// let ensemble = Ensemble::new(EnsembleConfig::default())?;
+    /// let hours = [Timestamp::from_seconds(0), Timestamp::from_seconds(3600)];
+    /// let verdicts = ensemble.combine(&hours, &[Vote::new("zscore", array![f64::NAN, 0.9])])?;
+    /// assert!(verdicts[0].score.is_nan() && !verdicts[0].is_anomaly);
+    /// assert!(verdicts[1].is_anomaly);
+    /// # Ok::<(), EnsembleError>(())
+    /// ```
     pub fn combine(&self, time: &[Timestamp], votes: &[Vote]) -> Result<Vec<Verdict>, EnsembleError> {
         let weights = votes.iter().map(|vote| self.weight_of(vote, time.len())).collect::<Result<Vec<_>, _>>()?;
         let mut threshold = AdaptiveThreshold::new(self.config.threshold, &self.config.adaptive);
@@ -182,7 +256,8 @@ pub(crate) fn cauchy(ballots: impl Iterator<Item = (f64, f64)>) -> f64 {
     let mut mean = 0.0;
     for (score, share) in ballots.filter(|(_, share)| *share > 0.0) {
         let evidence = evidence_of_score(score);
-        // Far out the tangent is one over pi p; past what a float holds, evidence is evidence enough.
+        // Far out the tangent is one over pi p; past what a float holds, evidence is evidence
+        // enough.
         let p = 10_f64.powf(-evidence.min(290.0));
         mean += share * if p < 1e-8 { 1.0 / (p * PI) } else { ((0.5 - p.min(1.0 - 1e-3)) * PI).tan() };
     }

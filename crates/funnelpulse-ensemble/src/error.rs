@@ -1,6 +1,18 @@
 //! Errors of an ensemble.
 
 /// Errors of setting up an ensemble or of combining scores.
+///
+/// ```
+/// use funnelpulse_core::Timestamp;
+/// use funnelpulse_ensemble::{Ensemble, EnsembleConfig, Vote};
+/// use ndarray::array;
+///
+/// let ensemble = Ensemble::new(EnsembleConfig::default())?;
+/// let votes = [Vote::new("a", array![0.1, 0.2])];
+/// let error = ensemble.combine(&[Timestamp::from_seconds(0)], &votes).unwrap_err();
+/// assert_eq!(error.to_string(), "detector `a` gave 2 scores for 1 rows");
+/// # Ok::<(), funnelpulse_ensemble::EnsembleError>(())
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EnsembleError {

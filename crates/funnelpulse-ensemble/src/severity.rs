@@ -6,15 +6,6 @@ use serde::{Deserialize, Serialize};
 use crate::{EnsembleError, error::check};
 
 /// The combined score from which each severity starts, each in `[0, 1]`, rising.
-///
-/// ```
-/// use funnelpulse_core::Severity;
-/// use funnelpulse_ensemble::SeverityLevels;
-///
-/// let levels = SeverityLevels::default();
-/// assert_eq!(levels.of(0.72), Some(Severity::Medium));
-/// assert_eq!(levels.of(0.30), None);
-/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SeverityLevels {
@@ -28,6 +19,16 @@ pub struct SeverityLevels {
     pub critical: f64,
 }
 
+/// The defaults: 0.5, 0.7, 0.85 and 0.95.
+///
+/// ```
+/// use funnelpulse_core::Severity;
+/// use funnelpulse_ensemble::SeverityLevels;
+///
+/// let levels = SeverityLevels::default();
+/// assert_eq!(levels.of(0.72), Some(Severity::Medium));
+/// assert_eq!(levels.of(0.30), None);
+/// ```
 impl Default for SeverityLevels {
     fn default() -> Self {
         Self { low: 0.5, medium: 0.7, high: 0.85, critical: 0.95 }
@@ -47,6 +48,15 @@ impl SeverityLevels {
     }
 
     /// The severity of a score; `None` below the lowest level and for NaN.
+    ///
+    /// ```
+    /// use funnelpulse_core::Severity;
+    /// use funnelpulse_ensemble::SeverityLevels;
+    ///
+    /// let levels = SeverityLevels { low: 0.2, ..SeverityLevels::default() };
+    /// assert_eq!(levels.of(0.2), Some(Severity::Low));
+    /// assert_eq!((levels.of(0.1), levels.of(f64::NAN)), (None, None));
+    /// ```
     pub fn of(&self, score: f64) -> Option<Severity> {
         [
             (self.critical, Severity::Critical),

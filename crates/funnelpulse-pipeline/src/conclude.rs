@@ -1,4 +1,4 @@
-//! From scores to findings: what is flagged, and what it means.
+//! From scores to findings: verdicts and explanations.
 
 use funnelpulse_analytics::{Anomaly, Impact, Incident, ModelScores, Notice, SeriesFindings, top_factors};
 use funnelpulse_core::{AnomalyType, Funnel, IncidentKind, Severity, Verdict};
@@ -53,7 +53,7 @@ impl Scored {
         posterior.kinds.get(row).copied()
     }
 
-    /// What the detector with the highest score looks for.
+    /// The type of anomaly that the detector with the highest score finds.
     fn highest_finds(&self, plan: &Plan, row: usize) -> Option<AnomalyType> {
         let score = |m: &&ModelScores| m.scores[row];
         let scored = self.models.iter().filter(|m| !score(m).is_nan());

@@ -31,13 +31,13 @@ pub struct Config {
     pub events: EventSpec,
     /// Engineered columns.
     pub features: FeatureConfig,
-    /// Which detectors run on what.
+    /// The detectors that run, their columns and their training.
     pub pipeline: PipelineConfig,
     /// The settings of each detector, and other sections of the catalog.
     pub detectors: Sections,
     /// Weights, votes, thresholds, severities.
     pub ensemble: EnsembleConfig,
-    /// Which metrics carry the money.
+    /// The metrics of conversions and of revenue.
     pub impact: ImpactConfig,
     /// Alerts.
     pub alerts: AlertConfig,
@@ -53,11 +53,11 @@ struct House {
     events: EventSpec,
     /// Engineered columns.
     features: FeatureConfig,
-    /// Which detectors run on what.
+    /// The detectors that run, their columns and their training.
     pipeline: PipelineConfig,
     /// Weights, votes, thresholds, severities.
     ensemble: EnsembleConfig,
-    /// Which metrics carry the money.
+    /// The metrics of conversions and of revenue.
     impact: ImpactConfig,
     /// Alerts.
     alerts: AlertConfig,
@@ -95,6 +95,15 @@ impl Config {
     }
 
     /// Checks every section, and the sections against each other.
+    ///
+    /// ```
+    /// use funnelpulse_pipeline::{Catalog, Config};
+    ///
+    /// let mut config = Config::default();
+    /// config.pipeline.folds = 1;
+    /// let error = config.validate(&Catalog::default()).unwrap_err();
+    /// assert_eq!(error.to_string(), "[pipeline] folds = 1 is out of range (2 to 20)");
+    /// ```
     pub fn validate(&self, catalog: &Catalog) -> Result<(), ConfigError> {
         self.input.validate().map_err(|e| ConfigError::invalid("input", e))?;
         self.events.validate().map_err(|e| ConfigError::invalid("events", e))?;
@@ -126,15 +135,32 @@ impl Config {
     }
 
     /// The metric whose expected value stands in the result.
+    ///
+    /// ```
+    /// use funnelpulse_pipeline::Config;
+    ///
+    /// assert_eq!(Config::default().primary_metric(), "conversion_rate");
+    /// let config = Config::layers().toml("pipeline.metric = 'revenue'")?.build()?;
+    /// assert_eq!(config.primary_metric(), "revenue");
+    /// # Ok::<(), funnelpulse_config::ConfigError>(())
+    /// ```
     pub fn primary_metric(&self) -> &str {
         let first = || self.input.metrics.first().map_or("", |m| m.name.as_str());
         let usual = self.input.metrics.iter().map(|m| m.name.as_str()).find(|m| *m == "conversion_rate");
         self.pipeline.metric.as_deref().or(usual).unwrap_or_else(first)
     }
 
-    /// The steps of the funnel by the names of the metrics: `views`, `carts`, `purchases` and `revenue`,
-    /// or else the first count as visits and what `impact` names as purchases and revenue. `None`
-    /// without a count.
+    /// The steps of the funnel by the names of the metrics: `views`, `carts`, `purchases` and
+    /// `revenue`, or else the first count as visits and what `impact` names as purchases and
+    /// revenue. `None` without a count.
+    ///
+    /// ```
+    /// use funnelpulse_pipeline::Config;
+    ///
+    /// let funnel = Config::default().funnel().unwrap();
+    /// let steps = [Some("views"), Some("carts"), Some("purchases"), Some("revenue")];
+    /// assert_eq!(funnel.steps(), steps);
+    /// ```
     pub fn funnel(&self) -> Option<Funnel> {
         let counts = || self.input.metrics.iter().filter(|m| m.kind == MetricKind::Count).map(|m| m.name.as_str());
         let count = |name: &str| counts().find(|m| *m == name).map(str::to_owned);
@@ -151,11 +177,27 @@ impl Config {
     ///
     /// # Panics
     /// Never: all values are numbers, texts, lists and tables.
+    ///
+    /// ```
+    /// use funnelpulse_pipeline::Config;
+    ///
+    /// let config = Config::default();
+    /// assert_eq!(Config::layers().toml(&config.to_toml())?.build()?, config);
+    /// # Ok::<(), funnelpulse_config::ConfigError>(())
+    /// ```
     pub fn to_toml(&self) -> String {
         toml::to_string(self).expect("the configuration has only types that TOML has")
     }
 
     /// The JSON Schema of the document, for editors and validators.
+    ///
+    /// ```
+    /// use funnelpulse_pipeline::Config;
+    ///
+    /// let schema = Config::schema();
+    /// assert!(schema["properties"]["alerts"].is_object());
+    /// assert_eq!(schema["additionalProperties"], false);
+    /// ```
     pub fn schema() -> serde_json::Value {
         Catalog::default().schema()
     }
@@ -172,6 +214,16 @@ impl Catalog {
     }
 
     /// Layers over the default configuration of these detectors.
+    ///
+    /// ```
+    /// use funnelpulse_pipeline::Catalog;
+    ///
+    /// let layers = Catalog::default().layers().toml("ensemble.threshold = 0.6")?;
+    /// // Later layers replace single settings.
+    /// let config = layers.set("ensemble.threshold", "0.7")?.build()?;
+    /// assert_eq!(config.ensemble.threshold, 0.7);
+    /// # Ok::<(), funnelpulse_config::ConfigError>(())
+    /// ```
     pub fn layers(&self) -> Layers<Self> {
         Layers::new(self.clone())
     }
@@ -219,8 +271,8 @@ impl Shape for Catalog {
     }
 }
 
-/// A section `pipeline` that names no detectors runs the default ones; one that names none on purpose
-/// is refused later.
+/// A section `pipeline` that names no detectors runs the default ones; one that names none on
+/// purpose is refused later.
 fn with_detectors(mut value: toml::Value, defaults: &Config) -> Result<PipelineConfig, ConfigError> {
     if let Some(table) = value.as_table_mut() {
         let names = || defaults.pipeline.detectors.iter().cloned().map(toml::Value::String).collect();

@@ -1,4 +1,4 @@
-//! What can go wrong in a pipeline as a whole.
+//! Errors of a pipeline as a whole.
 
 use std::path::PathBuf;
 
@@ -6,8 +6,19 @@ use funnelpulse_config::ConfigError;
 use funnelpulse_core::{FrameError, ModelError, hint};
 use funnelpulse_features::FeatureError;
 
-/// Why a pipeline could not be built, saved or loaded, or why none of its input could be used.
-/// Trouble with single series is not an error: see [`SeriesFailure`](funnelpulse_analytics::SeriesFailure).
+/// Errors of building, saving or loading a pipeline, or of input of which nothing can be used.
+/// Failures of single series are no errors: see
+/// [`SeriesFailure`](funnelpulse_analytics::SeriesFailure).
+///
+/// ```
+/// use funnelpulse_pipeline::{Config, Pipeline, PipelineError};
+///
+/// let mut config = Config::default();
+/// config.pipeline.detectors = vec!["oracle".to_owned()];
+/// let error = Pipeline::builder().config(config).build().unwrap_err();
+/// assert!(matches!(error, PipelineError::Config(_)));
+/// assert!(error.to_string().contains("no detector is called `oracle`"));
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PipelineError {
@@ -35,7 +46,7 @@ pub enum PipelineError {
     Detector {
         /// The detector.
         detector: String,
-        /// What is wrong.
+        /// The reason.
         reason: &'static str,
     },
     /// A detector has nothing to look at in this input.
@@ -43,7 +54,7 @@ pub enum PipelineError {
     NotApplicable {
         /// The detector.
         detector: String,
-        /// Why.
+        /// The reason.
         reason: String,
     },
     /// A detector failed on a series.
@@ -57,7 +68,7 @@ pub enum PipelineError {
     Model {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The error of reading it.
         #[source]
         source: ModelError,
     },
@@ -69,14 +80,14 @@ pub enum PipelineError {
     File {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The error of the operating system.
         #[source]
         source: std::io::Error,
     },
 }
 
 impl PipelineError {
-    /// What the core says of one series.
+    /// An error of one series.
     pub(crate) fn series(error: funnelpulse_core::Error) -> Self {
         match error {
             funnelpulse_core::Error::Frame(error) => Self::Frame(error),

@@ -28,7 +28,21 @@ const MODEL_FILE: &str = "pipeline.model";
 /// The configuration beside it, for people to read.
 const CONFIG_FILE: &str = "config.toml";
 
-/// What a trained pipeline knows of one series.
+/// The facts that a trained pipeline has of one series.
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/shop.rs"));
+/// # use shop::{pipeline, shop};
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use funnelpulse_core::ModelSource;
+///
+/// let model = pipeline()?.fit(&shop(60))?;
+/// let info = model.series().next().unwrap();
+/// assert_eq!((info.series.as_str(), info.rows), ("irisk", 60));
+/// assert_eq!(info.models, [("zscore".to_owned(), ModelSource::Own)]);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct SeriesInfo {
     /// The series.
@@ -39,11 +53,23 @@ pub struct SeriesInfo {
     pub first: Timestamp,
     /// Time of the last of them.
     pub last: Timestamp,
-    /// Which model scores for each detector; detectors without one are left out.
+    /// Detectors with the model that scores; those without one are left out.
     pub models: Vec<(String, ModelSource)>,
 }
 
 /// A trained [`Pipeline`](crate::Pipeline): scores any rows of the series it was trained on.
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/shop.rs"));
+/// # use shop::{pipeline, shop};
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// // Trained on four days, applied to the fifth.
+/// let model = pipeline()?.fit(&shop(96))?;
+/// let findings = model.detect(&shop(120))?;
+/// assert_eq!(findings.ranked()[0].0.series.as_str(), "runail");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct FittedPipeline {
     pub(crate) plan: Arc<Plan>,
@@ -65,29 +91,92 @@ impl FittedPipeline {
 
     /// The combined score from which a row is flagged: what keeps to `alerts.budget`, or
     /// `ensemble.threshold` without a budget or where the history was too short for it.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/shop.rs"));
+    /// # use shop::{pipeline, shop};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// // Without a budget the threshold of the configuration stays.
+    /// let model = pipeline()?.fit(&shop(60))?;
+    /// assert_eq!(model.threshold(), model.config().ensemble.threshold);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn threshold(&self) -> f64 {
         self.ensemble.config().threshold
     }
 
-    /// The weight of each detector: those of the configuration, or what was learnt from the history
+    /// The weight of each detector: those of the configuration, or those learnt from the history
     /// (`ensemble.weighting = "auto"`) and from feedback.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/shop.rs"));
+    /// # use shop::{pipeline, shop};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let model = pipeline()?.fit(&shop(60))?;
+    /// assert_eq!(model.weights()["zscore"], model.config().ensemble.weights["zscore"]);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn weights(&self) -> &BTreeMap<String, f64> {
         &self.ensemble.config().weights
     }
 
-    /// Calls back after each series that [`detect`](Self::detect) scores, from any thread. Not saved
-    /// with the model.
+    /// Calls back after each series that [`detect`](Self::detect) scores, from any thread. Not
+    /// saved with the model.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/shop.rs"));
+    /// # use shop::{pipeline, shop};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::sync::{Arc, atomic::{AtomicUsize, Ordering}};
+    ///
+    /// let scored = Arc::new(AtomicUsize::new(0));
+    /// let count = scored.clone();
+    /// let model = pipeline()?.fit(&shop(60))?.with_progress(move |_| {
+    ///     count.fetch_add(1, Ordering::Relaxed);
+    /// });
+    /// model.detect(&shop(60))?;
+    /// assert_eq!(scored.load(Ordering::Relaxed), 2);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn with_progress(mut self, callback: impl Fn(Progress<'_>) + Send + Sync + 'static) -> Self {
         self.reporter = Reporter::new(callback);
         self
     }
 
     /// Series that could not be trained. Not saved with the model.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/shop.rs"));
+    /// # use shop::{pipeline, shop};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// // 24 rows are needed.
+    /// let model = pipeline()?.fit(&shop(12))?;
+    /// let message = &model.failures()[0].message;
+    /// assert_eq!(message, "too short to score: 12 rows with data, at least 24 are needed");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn failures(&self) -> &[SeriesFailure] {
         &self.failures
     }
 
     /// Models that a detector could not train, by detector: series too short, say.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/shop.rs"));
+    /// # use shop::{pipeline, shop};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// // 48 rows are needed for a model; the baseline scores both series instead.
+    /// let model = pipeline()?.fit(&shop(30))?;
+    /// let (detector, absence) = &model.absences()[0];
+    /// assert_eq!((detector.as_str(), absence.is_expected), ("zscore", true));
+    /// assert_eq!(absence.reason, "30 usable rows, `zscore` needs at least 48");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn absences(&self) -> &[(String, Absence)] {
         &self.absences
     }
@@ -98,6 +187,19 @@ impl FittedPipeline {
     }
 
     /// The series it can score, in order of their names.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/shop.rs"));
+    /// # use shop::{pipeline, shop};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use funnelpulse_core::ModelSource;
+    ///
+    /// // Too short for a model of any detector: the baseline scores.
+    /// let model = pipeline()?.fit(&shop(30))?;
+    /// assert!(model.series().all(|info| info.models[0].1 == ModelSource::Fallback));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn series(&self) -> impl ExactSizeIterator<Item = SeriesInfo> + '_ {
         self.series.iter().map(|(key, state)| {
             let members = self.plan.members.iter().zip(&self.models);
@@ -112,6 +214,18 @@ impl FittedPipeline {
 
     /// Scores and explains every row of `panel`. Series that were not in training, or fail, are
     /// reported in [`Findings::failures`]; those that training could not use with its reason.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/shop.rs"));
+    /// # use shop::{pipeline, shop};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let model = pipeline()?.fit(&shop(120))?;
+    /// let findings = model.detect(&shop(120))?;
+    /// assert_eq!((findings.rows(), findings.failures().len()), (240, 0));
+    /// assert!(findings.series()[1].anomalies.iter().any(|anomaly| anomaly.row == 100));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn detect(&self, panel: &Panel) -> Result<Findings, PipelineError> {
         for column in self.plan.matrix.inputs().iter() {
             panel.columns().require(column)?;
@@ -147,6 +261,21 @@ impl FittedPipeline {
     /// Saves the model. A path with an extension becomes one file; any other becomes a folder with
     /// the model and, for people to read, its configuration. An existing model is replaced only
     /// when the new one is written whole.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/shop.rs"));
+    /// # use shop::{pipeline, shop};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use funnelpulse_pipeline::FittedPipeline;
+    ///
+    /// let folder = tempfile::tempdir()?;
+    /// let model = pipeline()?.fit(&shop(60))?;
+    /// model.save(folder.path())?;
+    /// assert!(folder.path().join("config.toml").exists());
+    /// assert_eq!(FittedPipeline::load(folder.path())?.threshold(), model.threshold());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn save(&self, path: &Path) -> Result<(), PipelineError> {
         let bytes = saved::to_bytes(self)?;
         if path.extension().is_some() && !path.is_dir() {
@@ -170,6 +299,14 @@ impl FittedPipeline {
     }
 
     /// The file that [`load`](Self::load) reads for `path`.
+    ///
+    /// ```
+    /// use funnelpulse_pipeline::FittedPipeline;
+    /// use std::path::Path;
+    ///
+    /// let file = Path::new("shop.model");
+    /// assert_eq!(FittedPipeline::model_file(file), file);
+    /// ```
     pub fn model_file(path: &Path) -> PathBuf {
         if path.is_dir() { path.join(MODEL_FILE) } else { path.to_owned() }
     }
@@ -180,12 +317,26 @@ impl FittedPipeline {
     }
 
     /// The model from bytes; never trusts them.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/shop.rs"));
+    /// # use shop::{pipeline, shop};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use funnelpulse_pipeline::{Catalog, FittedPipeline};
+    ///
+    /// let bytes = pipeline()?.fit(&shop(60))?.to_bytes()?;
+    /// let loaded = FittedPipeline::from_bytes(&bytes, &Catalog::default())?;
+    /// assert_eq!(loaded.to_bytes()?, bytes);
+    /// assert!(FittedPipeline::from_bytes(&bytes[1..], &Catalog::default()).is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn from_bytes(bytes: &[u8], catalog: &Catalog) -> Result<Self, ModelError> {
         saved::from_bytes(bytes, catalog)
     }
 }
 
-/// What temporary files are called at first.
+/// First characters of the names of temporary files.
 const ASIDE: &str = ".funnelpulse-";
 
 /// Temporary files are private; a model is read by whoever may read any other new file.

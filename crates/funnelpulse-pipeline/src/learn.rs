@@ -1,4 +1,4 @@
-//! What the ensemble learns from a history: weights, and the threshold that keeps to the budget.
+//! Learning of the ensemble from a history: weights, and the threshold that keeps to the budget.
 
 use funnelpulse_analytics::SeriesFailure;
 use funnelpulse_core::{SeriesKey, Timestamp};
@@ -6,7 +6,7 @@ use funnelpulse_ensemble::{Answer, Ensemble, ScoredSeries, Vote, Weighting, thre
 
 use crate::{Feedback, PipelineError, plan::Plan, scored::Scored};
 
-/// What a threshold is learnt from.
+/// One series of the history that a threshold is learnt from.
 #[derive(Debug)]
 pub(crate) struct Judged {
     pub(crate) series: SeriesKey,
@@ -25,8 +25,8 @@ impl AsRef<[Vote]> for Judged {
 }
 
 impl Judged {
-    /// Combines the votes anew. Rows that the whole site explains have no score: they are one alarm of
-    /// the site, not one of every series.
+    /// Combines the votes anew. Rows that the whole site explains have no score: they are one alarm
+    /// of the site, not one of every series.
     pub(crate) fn combine(&mut self, ensemble: &Ensemble) -> Result<(), PipelineError> {
         let verdicts = ensemble.combine(&self.time, &self.votes)?;
         self.score = verdicts.into_iter().map(|v| v.score).collect();
@@ -54,7 +54,7 @@ impl Judged {
 }
 
 impl Scored {
-    /// What weights and a threshold are learnt from; the votes are only kept for weights.
+    /// The input of learning weights and a threshold; the votes are only kept for weights.
     pub(crate) fn judged(&self, ensemble: &Ensemble, keep_votes: bool) -> Result<Judged, PipelineError> {
         let mut judged = Judged {
             series: self.series.clone(),
@@ -73,12 +73,13 @@ impl Scored {
 }
 
 impl Plan {
-    /// Whether votes have to be kept for it.
+    /// True if votes have to be kept.
     pub(crate) fn learns_weights(&self, feedback: &[Feedback]) -> bool {
         !feedback.is_empty() || self.config.ensemble.weighting == Weighting::Auto
     }
 
-    /// The ensemble with the weights that a history teaches and the threshold that keeps to the budget on it.
+    /// The ensemble with the weights that a history teaches and the threshold that keeps to the
+    /// budget on it.
     pub(crate) fn learn(
         &self,
         mut history: Vec<&mut Judged>,

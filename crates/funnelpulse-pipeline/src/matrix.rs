@@ -1,4 +1,4 @@
-//! What detectors see of a series: metrics, rates, residuals, engineered columns.
+//! The columns of a series that detectors see: metrics, rates, residuals, engineered columns.
 //!
 //! | column | meaning |
 //! |---|---|
@@ -30,7 +30,7 @@ pub(crate) struct Matrix {
     proportions: Vec<(usize, usize)>,
     min_exposure: f64,
     engineer: FeatureEngineer,
-    /// How far back engineered columns look, microseconds.
+    /// Look-back of the engineered columns, microseconds.
     engineered_span: i64,
 }
 
@@ -98,7 +98,7 @@ impl Matrix {
         }
     }
 
-    /// How far back the values of a column look, microseconds.
+    /// Look-back of a column, microseconds.
     fn span_of(&self, column: &str) -> i64 {
         if self.is_engineered(column) {
             return self.engineered_span;
@@ -118,7 +118,7 @@ impl Matrix {
         metrics..2 * metrics
     }
 
-    /// Whether `column` comes from the feature engineer.
+    /// True if `column` comes from the feature engineer.
     pub(crate) fn is_engineered(&self, column: &str) -> bool {
         self.metric_names().position(column).is_none() && self.engineer.names().position(column).is_some()
     }
@@ -171,7 +171,7 @@ impl Matrix {
     }
 }
 
-/// How far back engineered columns look, microseconds. Without a limit on their past the statistical
+/// Look-back of engineered columns, microseconds. Without a limit on their past the statistical
 /// ones look back to the beginning.
 fn engineered_span(config: &FeatureConfig) -> i64 {
     if config.statistical && config.statistical_days.is_none() {

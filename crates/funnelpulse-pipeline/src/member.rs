@@ -14,7 +14,7 @@ use crate::{
 pub(crate) struct Member {
     /// Its name in weights and results.
     pub(crate) name: String,
-    /// What it sees.
+    /// The columns that it sees.
     pub(crate) columns: Columns,
     pub(crate) detector: Arc<dyn DynPanelDetector>,
     /// The type of the anomalies in which its score is the highest.
@@ -26,7 +26,7 @@ pub(crate) struct Member {
 pub struct LeftOut {
     /// The detector.
     pub detector: String,
-    /// Why it does not run.
+    /// The reason in words.
     pub reason: String,
 }
 
@@ -78,8 +78,8 @@ fn of_panel(detector: AnyDetector, scope: Scope, columns: &Columns, config: &Con
             Arc::new(Pooled::from(detector).with_columns(columns.clone()).with_training(training))
         }
         (AnyDetector::Series(detector), Scope::PerSeries) => {
-            // Values of different series are on different scales; only models that see residuals alone
-            // can stand in for one another.
+            // Values of different series are on different scales; only models that see residuals
+            // alone can stand in for one another.
             let comparable = columns.iter().all(|c| c.contains(RESIDUAL));
             let adaptor = PerSeries::from(detector).with_columns(columns.clone()).with_training(training);
             Arc::new(adaptor.with_stand_in(comparable))

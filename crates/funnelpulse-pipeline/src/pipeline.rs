@@ -22,6 +22,16 @@ use crate::{
 const ALL_SERIES: &str = "(all)";
 
 /// Collects the parts of a [`Pipeline`].
+///
+/// ```
+/// use funnelpulse_pipeline::{Catalog, Pipeline};
+///
+/// let catalog = Catalog::default();
+/// let config = catalog.layers().toml("pipeline.detectors = ['zscore']")?.build()?;
+/// let pipeline = Pipeline::builder().catalog(catalog).config(config).build()?;
+/// assert_eq!(pipeline.config().pipeline.detectors, ["zscore"]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Default)]
 pub struct PipelineBuilder {
     catalog: Catalog,
@@ -42,13 +52,32 @@ impl PipelineBuilder {
         self
     }
 
-    /// Called after each step, from any thread.
+    /// A callback after each step, from any thread.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/shop.rs"));
+    /// # use shop::{pipeline, shop};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::sync::{Arc, atomic::{AtomicUsize, Ordering}};
+    /// use funnelpulse_pipeline::{Phase, Pipeline};
+    ///
+    /// let trained = Arc::new(AtomicUsize::new(0));
+    /// let count = trained.clone();
+    /// let pipeline = Pipeline::builder().config(pipeline()?.config().clone()).progress(move |step| {
+    ///     count.fetch_add(usize::from(step.phase == Phase::Fit), Ordering::Relaxed);
+    /// });
+    /// pipeline.build()?.fit(&shop(60))?;
+    /// // Two series by one detector.
+    /// assert_eq!(trained.load(Ordering::Relaxed), 2);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn progress(mut self, callback: impl Fn(Progress<'_>) + Send + Sync + 'static) -> Self {
         self.reporter = Reporter::new(callback);
         self
     }
 
-    /// Checks that everything fits.
+    /// Checks the configuration against the catalog. An error names the setting or the detector.
     pub fn build(self) -> Result<Pipeline, PipelineError> {
         let config = self.config.unwrap_or_else(|| self.catalog.config());
         let plan = Plan::new(config, &self.catalog)?;
@@ -56,15 +85,34 @@ impl PipelineBuilder {
     }
 }
 
-/// Detectors, ensemble and analysis, ready to be trained. See the crate's front page for an
-/// example.
+/// Detectors, ensemble and analysis, ready to be trained.
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/shop.rs"));
+/// # use shop::shop;
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use funnelpulse_pipeline::{Config, Pipeline};
+///
+/// let text = "
+///     pipeline = { detectors = ['zscore'], min_rows = 48 }
+///     alerts = { budget = 'off' }
+/// ";
+/// let config = Config::layers().toml(text)?.build()?;
+/// let pipeline = Pipeline::builder().config(config).build()?;
+/// // Two brands, five days; `runail` sells nothing in hour 100.
+/// let findings = pipeline.run(&shop(120))?;
+/// let (series, worst) = findings.ranked()[0];
+/// assert_eq!((series.series.as_str(), worst.row), ("runail", 100));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Pipeline {
     plan: Arc<Plan>,
     reporter: Reporter,
 }
 
-/// What training finds out.
+/// The results of training.
 struct Trained {
     models: Vec<Option<Box<dyn FittedPanelDetector>>>,
     series: BTreeMap<SeriesKey, SeriesState>,
@@ -86,21 +134,63 @@ impl Pipeline {
     }
 
     /// Detectors of the configuration that have nothing to look at in this input, and why.
+    ///
+    /// ```
+    /// use funnelpulse_pipeline::{Config, Pipeline};
+    ///
+    /// // Incidents of a funnel need a count.
+    /// let text = "
+    ///     input.metrics = [{ name = 'load', kind = 'amount' }]
+    ///     pipeline.detectors = ['incidents', 'zscore']
+    /// ";
+    /// let pipeline = Pipeline::builder().config(Config::layers().toml(text)?.build()?).build()?;
+    /// assert_eq!(pipeline.left_out()[0].detector, "incidents");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn left_out(&self) -> &[LeftOut] {
         &self.plan.left_out
     }
 
     /// Trains on every series of `history`. Series that can't be trained are reported in
-    /// [`FittedPipeline::failures`]; the others are trained in parallel.
+    /// [`FittedPipeline::failures`]; the others are trained in parallel. An error if the panel
+    /// lacks a stored metric of the configuration.
     ///
     /// The model depends neither on the number of threads nor on the order of the series.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/shop.rs"));
+    /// # use shop::{pipeline, shop};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let model = pipeline()?.fit(&shop(120))?;
+    /// let names: Vec<String> = model.series().map(|info| info.series.to_string()).collect();
+    /// assert_eq!(names, ["irisk", "runail"]);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn fit(&self, history: &Panel) -> Result<FittedPipeline, PipelineError> {
         self.fit_with_feedback(history, &[])
     }
 
-    /// The same, with answers to earlier alarms in this history: detectors that were right weigh more
-    /// from now on. Answers about no row of the history are reported in
+    /// The same, with answers to earlier alarms in this history: detectors that were right weigh
+    /// more from now on. Answers about no row of the history are reported in
     /// [`FittedPipeline::failures`].
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/shop.rs"));
+    /// # use shop::{pipeline, shop};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use funnelpulse_core::Timestamp;
+    /// use funnelpulse_pipeline::Feedback;
+    ///
+    /// // The history ends after 120 hours.
+    /// let start = Timestamp::from_seconds(500 * 3600);
+    /// let end = start.offset(Timestamp::HOUR);
+    /// let answer = Feedback { series: "runail".into(), start, end, is_incident: true };
+    /// let model = pipeline()?.fit_with_feedback(&shop(120), &[answer])?;
+    /// assert!(model.failures()[0].message.ends_with("no row of the history is scored there"));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn fit_with_feedback(&self, history: &Panel, feedback: &[Feedback]) -> Result<FittedPipeline, PipelineError> {
         let watch = Stopwatch::default();
         let trained = self.train(history, feedback, &watch)?;
@@ -109,6 +199,18 @@ impl Pipeline {
 
     /// Trains on `panel` and scores the same rows: [`fit`](Self::fit) and then
     /// [`FittedPipeline::detect`], bit for bit, with everything computed once.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/shop.rs"));
+    /// # use shop::{pipeline, shop};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let findings = pipeline()?.run(&shop(120))?;
+    /// let runail = &findings.series()[1];
+    /// assert!(runail.verdicts[100].is_anomaly);
+    /// assert_eq!(runail.observed[[100, 2]], 0.0);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn run(&self, panel: &Panel) -> Result<Findings, PipelineError> {
         let watch = Stopwatch::default();
         let Trained { models, ensemble, scores, failures, .. } = self.train(panel, &[], &watch)?;
@@ -118,6 +220,19 @@ impl Pipeline {
 
     /// [`fit`](Self::fit) and [`run`](Self::run) in one: the model, and what it finds in its own
     /// history.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/shop.rs"));
+    /// # use shop::{pipeline, shop};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let panel = shop(120);
+    /// let (model, findings) = pipeline()?.fit_run(&panel)?;
+    /// let again = model.detect(&panel)?;
+    /// assert_eq!(again.ranked().len(), findings.ranked().len());
+    /// assert_eq!(again.series()[1].anomalies, findings.series()[1].anomalies);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn fit_run(&self, panel: &Panel) -> Result<(FittedPipeline, Findings), PipelineError> {
         let watch = Stopwatch::default();
         let trained = self.train(panel, &[], &watch)?;
@@ -151,7 +266,8 @@ impl Pipeline {
         let mut judged: Vec<Judged> =
             watch.time_all("learning", || scores.series.par_iter().flatten().filter_map(|s| judge(s).ok()).collect());
         let ensemble = plan.learn(judged.iter_mut().collect(), feedback, &mut failures)?;
-        // In a model only what training could not use is a failure; what could not be scored now may be later.
+        // In a model only what training could not use is a failure; what could not be scored now
+        // may be later.
         scores.series.sort_by(|a, b| series_of(a).cmp(series_of(b)));
         failures.sort_by(|a, b| a.series.cmp(&b.series));
         Ok(Trained { models, series, absences, ensemble, scores, failures })
@@ -226,7 +342,7 @@ fn series_of(scored: &Result<Scored, SeriesFailure>) -> &SeriesKey {
     }
 }
 
-/// What a model keeps of each series, with the rows that its detectors look back to.
+/// The state that a model keeps of each series, with the rows that its detectors look back to.
 fn keep_states(
     plan: &Plan,
     history: &Panel,

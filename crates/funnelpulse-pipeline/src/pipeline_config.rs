@@ -1,4 +1,4 @@
-//! Which detectors see what.
+//! Detectors, their columns and their training.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ const LEAST_ROWS: usize = 56;
 /// Rows that are enough for a model however short their step: those of a week of hours.
 const MOST_ROWS: usize = 168;
 
-/// The series that a model is trained on.
+/// The series that one model of a detector is trained on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Scope {
@@ -25,22 +25,24 @@ pub enum Scope {
     Pooled,
 }
 
-/// How series become scores.
+/// Settings of detectors, training and calibration.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct PipelineConfig {
-    /// The detectors to run, by their names in the [`Catalog`](crate::Catalog). Where none is named, those
-    /// that run by default.
+    /// The detectors to run, by their names in the [`Catalog`](crate::Catalog). Where none is
+    /// named, those that run by default.
     pub detectors: Vec<String>,
-    /// Per detector: one model per series or one of all series, where the catalog's default is not wanted.
+    /// Per detector: one model per series or one of all series, where the catalog's default is not
+    /// wanted.
     pub scope: BTreeMap<String, Scope>,
-    /// Per detector: the columns it sees, where the catalog's default is not wanted. Any stored metric, rate
-    /// or engineered column; for each metric and rate also `NAME_residual`, its seasonal z-score, and
-    /// `NAME_residual_6h` and `NAME_residual_24h`, those of the last hours added up.
+    /// Per detector: the columns it sees, where the catalog's default is not wanted. Any stored
+    /// metric, rate or engineered column; for each metric and rate also `NAME_residual`, its
+    /// seasonal z-score, and `NAME_residual_6h` and `NAME_residual_24h`, those of the last hours
+    /// added up.
     pub columns: BTreeMap<String, Vec<String>>,
     /// Rows with data that a series needs for a model of its own, 2 or more; a series with fewer is
-    /// scored by the pooled model, or where there is none by the z-score. By default those of a week,
-    /// at least 56 and at most 168: 168 hours, 56 days, 168 minutes.
+    /// scored by the pooled model, or where there is none by the z-score. By default those of a
+    /// week, at least 56 and at most 168: 168 hours, 56 days, 168 minutes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub min_rows: Option<usize>,
     /// Rows that a series needs to be scored at all, 2 or more.
@@ -59,6 +61,23 @@ pub struct PipelineConfig {
     pub metric: Option<String>,
 }
 
+/// The defaults, of which single settings can be replaced.
+///
+/// ```
+/// use funnelpulse_pipeline::{Config, Scope};
+///
+/// let text = "
+///     [pipeline]
+///     detectors = ['zscore']
+///     scope.zscore = 'pooled'
+///     columns.zscore = ['views', 'purchases_residual']
+/// ";
+/// let config = Config::layers().toml(text)?.build()?;
+/// assert_eq!(config.pipeline.scope["zscore"], Scope::Pooled);
+/// assert_eq!(config.pipeline.columns["zscore"].len(), 2);
+/// assert_eq!(config.pipeline.min_rows, None);
+/// # Ok::<(), funnelpulse_config::ConfigError>(())
+/// ```
 impl Default for PipelineConfig {
     fn default() -> Self {
         Self {
@@ -114,7 +133,7 @@ impl PipelineConfig {
         range("folds", self.folds as f64, 2.0..=20.0, "2 to 20")
     }
 
-    /// How models are trained and their scores calibrated.
+    /// Settings of training and calibration, as the adaptors take them.
     pub(crate) fn training(&self, step_seconds: u64) -> Training {
         let week = usize::try_from(WEEK_SECONDS / step_seconds.max(1)).unwrap_or(MOST_ROWS);
         let min_rows = self.min_rows.unwrap_or_else(|| week.clamp(LEAST_ROWS, MOST_ROWS));

@@ -1,4 +1,4 @@
-//! What all series share before any data are seen.
+//! The plan of a pipeline, which all series share and which needs no data.
 
 use funnelpulse_analytics::{DetectorColumns, Layout};
 use funnelpulse_baseline::{ZScore, ZScoreConfig};
@@ -23,7 +23,7 @@ pub(crate) struct Plan {
     pub(crate) baseline: ZScore,
     /// Calibrates the baseline's scores.
     pub(crate) baseline_calibrator: Calibrator,
-    /// Whether any member sees engineered columns.
+    /// True if any member sees engineered columns.
     pub(crate) engineered: bool,
     /// The columns of detectors that stand in the output table whether they run or not.
     always: Vec<DetectorColumns>,
@@ -51,7 +51,7 @@ impl Plan {
         self.matrix.metric_names()
     }
 
-    /// What the rows and columns of findings mean.
+    /// The meaning of rows and columns of findings.
     pub(crate) fn layout(&self, funnel: Option<Funnel>, fell_back: bool, threshold: f64) -> Layout {
         let metrics = self.metric_names().clone();
         let mut detectors = self.always.clone();

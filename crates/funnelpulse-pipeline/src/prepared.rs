@@ -13,7 +13,7 @@ use crate::{
     plan::Plan,
 };
 
-/// What training keeps of a series.
+/// The state that training keeps of a series.
 #[derive(Clone, Debug)]
 pub(crate) struct SeriesState {
     pub(crate) baseline: Arc<ZScoreModel>,
@@ -28,7 +28,7 @@ pub(crate) struct SeriesState {
 #[derive(Debug)]
 pub(crate) struct Prepared {
     pub(crate) key: SeriesKey,
-    /// What the members see: every row, context included.
+    /// The columns that the members see: every row, context included.
     pub(crate) wide: Frame,
     /// Rows at the front that are only looked back to.
     pub(crate) skip: usize,
@@ -38,7 +38,7 @@ pub(crate) struct Prepared {
     observed: Array2<f64>,
 }
 
-/// What the baseline expects of every metric; a row per scored row.
+/// Expected values of every metric by the baseline; a row per scored row.
 #[derive(Debug)]
 pub(crate) struct Expectation {
     pub(crate) observed: Array2<f64>,
@@ -95,8 +95,8 @@ impl Prepared {
         Ok(Self { key: key.clone(), wide, skip, rows_with_data: 0, baseline, observed })
     }
 
-    /// What the baseline expects of the scored rows. Computed when a series is scored, so that it takes
-    /// no memory while models are trained.
+    /// The expectations of the baseline for the scored rows. Computed when a series is scored, so
+    /// that it takes no memory while models are trained.
     pub(crate) fn expectation(&self, plan: &Plan) -> Result<Expectation, PipelineError> {
         let rows = self.wide.view().rows(self.skip..self.wide.nrows());
         let detection = self.baseline.detect(rows).map_err(PipelineError::series)?;
@@ -116,7 +116,7 @@ impl Prepared {
         self.observed.view()
     }
 
-    /// What training keeps, with the rows that detectors of this context look back to.
+    /// The state that training keeps, with the rows that detectors of this context look back to.
     pub(crate) fn state(
         &self,
         plan: &Plan,

@@ -7,6 +7,14 @@ use funnelpulse_config::{ConfigError, Layers};
 use crate::{Catalog, Config};
 
 /// Settings that belong together, to start from instead of the defaults.
+///
+/// ```
+/// use funnelpulse_pipeline::Preset;
+///
+/// assert_eq!(Preset::Univariate.as_str(), "univariate");
+/// assert_eq!("univariate".parse::<Preset>()?, Preset::Univariate);
+/// # Ok::<(), funnelpulse_config::ConfigError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Preset {
@@ -37,6 +45,16 @@ impl Preset {
     ///
     /// # Panics
     /// Never: presets are TOML.
+    ///
+    /// ```
+    /// use funnelpulse_pipeline::{Catalog, Preset};
+    ///
+    /// let layers = Preset::Univariate.layers(&Catalog::default());
+    /// let config = layers.toml("ensemble.threshold = 0.8")?.build()?;
+    /// assert_eq!(config.ensemble.threshold, 0.8);
+    /// assert_eq!(config.primary_metric(), "value");
+    /// # Ok::<(), funnelpulse_config::ConfigError>(())
+    /// ```
     pub fn layers(self, catalog: &Catalog) -> Layers<Catalog> {
         catalog.layers().toml(self.toml()).expect("presets are TOML")
     }

@@ -1,4 +1,4 @@
-//! How far a pipeline is.
+//! Progress of a pipeline.
 
 use std::{
     fmt,
@@ -10,7 +10,18 @@ use std::{
 
 use funnelpulse_core::SeriesKey;
 
-/// What a pipeline is doing.
+/// A phase of training or scoring.
+///
+/// ```
+/// use funnelpulse_pipeline::Phase;
+///
+/// let name = |phase| match phase {
+///     Phase::Prepare => "preparing",
+///     Phase::Fit => "training",
+///     Phase::Detect => "scoring",
+/// };
+/// assert_eq!(name(Phase::Fit), "training");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
     /// Metrics, baselines and features.
@@ -21,10 +32,20 @@ pub enum Phase {
     Detect,
 }
 
-/// How far a pipeline is.
+/// One completed step of a [`Phase`].
+///
+/// ```
+/// use funnelpulse_core::SeriesKey;
+/// use funnelpulse_pipeline::{Phase, Progress};
+///
+/// let line = |p: Progress<'_>| format!("{:?} {}/{}: {}", p.phase, p.done, p.total, p.series);
+/// let series = SeriesKey::new("runail");
+/// let progress = Progress { phase: Phase::Detect, done: 1, total: 2, series: &series };
+/// assert_eq!(line(progress), "Detect 1/2: runail");
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Progress<'a> {
-    /// What it is doing.
+    /// The phase.
     pub phase: Phase,
     /// Steps done in this phase: series, in training series times detectors.
     pub done: usize,

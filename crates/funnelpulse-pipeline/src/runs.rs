@@ -7,9 +7,9 @@ use funnelpulse_core::{Episode, IncidentKind, SeriesKey, Timestamp};
 /// does not always show.
 const BRIDGE: usize = 3;
 
-/// Puts anomalies of one series together to episodes, in order of time. Nothing is known of their cause,
-/// and no probability: `probability` is NaN. The revenue loss is the sum over the flagged rows, NaN
-/// without a metric that carries money.
+/// Puts anomalies of one series together to episodes, in order of time. Nothing is known of their
+/// cause, and no probability: `probability` is NaN. The revenue loss is the sum over the flagged
+/// rows, NaN without a metric that carries money.
 pub(crate) fn episodes(
     series: &SeriesKey,
     time: &[Timestamp],

@@ -94,7 +94,7 @@ pub(crate) fn from_bytes(bytes: &[u8], catalog: &Catalog) -> Result<FittedPipeli
     })
 }
 
-/// Whether a model sees columns that the pipeline makes.
+/// True if a model sees columns that the pipeline makes.
 fn sees(model: &dyn FittedPanelDetector, plan: &Plan) -> bool {
     let available = plan.matrix.names().all();
     model.columns().iter().all(|c| available.iter().any(|a| **a == **c))

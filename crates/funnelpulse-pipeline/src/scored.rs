@@ -70,7 +70,7 @@ impl Scored {
         self.posterior = self.posterior.take().or(posterior);
     }
 
-    /// Where no member has a model: the scores of the baseline.
+    /// Takes the scores of the baseline where no member has a model.
     fn fall_back(&mut self, plan: &Plan) {
         self.models.push(ModelScores {
             detector: funnelpulse_baseline::KIND.to_owned(),
@@ -99,7 +99,7 @@ fn per_metric(plan: &Plan, member: &Member, detection: &Detection) -> Option<Arr
     Some(sums)
 }
 
-/// What a model expected of the primary metric, if it expects anything of it; of a rate whose
+/// Expected values of the primary metric by a model, if it has any; of a rate whose
 /// numerator it sees, in relation to the denominator as it was.
 fn expected_primary(
     plan: &Plan,

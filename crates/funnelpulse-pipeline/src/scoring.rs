@@ -11,7 +11,7 @@ use crate::{pipeline::partition, plan::Plan, prepared::Prepared, scored::Scored,
 #[derive(Debug)]
 pub(crate) struct Scores {
     pub(crate) series: Vec<Result<Scored, SeriesFailure>>,
-    /// What all series share.
+    /// The episodes that all series share.
     pub(crate) site: Vec<Episode>,
     /// The funnel that a detector looks at.
     pub(crate) funnel: Option<Funnel>,

@@ -168,7 +168,8 @@ fn rows_of(panel: &Panel, range: std::ops::Range<usize>) -> Panel {
     part
 }
 
-/// Law 1 of the contract: a row's score depends on the model, on the row and on the context before it.
+/// Law 1 of the contract: a row's score depends on the model, on the row and on the context before
+/// it.
 #[test]
 fn rows_score_alone_as_at_the_end_of_a_longer_table() {
     let engineered = "[features]\nrolling_days = [1]\nlag_hours = [1]\nstatistical = false\n[pipeline.columns]\n\

@@ -1,4 +1,4 @@
-//! Where the processor time goes.
+//! Processor time of the stages.
 
 use std::{
     collections::BTreeMap,

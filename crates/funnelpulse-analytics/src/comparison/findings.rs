@@ -23,8 +23,8 @@ pub struct ModelComparison {
     pub before: ModelSide,
     /// Anomalous hours found by both.
     pub both: usize,
-    /// Spearman's rank correlation of the scores, -1 to 1; `None` where either has none or always the
-    /// same.
+    /// Spearman's rank correlation of the scores, -1 to 1; `None` where either has none or always
+    /// the same.
     pub rank_correlation: Option<f64>,
     /// Series whose anomalous hours differ, those that differ most first.
     pub differences: Vec<SeriesDifference>,
@@ -102,22 +102,18 @@ struct Row<'a> {
 /// Compares what two models found in the same panel: `after` with `before`.
 ///
 /// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/found.rs"));
+/// # use found::findings;
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// use funnelpulse_analytics::{Selection, compare_findings};
-/// use funnelpulse_eval::generator::{GeneratedFunnel, GeneratorConfig};
-/// use funnelpulse_pipeline::{Config, Pipeline};
 ///
-/// let shop = GeneratedFunnel::generate(&GeneratorConfig { brands: 2, days: 21, ..Default::default() })?;
-/// let run = |toml: &str| -> Result<_, Box<dyn std::error::Error>> {
-///     let config = Config::layers().toml(toml)?.build()?;
-///     Ok(Pipeline::builder().config(config).build()?.run(shop.panel())?)
-/// };
-/// let strict = run("[pipeline]\ndetectors = ['zscore']\n[alerts]\nbudget = '1 per series per year'")?;
-/// let loose = run("[pipeline]\ndetectors = ['zscore']\n[alerts]\nbudget = '1 per series per day'")?;
+/// // Scores of 0.9 and 0.7 in two shops, by a low and by a high threshold.
+/// let (loose, strict) = (findings(0.5), findings(0.8));
 /// let models = compare_findings(&loose, &strict, &Selection::default())?;
-/// assert_eq!(models.rows, shop.panel().total_rows());
-/// assert_eq!(models.both, models.before.anomalies, "a lower threshold flags what a higher one does");
-/// assert!(models.after.anomalies >= models.before.anomalies);
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// assert_eq!((models.after.anomalies, models.before.anomalies, models.both), (2, 1, 1));
+/// assert_eq!(models.differences[0].series.as_str(), "shop-b");
+/// # Ok(())
+/// # }
 /// ```
 pub fn compare_findings(
     after: &Findings,
@@ -164,8 +160,29 @@ pub fn compare_findings(
 impl ModelComparison {
     /// Adds how well both agree with `labels`, in the rows that have one.
     ///
-    /// The arguments are those of [`compare_findings`]. Labels of one class only, all ordinary or all
-    /// anomalous, have no such figures: nothing is added.
+    /// The arguments are those of [`compare_findings`]. Labels of one class only, all ordinary or
+    /// all anomalous, have no such figures: nothing is added.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/found.rs"));
+    /// # use found::findings;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use funnelpulse_analytics::{Labels, Selection, compare_findings};
+    ///
+    /// // `shop-a` has labels: the second of its three hours is anomalous.
+    /// let (loose, strict) = (findings(0.15), findings(0.8));
+    /// let shop = &loose.series()[0];
+    /// let labels: Labels =
+    ///     (0..3).map(|row| ((shop.series.clone(), shop.time[row]), row == 1)).collect();
+    /// let all = Selection::default();
+    /// let models = compare_findings(&loose, &strict, &all)?;
+    /// let models = models.with_labels(&loose, &strict, &all, &labels)?;
+    /// // The low threshold also flags the third hour.
+    /// assert_eq!(models.after.quality.unwrap().precision, Some(0.5));
+    /// assert_eq!(models.before.quality.unwrap().precision, Some(1.0));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn with_labels(
         mut self,
         after: &Findings,

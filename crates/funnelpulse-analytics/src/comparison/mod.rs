@@ -17,6 +17,16 @@ pub use panels::{Contribution, Gap, Group, PanelComparison, compare_panel};
 use crate::{Period, moment};
 
 /// The rows that are looked at.
+///
+/// ```
+/// use funnelpulse_analytics::Selection;
+///
+/// let week = "2019-11-01..2019-11-08".parse()?;
+/// let one_shop = Selection { series: Some("shop-a"), period: Some(week) };
+/// let all = Selection { series: None, ..one_shop };
+/// assert_eq!(all, Selection { period: Some(week), ..Selection::default() });
+/// # Ok::<(), funnelpulse_analytics::PeriodError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Selection<'a> {
     /// Of one series; by default of all.
@@ -46,6 +56,17 @@ impl Selection<'_> {
 }
 
 /// Errors of a comparison.
+///
+/// ```
+/// use funnelpulse_analytics::{Selection, compare_panel};
+/// use funnelpulse_core::{Funnel, Panel};
+/// use funnelpulse_features::PanelSpec;
+///
+/// let (spec, all) = (PanelSpec::funnel(), Selection::default());
+/// let panel = Panel::new(spec.columns());
+/// let error = compare_panel(&panel, &spec, &Funnel::default(), all, all).unwrap_err();
+/// assert_eq!(error.to_string(), "all rows would be compared with itself");
+/// ```
 #[derive(Clone, Debug, thiserror::Error, PartialEq)]
 #[non_exhaustive]
 pub enum CompareError {

@@ -23,8 +23,8 @@ pub struct PanelComparison {
     pub totals: Vec<Change>,
     /// The rates, of these sums.
     pub rates: Vec<Change>,
-    /// The change of the last step of the funnel, revenue in a shop, by its stages, which add up to it;
-    /// `None` where there is no funnel or a sum is negative.
+    /// The change of the last step of the funnel, revenue in a shop, by its stages, which add up to
+    /// it; `None` where there is no funnel or a sum is negative.
     pub stages: Option<Decomposition>,
     /// The metric that `contributions` are of: the last step of the funnel, else the first metric.
     pub measure: Arc<str>,
@@ -34,6 +34,21 @@ pub struct PanelComparison {
 }
 
 /// One side of a comparison.
+///
+/// ```
+/// use funnelpulse_analytics::{Gap, Group};
+///
+/// let day = Group {
+///     name: "shop-a".into(),
+///     period: "2019-11-01..2019-11-02".parse()?,
+///     series: 1,
+///     rows: 21,
+///     windows: 21,
+///     missing: vec![Gap { period: "2019-11-01..2019-11-01 03:00".parse()?, windows: 3 }],
+/// };
+/// assert_eq!(day.missing_windows(), 3);
+/// # Ok::<(), funnelpulse_analytics::PeriodError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Group {
     /// Series and period in words.
@@ -81,14 +96,39 @@ pub struct Contribution {
 
 impl PanelComparison {
     /// The change of the mean per window (hour) with data, per cent: for sides of unequal length.
+    ///
+    /// ```
+    /// use funnelpulse_analytics::{Selection, compare_panel};
+    /// use funnelpulse_core::{Frame, Funnel, Panel, Timestamp};
+    /// use funnelpulse_features::{MetricSpec, PanelSpec};
+    /// use ndarray::Array2;
+    ///
+    /// let spec = PanelSpec { metrics: vec![MetricSpec::count("views")], ..PanelSpec::funnel() };
+    /// let time: Vec<_> = (0..3).map(|hour| Timestamp::from_seconds(3600 * hour)).collect();
+    /// let frame = Frame::new(time, spec.columns(), Array2::from_elem((3, 1), 10.0))?;
+    /// let mut panel = Panel::new(spec.columns());
+    /// panel.insert("shop-a", frame)?;
+    /// let hours = |text: &str| -> Result<_, funnelpulse_analytics::PeriodError> {
+    ///     Ok(Selection { period: Some(text.parse()?), ..Selection::default() })
+    /// };
+    /// let (one, two) =
+    ///     (hours("1970-01-01..1970-01-01 01:00")?, hours("1970-01-01 01:00..1970-01-01 03:00")?);
+    /// let found = compare_panel(&panel, &spec, &Funnel::default(), two, one)?;
+    /// // Twice as many hours with as many views each.
+    /// assert_eq!(found.totals[0].percentage(), Some(100.0));
+    /// assert_eq!(found.percentage_per_window(&found.totals[0]), Some(0.0));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn percentage_per_window(&self, change: &Change) -> Option<f64> {
         let (before, after) = (change.before / self.before.windows as f64, change.after / self.after.windows as f64);
         Change { metric: change.metric.clone(), before, after }.percentage()
     }
 }
 
-/// Compares the rows of `after` with those of `before`: period against period, series against series,
-/// or both at once. `spec` says what the columns are, `funnel` which of them are its steps.
+/// Compares the rows of `after` with those of `before`: period against period, series against
+/// series, or both at once. `spec` describes the columns, `funnel` names those that are its steps.
+/// An error for a series that is not in the panel, for a side without rows, and for two equal
+/// sides.
 ///
 /// ```
 /// use funnelpulse_analytics::{Selection, compare_panel};
@@ -96,13 +136,19 @@ impl PanelComparison {
 /// use funnelpulse_eval::generator::{GeneratedFunnel, GeneratorConfig};
 /// use funnelpulse_features::PanelSpec;
 ///
-/// let shop = GeneratedFunnel::generate(&GeneratorConfig { brands: 3, days: 14, ..Default::default() })?;
+/// let config = GeneratorConfig { brands: 3, days: 14, ..Default::default() };
+/// let shop = GeneratedFunnel::generate(&config)?;
 /// let (first, last) = ("2019-10-01..2019-10-08".parse()?, "2019-10-08..2019-10-15".parse()?);
 /// let side = |period| Selection { period: Some(period), ..Selection::default() };
 /// let name = |name: &str| Some(name.to_owned());
-/// let funnel =
-///     Funnel { traffic: name("views"), carts: name("carts"), purchases: name("purchases"), revenue: name("revenue") };
-/// let weeks = compare_panel(shop.panel(), &PanelSpec::funnel(), &funnel, side(last), side(first))?;
+/// let funnel = Funnel {
+///     traffic: name("views"),
+///     carts: name("carts"),
+///     purchases: name("purchases"),
+///     revenue: name("revenue"),
+/// };
+/// let spec = PanelSpec::funnel();
+/// let weeks = compare_panel(shop.panel(), &spec, &funnel, side(last), side(first))?;
 ///
 /// let revenue = weeks.totals.last().unwrap();
 /// let parts: f64 = weeks.contributions.iter().map(|c| c.change.difference()).sum();

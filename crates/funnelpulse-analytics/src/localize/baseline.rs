@@ -45,6 +45,16 @@ pub struct History {
 
 impl History {
     /// No history yet, of an additive measure.
+    ///
+    /// ```
+    /// use funnelpulse_analytics::History;
+    ///
+    /// let mut history = History::additive(["page"]);
+    /// history.push(0, &[Some("home")], 10.0, 1.0)?;
+    /// // No row in period 1: an outage.
+    /// assert_eq!(history.leaves_at(1).totals(), (0.0, 10.0));
+    /// # Ok::<(), funnelpulse_analytics::LocalizeError>(())
+    /// ```
     pub fn additive<S: Into<Arc<str>>>(attributes: impl IntoIterator<Item = S>) -> Self {
         let attributes = attributes.into_iter().map(Into::into).collect();
         Self { attributes, ratio: false, periods: BTreeMap::new(), added: 0 }
@@ -82,6 +92,18 @@ impl History {
 
     /// The leaves at `period` against their past. Without any past every leaf was expected to be
     /// zero (additive) or like all others (ratio).
+    ///
+    /// ```
+    /// use funnelpulse_analytics::History;
+    ///
+    /// let mut history = History::additive(["page"]);
+    /// for (period, views) in [(0, 8.0), (1, 12.0), (2, 30.0)] {
+    ///     history.push(period, &[Some("home")], views, 1.0)?;
+    /// }
+    /// // The mean of 8 and 12 is expected.
+    /// assert_eq!(history.leaves_at(2).totals(), (30.0, 10.0));
+    /// # Ok::<(), funnelpulse_analytics::LocalizeError>(())
+    /// ```
     pub fn leaves_at(&self, period: i64) -> Leaves {
         let past: Vec<_> = self.periods.range(..period).map(|(_, leaves)| leaves).collect();
         let calm = self.calm(&past);

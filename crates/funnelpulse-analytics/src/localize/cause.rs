@@ -8,6 +8,14 @@ use super::{Found, Leaves, table::Coded};
 use crate::short;
 
 /// Attribute values that together select leaves; empty selects all.
+///
+/// ```
+/// use funnelpulse_analytics::Combination;
+///
+/// let mobile = Combination { pairs: vec![("device".into(), Some("mobile".into()))] };
+/// assert_eq!(mobile.to_string(), "device = mobile");
+/// assert_eq!(Combination::default().to_string(), "everywhere");
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
 pub struct Combination {
@@ -29,6 +37,21 @@ impl fmt::Display for Combination {
 }
 
 /// A combination that explains part of an incident.
+///
+/// ```
+/// use funnelpulse_analytics::{Cause, Combination};
+///
+/// let cause = Cause {
+///     combination: Combination::default(),
+///     observed: 4.0,
+///     expected: 40.0,
+///     factor: 0.1,
+///     evidence: 25.0,
+///     leaves: 3,
+/// };
+/// assert_eq!(cause.difference(), -36.0);
+/// assert_eq!(cause.to_string(), "everywhere: 4 instead of 40");
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Cause {
     /// The combination.
@@ -60,6 +83,18 @@ impl fmt::Display for Cause {
 }
 
 /// The result of [`Localizer::localize`](crate::Localizer::localize).
+///
+/// ```
+/// use funnelpulse_analytics::{Leaves, LocalizeConfig, Localizer};
+///
+/// let mut leaves = Leaves::new(["device"]);
+/// leaves.push(&[Some("mobile")], 5.0, 100.0)?;
+/// leaves.push(&[Some("desktop")], 100.0, 100.0)?;
+/// leaves.push(&[Some("tablet")], 100.0, 100.0)?;
+/// let found = Localizer::new(LocalizeConfig::default())?.localize(&leaves);
+/// assert_eq!(found.to_string(), "device = mobile: 5 instead of 100, 100 % of the change");
+/// # Ok::<(), funnelpulse_analytics::LocalizeError>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Localization {
     /// The causes, strongest first.
@@ -77,6 +112,18 @@ pub struct Localization {
 impl Localization {
     /// The explained part of `observed - expected`: 1 when causes account for all of it, above 1
     /// when other leaves went the other way, `None` when there is no difference.
+    ///
+    /// ```
+    /// use funnelpulse_analytics::Localization;
+    ///
+    /// let found = Localization {
+    ///     observed: 50.0,
+    ///     expected: 100.0,
+    ///     explained: -40.0,
+    ///     ..Localization::default()
+    /// };
+    /// assert_eq!(found.explained_share(), Some(0.8));
+    /// ```
     pub fn explained_share(&self) -> Option<f64> {
         let share = self.explained / (self.observed - self.expected);
         share.is_finite().then_some(share)

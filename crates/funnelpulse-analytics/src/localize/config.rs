@@ -23,6 +23,14 @@ pub struct LocalizeConfig {
     pub min_share: f64,
 }
 
+/// The defaults, of which single settings can be replaced.
+///
+/// ```
+/// use funnelpulse_analytics::{LocalizeConfig, Localizer};
+///
+/// let config = LocalizeConfig { max_causes: 1, max_attributes: 2, ..LocalizeConfig::default() };
+/// assert!(Localizer::new(config).is_ok());
+/// ```
 impl Default for LocalizeConfig {
     fn default() -> Self {
         Self { dispersion: 0.25, unit: None, max_attributes: 4, max_causes: 5, min_evidence: 5.0, min_share: 0.2 }
@@ -30,6 +38,14 @@ impl Default for LocalizeConfig {
 }
 
 /// Errors of a localisation.
+///
+/// ```
+/// use funnelpulse_analytics::LocalizeConfig;
+///
+/// let config = LocalizeConfig { dispersion: 0.0, ..LocalizeConfig::default() };
+/// let error = config.validate().unwrap_err();
+/// assert_eq!(error.to_string(), "dispersion = 0 is out of range (above 0 to 100)");
+/// ```
 #[derive(Clone, Debug, thiserror::Error, PartialEq)]
 #[non_exhaustive]
 pub enum LocalizeError {

@@ -22,27 +22,28 @@ type Found = (Best, f64);
 /// Finds the attribute combinations that explain why a measure left its expectation.
 ///
 /// The leaves of a cube (say brand x device x price band) come with what was observed and what was
-/// expected. A *cause* is a combination such as `device = mobile, brand = runail`; it multiplies the
-/// expectation of every leaf below it by one factor, the ripple effect of Squeeze (Li et al. 2019,
-/// section 3.2). Its evidence is the log likelihood ratio of that model against "as expected",
-/// where a leaf is negative binomial around its mean: counting noise, and on top of it the
-/// [`dispersion`](LocalizeConfig::dispersion) by which leaves hit by the same cause differ. Through
-/// that term a huge leaf can't outvote all others, a normal leaf below a combination is evidence against
-/// it, and leaves with next to no data are neutral. The length of the description, attribute by
-/// attribute, is subtracted from the evidence (minimum description length, Rissanen 1978), so that
-/// the shortest description wins when a longer one explains no more. Where nothing is found at
-/// that tolerance, and the leaves as a whole scatter less, their own scatter is the tolerance of a
-/// second look: the loss of a fifth in ten leaves shows where all others are within a few percent.
+/// expected. A *cause* is a combination such as `device = mobile, brand = runail`; it multiplies
+/// the expectation of every leaf below it by one factor, the ripple effect of Squeeze (Li et al.
+/// 2019, section 3.2). Its evidence is the log likelihood ratio of that model against "as
+/// expected", where a leaf is negative binomial around its mean: counting noise, and on top of it
+/// the [`dispersion`](LocalizeConfig::dispersion) by which leaves hit by the same cause differ.
+/// Through that term a huge leaf can't outvote all others, a normal leaf below a combination is
+/// evidence against it, and leaves with next to no data are neutral. The length of the description,
+/// attribute by attribute, is subtracted from the evidence (minimum description length, Rissanen
+/// 1978), so that the shortest description wins when a longer one explains no more. Where nothing
+/// is found at that tolerance, and the leaves as a whole scatter less, their own scatter is the
+/// tolerance of a second look: the loss of a fifth in ten leaves shows where all others are within
+/// a few percent.
 ///
 /// The best combination is found exactly by branch and bound, its effect is taken into the
-/// expectations, and the search goes on while there is another one of weight. The same is done
-/// from "everything changed by one factor" on, and what explains more is reported. It's a spatial scan
+/// expectations, and the search goes on while there is another one of weight. The same is done from
+/// "everything changed by one factor" on, and what explains more is reported. It's a spatial scan
 /// statistic (Kulldorff 1997) over a lattice of attributes; Adtributor (Bhagwan et al. 2014) and
 /// `RiskLoc` (Kalander 2022) answer the same question by rules of thumb. Cost: leaves x sets of
 /// attributes that branch and bound leaves over, some milliseconds for thousands of leaves.
 ///
-/// It answers where, given that something happened; it's no detector: asked about an ordinary hour it
-/// names whatever small part of it stands out.
+/// It answers where, given that something happened; it's no detector: asked about an ordinary hour
+/// it names whatever small part of it stands out.
 ///
 /// ```
 /// use funnelpulse_analytics::{Leaves, LocalizeConfig, Localizer};
@@ -74,7 +75,8 @@ impl TryFrom<LocalizeConfig> for Localizer {
 }
 
 impl Localizer {
-    /// A localizer with these settings.
+    /// A localizer with these settings. An error names the setting, its value and the allowed
+    /// range.
     pub fn new(config: LocalizeConfig) -> Result<Self, LocalizeError> {
         config.validate()?;
         Ok(Self { config })

@@ -45,8 +45,8 @@ impl Node {
 }
 
 /// The combination of one to `max_attributes` attributes with the most evidence, the one with fewer
-/// attributes among equals. Combinations with less evidence than `least` may be missed; `None` when no
-/// attribute distinguishes leaves.
+/// attributes among equals. Combinations with less evidence than `least` may be missed; `None` when
+/// no attribute distinguishes leaves.
 ///
 /// Its cost is that of naming one attribute after another, and of each one value out of all.
 ///

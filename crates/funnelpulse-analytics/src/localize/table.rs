@@ -15,6 +15,17 @@ use super::{LocalizeError, likelihood::CHI_SQUARED_MEDIAN};
 /// For a **ratio** (conversion rate, stalling rate) observed is the numerator and expected is the
 /// observed denominator times the expected ratio, see [`push_ratio`](Self::push_ratio): then a
 /// change in the mix of traffic explains nothing.
+///
+/// ```
+/// use funnelpulse_analytics::Leaves;
+///
+/// let mut leaves = Leaves::new(["device"]);
+/// leaves.push(&[Some("mobile")], 3.0, 10.0)?;
+/// leaves.push(&[Some("mobile")], 4.0, 10.0)?;
+/// leaves.push(&[None], 1.0, 1.0)?;
+/// assert_eq!((leaves.len(), leaves.totals()), (2, (8.0, 21.0)));
+/// # Ok::<(), funnelpulse_analytics::LocalizeError>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Leaves {
     attributes: Vec<Arc<str>>,
@@ -31,7 +42,16 @@ impl Leaves {
         Self { codes: vec![BTreeMap::new(); attributes.len()], attributes, rows: BTreeMap::new(), added: 0 }
     }
 
-    /// Adds a leaf of an additive measure. `values` are in the order of the attributes.
+    /// Adds a leaf of an additive measure. `values` are in the order of the attributes; an error if
+    /// their number differs.
+    ///
+    /// ```
+    /// use funnelpulse_analytics::Leaves;
+    ///
+    /// let mut leaves = Leaves::new(["device", "country"]);
+    /// let error = leaves.push(&[Some("mobile")], 3.0, 10.0).unwrap_err();
+    /// assert_eq!(error.to_string(), "leaf 0 has 1 attribute values (2 expected)");
+    /// ```
     pub fn push(&mut self, values: &[Option<&str>], observed: f64, expected: f64) -> Result<(), LocalizeError> {
         if values.len() != self.attributes.len() {
             return Err(LocalizeError::Width { row: self.added, found: values.len(), expected: self.attributes.len() });
@@ -52,7 +72,7 @@ impl Leaves {
     /// ```
     /// use funnelpulse_analytics::{Leaves, LocalizeConfig, Localizer};
     ///
-    /// // Purchases per view: twice the views from desktops is not the cause, no sale to mobiles is.
+    /// // Purchases per view: the cause is that mobiles buy nothing, not the views from desktops.
     /// let mut leaves = Leaves::new(["device"]);
     /// leaves.push_ratio(&[Some("desktop")], (200.0, 4000.0), (100.0, 2000.0))?;
     /// leaves.push_ratio(&[Some("mobile")], (0.0, 2000.0), (100.0, 2000.0))?;
@@ -85,7 +105,8 @@ impl Leaves {
         rows.fold((0.0, 0.0), |sum, leaf| (sum.0 + leaf.0, sum.1 + leaf.1))
     }
 
-    /// Multiplies every expectation, for example to bring their sum to a total that is known better.
+    /// Multiplies every expectation, for example to bring their sum to a total that is known
+    /// better.
     ///
     /// ```
     /// use funnelpulse_analytics::Leaves;

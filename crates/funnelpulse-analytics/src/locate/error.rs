@@ -7,6 +7,17 @@ use super::leaves::MAX_LEAVES;
 use funnelpulse_core::hint;
 
 /// Errors of locating a change.
+///
+/// ```
+/// use funnelpulse_analytics::{LocalizeConfig, Question, locate};
+/// use funnelpulse_features::{CubeBuilder, EventSpec};
+///
+/// let empty = CubeBuilder::new(&EventSpec::default(), 3600)?.finish();
+/// let question = Question::new("2019-11-01..2019-11-02".parse()?);
+/// let error = locate(&empty, &question, &LocalizeConfig::default()).unwrap_err();
+/// assert_eq!(error.to_string(), "no event lies in 2019-11-01..2019-11-02");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, thiserror::Error, PartialEq)]
 #[non_exhaustive]
 pub enum LocateError {

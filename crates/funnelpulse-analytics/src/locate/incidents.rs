@@ -11,6 +11,19 @@ use super::{Measure, Question, locate_scaled, windows_to_locate};
 use crate::{Findings, Incident};
 
 /// The windows of events that have to be counted to locate `incidents`.
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/found.rs"));
+/// # use found::{episode, verdict};
+/// # fn main() {
+/// use funnelpulse_analytics::{AlertConfig, Incident, windows_of_incidents};
+///
+/// let verdicts = [verdict(0.1, 0.5), verdict(0.9, 0.5), verdict(0.9, 0.5)];
+/// let incidents = Incident::explain(&AlertConfig::default(), None, &verdicts, &[episode()]);
+/// let windows = windows_of_incidents(&incidents, 3600, 28);
+/// assert!(windows.contains(&incidents[0].start));
+/// # }
+/// ```
 pub fn windows_of_incidents<'a>(
     incidents: impl IntoIterator<Item = &'a Incident>,
     step_seconds: u64,
@@ -24,8 +37,9 @@ impl Findings {
     /// Locates the incidents that `chosen` accepts in the events behind the panel, and sets
     /// [`Incident::place`]. It stays `None` where there is too little history, for example.
     ///
-    /// The cube needs the windows of [`windows_of_incidents`]. An incident is looked for in the measure
-    /// of the stage that broke; in one series, sums are compared with the expectation of its own model.
+    /// The cube needs the windows of [`windows_of_incidents`]. An incident is looked for in the
+    /// measure of the stage that broke; in one series, sums are compared with the expectation of
+    /// its own model.
     pub fn locate_incidents(
         &mut self,
         cube: &Cube,

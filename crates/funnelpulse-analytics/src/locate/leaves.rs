@@ -12,7 +12,8 @@ use funnelpulse_features::{Counts, Cube};
 use super::{LocateError, Measure, Question, past::Past};
 use funnelpulse_core::nearest_name;
 
-/// Most values of one dimension that are distinguished, those with the most events; all others are one.
+/// Most values of one dimension that are distinguished, those with the most events; all others are
+/// one.
 const MAX_VALUES: usize = 1000;
 /// The name of all others.
 const OTHERS: &str = "(others)";

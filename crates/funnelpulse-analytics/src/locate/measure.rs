@@ -6,6 +6,16 @@ use funnelpulse_features::Counts;
 use serde::Serialize;
 
 /// A measure of the funnel: a sum, or a ratio, which is explained given its denominator.
+///
+/// ```
+/// use funnelpulse_analytics::Measure;
+///
+/// let measure: Measure = "cart_rate".parse()?;
+/// assert_eq!(measure, Measure::CartRate);
+/// assert_eq!(measure.in_words(), "carts given views");
+/// assert!(measure.is_ratio());
+/// # Ok::<(), funnelpulse_analytics::UnknownMeasure>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Measure {
@@ -54,9 +64,16 @@ impl Measure {
         }
     }
 
-    /// The measure that a stage of the funnel is seen in, by the stage's name: `traffic`, `cart_rate`,
-    /// `purchase_rate` or `order_value`. Stages that were joined because one between is missing are
-    /// seen in revenue.
+    /// The measure that a stage of the funnel is seen in, by the stage's name: `traffic`,
+    /// `cart_rate`, `purchase_rate` or `order_value`. Stages that were joined because one between
+    /// is missing are seen in revenue.
+    ///
+    /// ```
+    /// use funnelpulse_analytics::Measure;
+    ///
+    /// assert_eq!(Measure::of_stage("traffic"), Measure::Views);
+    /// assert_eq!(Measure::of_stage("cart_rate x purchase_rate"), Measure::Conversion);
+    /// ```
     pub fn of_stage(stage: &str) -> Self {
         match stage {
             "views" | "traffic" => Self::Views,
@@ -125,6 +142,13 @@ impl fmt::Display for Measure {
 }
 
 /// A name that is no measure.
+///
+/// ```
+/// use funnelpulse_analytics::Measure;
+///
+/// let error = "sales".parse::<Measure>().unwrap_err();
+/// assert!(error.to_string().starts_with("`sales` is no measure (there are: views, carts"));
+/// ```
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 #[error("`{0}` is no measure (there are: {all})", all = Measure::ALL.map(Measure::as_str).join(", "))]
 pub struct UnknownMeasure(String);

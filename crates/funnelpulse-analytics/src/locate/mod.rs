@@ -28,9 +28,18 @@ pub use past::windows_to_locate;
 pub const HISTORY_DAYS: u32 = 28;
 
 /// The change that is to be explained.
+///
+/// ```
+/// use funnelpulse_analytics::{HISTORY_DAYS, Measure, Question};
+///
+/// let day = "2019-11-01..2019-11-02".parse()?;
+/// let question = Question { measure: Some(Measure::Views), ..Question::new(day) };
+/// assert_eq!((question.series, question.history_days), (None, HISTORY_DAYS));
+/// # Ok::<(), funnelpulse_analytics::PeriodError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Question<'a> {
-    /// When it was.
+    /// The period of the change.
     pub period: Period,
     /// The series it was in; by default all of them, which are then attributes themselves.
     pub series: Option<&'a str>,
@@ -81,13 +90,15 @@ impl fmt::Display for Place {
     }
 }
 
-/// Finds the smallest set of attribute combinations that explains why a period was unlike those before.
+/// Finds the smallest set of attribute combinations that explains why a period was unlike those
+/// before.
 ///
 /// Expected is what the same hours of the week had before, on average over the calm ones of up to
-/// [`history_days`](Question::history_days); where fewer than two weeks are known, the same hours of
-/// every day; where not even one is, the stretches of the same length just before. Earlier periods of which the feed delivered less than half don't count, those with
-/// gaps are scaled up. A ratio is explained given its denominator: a change in the mix of traffic
-/// is no cause of a lower conversion.
+/// [`history_days`](Question::history_days); where fewer than two weeks are known, the same hours
+/// of every day; where not even one is, the stretches of the same length just before. Earlier
+/// periods of which the feed delivered less than half don't count, those with gaps are scaled up. A
+/// ratio is explained given its denominator: a change in the mix of traffic is no cause of a lower
+/// conversion.
 ///
 /// ```
 /// use funnelpulse_analytics::{LocalizeConfig, Period, Question, locate};
@@ -126,7 +137,8 @@ pub fn locate(cube: &Cube, question: &Question<'_>, config: &LocalizeConfig) -> 
     locate_scaled(cube, question, config, None)
 }
 
-/// The same where the sums of views, carts, purchases and revenue that were expected are known better.
+/// The same where the sums of views, carts, purchases and revenue that were expected are known
+/// better.
 fn locate_scaled(
     cube: &Cube,
     question: &Question<'_>,

@@ -1,4 +1,4 @@
-//! Which windows a period is compared with.
+//! The windows that a period is compared with.
 
 use std::collections::BTreeSet;
 
@@ -90,9 +90,21 @@ fn backs(stride: i64, history_days: u32) -> impl Iterator<Item = i64> + use<> {
     (1..).map_while(move |k: i64| k.checked_mul(stride)).take_while(move |back| *back <= history.max(stride))
 }
 
-/// The starts of all windows that [`locate`](super::locate) looks at for these periods: what has to be
-/// counted of a table of events. `step_seconds` is the length of a window; of periods of absurd length
-/// the first million windows are given.
+/// The starts of all windows that [`locate`](super::locate) looks at for these periods: what has to
+/// be counted of a table of events. `step_seconds` is the length of a window; of periods of absurd
+/// length the first million windows are given.
+///
+/// ```
+/// use funnelpulse_analytics::{Period, windows_to_locate};
+/// use funnelpulse_core::Timestamp;
+///
+/// let hour: Period = "2019-11-08 10:00..2019-11-08 11:00".parse()?;
+/// let windows = windows_to_locate([hour], 3600, 1);
+/// // The hour itself, the same hour a day and a week before, and the eight hours before it.
+/// assert_eq!(windows.len(), 11);
+/// assert!(windows.contains(&hour.start().offset(-7 * Timestamp::DAY)));
+/// # Ok::<(), funnelpulse_analytics::PeriodError>(())
+/// ```
 pub fn windows_to_locate(
     periods: impl IntoIterator<Item = Period>,
     step_seconds: u64,

@@ -4,8 +4,8 @@ use super::*;
 
 const START: i64 = 1_569_888_000; // 2019-10-01, a Tuesday
 
-/// Seven weeks of two brands on two devices in two countries; `events` says how many views, carts and
-/// purchases each hour of each has.
+/// Seven weeks of two brands on two devices in two countries; `events` says how many views, carts
+/// and purchases each hour of each has.
 fn cube(hours: i64, events: impl Fn(i64, &str, &str, &str) -> [u32; 3]) -> Cube {
     let dimensions = vec!["device".to_owned(), "country".to_owned()];
     let spec = EventSpec { dimensions, ..EventSpec::default() };

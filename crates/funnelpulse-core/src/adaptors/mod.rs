@@ -13,7 +13,14 @@ use crate::{Columns, Detector, DynDetector, Error, PanelDetector, PanelView};
 pub use models::SeriesModels;
 pub(crate) use saved::KIND as SERIES_MODELS;
 
-/// How models are trained and their scores calibrated.
+/// Settings of training models and of calibrating their scores.
+///
+/// ```
+/// use funnelpulse_core::Training;
+///
+/// let training = Training { min_rows: 48, ..Training::default() };
+/// assert_eq!((training.min_rows, training.folds, training.contamination), (48, 5, 0.03));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Training {
     /// Rows with data that a series needs for a model of its own.
@@ -32,7 +39,7 @@ impl Default for Training {
     }
 }
 
-/// What both adaptors are made of.
+/// The parts that both adaptors have.
 #[derive(Clone, Debug)]
 struct Adaptor {
     detector: Arc<dyn DynDetector>,
@@ -53,7 +60,7 @@ macro_rules! builders {
             self
         }
 
-        /// How models are trained.
+        /// Sets the training and calibration; [`Training::default`] otherwise.
         pub fn with_training(mut self, training: Training) -> Self {
             self.adaptor.training = training;
             self
@@ -65,6 +72,30 @@ macro_rules! builders {
 ///
 /// A series with fewer than [`Training::min_rows`] rows is scored by a model of all others if
 /// [`with_stand_in`](Self::with_stand_in) allows it, and not at all otherwise.
+///
+/// With `Distance`, a detector whose raw score is the distance from the mean:
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/distance.rs"));
+/// # use distance::{Distance, DistanceModel};
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use funnelpulse_core::{
+///     Columns, FittedPanelDetector, Frame, Panel, PanelDetector, PerSeries, Training,
+/// };
+/// use ndarray::Array2;
+///
+/// let mut panel = Panel::new(Columns::new(["views"])?);
+/// for (name, rows) in [("long", 60), ("short", 5)] {
+///     let values = Array2::from_shape_fn((rows, 1), |(row, _)| (row % 10) as f64);
+///     panel.insert(name, Frame::from_rows(panel.columns().clone(), values)?)?;
+/// }
+/// let training = Training { min_rows: 50, ..Training::default() };
+/// let models = PerSeries::new(Distance).with_training(training).fit(&(&panel).into())?;
+/// assert!(models.source(&"long".into()).is_some());
+/// assert_eq!(models.absences()[0].reason, "5 usable rows, `distance` needs at least 50");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct PerSeries {
     adaptor: Adaptor,
@@ -74,7 +105,7 @@ pub struct PerSeries {
 impl PerSeries {
     builders!();
 
-    /// Whether a model of all series may stand in for short ones: sensible when columns of
+    /// Allows or forbids that a model of all series scores short ones; sensible when columns of
     /// different series are on one scale.
     pub fn with_stand_in(mut self, stand_in: bool) -> Self {
         self.stand_in = stand_in;
@@ -102,6 +133,27 @@ impl PanelDetector for PerSeries {
 }
 
 /// One model of all series. Where it can't be trained, one per series.
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/distance.rs"));
+/// # use distance::{Distance, DistanceModel};
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use funnelpulse_core::{
+///     Columns, FittedPanelDetector, Frame, ModelSource, Panel, PanelDetector, Pooled, Training,
+/// };
+/// use ndarray::Array2;
+///
+/// let mut panel = Panel::new(Columns::new(["rate"])?);
+/// for name in ["shop-a", "shop-b"] {
+///     let values = Array2::from_shape_fn((60, 1), |(row, _)| (row % 10) as f64);
+///     panel.insert(name, Frame::from_rows(panel.columns().clone(), values)?)?;
+/// }
+/// let training = Training { min_rows: 50, ..Training::default() };
+/// let models = Pooled::new(Distance).with_training(training).fit(&(&panel).into())?;
+/// assert_eq!(models.source(&"shop-b".into()), Some(ModelSource::Pooled));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Pooled {
     adaptor: Adaptor,

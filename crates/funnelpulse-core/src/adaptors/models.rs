@@ -10,7 +10,7 @@ use crate::{
     PanelView, Registry, SeriesDetection, SeriesKey, SeriesView, Survey, isolated,
 };
 
-/// Which models are wanted.
+/// The models that are wanted.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Plan {
     /// One of all series, for every series.
@@ -132,6 +132,28 @@ impl SeriesModels {
     }
 
     /// The models from bytes; never trusts them. `registry` decodes the models of single series.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/distance.rs"));
+    /// # use distance::{Distance, DistanceModel};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use funnelpulse_core::{
+    ///     Columns, FittedPanelDetector, Frame, Panel, PanelDetector, Pooled, Registry,
+    ///     SeriesModels, Training,
+    /// };
+    /// # use ndarray::Array2;
+    ///
+    /// # let mut panel = Panel::new(Columns::new(["rate"])?);
+    /// # let values = Array2::from_shape_fn((60, 1), |(row, _)| (row % 10) as f64);
+    /// # panel.insert("shop-a", Frame::from_rows(panel.columns().clone(), values)?)?;
+    /// # let training = Training { min_rows: 50, ..Training::default() };
+    /// let models = Pooled::new(Distance).with_training(training).fit(&(&panel).into())?;
+    /// let registry = Registry::new().with::<DistanceModel>();
+    /// let loaded = SeriesModels::from_bytes(&models.to_bytes()?, &registry)?;
+    /// assert_eq!(loaded.kind(), "distance");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn from_bytes(bytes: &[u8], registry: &Registry) -> Result<Self, ModelError> {
         saved::from_bytes(bytes, registry)
     }

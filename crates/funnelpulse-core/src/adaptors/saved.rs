@@ -32,7 +32,8 @@ struct SavedModel {
 #[derive(Serialize, Deserialize)]
 enum SavedSource {
     Own(SavedModel),
-    /// Position among the series that the pooled model was trained on: a file holds its weights once.
+    /// Position among the series that the pooled model was trained on: a file holds its weights
+    /// once.
     Share(usize),
     Pooled,
 }

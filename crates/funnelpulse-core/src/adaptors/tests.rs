@@ -8,7 +8,7 @@ use crate::{
 
 const KIND: &str = "distance";
 
-/// How far a row is from the mean of its series.
+/// The distance of a row from the mean of its series.
 #[derive(Clone, Debug)]
 struct Distance;
 

@@ -22,9 +22,9 @@ const HALF_EVIDENCE: f64 = 2.0;
 /// Turns a detector's raw scores into scores in `[0, 1]` that mean the same for every detector.
 ///
 /// The calibrator holds the distribution of raw scores on data **without the detector having
-/// trained on it**: the empirical distribution in the body, a generalised Pareto tail over
-/// the highest 5 % (at most 100 scores; Pickands 1975, fitted by probability-weighted moments, Hosking & Wallis 1987).
-/// With `e = -log10 P(S >= raw)` the score is `e² / (e² + 4)`:
+/// trained on it**: the empirical distribution in the body, a generalised Pareto tail over the
+/// highest 5 % (at most 100 scores; Pickands 1975, fitted by probability-weighted moments, Hosking
+/// & Wallis 1987). With `e = -log10 P(S >= raw)` the score is `e² / (e² + 4)`:
 ///
 /// | one clean row in | 10 | 100 | 1,000 | 10⁴ | 10⁵ | 10⁹ |
 /// |---|---|---|---|---|---|---|
@@ -77,7 +77,7 @@ impl TryFrom<Unchecked> for Calibrator {
 
 impl Calibrator {
     /// Fits to raw scores of rows that the detector did not train on. Scores that are not finite
-    /// don't count; at least ten must remain.
+    /// don't count; with fewer than ten left, [`Error::TooFewRows`].
     pub fn fit(scores: ArrayView1<'_, f64>) -> Result<Self, Error> {
         let mut sketch = ScoreSketch::new();
         sketch.update(scores);
@@ -86,6 +86,19 @@ impl Calibrator {
 
     /// Fits to scores of which a share `contamination` (0 to 0.2) may belong to anomalies: the
     /// highest of them count, but how high they are does not shape the tail.
+    ///
+    /// ```
+    /// use funnelpulse_core::Calibrator;
+    /// use ndarray::Array1;
+    ///
+    /// // Three of a hundred scores belong to anomalies.
+    /// let mut scores = Array1::linspace(0.0, 1.0, 100);
+    /// scores.slice_mut(ndarray::s![97..]).fill(9.0);
+    /// let plain = Calibrator::fit(scores.view())?;
+    /// let robust = Calibrator::fit_contaminated(scores.view(), 0.03)?;
+    /// assert!(robust.score(9.0) > plain.score(9.0));
+    /// # Ok::<(), funnelpulse_core::Error>(())
+    /// ```
     pub fn fit_contaminated(scores: ArrayView1<'_, f64>, contamination: f64) -> Result<Self, Error> {
         let mut sketch = ScoreSketch::new();
         sketch.update(scores);
@@ -138,7 +151,18 @@ impl Calibrator {
         Ok(Self { knots, ln_survival, tail })
     }
 
-    /// `ln P(S >= raw)` under the fitted distribution; NaN for NaN.
+    /// `ln P(S >= raw)` (natural logarithm, 0 or less) under the fitted distribution; NaN for NaN.
+    ///
+    /// ```
+    /// use funnelpulse_core::Calibrator;
+    /// use ndarray::Array1;
+    ///
+    /// let calibrator = Calibrator::fit(Array1::linspace(0.0, 1.0, 1000).view())?;
+    /// // Every score of the history is 0 or more: the probability is one.
+    /// assert_eq!(calibrator.ln_tail_probability(-1.0), 0.0);
+    /// assert!(calibrator.ln_tail_probability(1e9).is_finite());
+    /// # Ok::<(), funnelpulse_core::Error>(())
+    /// ```
     pub fn ln_tail_probability(&self, raw: f64) -> f64 {
         let last = self.knots.len() - 1;
         if raw.is_nan() {
@@ -167,6 +191,16 @@ impl Calibrator {
     }
 
     /// [`score`](Self::score) of every element.
+    ///
+    /// ```
+    /// use funnelpulse_core::Calibrator;
+    /// use ndarray::{Array1, array};
+    ///
+    /// let calibrator = Calibrator::fit(Array1::linspace(0.0, 1.0, 1000).view())?;
+    /// let scores = calibrator.scores(array![0.5, 3.0, f64::NAN].view());
+    /// assert!(scores[0] < 0.5 && scores[1] > 0.5 && scores[2].is_nan());
+    /// # Ok::<(), funnelpulse_core::Error>(())
+    /// ```
     pub fn scores(&self, raw: ArrayView1<'_, f64>) -> Array1<f64> {
         raw.mapv(|r| self.score(r))
     }
@@ -197,6 +231,14 @@ pub fn score_of_evidence(evidence: f64) -> f64 {
 
 /// The decades of the tail probability that a calibrated score stands for: the inverse of
 /// [`score_of_evidence`]. Infinite for 1, NaN for NaN.
+///
+/// ```
+/// use funnelpulse_core::evidence_of_score;
+///
+/// // A score of one half: one clean row in a hundred.
+/// assert_eq!(evidence_of_score(0.5), 2.0);
+/// assert_eq!(evidence_of_score(1.0), f64::INFINITY);
+/// ```
 pub fn evidence_of_score(score: f64) -> f64 {
     let score = score.clamp(0.0, 1.0);
     HALF_EVIDENCE * (score / (1.0 - score)).sqrt()

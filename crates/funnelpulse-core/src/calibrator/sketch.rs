@@ -22,6 +22,20 @@ pub(super) struct Point {
 /// Exact up to 4,096 distinct values. Beyond that the highest 1,024 stay exact and neighbours
 /// below them are joined two by two, which moves a quantile by less than the weight of one pair.
 /// Sketches of parts can be [merged](Merge), so a calibrator can be fitted to partitions.
+///
+/// ```
+/// use funnelpulse_core::{Calibrator, Merge, ScoreSketch};
+/// use ndarray::Array1;
+///
+/// let mut morning = ScoreSketch::new();
+/// morning.update(Array1::linspace(0.0, 1.0, 500).view());
+/// let mut evening = ScoreSketch::new();
+/// evening.update(Array1::linspace(0.0, 1.0, 500).view());
+/// morning.merge(&evening)?;
+/// assert_eq!(morning.count(), 1000);
+/// assert!(Calibrator::from_sketch(&morning, 0.0)?.score(2.0) > 0.5);
+/// # Ok::<(), funnelpulse_core::Error>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ScoreSketch {
     /// Ascending, without equal neighbours.
@@ -39,7 +53,7 @@ impl ScoreSketch {
         self.points.iter().map(|p| p.weight).sum()
     }
 
-    /// Takes in scores; those that are not finite don't count.
+    /// Adds scores; those that are not finite don't count.
     pub fn update(&mut self, scores: ArrayView1<'_, f64>) {
         self.points.extend(scores.iter().filter(|s| s.is_finite()).map(|&value| Point { value, weight: 1 }));
         self.compact();

@@ -8,8 +8,8 @@ const HIGHEST: f64 = 0.95;
 /// Fewest rows on which two detectors are compared.
 const MIN_ROWS: f64 = 50.0;
 
-/// The weight of each detector in the best estimate of the common factor, the mean being one; `None` where
-/// fewer than three can be compared.
+/// The weight of each detector in the best estimate of the common factor, the mean being one;
+/// `None` where fewer than three can be compared.
 pub(super) fn factor_weights(names: &[&str], history: &[&[Vote]]) -> Option<Vec<f64>> {
     let n = names.len();
     let mut correlation = vec![vec![0.0; n]; n];
@@ -34,8 +34,8 @@ pub(super) fn factor_weights(names: &[&str], history: &[&[Vote]]) -> Option<Vec<
     (mean > 0.0).then(|| loadings.iter().map(|a| weight(*a) / mean).collect())
 }
 
-/// Loadings of one factor: the leading eigenvector of the correlations, whose diagonal is in turn what
-/// the factor explains.
+/// Loadings of one factor: the leading eigenvector of the correlations, whose diagonal is in turn
+/// what the factor explains.
 fn loadings(correlation: &[Vec<f64>]) -> Vec<f64> {
     let n = correlation.len();
     let mut loadings = vec![0.5; n];

@@ -8,7 +8,8 @@ use crate::combine::cauchy;
 
 /// Answers that the configured weights are worth.
 const PRIOR: f64 = 2.0;
-/// Evidence at which an alarm is as likely false as not, and how fast that changes, before anybody answered.
+/// Evidence at which an alarm is as likely false as not, and how fast that changes, before anybody
+/// answered.
 const START: (f64, f64) = (2.0, 1.0);
 const ROUNDS: usize = 200;
 /// Logarithms of weights move by so much at first, at least and at most in a round.
@@ -16,9 +17,19 @@ const STEP: (f64, f64, f64) = (0.1, 1e-4, 0.5);
 const DIFFERENCE: f64 = 1e-4;
 
 /// A time that somebody judged.
+///
+/// ```
+/// use funnelpulse_ensemble::{Answer, Ensemble, EnsembleConfig};
+///
+/// let answer = Answer { scores: vec![("a".into(), 0.9), ("b".into(), 0.1)], is_incident: true };
+/// let weights = Ensemble::new(EnsembleConfig::default())?.weights_by_feedback(&[answer]);
+/// assert!(weights["a"] > weights["b"]);
+/// # Ok::<(), funnelpulse_ensemble::EnsembleError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answer {
-    /// Each detector with its highest calibrated score in that time; those without one are left out.
+    /// Each detector with its highest calibrated score in that time; those without one are left
+    /// out.
     pub scores: Vec<(String, f64)>,
     /// True if it was an incident; a false alarm otherwise.
     pub is_incident: bool,
@@ -34,7 +45,8 @@ pub(super) fn fit(configured: &BTreeMap<String, f64>, answers: &[Answer]) -> BTr
     }
     let prior: Vec<f64> = names.iter().map(|name| configured[*name] / total).collect();
     let episodes: Vec<(Vec<Option<f64>>, bool)> = answers.iter().map(|e| (row(e, &names), e.is_incident)).collect();
-    // Logarithms of the weights, then where an alarm is even, then the logarithm of how fast that changes.
+    // Logarithms of the weights, then where an alarm is even, then the logarithm of how fast that
+    // changes.
     let mut x: Vec<f64> = prior.iter().map(|p| p.ln()).collect();
     x.extend([START.0, START.1.ln()]);
     let loss = |x: &[f64]| loss(x, &prior, &episodes);

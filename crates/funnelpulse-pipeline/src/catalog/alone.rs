@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use funnelpulse_core::{
-    AnyDetector, DynDetector, DynPanelDetector, Error, Frame, FrameView, Panel, PanelView, SeriesKey, SeriesView,
+    AnyDetector, Detection, DynDetector, DynPanelDetector, Error, Frame, FrameView, Panel, PanelView, SeriesKey,
+    SeriesView,
 };
 use funnelpulse_features::MetricSpec;
 use ndarray::Array1;
@@ -13,6 +14,20 @@ use super::{Built, Entry};
 use crate::{Config, PipelineError};
 
 /// A series for one detector: its rows, and how many of them, from the first, are learnt from.
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/shop.rs"));
+/// # use shop::shop;
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use funnelpulse_pipeline::TrainedOn;
+///
+/// // Learn from the first four of five days.
+/// let mut series = TrainedOn::whole(&shop(120));
+/// series.values_mut().for_each(|series| series.rows = 96);
+/// assert_eq!(series["runail"].frame.nrows(), 120);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct TrainedOn {
     /// All rows, which are scored.
@@ -25,10 +40,26 @@ pub struct TrainedOn {
 pub type RawScores = BTreeMap<SeriesKey, Result<Array1<f64>, Error>>;
 
 impl Entry {
-    /// Fits the detector to the first rows of each series and scores all rows, without calibration and
-    /// without an ensemble. Columns have no meaning but their names: no count, no rate.
+    /// Fits the detector to the first rows of each series and scores all rows, without calibration
+    /// and without an ensemble. Columns have no meaning but their names: no count, no rate.
     ///
     /// A detector that looks at a whole site sees all series together, every other each by itself.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/shop.rs"));
+    /// # use shop::shop;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use funnelpulse_pipeline::{Catalog, Config, TrainedOn};
+    ///
+    /// let catalog = Catalog::default();
+    /// let zscore = catalog.get("zscore").unwrap();
+    /// let series = TrainedOn::whole(&shop(120));
+    /// let scores = zscore.raw_scores(&Config::default(), &series, &|_| ())?;
+    /// let runail = scores["runail"].as_ref().unwrap();
+    /// assert!(runail.iter().all(|score| *score <= runail[100]));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn raw_scores(
         &self,
         config: &Config,
@@ -61,7 +92,7 @@ fn per_series(
         let scores = detector
             .fit_dyn(head(frame, *rows))
             .and_then(|model| model.detect(frame.view()))
-            .map(|detection| detection.into_score());
+            .map(Detection::into_score);
         report(key);
         (key.clone(), scores)
     };

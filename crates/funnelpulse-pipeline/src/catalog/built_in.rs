@@ -106,8 +106,9 @@ fn seasonal() -> Entry {
         .model::<SeasonalDetectorModel>()
 }
 
-/// The counts of the input, each with its own noise: a count that a rate divides by another is a part
-/// of the other (beta-binomial), any other is a negative binomial. `None` where there is no count.
+/// The counts of the input, each with its own noise: a count that a rate divides by another is a
+/// part of the other (beta-binomial), any other is a negative binomial. `None` where there is no
+/// count.
 #[cfg(feature = "seasonal")]
 fn count_metrics(metrics: &[MetricSpec]) -> Option<Vec<funnelpulse_seasonal::Metric>> {
     use funnelpulse_seasonal::{Likelihood, Metric};
@@ -131,7 +132,7 @@ fn count_metrics(metrics: &[MetricSpec]) -> Option<Vec<funnelpulse_seasonal::Met
     (!counts.is_empty()).then(|| counts.iter().map(metric).collect())
 }
 
-/// Whether no rate is a share that `metric` has in another.
+/// True if no rate is a share that `metric` has in another.
 #[cfg(feature = "seasonal")]
 fn is_top(metric: &str, metrics: &[MetricSpec]) -> bool {
     !metrics.iter().any(|m| matches!(&m.kind, MetricKind::Rate { numerator, .. } if numerator == metric))
@@ -147,8 +148,8 @@ fn iforest() -> Entry {
         Ok(AnyDetector::series(detector.map_err(|e| context.invalid(e))?).into())
     };
     Entry::new("iforest", "isolation forest: rows that few random cuts set apart", build)
-        // On residuals, which are on one scale and hardly correlated, gain criteria find less than the
-        // 100 standard trees of the original system.
+        // On residuals, which are on one scale and hardly correlated, gain criteria find less than
+        // the 100 standard trees of the original system.
         .section(Section::new("iforest", IsolationForestConfig::standard(), check))
         .weight(0.25)
         .runs_by_default(1)

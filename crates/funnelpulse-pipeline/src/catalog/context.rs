@@ -1,10 +1,27 @@
-//! What an entry of the catalog is built from.
+//! Inputs of building an entry of the catalog.
 
 use funnelpulse_config::Settings;
 
 use crate::{Config, PipelineError};
 
 /// The configuration as one entry of the catalog sees it.
+///
+/// ```
+/// use funnelpulse_baseline::{ZScore, ZScoreConfig};
+/// use funnelpulse_config::Section;
+/// use funnelpulse_core::AnyDetector;
+/// use funnelpulse_pipeline::{BuildContext, Catalog, Entry};
+///
+/// let build = |context: &BuildContext<'_>| {
+///     let settings = context.settings::<ZScoreConfig>()?.clone();
+///     Ok(AnyDetector::series(ZScore::new(settings)).into())
+/// };
+/// let section = Section::new("plain", ZScoreConfig::default(), |_| Ok(()));
+/// let entry = Entry::new("plain", "z-score with settings of its own", build).section(section);
+/// let catalog = Catalog::empty().with(entry);
+/// assert!(catalog.get("plain").unwrap().build(&catalog.config()).is_ok());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct BuildContext<'a> {
     name: &'static str,
@@ -22,8 +39,8 @@ impl<'a> BuildContext<'a> {
         self.config
     }
 
-    /// The settings of the detector. An error where the configuration has no such section, or one of
-    /// another type.
+    /// The settings of the detector. An error where the configuration has no such section, or one
+    /// of another type.
     pub fn settings<C: Settings>(&self) -> Result<&'a C, PipelineError> {
         let found = self.section.and_then(|section| self.config.detectors.get(section));
         found.ok_or_else(|| PipelineError::Detector {
@@ -39,6 +56,27 @@ impl<'a> BuildContext<'a> {
 }
 
 /// The columns that detectors may see.
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/shop.rs"));
+/// # use shop::shop;
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use funnelpulse_baseline::{ZScore, ZScoreConfig};
+/// use funnelpulse_core::AnyDetector;
+/// use funnelpulse_pipeline::{BuildContext, Catalog, Entry, Pipeline};
+///
+/// let build = |_: &BuildContext<'_>| {
+///     Ok(AnyDetector::series(ZScore::new(ZScoreConfig::default())).into())
+/// };
+/// let entry = Entry::new("stored", "z-score of stored metrics", build)
+///     .columns(|_, names| names.stored())
+///     .runs_by_default(1);
+/// let pipeline = Pipeline::builder().catalog(Catalog::empty().with(entry)).build()?;
+/// let findings = pipeline.run(&shop(120))?;
+/// assert_eq!(findings.detectors()[0].score, "stored_anomaly_score");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ColumnNames {
     pub(crate) stored: Vec<String>,

@@ -16,12 +16,21 @@ pub use context::{BuildContext, ColumnNames};
 
 use crate::{Config, PipelineError, Scope};
 
-/// What building a detector gives.
+/// The result of building a detector.
+///
+/// ```
+/// use funnelpulse_pipeline::{Built, Catalog, Config};
+///
+/// let catalog = Catalog::default();
+/// let built = catalog.get("zscore").unwrap().build(&Config::default())?;
+/// assert!(matches!(built, Built::Detector(_)));
+/// # Ok::<(), funnelpulse_pipeline::PipelineError>(())
+/// ```
 #[derive(Clone, Debug)]
 pub enum Built {
     /// A detector.
     Detector(AnyDetector),
-    /// The input has nothing for it to look at; why.
+    /// The input has nothing for it to look at; the reason in words.
     NotApplicable(String),
 }
 
@@ -37,8 +46,24 @@ type FunnelOf = dyn Fn(&Config) -> Option<Funnel> + Send + Sync;
 
 /// One detector of a [`Catalog`]: its name and everything that goes with it.
 ///
-/// Two parts are needed, the name and how it is built; the others have defaults. `examples/own-detector`
-/// registers one from outside the workspace.
+/// Two parts are needed, the name and how it is built; the others have defaults.
+/// `examples/own-detector` registers one from outside the workspace.
+///
+/// ```
+/// use funnelpulse_baseline::{ZScore, ZScoreConfig, ZScoreModel};
+/// use funnelpulse_core::AnyDetector;
+/// use funnelpulse_pipeline::{BuildContext, Catalog, Entry, Scope};
+///
+/// let build = |_: &BuildContext<'_>| {
+///     Ok(AnyDetector::series(ZScore::new(ZScoreConfig::default())).into())
+/// };
+/// let entry = Entry::new("plain", "z-score without settings", build)
+///     .scope(Scope::Pooled)
+///     .weight(0.2)
+///     .model::<ZScoreModel>();
+/// let catalog = Catalog::default().with(entry);
+/// assert_eq!(catalog.default_weights()["plain"], 0.2);
+/// ```
 #[derive(Clone)]
 pub struct Entry {
     name: &'static str,
@@ -95,7 +120,7 @@ impl Entry {
         self
     }
 
-    /// Whether it has one model per series or one of all of them, unless `pipeline.scope` says so.
+    /// One model per series, or one of all of them, unless `pipeline.scope` is configured.
     pub fn scope(mut self, scope: Scope) -> Self {
         self.scope = scope;
         self
@@ -107,27 +132,46 @@ impl Entry {
         self
     }
 
-    /// It runs unless `pipeline.detectors` are configured, at this position among the others that do.
+    /// It runs unless `pipeline.detectors` are configured, at this position among the others that
+    /// do.
     pub fn runs_by_default(mut self, position: u8) -> Self {
         self.default_position = Some(position);
         self
     }
 
-    /// The columns of its scores, and of what it expects of the primary metric, in the output table.
+    /// The columns of its scores, and of what it expects of the primary metric, in the output
+    /// table.
+    ///
+    /// ```
+    /// use funnelpulse_core::AnyDetector;
+    /// use funnelpulse_pipeline::{BuildContext, Catalog, Entry, Pipeline};
+    /// # use funnelpulse_baseline::{ZScore, ZScoreConfig};
+    ///
+    /// let build = |_: &BuildContext<'_>| {
+    ///     Ok(AnyDetector::series(ZScore::new(ZScoreConfig::default())).into())
+    /// };
+    /// let entry = Entry::new("plain", "z-score without settings", build)
+    ///     .output_columns("z_score", None)
+    ///     .runs_by_default(1);
+    /// let catalog = Catalog::empty().with(entry);
+    /// assert_eq!(catalog.default_names(), ["plain"]);
+    /// assert!(Pipeline::builder().catalog(catalog).build().is_ok());
+    /// ```
     pub fn output_columns(mut self, score: &str, expected: Option<&str>) -> Self {
-        self.score_column = score.to_owned();
+        score.clone_into(&mut self.score_column);
         self.expected_column = expected.map(str::to_owned);
         self
     }
 
-    /// Its columns stand in the output table even if it did not run: one of the original system's four.
+    /// Its columns stand in the output table even if it did not run: one of the original system's
+    /// four.
     pub fn original(mut self) -> Self {
         self.is_original = true;
         self
     }
 
-    /// The type of the anomalies in which its score is the highest; by default the type follows from the
-    /// value.
+    /// The type of the anomalies in which its score is the highest; by default the type follows
+    /// from the value.
     pub fn anomaly_type(mut self, anomaly_type: AnomalyType) -> Self {
         self.anomaly_type = Some(anomaly_type);
         self
@@ -231,6 +275,16 @@ impl Catalog {
     }
 
     /// Adds a detector; one of the same name is replaced.
+    ///
+    /// ```
+    /// use funnelpulse_pipeline::{Catalog, Entry};
+    ///
+    /// // Replaces the detector of that name by one with another weight.
+    /// let entry = Catalog::default().get("zscore").unwrap().clone().weight(0.9);
+    /// let catalog = Catalog::default().with(entry);
+    /// assert_eq!(catalog.default_weights()["zscore"], 0.9);
+    /// assert_eq!(catalog.names().count(), Catalog::default().names().count());
+    /// ```
     pub fn with(mut self, entry: Entry) -> Self {
         match self.entries.iter_mut().find(|e| e.name == entry.name) {
             Some(old) => *old = entry,
@@ -239,16 +293,26 @@ impl Catalog {
         self
     }
 
-    /// Adds a section that is no detector's: settings of the program around the pipeline, such as the
-    /// reading of tables. They stand beside those of the detectors in [`Config::detectors`].
+    /// Adds a section that is no detector's: settings of the program around the pipeline, such as
+    /// the reading of tables. They stand beside those of the detectors in [`Config::detectors`].
+    ///
+    /// ```
+    /// use funnelpulse_baseline::ZScoreConfig;
+    /// use funnelpulse_config::Section;
+    /// use funnelpulse_pipeline::Catalog;
+    ///
+    /// let section = Section::new("report", ZScoreConfig::default(), |_| Ok(()));
+    /// let catalog = Catalog::empty().with_section(section);
+    /// assert!(catalog.config().detectors.get::<ZScoreConfig>("report").is_some());
+    /// ```
     pub fn with_section(mut self, section: Section) -> Self {
         self.sections.retain(|s| s.name() != section.name());
         self.sections.push(section);
         self
     }
 
-    /// The same detectors with the defaults of their own crates, for use without a pipeline: a catalog
-    /// may have others, chosen for what a pipeline shows them.
+    /// The same detectors with the defaults of their own crates, for use without a pipeline: a
+    /// catalog may have others, chosen for what a pipeline shows them.
     pub fn with_plain_defaults(mut self) -> Self {
         for entry in &mut self.entries {
             entry.section = entry.section.take().map(Section::with_plain_default);
@@ -262,6 +326,14 @@ impl Catalog {
     }
 
     /// The detector called `name`.
+    ///
+    /// ```
+    /// use funnelpulse_pipeline::Catalog;
+    ///
+    /// let catalog = Catalog::default();
+    /// assert_eq!(catalog.get("zscore").unwrap().section_name(), Some("zscore"));
+    /// assert!(catalog.get("oracle").is_none());
+    /// ```
     pub fn get(&self, name: &str) -> Option<&Entry> {
         self.entries.iter().find(|e| e.name == name)
     }
@@ -272,6 +344,13 @@ impl Catalog {
     }
 
     /// The names of those that run unless others are configured.
+    ///
+    /// ```
+    /// use funnelpulse_pipeline::Catalog;
+    ///
+    /// let catalog = Catalog::default();
+    /// assert_eq!(catalog.default_names(), catalog.config().pipeline.detectors);
+    /// ```
     pub fn default_names(&self) -> Vec<String> {
         let mut running: Vec<&Entry> = self.entries.iter().filter(|e| e.default_position.is_some()).collect();
         running.sort_by_key(|e| e.default_position);
@@ -289,12 +368,26 @@ impl Catalog {
     }
 
     /// The models that can be loaded.
+    ///
+    /// ```
+    /// use funnelpulse_pipeline::Catalog;
+    ///
+    /// let registry = Catalog::default().registry();
+    /// assert!(registry.kinds().any(|kind| kind == "zscore"));
+    /// ```
     pub fn registry(&self) -> Registry {
         self.entries.iter().flat_map(|e| &e.register).fold(Registry::new(), |registry, register| register(registry))
     }
 
-    /// The steps of the funnel in an input, as the first detector that looks at one sees it; without
-    /// such a detector as the names of the metrics say.
+    /// The steps of the funnel in an input, as the first detector that looks at one sees it;
+    /// without such a detector as the names of the metrics say.
+    ///
+    /// ```
+    /// use funnelpulse_pipeline::{Catalog, Config};
+    ///
+    /// let funnel = Catalog::default().funnel(&Config::default());
+    /// assert_eq!(funnel.traffic.as_deref(), Some("views"));
+    /// ```
     pub fn funnel(&self, config: &Config) -> Funnel {
         let of_detector = self.entries.iter().filter_map(|e| e.funnel.as_ref()).find_map(|funnel| funnel(config));
         of_detector.or_else(|| config.funnel()).unwrap_or_default()
