@@ -53,7 +53,7 @@ pub(crate) fn table(shops: &Shops) -> anyhow::Result<()> {
         let seen = seen.iter().map(|e| (e.series.to_string(), e.log_odds().collect())).collect();
         rows.entry("1 z-score").or_default().push(detection(&shop, &scores(&zscore))?);
         rows.entry("2 default").or_default().push(detection(&shop, &scores(&findings))?);
-        rows.entry("3 oracle").or_default().push(detection(&shop, &seen)?);
+        rows.entry("3 true rates").or_default().push(detection(&shop, &seen)?);
         analysis.add(&shop, &findings);
     }
     println!(
@@ -80,14 +80,14 @@ pub(crate) fn table(shops: &Shops) -> anyhow::Result<()> {
         );
     }
     let of = |name: &str, figure: fn(&Detection) -> f64| mean(&rows[name].iter().map(figure).collect::<Vec<_>>());
-    let share = |figure| 100.0 * of("2 default", figure) / of("3 oracle", figure);
+    let share = |figure| 100.0 * of("2 default", figure) / of("3 true rates", figure);
     println!(
-        "| share of the oracle | {:.0} % | {:.0} % | {:.0} % |\n",
+        "| share of the detector with the true rates | {:.0} % | {:.0} % | {:.0} % |\n",
         share(|d| d.auc_pr),
         share(|d| d.best_f1),
         share(|d| d.macro_recall)
     );
-    println!("| events found at 1 % | z-score | default | oracle | events |\n|---|---|---|---|---|");
+    println!("| events found at 1 % | z-score | default | true rates | events |\n|---|---|---|---|---|");
     for kind in AnomalyKind::ALL {
         let found = |name: &str| {
             let all = rows[name].iter().filter_map(|d| d.kinds.get(&kind));
@@ -95,7 +95,7 @@ pub(crate) fn table(shops: &Shops) -> anyhow::Result<()> {
                 all.fold((0.0, 0), |(hits, n), (recall, events)| (hits + recall * *events as f64, n + events));
             (hits / n as f64, n)
         };
-        let (z, ours, best) = (found("1 z-score"), found("2 default"), found("3 oracle"));
+        let (z, ours, best) = (found("1 z-score"), found("2 default"), found("3 true rates"));
         println!("| {kind} | {:.2} | {:.2} | {:.2} | {} |", z.0, ours.0, best.0, ours.1);
     }
     analysis.print();

@@ -25,7 +25,7 @@ struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Table {
-    /// Detection on generated shops beside a z-score and an oracle that knows the true rates.
+    /// Detection on generated shops beside a z-score and the detector with the true rates.
     Funnel(Shops),
     /// False alarms on held-out hours of shops without an incident, beside the budget.
     Budget(Shops),

@@ -28,7 +28,7 @@ pub(crate) fn table(shops: &Shops) -> anyhow::Result<()> {
     config.alerts.budget = BUDGET.parse()?;
     let pipeline = Pipeline::builder().config(config).build()?;
     println!(
-        "| | flagged within {SOON} hours | of those downwards | upwards | by the oracle | false alarms per series and month |\n|---|---|---|---|---|---|"
+        "| | flagged within {SOON} hours | of those downwards | upwards | with the true rates | false alarms per series and month |\n|---|---|---|---|---|---|"
     );
     for difficulty in [Difficulty::Easy, Difficulty::Medium, Difficulty::Hard] {
         let mut quiet = Quiet::default();

@@ -92,6 +92,12 @@ fn rfc3339<S: serde::Serializer>(time: &Timestamp, serializer: S) -> Result<S::O
 }
 
 impl Incident {
+    /// Whether somebody should hear of it: an incident of a series always, one of the whole site when
+    /// something is broken or revenue is lost. A busy day of the shop is no alarm.
+    pub fn is_alarm(&self) -> bool {
+        self.series.as_str() != SITE || self.kind.breaks_the_site() || self.impact.revenue.is_some_and(|r| r < 0.0)
+    }
+
     /// Explains the episodes of one series, in order of time. `verdicts` are those of its rows.
     ///
     /// # Panics
@@ -149,7 +155,11 @@ impl Incident {
         let mut past = Vec::new();
         let explain = |episode: &Episode| {
             // A shop that is broken is worse than one of its brands; a busy one is no harm.
-            let severity = if episode.kind.breaks_the_site() { Severity::Critical } else { Severity::Low };
+            let severity = match episode.kind.breaks_the_site() {
+                true => Severity::Critical,
+                false if episode.revenue_loss > 0.0 => Severity::High,
+                false => Severity::Low,
+            };
             let ongoing = end.is_some_and(|end| episode.last >= end.floor_to(Timestamp::HOUR));
             one(alerts, funnel, episode, severity, ongoing, &mut past)
         };

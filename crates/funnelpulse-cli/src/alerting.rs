@@ -40,7 +40,7 @@ fn observation(findings: &Findings) -> Option<Observation> {
     // The end of the last row: rows may be days.
     let ends = findings.incidents().into_iter().map(|i| i.end);
     let until = ends.fold(last.floor_to(Timestamp::HOUR).offset(Timestamp::HOUR), Timestamp::max);
-    let site = findings.site_incidents().iter().filter(|i| i.kind.breaks_the_site());
+    let site = findings.site_incidents().iter().filter(|i| i.is_alarm());
     let candidates = site.chain(findings.incidents()).map(candidate).collect();
     // What happens to a series that is not in the table, or could not be scored, is not over.
     let scored = findings.series().iter().map(|s| s.series.as_str().to_owned());

@@ -266,7 +266,7 @@ fn lines<T: Serialize>(values: impl IntoIterator<Item = T>) -> serde_json::Resul
 
 /// One alert per incident.
 fn alerts(findings: &Findings) -> Vec<serde_json::Value> {
-    let site = findings.site_incidents().iter().filter(|i| i.kind.breaks_the_site());
+    let site = findings.site_incidents().iter().filter(|i| i.is_alarm());
     site.chain(findings.incidents()).map(alerting::as_json).collect()
 }
 

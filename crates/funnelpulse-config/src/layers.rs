@@ -10,8 +10,9 @@ use crate::{ConfigError, keys};
 
 /// What environment variables that are settings start with.
 const PREFIX: &str = "FUNNELPULSE_";
-/// Variables of that prefix which are no settings: where tests and benches find shared data.
-const NO_SETTINGS: [&str; 1] = ["FUNNELPULSE_SHARED"];
+/// Variables of that prefix which are no settings: where tests and benches find shared data, and how
+/// long they run.
+const NO_SETTINGS: [&str; 3] = ["FUNNELPULSE_SHARED", "FUNNELPULSE_SHOPS", "FUNNELPULSE_KILLS"];
 /// Nested names in a key; documents have three, and each costs a level of recursion.
 const MAX_DEPTH: usize = 16;
 

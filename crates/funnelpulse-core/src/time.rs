@@ -119,6 +119,10 @@ pub fn parse_timestamp(text: &str) -> Result<Timestamp, FrameError> {
 
 fn micros(text: &str) -> Option<i64> {
     let pieces = Pieces::parse(text).ok()?;
+    // UTC needs no database.
+    if let Some(utc) = ["[UTC]", "[Etc/UTC]"].iter().find_map(|zone| text.strip_suffix(zone)) {
+        return micros(utc);
+    }
     if pieces.time_zone_annotation().is_some() {
         return text.parse::<Zoned>().ok().map(|zoned| zoned.timestamp().as_microsecond());
     }

@@ -12,6 +12,7 @@ const MIN_ALARMS: f64 = 8.0;
 const TAIL: f64 = 10.0;
 /// Step of the evidence, decades.
 const STEP: f64 = 0.05;
+/// Hours of a week.
 const WEEK: f64 = 168.0;
 
 /// A series of the history that a threshold is learnt from; one value per row.
@@ -45,8 +46,8 @@ pub struct ScoredSeries<'a> {
 /// fortnight: most of those are false, since incidents are rarer. Beyond the last count that can be
 /// used the logarithm of the number of alarms is extrapolated as a straight line in the evidence.
 ///
-/// Rows are taken to be hours: a week has 168 of them, and flagged rows more than three hours apart
-/// are separate alarms. With other steps the number of alarms differs from the budget.
+/// Flagged rows more than three hours apart, or more than three rows where rows are longer than an
+/// hour, are separate alarms.
 ///
 /// `None` without a budget, or when the history is too short to count eight alarms.
 ///
@@ -68,14 +69,15 @@ pub fn threshold_for_budget(budget: AlarmBudget, series: &[ScoredSeries<'_>]) ->
     let evidence: Vec<Vec<f64>> =
         series.iter().map(|s| s.score.iter().map(|s| evidence_of_score(*s)).collect()).collect();
     let rows: usize = evidence.iter().flatten().filter(|e| !e.is_nan()).count();
-    let weeks = rows as f64 / WEEK;
+    let step = step(series);
+    let weeks = rows as f64 * (step as f64 / Timestamp::HOUR as f64) / WEEK;
     let highest = evidence.iter().flatten().copied().filter(|e| e.is_finite()).fold(0.0, f64::max);
     // False alarms per series and week at rising evidence, from where they are most frequent:
     // below, runs only merge.
     let mut curve: Vec<(f64, f64)> = Vec::new();
     let mut level = STEP;
     while level <= highest {
-        curve.push((level, series.iter().zip(&evidence).map(|(s, e)| false_alarms(s, e, level)).sum()));
+        curve.push((level, series.iter().zip(&evidence).map(|(s, e)| false_alarms(s, e, level, step)).sum()));
         level += STEP;
     }
     let peak = (0..curve.len()).rev().max_by(|a, b| curve[*a].1.total_cmp(&curve[*b].1))?;
@@ -93,9 +95,21 @@ pub fn threshold_for_budget(budget: AlarmBudget, series: &[ScoredSeries<'_>]) ->
     Some(score_of_evidence(last + (alarms / allowed).ln() / slope(&curve)?))
 }
 
+/// The usual distance of rows, microseconds; an hour where there are no two rows.
+fn step(series: &[ScoredSeries<'_>]) -> i64 {
+    let gaps = series.iter().flat_map(|s| s.time.windows(2).map(|t| t[1].as_micros().saturating_sub(t[0].as_micros())));
+    let mut gaps: Vec<i64> = gaps.collect();
+    if gaps.is_empty() {
+        return Timestamp::HOUR;
+    }
+    let middle = gaps.len() / 2;
+    *gaps.select_nth_unstable(middle).1
+}
+
 /// Runs of rows at or above `level`, each as the probability that it is false; gaps in time of more
 /// than a few hours end a run.
-fn false_alarms(series: &ScoredSeries<'_>, evidence: &[f64], level: f64) -> f64 {
+fn false_alarms(series: &ScoredSeries<'_>, evidence: &[f64], level: f64, step: i64) -> f64 {
+    let unit = step.max(Timestamp::HOUR);
     let mut alarms = 0.0;
     let mut run: Option<(Timestamp, f64)> = None;
     let probability = |log_odds: f64| 1.0 / (1.0 + log_odds.exp());
@@ -103,14 +117,14 @@ fn false_alarms(series: &ScoredSeries<'_>, evidence: &[f64], level: f64) -> f64 
         if *evidence >= level {
             let log_odds = series.log_odds.map_or(f64::NAN, |l| l[row]).max(f64::MIN);
             match &mut run {
-                Some((last, highest)) if *time <= last.offset(3 * Timestamp::HOUR) => {
+                Some((last, highest)) if *time <= last.offset(unit.saturating_mul(3)) => {
                     *last = *time;
                     *highest = highest.max(log_odds);
                 }
                 _ => alarms += run.replace((*time, log_odds)).map_or(0.0, |(_, highest)| probability(highest)),
             }
         } else if let Some((last, highest)) = run
-            && *time > last.offset(Timestamp::HOUR)
+            && *time > last.offset(unit)
         {
             alarms += probability(highest);
             run = None;

@@ -6,7 +6,7 @@ use funnelpulse_core::Timestamp;
 use serde::Serialize;
 
 use crate::{
-    number::{grouped, signed},
+    number::{NONE, grouped, signed},
     view::clock,
 };
 use funnelpulse_analytics::{Findings, Incident, SeriesFindings};
@@ -78,7 +78,10 @@ fn card(findings: &Findings, series: Option<&SeriesFindings>, incident: &Inciden
         severity: incident.severity.as_str(),
         priority: incident.priority.to_string(),
         period: period(incident),
-        probability: format!("{:.0} %", 100.0 * incident.probability),
+        probability: match incident.probability {
+            p if p.is_nan() => NONE.to_owned(),
+            p => format!("{:.0} %", 100.0 * p),
+        },
         revenue: incident.impact.revenue.map(|r| signed(r.round())),
         interval: incident.revenue_interval.map(|(a, b)| format!("{} to {}", signed(a.round()), signed(b.round()))),
         summary: incident.summary.clone(),

@@ -120,7 +120,7 @@ fn what_can_not_be_located_is_refused() {
     }
 }
 
-/// A generated shop in which for nine hours of a calm day only desktops can buy the first brand.
+/// A generated shop in which for eighteen hours of a calm day only desktops can buy the first brand.
 fn generated_shop() -> Folder {
     let folder = Folder::new();
     folder.output("generate --out shop --brands 6 --days 40 --events");
@@ -132,7 +132,7 @@ fn generated_shop() -> Folder {
         .map(|(((brand, device), event_type), time)| {
             let hour = (time.as_micros() - start.as_micros()) / Timestamp::HOUR;
             let lost =
-                (8..17).contains(&hour) && brand == "brand_001" && device != "desktop" && event_type == "purchase";
+                (6..24).contains(&hour) && brand == "brand_001" && device != "desktop" && event_type == "purchase";
             Some(!lost)
         })
         .collect();

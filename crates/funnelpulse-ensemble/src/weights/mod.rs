@@ -92,7 +92,8 @@ impl Ensemble {
     /// ```
     /// use funnelpulse_ensemble::{Ensemble, EnsembleConfig, Answer};
     ///
-    /// let ensemble = Ensemble::new(EnsembleConfig::default())?;
+    /// let weights = [("seasonal".into(), 0.30), ("changepoint".into(), 0.15)].into();
+    /// let ensemble = Ensemble::new(EnsembleConfig { weights, ..EnsembleConfig::default() })?;
     /// // The changepoints raise false alarms only.
     /// let answer = |i: usize| {
     ///     let is_incident = i % 2 == 0;
@@ -101,7 +102,7 @@ impl Ensemble {
     ///     Answer { scores, is_incident }
     /// };
     /// let weights = ensemble.weights_by_feedback(&(0..20).map(answer).collect::<Vec<_>>());
-    /// assert!(weights["changepoint"] < 0.5 * weights["seasonal"]);
+    /// assert!(weights["changepoint"] < 0.3 * weights["seasonal"]);
     /// # Ok::<(), funnelpulse_ensemble::EnsembleError>(())
     /// ```
     pub fn weights_by_feedback(&self, answers: &[Answer]) -> BTreeMap<String, f64> {

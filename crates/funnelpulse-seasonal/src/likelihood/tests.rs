@@ -56,7 +56,8 @@ fn the_formula_for_large_counts_agrees_with_the_sums() {
 #[test]
 fn the_tail_of_wide_beta_binomials_agrees_with_strides() {
     for rho in [0.02, 1e-3, 1e-5] {
-        for (trials, share) in [(1e8, 0.3), (1e12, 0.02), (2e13, 0.5)] {
+        for share in [0.02, 0.3, 0.5] {
+            let trials = 1e8;
             let d = Discrete::beta_binomial(trials, share, rho);
             for z in [-1.5, -0.4, 0.5, 2.0, 4.0] {
                 let y = (d.mean() + z * d.variance().sqrt()).round();
@@ -66,6 +67,10 @@ fn the_tail_of_wide_beta_binomials_agrees_with_strides() {
                 let formula = d.beta_tail(y, trials).expect("wide enough");
                 let strided = d.strided_tail(y, y > d.mean());
                 assert!((formula - strided).abs() < 0.02, "{d:?} at {z}: {formula} {strided}");
+                // More trials of the same spread change nothing; there the logarithms of gamma functions,
+                // which the strides need, have lost their last digits.
+                let wider = Discrete::beta_binomial(1e5 * trials, share, rho).beta_tail(1e5 * y, 1e5 * trials);
+                assert!((formula - wider.expect("wide enough")).abs() < 0.02, "{d:?} at {z}: {formula} {wider:?}");
             }
         }
     }
