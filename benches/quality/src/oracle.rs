@@ -1,8 +1,7 @@
-//! An observer who knows the true rates and the true noise of a generated shop.
+//! The incident detector with the true rates of a generated shop in place of its estimates.
 //!
-//! It searches for the same kinds of incident in the same way as the detector, so what it finds is
-//! what could be found at best without knowing where to look: the distance to it is what
-//! estimating rates, noise, levels and shared factors costs.
+//! The distance to it is the cost of estimating rates, levels and shared factors. It is no upper limit:
+//! it searches as the detector does, and a lasting change is news to it for a day only.
 
 use std::collections::BTreeMap;
 
@@ -12,12 +11,12 @@ use funnelpulse::{
     incidents::{Evidence, Forecast, IncidentConfig, IncidentDetector},
 };
 
-/// What the oracle sees in every series.
+/// The evidence in every series.
 pub(crate) fn oracle(shop: &GeneratedFunnel) -> anyhow::Result<Vec<Evidence>> {
     look(shop, shop.panel())
 }
 
-/// What the oracle sees in a part of the shop.
+/// The evidence in a part of the shop.
 pub(crate) fn look(shop: &GeneratedFunnel, part: &Panel) -> anyhow::Result<Vec<Evidence>> {
     let forecasts = part.keys().filter_map(|key| Some((key.clone(), forecast(shop, key)?))).collect();
     let forecasts: BTreeMap<SeriesKey, Forecast> = forecasts;
