@@ -184,7 +184,9 @@ fn note_rows(duplicates: usize, strays: &[StrayRow]) {
     if !strays.is_empty() {
         let (count, shown) = (strays.len(), strays.iter().take(SHOWN));
         output::note(format_args!("warning: {count} {} far from all others in time set aside:", rows(count)));
-        shown.for_each(|stray| output::note(format_args!("  {stray}")));
+        for stray in shown {
+            output::note(format_args!("  {stray}"));
+        }
         if count > SHOWN {
             output::note(format_args!("  ... and {} more", count - SHOWN));
         }

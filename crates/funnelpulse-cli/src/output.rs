@@ -243,8 +243,12 @@ pub(crate) fn deliver(
         print_timings(&findings);
     }
     let waiting = results.alerts.as_ref().map_or(Ok(false), |path| alerting::deliver(path, &findings))?;
-    omissions.iter().for_each(|omission| note(format_args!("note: {omission}")));
-    findings.warnings().iter().for_each(|warning| note(format_args!("warning: {warning}")));
+    for omission in omissions {
+        note(format_args!("note: {omission}"));
+    }
+    for warning in findings.warnings() {
+        note(format_args!("warning: {warning}"));
+    }
     print_failures(findings.failures(), " (all in summary.json)");
     if findings.series().is_empty() {
         note("error: no series could be scored");
