@@ -1,6 +1,6 @@
 //! Seeds: a generated shop in every format.
 
-use std::{fs, path::Path};
+use std::{fmt::Write as _, fs, path::Path};
 
 use anyhow::{Context, Result};
 use funnelpulse_core::{
@@ -106,7 +106,7 @@ fn make(target: Target, folder: &Path) -> Result<()> {
         }
         Target::Events => save(folder, "events.csv", &events()?),
         Target::Config => {
-            save(folder, "default.toml", &Config::default().to_toml())?;
+            save(folder, "default.toml", Config::default().to_toml())?;
             save(folder, "univariate.toml", Preset::Univariate.toml())
         }
         Target::Alerts => save(folder, "alerts.toml", ALERTS),
@@ -130,10 +130,11 @@ fn events() -> Result<String> {
     for event in shop()?.raw_events().take(EVENTS) {
         let brand = event.brand.as_deref().unwrap_or("");
         let session = event.session_uuid();
-        csv += &format!(
-            "{},{},{},{},{brand},{},{},{session},{}\n",
+        writeln!(
+            csv,
+            "{},{},{},{},{brand},{},{},{session},{}",
             event.time, event.event_type, event.product_id, event.category, event.price, event.user_id, event.device
-        );
+        )?;
     }
     Ok(csv)
 }

@@ -180,7 +180,7 @@ mod tests {
             let threshold = threshold_for_budget(budget, &views(&history)).unwrap();
             let level = evidence_of_score(threshold);
             let evidence = |s: &ScoredSeries<'_>| s.score.iter().map(|s| evidence_of_score(*s)).collect::<Vec<_>>();
-            let alarms: f64 = views(&later).iter().map(|s| false_alarms(s, &evidence(s), level)).sum();
+            let alarms: f64 = views(&later).iter().map(|s| false_alarms(s, &evidence(s), level, Timestamp::HOUR)).sum();
             let ratio = alarms / (budget.per_series_hour(40).unwrap() * 40.0 * 3000.0);
             assert!((0.5..2.0).contains(&ratio), "{text}: {ratio} times the budget");
         }
@@ -198,6 +198,21 @@ mod tests {
         let (a, b) = (threshold_for_budget(budget, &views(&clean)), threshold_for_budget(budget, &views(&struck)));
         let (a, b) = (evidence_of_score(a.unwrap()), evidence_of_score(b.unwrap()));
         assert!((a - b).abs() < 0.3, "{a} and {b}");
+    }
+
+    /// The same scores at another step are as many alarms per row, not per hour.
+    #[test]
+    fn the_budget_counts_time_whatever_the_step() {
+        let uniform = |h: usize| ((h * 37_911 % 100_003) as f64 + 0.5) / 100_003.0;
+        let score: Vec<f64> = (0..100_000).map(|h| score_of_evidence(-uniform(h).log10())).collect();
+        let threshold = |step: i64, budget: &str| {
+            let time: Vec<Timestamp> = (0..100_000).map(|row| Timestamp::from_seconds(row * step)).collect();
+            let series = [ScoredSeries { time: &time, score: &score, log_odds: None }];
+            evidence_of_score(threshold_for_budget(budget.parse().unwrap(), &series).unwrap())
+        };
+        // Rows of a day: 24 times the time, so that the same threshold raises a 24th of the alarms.
+        let (hourly, daily) = (threshold(3600, "24 per series per year"), threshold(86_400, "1 per series per year"));
+        assert!((hourly - daily).abs() < 0.15, "{hourly} {daily}");
     }
 
     #[test]
