@@ -1,4 +1,5 @@
 //! The contract of panel detectors.
+#![allow(clippy::unwrap_used, reason = "tests")]
 
 use funnelpulse_core::{Columns, Frame, Panel, Registry, Timestamp};
 use funnelpulse_incidents::{FittedIncidents, IncidentConfig, IncidentDetector};
