@@ -120,26 +120,33 @@ fn what_can_not_be_located_is_refused() {
     }
 }
 
-/// A generated shop in which for eighteen hours of a calm day only desktops can buy the first brand.
+/// A generated shop in which from six o'clock until the end of the next day only desktops can buy the
+/// first brand.
 fn generated_shop() -> Folder {
     let folder = Folder::new();
     folder.output("generate --out shop --brands 6 --days 40 --events");
-    let table = folder.table("shop/events/2019-10-22.parquet");
+    for (day, from) in [("2019-10-22", 6), ("2019-10-23", 0)] {
+        without_sales(&folder, &format!("shop/events/{day}.parquet"), from);
+    }
+    folder.write("c.toml", "[events]\ndimensions = ['device', 'category']\n");
+    folder
+}
+
+/// Takes the purchases of the first brand by other devices than desktops out of a day's events.
+fn without_sales(folder: &Folder, file: &str, from_hour: i64) {
+    let table = folder.table(file);
     let texts = |name: &str| table.string_column(name).unwrap().into_iter().map(Option::unwrap_or_default);
     let (start, rows) = (table.time_column("event_time").unwrap()[0].floor_to(Timestamp::DAY), texts("brand"));
     let rows = rows.zip(texts("device")).zip(texts("event_type")).zip(table.time_column("event_time").unwrap());
     let kept: BooleanArray = rows
         .map(|(((brand, device), event_type), time)| {
             let hour = (time.as_micros() - start.as_micros()) / Timestamp::HOUR;
-            let lost =
-                (6..24).contains(&hour) && brand == "brand_001" && device != "desktop" && event_type == "purchase";
+            let lost = hour >= from_hour && brand == "brand_001" && device != "desktop" && event_type == "purchase";
             Some(!lost)
         })
         .collect();
     let all = concat_batches(table.batches()[0].schema_ref(), table.batches()).unwrap();
-    write_file(&folder.path("shop/events/2019-10-22.parquet"), &filter_record_batch(&all, &kept).unwrap()).unwrap();
-    folder.write("c.toml", "[events]\ndimensions = ['device', 'category']\n");
-    folder
+    write_file(&folder.path(file), &filter_record_batch(&all, &kept).unwrap()).unwrap();
 }
 
 #[test]
