@@ -23,7 +23,7 @@ pub(crate) use sides::{CompareArgs, LocateArgs};
     version,
     after_help = "Start with `funnelpulse demo`: it needs no input and shows everything.\n\n\
                   Exit status: 0 fine, 1 error, 2 wrong command line, 3 nothing could be scored\n\
-                  (with --strict also: some series could not)."
+                  (with --strict also: some series could not), 4 alerts wait for the next run."
 )]
 pub(crate) struct Cli {
     #[command(subcommand)]
