@@ -2,8 +2,7 @@
 
 use funnelpulse_baseline::{ZScore, ZScoreConfig, ZScoreModel};
 use funnelpulse_config::Section;
-use funnelpulse_core::{AnomalyType, AnyDetector, Funnel};
-use funnelpulse_features::{MetricKind, MetricSpec};
+use funnelpulse_core::AnyDetector;
 
 use super::{BuildContext, Built, ColumnNames, Entry};
 use crate::{Config, PipelineError, Scope};
@@ -134,7 +133,9 @@ fn count_metrics(metrics: &[MetricSpec]) -> Option<Vec<funnelpulse_seasonal::Met
 
 /// True if no rate is a share that `metric` has in another.
 #[cfg(feature = "seasonal")]
-fn is_top(metric: &str, metrics: &[MetricSpec]) -> bool {
+fn is_top(metric: &str, metrics: &[funnelpulse_features::MetricSpec]) -> bool {
+    use funnelpulse_features::MetricKind;
+
     !metrics.iter().any(|m| matches!(&m.kind, MetricKind::Rate { numerator, .. } if numerator == metric))
 }
 
@@ -174,7 +175,7 @@ fn changepoint() -> Entry {
         .runs_by_default(3)
         .output_columns("changepoint_anomaly_score", None)
         .original()
-        .anomaly_type(AnomalyType::Changepoint)
+        .anomaly_type(funnelpulse_core::AnomalyType::Changepoint)
         .model::<ChangepointModel>()
 }
 
@@ -193,6 +194,7 @@ fn zscore() -> Entry {
 
 #[cfg(feature = "incidents")]
 fn incidents() -> Entry {
+    use funnelpulse_core::Funnel;
     use funnelpulse_incidents::{FittedIncidents, IncidentConfig, IncidentDetector, KIND};
 
     // The columns of the section where any is named, else those that the input suggests.
