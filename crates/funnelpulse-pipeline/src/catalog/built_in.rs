@@ -109,7 +109,8 @@ fn seasonal() -> Entry {
 /// part of the other (beta-binomial), any other is a negative binomial. `None` where there is no
 /// count.
 #[cfg(feature = "seasonal")]
-fn count_metrics(metrics: &[MetricSpec]) -> Option<Vec<funnelpulse_seasonal::Metric>> {
+fn count_metrics(metrics: &[funnelpulse_features::MetricSpec]) -> Option<Vec<funnelpulse_seasonal::Metric>> {
+    use funnelpulse_features::MetricKind;
     use funnelpulse_seasonal::{Likelihood, Metric};
 
     let counts: Vec<&str> = metrics.iter().filter(|m| m.kind == MetricKind::Count).map(|m| m.name.as_str()).collect();
