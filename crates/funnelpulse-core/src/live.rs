@@ -8,8 +8,8 @@ use std::{collections::BTreeMap, fmt::Debug};
 use ndarray::{Axis, concatenate};
 
 use crate::{
-    Detection, Error, FittedDetector, FittedPanelDetector, Frame, FrameError, FrameView, PanelView, SeriesDetection,
-    SeriesKey, SeriesView, panel_detector::tail,
+    Context, Detection, Error, FittedDetector, FittedPanelDetector, Frame, FrameError, FrameView, PanelView,
+    SeriesDetection, SeriesKey, SeriesView,
 };
 
 /// A model that follows one series.
@@ -122,4 +122,10 @@ fn join(context: Option<&Frame>, rows: FrameView<'_>) -> Result<(Frame, usize), 
     let values = concatenate(Axis(0), &[head.values(), rows.values()]).expect("both have the same columns");
     let time = head.time().iter().chain(rows.time()).copied().collect();
     Ok((Frame::new(time, rows.columns().clone(), values)?, head.nrows()))
+}
+
+/// The last rows of a series that a context reaches back to from its end.
+fn tail(frame: FrameView<'_>, context: Context) -> Frame {
+    let first = context.first_row(frame.time(), frame.nrows());
+    frame.rows(first..frame.nrows()).to_frame()
 }

@@ -10,7 +10,7 @@ use ndarray::Array1;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Columns, Context, Detection, Episode, Error, Frame, FrameError, FrameView, Funnel, LivePanel, ModelError, Panel,
+    Columns, Context, Detection, Episode, Error, FrameError, FrameView, Funnel, LivePanel, ModelError, Panel,
     Posterior, SeriesKey, live::PanelWindow,
 };
 
@@ -442,10 +442,4 @@ impl AnyDetector {
             Self::Panel(detector) => detector.kind(),
         }
     }
-}
-
-/// The last rows of a series that a context reaches back to from its end.
-pub(crate) fn tail(frame: FrameView<'_>, context: Context) -> Frame {
-    let first = context.first_row(frame.time(), frame.nrows());
-    frame.rows(first..frame.nrows()).to_frame()
 }
