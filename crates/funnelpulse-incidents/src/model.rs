@@ -187,15 +187,7 @@ impl IncidentDetector {
             mask,
             news_hours,
         };
-        let first = Pass::run(&input(&no_mask));
-        let heights: Vec<Vec<f64>> = first.found.iter().zip(&series).map(|(f, s)| heights(f, s)).collect();
-        let mask_heights = MaskHeight::fit(&heights);
-        let mask: Vec<Vec<f64>> = first
-            .found
-            .iter()
-            .zip(&mask_heights)
-            .map(|(found, height)| height.mask(&found.iter().map(|f| f.height).collect::<Vec<_>>()))
-            .collect();
+        let (mask_heights, mask) = masks(&Pass::run(&input(&no_mask)), &series);
         let second = Pass::run(&input(&mask));
         let site = (series.len() >= self.config.min_series).then(|| {
             let sum = second.sum(&input(&mask));
@@ -242,6 +234,18 @@ impl IncidentDetector {
         model.series.values_mut().zip(watches).for_each(|(series, watch)| series.live = watch);
         Ok(model)
     }
+}
+
+/// The heights above which hours are masked, and the weight of each hour: 0 where it is masked.
+fn masks(pass: &Pass, series: &[Series]) -> (Vec<MaskHeight>, Vec<Vec<f64>>) {
+    let heights: Vec<Vec<f64>> = pass.found.iter().zip(series).map(|(f, s)| heights(f, s)).collect();
+    let limits = MaskHeight::fit(&heights);
+    let mask = pass.found.iter().zip(&limits).map(|(found, limit)| {
+        let heights: Vec<f64> = found.iter().map(|f| f.height).collect();
+        limit.mask(&heights)
+    });
+    let mask = mask.collect();
+    (limits, mask)
 }
 
 /// Noise, regressions, scales and threshold of live levels, from the history judged as if it were live.
