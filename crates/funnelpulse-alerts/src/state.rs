@@ -14,7 +14,7 @@ use crate::{Alert, AlertCandidate, AlertsError, Notifier, NotifierConfig, Observ
 /// The ending of the file in which a state is written before it takes the place of the last one.
 pub(crate) const FRESH: &str = "new";
 
-/// What an observation brought.
+/// The result of an observation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct News {

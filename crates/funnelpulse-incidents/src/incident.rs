@@ -84,7 +84,7 @@ pub struct Incident {
     pub expected: [f64; 4],
     /// Purchases relative to those of normal operation.
     pub purchase_factor: f64,
-    /// Expected minus observed revenue; negative where it brought more than usual.
+    /// Expected minus observed revenue; negative for a gain.
     pub revenue_loss: f64,
     /// The range that holds it with a probability of 90 %.
     pub revenue_loss_interval: (f64, f64),

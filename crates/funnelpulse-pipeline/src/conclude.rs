@@ -38,9 +38,9 @@ impl Scored {
         let factors = top_factors(&deviations, &why, plan.config.alerts.max_factors);
         let strongest = deviations.iter().map(|d| d.z).filter(|z| !z.is_nan());
         let strongest = strongest.max_by(|a, b| a.abs().total_cmp(&b.abs())).unwrap_or(f64::NAN);
-        let by_value =
-            AnomalyType::classify(strongest, self.highest_finds(plan, row) == Some(AnomalyType::Changepoint));
-        let anomaly_type = self.kind(row).and_then(type_of).unwrap_or(by_value);
+        let by_value = || AnomalyType::classify(strongest, false);
+        let by_detector = || self.highest_finds(plan, row).unwrap_or_else(by_value);
+        let anomaly_type = self.kind(row).and_then(type_of).unwrap_or_else(by_detector);
         let impact = Impact::assess(&plan.config.impact, &deviations);
         let (key, time) = (self.series.clone(), self.time[row]);
         let notice = Notice::new(&plan.config.alerts, key, time, severity, anomaly_type, impact, &factors);

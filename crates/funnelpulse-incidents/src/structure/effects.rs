@@ -69,7 +69,7 @@ impl Sums {
     }
 }
 
-/// The common week; the sums are brought up to date with it.
+/// The common week; the sums are updated with it.
 pub(crate) fn update_week(common: &mut Common, sums: &mut [Sums], step: usize) {
     let (mut observed, mut expected, mut weeks) = (vec![0.0; WEEK], vec![0.0; WEEK], 0.0_f64);
     for sum in sums.iter() {
