@@ -4,17 +4,14 @@ use std::collections::{BTreeSet, HashSet};
 
 use funnelpulse_core::Timestamp;
 
-use super::{
-    Event, EventSpec, IngestReport, Rejection,
-    silver::{Step, Vocabulary, fingerprint, micro_price, tidy},
-};
+use super::{Event, EventScreen, EventSpec, IngestReport, Rejection, Screened, ValidEvent, silver::Step};
 use crate::FeatureError;
 
 /// Validation, deduplication and account: the same for every table that events are counted in, so
 /// that their totals agree.
 #[derive(Clone, Debug)]
 pub(super) struct Sieve {
-    vocabulary: Vocabulary,
+    screen: EventScreen,
     step: i64,
     seen: HashSet<u128>,
     /// Windows for which the feed delivered something.
@@ -31,12 +28,12 @@ pub(super) struct Counted {
 
 impl Sieve {
     pub(super) fn new(spec: &EventSpec, step_seconds: u64) -> Result<Self, FeatureError> {
-        spec.validate()?;
+        let screen = EventScreen::new(spec)?;
         if step_seconds == 0 || step_seconds > 366 * 86_400 {
             return Err(FeatureError::field("step_seconds", step_seconds, "1 to 31622400"));
         }
         Ok(Self {
-            vocabulary: Vocabulary::new(spec),
+            screen,
             step: step_seconds as i64 * Timestamp::SECOND,
             seen: HashSet::new(),
             alive: BTreeSet::new(),
@@ -52,28 +49,26 @@ impl Sieve {
     /// The counted part of the event; `None` if it is rejected, ignored or a duplicate.
     pub(super) fn sift(&mut self, event: &Event<'_>) -> Option<Counted> {
         self.report.read += 1;
-        let event_type = tidy(event.event_type);
-        if event_type.is_empty() {
-            self.report.reject(Rejection::EventType, event.event_type);
-            return None;
-        }
-        let micro_price = match micro_price(event.price) {
-            Ok(price) => price,
-            Err((reason, price)) => {
-                self.report.reject(reason, &price.to_string());
+        let valid = match self.screen.screen(event) {
+            Screened::Rejected(reason, price) => {
+                let value = price.map_or_else(|| event.event_type.to_owned(), |price| price.to_string());
+                self.report.reject(reason, &value);
                 return None;
             }
+            Screened::Ignored(event_type) => {
+                self.alive.insert(self.window(event.time));
+                self.report.ignore(&event_type);
+                return None;
+            }
+            Screened::Valid(valid) => valid,
         };
         let window = self.window(event.time);
         self.alive.insert(window);
-        let Some(step) = self.vocabulary.step(&event_type) else {
-            self.report.ignore(&event_type);
-            return None;
-        };
-        if fingerprint(event.time, step, event).is_some_and(|f| !self.seen.insert(f)) {
+        if valid.fingerprint.is_some_and(|f| !self.seen.insert(f)) {
             self.report.duplicates += 1;
             return None;
         }
+        let ValidEvent { step, micro_price, .. } = valid;
         match step {
             Step::View => self.report.views += 1,
             Step::Cart => self.report.carts += 1,
