@@ -11,8 +11,11 @@ pub(super) struct Series {
     pub(super) name: SeriesKey,
     /// The first window with an event of it: its rows begin there.
     pub(super) first: Timestamp,
-    /// The last window with an event of it.
+    /// The last window with an event of it, open or closed: while it is open the number is in use.
     pub(super) last: Timestamp,
+    /// The last closed window with an event of it: what expiry goes by, so that it does not depend on how far the
+    /// input is ahead of the windows.
+    pub(super) last_closed: Timestamp,
 }
 
 /// All series, by number. Numbers of expired series are used again.
@@ -32,6 +35,11 @@ impl SeriesTable {
         self.ids.len()
     }
 
+    /// All numbers are smaller than this.
+    pub(super) fn numbers(&self) -> usize {
+        self.all.len()
+    }
+
     #[inline]
     pub(super) fn find(&self, name: &str) -> Option<u32> {
         self.ids.get(name).copied()
@@ -43,6 +51,15 @@ impl SeriesTable {
         if let Some(series) = &mut self.all[id as usize] {
             series.first = series.first.min(window);
             series.last = series.last.max(window);
+        }
+    }
+
+    /// Notes that a window with events of these series closed.
+    pub(super) fn note_closed(&mut self, ids: &[u32], window: Timestamp) {
+        for id in ids {
+            if let Some(series) = &mut self.all[*id as usize] {
+                series.last_closed = series.last_closed.max(window);
+            }
         }
     }
 
