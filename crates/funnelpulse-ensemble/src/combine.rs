@@ -194,8 +194,34 @@ impl Ensemble {
     /// # Ok::<(), EnsembleError>(())
     /// ```
     pub fn combine(&self, time: &[Timestamp], votes: &[Vote]) -> Result<Vec<Verdict>, EnsembleError> {
+        self.combine_after(&mut self.adaptive_threshold(), time, votes)
+    }
+
+    /// The same for rows that follow others: `threshold` knows the scores of those.
+    ///
+    /// ```
+    /// use funnelpulse_core::Timestamp;
+    /// use funnelpulse_ensemble::{Ensemble, EnsembleConfig, EnsembleError, Vote};
+    /// use ndarray::{Array1, s};
+    ///
+    /// let ensemble = Ensemble::new(EnsembleConfig::default())?;
+    /// let time: Vec<_> = (0..60).map(|h| Timestamp::from_seconds(3600 * h)).collect();
+    /// let scores = Array1::from_shape_fn(60, |h| 0.1 + 0.3 * f64::from(h % 2 == 0));
+    /// let votes = |rows: std::ops::Range<usize>| [Vote::new("zscore", scores.slice(s![rows]).to_owned())];
+    /// let whole = ensemble.combine(&time, &votes(0..60))?;
+    /// let mut threshold = ensemble.adaptive_threshold();
+    /// let mut parts = ensemble.combine_after(&mut threshold, &time[..40], &votes(0..40))?;
+    /// parts.extend(ensemble.combine_after(&mut threshold, &time[40..], &votes(40..60))?);
+    /// assert_eq!(parts, whole);
+    /// # Ok::<(), EnsembleError>(())
+    /// ```
+    pub fn combine_after(
+        &self,
+        threshold: &mut AdaptiveThreshold,
+        time: &[Timestamp],
+        votes: &[Vote],
+    ) -> Result<Vec<Verdict>, EnsembleError> {
         let weights = votes.iter().map(|vote| self.weight_of(vote, time.len())).collect::<Result<Vec<_>, _>>()?;
-        let mut threshold = AdaptiveThreshold::new(self.config.threshold, &self.config.adaptive);
         let verdict = |(row, &time): (usize, &Timestamp)| {
             let ballots: Vec<(f64, f64)> = votes
                 .iter()
@@ -203,9 +229,14 @@ impl Ensemble {
                 .map(|(vote, &weight)| (vote.scores[row], weight))
                 .filter(|(score, _)| !score.is_nan())
                 .collect();
-            self.decide(time, &ballots, &mut threshold)
+            self.decide(time, &ballots, threshold)
         };
         Ok(time.iter().enumerate().map(verdict).collect())
+    }
+
+    /// The threshold of a series of which no row is known yet.
+    pub fn adaptive_threshold(&self) -> AdaptiveThreshold {
+        AdaptiveThreshold::new(self.config.threshold, &self.config.adaptive)
     }
 
     fn weight_of(&self, vote: &Vote, rows: usize) -> Result<f64, EnsembleError> {
