@@ -11,9 +11,9 @@ mod tests;
 use funnelpulse_core::{Detector, Error, FrameView, Threshold};
 
 pub use self::{
-    config::{ChangepointConfig, Scale},
+    config::{ChangeScale, ChangepointConfig},
     model::ChangepointModel,
-    season::Season,
+    season::ProfileSeason,
 };
 use crate::ChangepointError;
 

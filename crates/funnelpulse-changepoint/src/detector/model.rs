@@ -7,7 +7,7 @@ use ndarray::{Array1, Array2, ArrayView1};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ChangepointConfig, KIND, Season,
+    ChangepointConfig, KIND, ProfileSeason,
     evidence::{Comparison, Window},
     profile::Profile,
 };
@@ -44,7 +44,7 @@ impl TryFrom<Unchecked> for ChangepointModel {
     fn try_from(u: Unchecked) -> Result<Self, String> {
         u.config.validate().map_err(|e| e.to_string())?;
         let (n, season) = (u.columns.len(), u.config.season);
-        if n == 0 || u.profiles.len() != n || u.scales.len() != n || season == Season::Auto {
+        if n == 0 || u.profiles.len() != n || u.scales.len() != n || season == ProfileSeason::Auto {
             return Err("a changepoint model has a season, and a profile and scales per column".to_owned());
         }
         let scales =
@@ -79,8 +79,8 @@ impl ChangepointModel {
         Self { columns: history.columns().clone(), config, profiles, scales }
     }
 
-    /// The season it found, never [`Season::Auto`].
-    pub fn season(&self) -> Season {
+    /// The season it found, never [`ProfileSeason::Auto`].
+    pub fn season(&self) -> ProfileSeason {
         self.config.season
     }
 
@@ -113,7 +113,7 @@ fn scale(mut evidence: Vec<f64>) -> f64 {
 
 fn terms(
     profile: &Profile,
-    season: Season,
+    season: ProfileSeason,
     time: &[Timestamp],
     values: ArrayView1<'_, f64>,
 ) -> Vec<Option<(f64, f64)>> {

@@ -4,7 +4,7 @@ use funnelpulse_core::Timestamp;
 use ndarray::ArrayView1;
 use serde::{Deserialize, Serialize};
 
-use super::{Scale, Season};
+use super::{ChangeScale, ProfileSeason};
 
 /// Values are kept within this, so that squares are finite.
 const LARGEST: f64 = 1e100;
@@ -26,16 +26,21 @@ pub(super) struct Profile {
 
 impl Profile {
     /// Learns from the values of a column, NaN where missing.
-    pub(super) fn learn(scale: Scale, season: Season, time: &[Timestamp], values: ArrayView1<'_, f64>) -> Self {
+    pub(super) fn learn(
+        scale: ChangeScale,
+        season: ProfileSeason,
+        time: &[Timestamp],
+        values: ArrayView1<'_, f64>,
+    ) -> Self {
         let mut bins: Vec<Vec<f64>> = vec![Vec::new(); season.bins()];
         for (&time, value) in time.iter().zip(values).filter(|(_, v)| !v.is_nan()) {
             bins[season.bin(time)].push(value.clamp(-LARGEST, LARGEST));
         }
         let known: Vec<f64> = bins.iter().flatten().copied().collect();
         let multiplicative = match scale {
-            Scale::Auto => known.iter().all(|v| *v >= 0.0),
-            Scale::Relative => true,
-            Scale::Absolute => false,
+            ChangeScale::Auto => known.iter().all(|v| *v >= 0.0),
+            ChangeScale::Relative => true,
+            ChangeScale::Absolute => false,
         };
         let (common, _) = trimmed(known.clone());
         // Hours without any activity still expect a little: a hundredth of the average, or less
@@ -79,7 +84,7 @@ impl Profile {
         }
     }
 
-    pub(super) fn is_valid(&self, season: Season) -> bool {
+    pub(super) fn is_valid(&self, season: ProfileSeason) -> bool {
         let finite = |v: &f64| v.is_finite() && v.abs() <= LARGEST;
         self.level.len() == season.bins()
             && self.dispersion.len() == season.bins()
