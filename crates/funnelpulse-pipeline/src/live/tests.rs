@@ -90,7 +90,7 @@ fn final_verdicts_are_those_of_the_batch_and_provisional_ones_those_of_the_batch
     let mut live = LivePipeline::new(model.clone());
     let mut finals = Verdicts::new();
     let (mut flagged, mut revised) = (0, 0);
-    for (step, window) in windows(&panel, 0..usize::MAX).iter().enumerate() {
+    for (step, window) in windows(&panel, 0..24 * (DAYS.0 + DAYS.1)).iter().enumerate() {
         let advance = live.advance(window).unwrap();
         assert!(advance.findings.failures().is_empty(), "{:?}", advance.findings.failures());
         note_finals(&advance, &mut finals);
