@@ -87,13 +87,7 @@ impl Scored {
     }
 
     /// Adds what one member found in all rows; `observed` are their metrics.
-    pub(crate) fn add(
-        &mut self,
-        plan: &Plan,
-        member: &Member,
-        found: SeriesDetection,
-        observed: ArrayView2<'_, f64>,
-    ) {
+    pub(crate) fn add(&mut self, plan: &Plan, member: &Member, found: SeriesDetection, observed: ArrayView2<'_, f64>) {
         let SeriesDetection { source, detection, scores, posterior } = found;
         let detector = || member.name.clone();
         let contributions = per_metric(plan, member, &detection);

@@ -117,7 +117,8 @@ impl<'a> Others<'a> {
         rest.iter().for_each(|rows| add_slopes(&mut sums, &self.data, self.shape(), &first, rows.clone()));
         let second = self.step(&sums, used, &first)?;
         let sigma = if self.is_gaussian() { gaussian_sigma(used, sums.loss) } else { self.model.sigma };
-        let last: Timestamp = if block.end == n { self.history.time[block.start.checked_sub(1)?] } else { self.model.last };
+        let last: Timestamp =
+            if block.end == n { self.history.time[block.start.checked_sub(1)?] } else { self.model.last };
         let finite = second.free.iter().chain(&second.bends).all(|v| v.is_finite()) && sigma.is_finite();
         finite.then(|| SeasonalModel { free: second.free, bends: second.bends, sigma, last, ..self.model.clone() })
     }

@@ -8,13 +8,8 @@ use ndarray::{Array1, Array2, ArrayView1};
 use serde::{Deserialize, Serialize};
 
 use super::{
-<<<<<<< HEAD
-    ChangepointConfig, KIND, ProfileSeason,
-    evidence::{Comparison, Window},
-=======
     ChangepointConfig, KIND, ProfileSeason,
     evidence::{Evidence, Pairs},
->>>>>>> speed
     profile::Profile,
     sorted::SortedColumn,
 };
@@ -161,16 +156,6 @@ fn scale(evidence: &mut [f64]) -> f64 {
     (*quantile / CALIBRATION.1).max(1.0)
 }
 
-<<<<<<< HEAD
-fn terms(
-    profile: &Profile,
-    season: ProfileSeason,
-    time: &[Timestamp],
-    values: ArrayView1<'_, f64>,
-) -> Vec<Option<(f64, f64)>> {
-    let term = |(&time, &value): (&Timestamp, &f64)| (!value.is_nan()).then(|| profile.terms(season.bin(time), value));
-    time.iter().zip(values).map(term).collect()
-=======
 fn profiles(config: &ChangepointConfig, sorted: &[SortedColumn]) -> Vec<Profile> {
     sorted.iter().map(|column| Profile::learn(config.scale, column)).collect()
 }
@@ -186,7 +171,6 @@ fn terms<'a>(
         (!value.is_nan()).then(|| profile.terms(season.bin(*time), value))
     };
     time.iter().enumerate().map(term)
->>>>>>> speed
 }
 
 impl FittedDetector for ChangepointModel {

@@ -194,7 +194,8 @@ impl LivePipeline {
             window.columns().require(column)?;
         }
         for (key, frame) in window.iter() {
-            let last = self.series.get(key).filter(|s| !s.kept.time.is_empty() || !s.is_known).and_then(LiveSeries::last);
+            let last =
+                self.series.get(key).filter(|s| !s.kept.time.is_empty() || !s.is_known).and_then(LiveSeries::last);
             if let (Some(last), Some(first)) = (last, frame.time().first().copied())
                 && first <= last
             {
@@ -297,11 +298,14 @@ impl LivePipeline {
         for (index, (member, fitted)) in members {
             let Some(fitted) = fitted.as_ref().filter(|fitted| !fitted.horizon().is_none()) else { continue };
             let scored = self.frames_of(fitted.columns()).and_then(|frames| {
-                let views = frames.iter().map(|(key, frame, skip)| SeriesView { skip: *skip, ..SeriesView::new(key, frame.view()) });
+                let views = frames
+                    .iter()
+                    .map(|(key, frame, skip)| SeriesView { skip: *skip, ..SeriesView::new(key, frame.view()) });
                 let view = PanelView::new(views.collect());
                 let survey = isolated(&member.name, || fitted.survey(&view)).map_err(PipelineError::series)?;
                 site.extend(survey.site_episodes());
-                let detect = |series: &SeriesView<'_>| (isolated(&member.name, || survey.detect(series)), series.key.clone());
+                let detect =
+                    |series: &SeriesView<'_>| (isolated(&member.name, || survey.detect(series)), series.key.clone());
                 Ok(view.series().par_iter().map(detect).collect::<Vec<_>>())
             });
             let scored = match scored {
@@ -319,8 +323,10 @@ impl LivePipeline {
                 }
             }
         }
-        let kept: Vec<(&SeriesKey, &LiveSeries)> = self.series.iter().filter(|(_, s)| !s.kept.time.is_empty()).collect();
-        let parts: Vec<_> = kept.into_iter().map(|(key, series)| (key, series, found.remove(key).unwrap_or_default())).collect();
+        let kept: Vec<(&SeriesKey, &LiveSeries)> =
+            self.series.iter().filter(|(_, s)| !s.kept.time.is_empty()).collect();
+        let parts: Vec<_> =
+            kept.into_iter().map(|(key, series)| (key, series, found.remove(key).unwrap_or_default())).collect();
         let conclude = |(key, series, found): (&SeriesKey, &LiveSeries, Vec<(usize, SeriesDetection)>)| {
             let message = |e: PipelineError| SeriesFailure { series: key.clone(), message: e.to_string() };
             series.conclude(model, found).map_err(message)

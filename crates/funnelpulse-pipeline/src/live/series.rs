@@ -5,7 +5,8 @@ use std::sync::Arc;
 use funnelpulse_analytics::SeriesFindings;
 use funnelpulse_baseline::ZScoreModel;
 use funnelpulse_core::{
-    AnomalyType, Columns, Context, Detector, Error, Frame, FrameView, SeriesDetection, SeriesKey, Severity, Timestamp, isolated,
+    AnomalyType, Columns, Context, Detector, Error, Frame, FrameView, SeriesDetection, SeriesKey, Severity, Timestamp,
+    isolated,
 };
 use funnelpulse_ensemble::AdaptiveThreshold;
 use ndarray::Array2;
@@ -96,7 +97,8 @@ impl LiveSeries {
             return Ok(self.baseline.is_some());
         }
         let metrics = plan.matrix.metrics(self.inputs.view())?;
-        let fit = || plan.baseline.fit(metrics.usable.view()).map_err(|e| Error::detector(funnelpulse_baseline::KIND, e));
+        let fit =
+            || plan.baseline.fit(metrics.usable.view()).map_err(|e| Error::detector(funnelpulse_baseline::KIND, e));
         self.baseline = Some(Arc::new(isolated(funnelpulse_baseline::KIND, fit).map_err(PipelineError::series)?));
         Ok(true)
     }

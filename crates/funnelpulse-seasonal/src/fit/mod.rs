@@ -164,9 +164,9 @@ pub(crate) fn minimum(
     theta: &Theta,
     logistic: bool,
 ) -> Option<Theta> {
-    DAMPING.into_iter().find_map(|damping| {
-        step(normal, Scale { precision, damping }, changepoints, priors, theta, logistic).ok()
-    })
+    DAMPING
+        .into_iter()
+        .find_map(|damping| step(normal, Scale { precision, damping }, changepoints, priors, theta, logistic).ok())
 }
 
 /// Climbs from `start` to an optimum, until less than `tolerance` is left to gain.
