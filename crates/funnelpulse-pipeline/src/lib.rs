@@ -1,5 +1,7 @@
 #![doc = include_str!("../README.md")]
 
+#[cfg(feature = "alerts")]
+mod alerts;
 mod catalog;
 mod conclude;
 mod config;
@@ -26,6 +28,8 @@ mod scoring;
 mod tests;
 mod timings;
 
+#[cfg(feature = "alerts")]
+pub use alerts::{alert_candidate, observation};
 pub use catalog::{BuildContext, Built, Catalog, ColumnNames, Entry, RawScores, TrainedOn};
 pub use config::Config;
 pub use error::PipelineError;

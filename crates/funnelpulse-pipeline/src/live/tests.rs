@@ -18,10 +18,22 @@ fn shop() -> Panel {
         seed: 31,
         quiet_days: 7,
         missing_share: 0.02,
+        anomaly_share: 0.08,
         site_wide_incidents: 2,
         ..GeneratorConfig::default()
     };
-    GeneratedFunnel::generate(&config).unwrap().panel().clone()
+    let generated = GeneratedFunnel::generate(&config).unwrap();
+    let mut panel = Panel::new(generated.panel().columns().clone());
+    for (index, (key, frame)) in generated.panel().clone().into_iter().enumerate() {
+        let (time, columns, mut values) = frame.into_parts();
+        // Two outages after the training, so that there is something to find.
+        let broken = 24 * (DAYS.0 + 1 + 2 * index) + 9;
+        for row in (broken..broken + 12).filter(|_| index < 2) {
+            values.slice_mut(ndarray::s![row, 2 - index..]).fill(0.0);
+        }
+        panel.insert(key, Frame::new(time, columns, values).unwrap()).unwrap();
+    }
+    panel
 }
 
 fn part(panel: &Panel, from: Timestamp, to: Timestamp) -> Panel {
@@ -76,8 +88,8 @@ fn note_finals(advance: &Advance, finals: &mut Verdicts) {
 /// The rows after the training, in windows that begin at these hours.
 fn windows(panel: &Panel, starts: impl Iterator<Item = usize>) -> Vec<Panel> {
     let (first, end) = (24 * DAYS.0, 24 * (DAYS.0 + DAYS.1));
-    let mut edges: Vec<usize> = starts.filter(|h| (first..end).contains(h)).collect();
-    edges.push(end);
+    let inner = starts.filter(|h| (first + 1..end).contains(h));
+    let edges: Vec<usize> = [first].into_iter().chain(inner).chain([end]).collect();
     edges.windows(2).map(|pair| part(panel, hour(panel, pair[0]), hour(panel, pair[1]))).collect()
 }
 
@@ -186,7 +198,7 @@ fn new_series_start_with_a_baseline_and_series_that_stay_away_are_forgotten() {
         assert!(advance.findings.failures().is_empty(), "{:?}", advance.findings.failures());
     }
     assert!((3..=5).contains(&waited), "{waited} windows of six hours until a day is known");
-    assert!(scored > 20);
+    assert!(scored > 10);
     assert!(live.series().all(|key| *key != names[names.len() - 1]), "it had no row for a week");
     assert!(live.series().any(|key| key.as_str() == "newcomer"));
 }
