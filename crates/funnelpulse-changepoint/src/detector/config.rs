@@ -3,17 +3,20 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Season;
+use super::ProfileSeason;
 use crate::ChangepointError;
 
 /// How many rows longer than the horizon ago a break is looked for, to tell that the present one is
 /// an old one.
 pub(super) const OLDER: [usize; 10] = [1, 2, 3, 4, 6, 9, 12, 18, 30, 48];
 
+/// The longest horizon, rows.
+pub(super) const MOST_HORIZON: usize = 48;
+
 /// The action of a change on a column.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Scale {
+pub enum ChangeScale {
     /// Relative for columns whose history is never negative, absolute for others.
     #[default]
     Auto,
@@ -29,9 +32,9 @@ pub enum Scale {
 #[serde(default, deny_unknown_fields)]
 pub struct ChangepointConfig {
     /// The season that is taken out first.
-    pub season: Season,
+    pub season: ProfileSeason,
     /// The action of a change on the columns.
-    pub scale: Scale,
+    pub scale: ChangeScale,
     /// Most rows after a break that its evidence is gathered from, 1 to 48: the longer, the smaller
     /// the changes that are found and the longer a change is seen.
     pub horizon: usize,
@@ -44,7 +47,7 @@ pub struct ChangepointConfig {
 
 impl Default for ChangepointConfig {
     fn default() -> Self {
-        Self { season: Season::Auto, scale: Scale::Auto, horizon: 6, lookback: 72, min_magnitude: 0.15 }
+        Self { season: ProfileSeason::Auto, scale: ChangeScale::Auto, horizon: 6, lookback: 72, min_magnitude: 0.15 }
     }
 }
 
@@ -58,7 +61,7 @@ impl ChangepointConfig {
     /// assert_eq!(config.validate().unwrap_err().to_string(), "horizon = 0 is out of range (1 to 48)");
     /// ```
     pub fn validate(&self) -> Result<(), ChangepointError> {
-        if !(1..=48).contains(&self.horizon) {
+        if !(1..=MOST_HORIZON).contains(&self.horizon) {
             return Err(ChangepointError::config("horizon", self.horizon, "1 to 48"));
         }
         if !(8..=720).contains(&self.lookback) {

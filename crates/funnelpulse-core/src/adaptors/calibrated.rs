@@ -21,10 +21,16 @@ impl CalibratedModel {
         frames: &[FrameView<'_>],
         training: &Training,
     ) -> Result<Self, Error> {
-        let model = fit(detector, frames)?;
-        let out_of_sample = match model.out_of_sample_scores(frames)? {
-            Some(scores) => join(&scores),
-            None => cross_validated_scores(detector, frames, training.folds)?,
+        let (model, held_out) = match frames {
+            [only] => detector.fit_cross_validated_dyn(*only, training.folds)?,
+            many => (detector.fit_pooled_dyn(many)?, None),
+        };
+        let out_of_sample = match held_out {
+            Some(scores) => scores,
+            None => match model.out_of_sample_scores(frames)? {
+                Some(scores) => join(&scores),
+                None => cross_validated_scores(detector, frames, training.folds)?,
+            },
         };
         let calibrator = Calibrator::fit_contaminated(out_of_sample.view(), training.contamination)?;
         Ok(Self { model: model.into(), calibrator })

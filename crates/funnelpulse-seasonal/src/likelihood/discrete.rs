@@ -94,7 +94,7 @@ impl Discrete {
     }
 
     /// [`Self::ln_pmf`] without what depends on the count and its trials only.
-    pub(super) fn ln_kernel(&self, y: f64) -> f64 {
+    fn ln_kernel(&self, y: f64) -> f64 {
         match *self {
             Self::Poisson { mean } => y * mean.ln() - mean,
             Self::NegativeBinomial { mean, size } => {
