@@ -206,7 +206,8 @@ impl Seasonal {
         let optimum = if config.growth == Growth::Logistic {
             optimize(&Problem::Rows { data: &data, model: gaussian, flat }, &priors, start, EXACT)?
         } else {
-            let mut stats = Stats::new(changepoints.len() + 1, gaussian.multiplicative, model.design.width(), level(&data));
+            let mut stats =
+                Stats::new(changepoints.len() + 1, gaussian.multiplicative, model.design.width(), level(&data));
             stats.add(&data);
             let constant = rows.y().iter().all(|y| *y == rows.y()[0]);
             let optimum = if constant {

@@ -80,7 +80,8 @@ impl Seasonal {
                 crate::Likelihood::Gaussian => None,
                 _ => metric.exposure.as_deref().or(self.config.exposure.as_deref()),
             };
-            let series = Series { likelihood, exposure, values: &values, time: history.time(), covariates: &covariates };
+            let series =
+                Series { likelihood, exposure, values: &values, time: history.time(), covariates: &covariates };
             let model = match fit(&series) {
                 Ok(model) => Some(model),
                 Err(SeasonalError::Core(Error::TooFewRows { rows, .. })) => {
@@ -136,9 +137,8 @@ impl Detector for Seasonal {
             });
             Ok(model)
         })?;
-        let combined = |all: Vec<Vec<f64>>| {
-            (0..n).map(|row| self.config.combine.apply(all.iter().map(|own| own[row]))).collect()
-        };
+        let combined =
+            |all: Vec<Vec<f64>>| (0..n).map(|row| self.config.combine.apply(all.iter().map(|own| own[row]))).collect();
         Ok((model, held_out.map(combined)))
     }
 

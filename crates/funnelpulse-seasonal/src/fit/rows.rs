@@ -111,15 +111,7 @@ impl Products {
     }
 
     /// Takes a row; true if it is full.
-    fn push(
-        &mut self,
-        features: &[f64],
-        multiplicative: usize,
-        g: f64,
-        curvature: f64,
-        along: f64,
-        t: f64,
-    ) -> bool {
+    fn push(&mut self, features: &[f64], multiplicative: usize, g: f64, curvature: f64, along: f64, t: f64) -> bool {
         let at = self.rows;
         let own = &mut self.jacobian[at * self.width..(at + 1) * self.width];
         own.copy_from_slice(features);

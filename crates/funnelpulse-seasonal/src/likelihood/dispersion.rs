@@ -219,7 +219,8 @@ mod tests {
         let mut rng = Pcg64::seed_from_u64(2);
         for (rho, share, most) in [(0.02, 0.1, 300.0), (0.3, 0.5, 20.0), (1e-3, 0.02, 5000.0)] {
             let eta = vec![0.0; 900];
-            let trials: Vec<f64> = (0..900).map(|i| 1.0 + f64::from(i * 37 % 100) / 100.0 * most).map(f64::floor).collect();
+            let trials: Vec<f64> =
+                (0..900).map(|i| 1.0 + f64::from(i * 37 % 100) / 100.0 * most).map(f64::floor).collect();
             let strength = (1.0 - rho) / rho;
             let mut draw = |n: &f64| {
                 let p = Beta::new(share * strength, (1.0 - share) * strength).unwrap().sample(&mut rng);
