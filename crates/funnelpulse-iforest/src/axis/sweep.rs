@@ -1,0 +1,97 @@
+//! Scores rows by every split of a tree, from the deepest up to the root.
+//!
+//! Each split chooses, for 32 rows at once, between the path lengths of its two sides: no row waits
+//! for its own position, no look-up depends on a value, and a row whose value is missing takes both
+//! sides by their shares. Plain Rust that compilers turn into vector code for any processor; as many
+//! steps as there are splits, so it is for trees of a few hundred.
+#![allow(clippy::inline_always, reason = "only what is inlined is compiled for the vector registers there are")]
+
+use super::{
+    cuts::{MISSING, Ranks, TILE},
+    trees::{Node, Tree},
+};
+use crate::walk::{mix, right_share};
+
+/// Most splits of a tree for which this is quicker than going down.
+pub(super) const MOST_SPLITS: usize = 512;
+
+/// Path lengths of the rows of a tile below a node.
+type Paths = [u16; TILE];
+
+/// A split of the tree in work.
+#[derive(Clone, Copy, Debug)]
+struct Split {
+    at: usize,
+    left: usize,
+    column: usize,
+    cut: u16,
+    /// The share of its training rows that went right.
+    right_share: u16,
+}
+
+/// Scratch memory, reused from block to block.
+#[derive(Debug, Default)]
+pub(crate) struct Scratch {
+    paths: Vec<Paths>,
+    splits: Vec<Split>,
+    /// Per tile and column, whether a value is missing.
+    gaps: Vec<bool>,
+}
+
+/// Adds each row's path lengths over all trees to `sums`; `rows` are the training rows of each node.
+/// The ranks of `columns` columns stand column after column.
+pub(super) fn add_paths(
+    trees: &[Tree],
+    (nodes, rows): (&[Node], &[u16]),
+    ranks: &Ranks,
+    columns: usize,
+    scratch: &mut Scratch,
+    sums: &mut [u32],
+) {
+    let Scratch { paths, splits, gaps } = scratch;
+    let tiles = &ranks.by_column;
+    gaps.clear();
+    gaps.extend(tiles.chunks_exact(TILE).map(|column| column.contains(&MISSING)));
+    for tree in trees {
+        let (nodes, rows) = (&nodes[tree.start..tree.end], &rows[tree.start..tree.end]);
+        paths.clear();
+        paths.extend(nodes.iter().map(|node| [node.path; TILE]));
+        splits.clear();
+        splits.extend(nodes.iter().enumerate().rev().filter(|(_, node)| !node.is_leaf()).map(|(at, node)| {
+            let left = node.left as usize;
+            let right_share = right_share(rows[left], rows[left + 1]);
+            Split { at, left, column: node.column as usize, cut: node.cut, right_share }
+        }));
+        pulp::Arch::new().dispatch(
+            #[inline(always)]
+            || {
+                let blocks = tiles.chunks_exact(TILE * columns).zip(gaps.chunks_exact(columns));
+                for ((tile, gaps), sums) in blocks.zip(sums.chunks_mut(TILE)) {
+                    sweep(splits, paths, tile, gaps);
+                    sums.iter_mut().zip(paths[0]).for_each(|(sum, path)| *sum += u32::from(path));
+                }
+            },
+        );
+    }
+}
+
+/// Path lengths of the rows of a tile below every split; those of leaves stand there already.
+#[inline(always)]
+fn sweep(splits: &[Split], paths: &mut [Paths], tile: &[u16], gaps: &[bool]) {
+    for split in splits {
+        // Children come after their parents.
+        let (above, below) = paths.split_at_mut(split.at + 1);
+        let out = &mut above[split.at];
+        let [left, right] = &below[split.left - split.at - 1..][..2] else { unreachable!("two of two") };
+        let ranks = &tile[split.column * TILE..][..TILE];
+        for i in 0..TILE {
+            out[i] = if ranks[i] >= split.cut { right[i] } else { left[i] };
+        }
+        if gaps[split.column] {
+            for i in 0..TILE {
+                let both = mix(left[i], right[i], split.right_share);
+                out[i] = if ranks[i] == MISSING { both } else { out[i] };
+            }
+        }
+    }
+}
