@@ -82,8 +82,10 @@ pub(crate) fn right_share(left: u16, right: u16) -> u16 {
 /// Path lengths of both sides by their shares: in whole numbers, so that every kernel has the same.
 #[inline]
 pub(crate) fn mix(left: u16, right: u16, right_share: u16) -> u16 {
-    let part = |difference: u16| ((u32::from(difference) * u32::from(right_share)) >> 16) as u16;
-    left.wrapping_add(part(right.saturating_sub(left))).wrapping_sub(part(left.saturating_sub(right)))
+    // One multiplication, written so that compilers see that of 16 bits with the upper half kept.
+    let difference = right.max(left) - right.min(left);
+    let part = ((u32::from(difference) * u32::from(right_share)) >> 16) as u16;
+    if right >= left { left.wrapping_add(part) } else { left.wrapping_sub(part) }
 }
 
 #[cfg(test)]

@@ -186,7 +186,7 @@ impl CubeBuilder {
             self.sieve.alive.insert(window);
             return;
         }
-        let Some(counted) = self.sieve.sift(event) else { return };
+        let Some(counted) = self.sieve.sift(event, event.identity()) else { return };
         self.place.clear();
         for (dimension, names) in self.values.iter_mut().enumerate() {
             let value = if dimension < self.keys {
