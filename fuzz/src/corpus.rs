@@ -1,10 +1,11 @@
 //! Seeds: a generated shop in every format.
 
-use std::{fmt::Write as _, fs, path::Path};
+use std::{fmt::Write as _, fs, path::Path, time::Duration};
 
 use anyhow::{Context, Result};
+use funnelpulse_alerts::{Alert, DeliveryError, DispatchConfig, Dispatcher, Sink};
 use funnelpulse_core::{
-    AnyDetector, FittedPanelDetector, Panel, PanelDetector, PanelView, PerSeries, Pooled, to_bytes,
+    AnyDetector, FittedPanelDetector, Panel, PanelDetector, PanelView, PerSeries, Pooled, Severity, Timestamp, to_bytes,
 };
 use funnelpulse_eval::generator::{GeneratedFunnel, GeneratorConfig};
 use funnelpulse_features::PanelSpec;
@@ -55,6 +56,13 @@ min_severity = 'high'
 per_minute = 60.0
 burst = 10
 ";
+
+/// What the first release remembered, and what is remembered today.
+const STATE: &str = r#"{"notifier":{"config":{"min_severity":"low","resolved":true,"quiet_seconds":3600},"told":
+{"runail/outage":{"severity":"high","title":"t","messages":1,"ended":null,"silent":false},
+"irisk/outage":{"severity":"low","title":"","messages":2,"ended":1569910000000000,"silent":true}}},
+"until":1569920000000000,"series":{"runail/outage":"runail"},"outbox":[],"first":1569900000000000,
+"announced":[{"incident":"runail/outage","series":"runail","start":1569909600000000,"end":1569913200000000}]}"#;
 
 /// The shop of all seeds.
 pub(crate) fn shop() -> Result<GeneratedFunnel> {
@@ -110,6 +118,36 @@ fn make(target: Target, folder: &Path) -> Result<()> {
             save(folder, "univariate.toml", Preset::Univariate.toml())
         }
         Target::Alerts => save(folder, "alerts.toml", ALERTS),
+        Target::State => save(folder, "state.json", STATE),
+        Target::Spool => spool(folder),
+    }
+}
+
+/// A spool with alerts that wait for two sinks, as a dispatcher leaves it whose sinks do not answer.
+fn spool(folder: &Path) -> Result<()> {
+    let path = folder.join("alerts.spool");
+    let config = DispatchConfig { spool: Some(path.clone()), ..DispatchConfig::default() };
+    let dispatcher = Dispatcher::new(config, vec![Box::new(Closed("memory")), Box::new(Closed("mail"))])?;
+    for hour in 0..3 {
+        let time = Timestamp::from_seconds(1_569_888_000 + hour * 3600);
+        dispatcher.send(Alert::new(format!("s{hour}/outage"), Severity::High, time))?;
+    }
+    dispatcher.persist(Duration::from_secs(10))?;
+    drop(dispatcher.shutdown(Duration::ZERO));
+    fs::remove_file(folder.join("alerts.spool.lock")).context("the lock of the spool")
+}
+
+/// A sink that takes nothing.
+#[derive(Debug)]
+struct Closed(&'static str);
+
+impl Sink for Closed {
+    fn name(&self) -> &str {
+        self.0
+    }
+
+    fn deliver(&mut self, _: &Alert) -> Result<(), DeliveryError> {
+        Err(DeliveryError::temporary("closed"))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Repairs the frame of a mutated model file, so that its payload is decoded.
+//! Repairs checksums of mutated model files and spools, so that what they hold is decoded.
 
 /// Bytes before the length of the kind: signature and format version.
 const PREFIX: usize = 10;
@@ -8,6 +8,8 @@ const PAYLOAD_VERSION: usize = 2;
 const LENGTH: usize = 8;
 /// Bytes of the checksum.
 const CHECKSUM: usize = 4;
+/// Bytes in front of a line of a spool: eight digits and a space.
+const LINE_CHECKSUM: usize = 9;
 
 /// Writes the right length and checksum; leaves bytes without room for a header as they are.
 pub(crate) fn repair(bytes: &mut [u8]) {
@@ -17,6 +19,15 @@ pub(crate) fn repair(bytes: &mut [u8]) {
     bytes[payload - LENGTH..payload].copy_from_slice(&length.to_le_bytes());
     let checksum = crc32fast::hash(&bytes[..end]);
     bytes[end..].copy_from_slice(&checksum.to_le_bytes());
+}
+
+/// Writes the right checksum in front of each line of a spool.
+pub(crate) fn repair_lines(bytes: &mut [u8]) {
+    for line in bytes.split_mut(|byte| *byte == b'\n') {
+        if let Some((checksum, json)) = line.split_at_mut_checked(LINE_CHECKSUM) {
+            checksum.copy_from_slice(format!("{:08x} ", crc32fast::hash(json)).as_bytes());
+        }
+    }
 }
 
 fn payload_start(bytes: &[u8]) -> Option<usize> {
@@ -51,5 +62,13 @@ mod tests {
             repair(&mut bytes);
             assert_eq!(bytes, vec![200; length]);
         }
+    }
+
+    #[test]
+    fn repaired_lines_have_the_right_checksum() {
+        let mut bytes = b"00000000 {\"a\":1}\n\nshort\n00000000 x\n".to_vec();
+        repair_lines(&mut bytes);
+        let line = |json: &str| format!("{:08x} {json}\n", crc32fast::hash(json.as_bytes()));
+        assert_eq!(String::from_utf8(bytes).unwrap(), format!("{}\nshort\n{}", line("{\"a\":1}"), line("x")));
     }
 }

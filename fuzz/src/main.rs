@@ -54,6 +54,10 @@ enum Target {
     Config,
     /// Alerts files in TOML.
     Alerts,
+    /// What is remembered of earlier alerts.
+    State,
+    /// Alerts that wait for their receivers.
+    Spool,
 }
 
 impl Target {
@@ -65,6 +69,8 @@ impl Target {
             Self::Events => "events",
             Self::Config => "config",
             Self::Alerts => "alerts",
+            Self::State => "state",
+            Self::Spool => "spool",
         }
     }
 }
@@ -144,8 +150,10 @@ impl Run {
         while start.elapsed() < time && self.tally.findings < MOST_FINDINGS {
             let mut input = mutator.next(&mut rng);
             // A wrong checksum hides the payload from the mutations.
-            if self.target == Target::Model && rng.random_range(0..4u8) > 0 {
-                envelope::repair(&mut input);
+            match self.target {
+                Target::Model if rng.random_range(0..4u8) > 0 => envelope::repair(&mut input),
+                Target::Spool if rng.random_range(0..4u8) > 0 => envelope::repair_lines(&mut input),
+                _ => {}
             }
             self.read(&input)?;
         }
@@ -162,6 +170,8 @@ impl Run {
         let time = start.elapsed();
         let problem = match result {
             Err(_) => Some(last_panic()),
+            // The dispatcher has threads of its own.
+            Ok(_) if self.target == Target::Spool && has_panicked() => Some(last_panic()),
             Ok(accepted) => {
                 self.tally.accepted += usize::from(accepted?);
                 too_much(input.len(), memory, time)
@@ -176,6 +186,10 @@ impl Run {
         }
         Ok(())
     }
+}
+
+fn has_panicked() -> bool {
+    LAST_PANIC.lock().unwrap_or_else(PoisonError::into_inner).is_some()
 }
 
 fn last_panic() -> String {

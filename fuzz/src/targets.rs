@@ -1,15 +1,21 @@
 //! The readers under test.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::Result;
-use funnelpulse_alerts::{DispatchConfig, Notifier, NotifierConfig, SinkConfig};
-use funnelpulse_core::{Columns, Frame, FrameError, Panel, PanelView, Registry, Timestamp};
+use funnelpulse_alerts::{
+    Alert, AlertCandidate, AlertState, AlertsConfig, DispatchConfig, Dispatcher, JsonLines, NotifierConfig,
+    Observation, Sink,
+};
+use funnelpulse_core::{Columns, Frame, FrameError, Panel, PanelView, Registry, Severity, Timestamp};
 use funnelpulse_features::{EventSpec, PanelSpec};
 use funnelpulse_io::{Table, read_cube, read_events, read_panel, recognise};
 use funnelpulse_pipeline::{Catalog, Config, FittedPipeline};
 use ndarray::Array2;
-use serde::Deserialize;
 
 use crate::{Target, corpus};
 
@@ -17,18 +23,6 @@ use crate::{Target, corpus};
 const ROWS: usize = 24;
 /// Seconds between two rows.
 const STEP_SECONDS: u64 = 3600;
-
-/// The alerts file of the command line.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct AlertsFile {
-    state: PathBuf,
-    sinks: Vec<SinkConfig>,
-    #[serde(default)]
-    notifier: NotifierConfig,
-    #[serde(default)]
-    dispatch: DispatchConfig,
-}
 
 /// The parts that the targets share, made once.
 #[derive(Debug)]
@@ -54,7 +48,10 @@ impl Fixture {
             Target::Csv | Target::Events => self.table("input.csv", input)?,
             Target::Parquet => self.table("input.parquet", input)?,
             Target::Config => config(&String::from_utf8_lossy(input)),
-            Target::Alerts => alerts(&String::from_utf8_lossy(input)),
+            // Sinks are not built: they open files and read the environment.
+            Target::Alerts => AlertsConfig::parse(Path::new("alerts.toml"), &String::from_utf8_lossy(input)).is_ok(),
+            Target::State => self.state(input)?,
+            Target::Spool => self.spool(input)?,
         })
     }
 
@@ -89,6 +86,34 @@ impl Fixture {
         Ok(panel)
     }
 
+    /// A state that loads must also take an observation and be saved.
+    fn state(&self, bytes: &[u8]) -> Result<bool> {
+        let path = self.folder.join("state.json");
+        fs::write(&path, bytes)?;
+        let Ok(mut state) = AlertState::load(&path, NotifierConfig::default()) else { return Ok(false) };
+        let at = |hour: i64| Timestamp::from_seconds(1_569_888_000 + hour * STEP_SECONDS as i64);
+        let mut goes_on = AlertCandidate::new("runail/outage", "runail", Severity::High, at(10), at(12));
+        goes_on.ongoing = true;
+        let over = AlertCandidate::new("irisk/outage", "irisk", Severity::Low, at(3), at(5));
+        let _ = state.update(&Observation::new(at(12), vec![goes_on, over]));
+        state.save(&path)?;
+        Ok(true)
+    }
+
+    /// Whatever waits is delivered to a sink in memory, and so is one more.
+    fn spool(&self, bytes: &[u8]) -> Result<bool> {
+        let path = self.folder.join("alerts.spool");
+        fs::write(&path, bytes)?;
+        // What is refused is kept there, run after run.
+        let _ = fs::remove_file(self.folder.join("alerts.spool.rejected"));
+        let config = DispatchConfig { spool: Some(path), per_minute: 60_000.0, burst: 60_000, ..Default::default() };
+        let sinks: Vec<Box<dyn Sink>> = vec![Box::new(JsonLines::new("memory", Vec::new()))];
+        let Ok(dispatcher) = Dispatcher::new(config, sinks) else { return Ok(false) };
+        let _ = dispatcher.send_once(Alert::new("runail", Severity::Low, Timestamp::from_seconds(0)));
+        let report = dispatcher.shutdown(Duration::from_millis(200));
+        Ok(report.damaged_lines == 0)
+    }
+
     fn table(&self, name: &str, bytes: &[u8]) -> Result<bool> {
         let path = self.folder.join(name);
         fs::write(&path, bytes)?;
@@ -116,11 +141,4 @@ fn some_rows(columns: Columns) -> Result<Frame, FrameError> {
 
 fn config(text: &str) -> bool {
     Config::layers().toml(text).is_ok_and(|layers| layers.build().is_ok())
-}
-
-/// Sinks and the dispatcher are not built: they open files, read the environment, start threads.
-fn alerts(text: &str) -> bool {
-    let Ok(AlertsFile { state, sinks, notifier, dispatch }) = toml::from_str(text) else { return false };
-    let read = (state, sinks, dispatch);
-    Notifier::new(notifier).is_ok() && !format!("{read:?}").is_empty()
 }

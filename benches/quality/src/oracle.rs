@@ -8,18 +8,18 @@ use std::collections::BTreeMap;
 use funnelpulse::{
     core::{Panel, SeriesKey},
     eval::generator::GeneratedFunnel,
-    incidents::{Evidence, Forecast, IncidentConfig, IncidentDetector},
+    incidents::{ExternalForecast, IncidentConfig, IncidentDetector, RowEvidence},
 };
 
 /// The evidence in every series.
-pub(crate) fn oracle(shop: &GeneratedFunnel) -> anyhow::Result<Vec<Evidence>> {
+pub(crate) fn oracle(shop: &GeneratedFunnel) -> anyhow::Result<Vec<RowEvidence>> {
     look(shop, shop.panel())
 }
 
 /// The evidence in a part of the shop.
-pub(crate) fn look(shop: &GeneratedFunnel, part: &Panel) -> anyhow::Result<Vec<Evidence>> {
+pub(crate) fn look(shop: &GeneratedFunnel, part: &Panel) -> anyhow::Result<Vec<RowEvidence>> {
     let forecasts = part.keys().filter_map(|key| Some((key.clone(), forecast(shop, key)?))).collect();
-    let forecasts: BTreeMap<SeriesKey, Forecast> = forecasts;
+    let forecasts: BTreeMap<SeriesKey, ExternalForecast> = forecasts;
     Ok(IncidentDetector::new(IncidentConfig::funnel())?.scan_against(part, &forecasts)?)
 }
 
@@ -42,9 +42,9 @@ pub(crate) fn limit(shop: &GeneratedFunnel, per_month: f64) -> anyhow::Result<f6
 }
 
 /// The true rates.
-fn forecast(shop: &GeneratedFunnel, key: &SeriesKey) -> Option<Forecast> {
+fn forecast(shop: &GeneratedFunnel, key: &SeriesKey) -> Option<ExternalForecast> {
     let name = key.as_str();
-    Some(Forecast { expected: shop.truth(name)?.clone() })
+    Some(ExternalForecast { expected: shop.truth(name)?.clone() })
 }
 
 #[cfg(test)]

@@ -63,4 +63,27 @@ impl SinkConfig {
             Self::Smtp(config) => Box::new(crate::Smtp::new(config)?),
         })
     }
+
+    /// Where alerts go, for people to read. Of a webhook's address only the host is shown, since the
+    /// rest of it often is a password.
+    ///
+    /// ```
+    /// use funnelpulse_alerts::SinkConfig;
+    ///
+    /// let sink: SinkConfig = serde_json::from_str(r#"{ "kind": "json_lines", "path": "alerts.jsonl" }"#)?;
+    /// assert_eq!(sink.destination()?, "lines of JSON, appended to alerts.jsonl");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn destination(&self) -> Result<String, AlertsError> {
+        match self {
+            Self::JsonLines(JsonLinesConfig { path: None, .. }) => Ok("lines of JSON on standard output".to_owned()),
+            Self::JsonLines(JsonLinesConfig { path: Some(path), .. }) => {
+                Ok(format!("lines of JSON, appended to {}", path.display()))
+            }
+            #[cfg(feature = "webhook")]
+            Self::Webhook(config) => config.destination(),
+            #[cfg(feature = "smtp")]
+            Self::Smtp(config) => Ok(config.destination()),
+        }
+    }
 }

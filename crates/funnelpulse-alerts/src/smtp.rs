@@ -71,6 +71,19 @@ fn default_timeout() -> u64 {
     10
 }
 
+impl SmtpConfig {
+    /// Who gets mail, and by which server.
+    pub(crate) fn destination(&self) -> String {
+        let (security, usual) = match self.security {
+            SmtpSecurity::Tls => ("TLS", 465),
+            SmtpSecurity::StartTls => ("TLS after a greeting", 587),
+            SmtpSecurity::None => ("no encryption", 25),
+        };
+        let (port, to) = (self.port.unwrap_or(usual), self.to.join(", "));
+        format!("mail from {} to {to} by {}:{port} ({security})", self.from, self.host)
+    }
+}
+
 /// Mails each alert to all receivers.
 ///
 /// Answers 550 to 554 say that this mail will never be taken; anything else, a wrong password too,

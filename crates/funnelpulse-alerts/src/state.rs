@@ -14,6 +14,10 @@ use crate::{Alert, AlertCandidate, AlertsError, Notifier, NotifierConfig, Observ
 /// The ending of the file in which a state is written before it takes the place of the last one.
 pub(crate) const FRESH: &str = "new";
 
+/// Something that only later data reveal is announced if it ended at most this long before the end of
+/// the data: findings of the last two days are provisional, and a run may be a day late.
+const LATE: i64 = 3 * Timestamp::DAY;
+
 /// The result of an observation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -30,7 +34,9 @@ pub struct News {
 ///
 /// - The first observation announces what goes on at the end of the data, not all of history.
 /// - Later ones announce what began since, what has become worse, and what is over, as [`Notifier`]
-///   decides. What is over by the end of an earlier observation is no news.
+///   decides.
+/// - What later data reveal is announced late, its beginning and its end at once, if it ended within the
+///   last three days, after the first observation, and overlaps nothing that was announced of its series.
 /// - What was announced and is not found any more is over, provided its series was looked at.
 /// - Data that end before those of an earlier observation change nothing.
 ///
@@ -68,12 +74,39 @@ pub struct AlertState {
     series: BTreeMap<String, String>,
     #[serde(default)]
     outbox: Vec<Alert>,
+    /// The end of the data at the first observation, microseconds: what ended before is history.
+    #[serde(default)]
+    first: Option<i64>,
+    /// What was announced and ended lately or goes on.
+    #[serde(default)]
+    announced: Vec<Announced>,
+}
+
+/// When something happened that was announced, as far as it is known.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Announced {
+    incident: String,
+    series: String,
+    start: i64,
+    end: i64,
+}
+
+impl Announced {
+    fn of(candidate: &AlertCandidate) -> Self {
+        let (start, end) = (candidate.start.as_micros(), candidate.end.as_micros());
+        Self { incident: candidate.id.clone(), series: candidate.series.clone(), start, end }
+    }
+
+    fn overlaps(&self, other: &Self) -> bool {
+        self.series == other.series && self.start < other.end && other.start < self.end
+    }
 }
 
 impl AlertState {
     /// Nothing announced yet.
     pub fn new(config: NotifierConfig) -> Result<Self, AlertsError> {
-        Ok(Self { notifier: Notifier::new(config)?, until: None, series: BTreeMap::new(), outbox: Vec::new() })
+        let (notifier, series) = (Notifier::new(config)?, BTreeMap::new());
+        Ok(Self { notifier, until: None, series, outbox: Vec::new(), first: None, announced: Vec::new() })
     }
 
     /// The state that [`save`](Self::save) left in a file, or a new one where there is no file.
@@ -137,31 +170,53 @@ impl AlertState {
         }
         let mut alerts = self.announce(observation);
         alerts.extend(self.conclude(observation));
+        // The states of earlier releases do not know their first observation.
+        self.first = self.first.or(self.until).or(Some(until.as_micros()));
         self.until = Some(until.as_micros());
+        self.announced.retain(|a| a.end > until.as_micros().saturating_sub(LATE));
         let open: Vec<&str> = self.notifier.open().collect();
         self.series.retain(|id, _| open.contains(&id.as_str()));
         self.outbox.extend(alerts.iter().cloned());
         News { alerts, outdated: false }
     }
 
-    /// What began, became worse or began and ended since the last observation.
+    /// What began, became worse or began and ended since the last observation, or is found only now.
     fn announce(&mut self, observation: &Observation) -> Vec<Alert> {
         let until = observation.until;
         let mut recent: Vec<&AlertCandidate> = observation.candidates.iter().collect();
         // At first only what lasts until the end of the data.
         let since = self.until.unwrap_or(until.as_micros().saturating_sub(1));
-        recent.retain(|c| c.ongoing || c.end.as_micros() > since);
+        recent.retain(|c| c.ongoing || c.end.as_micros() > since || self.is_late_news(c, observation));
         recent.sort_by_key(|c| (c.start, &c.id));
         let mut alerts = Vec::new();
         for candidate in recent {
             alerts.extend(self.notifier.raise(candidate.alert(until)));
+            let is_open = self.notifier.open().any(|id| id == candidate.id);
             if candidate.ongoing {
                 self.series.insert(candidate.id.clone(), candidate.series.clone());
             } else {
                 alerts.extend(self.notifier.resolve(&candidate.id, candidate.end));
             }
+            if is_open {
+                let now = Announced::of(candidate);
+                self.announced.retain(|a| a.incident != now.incident || !a.overlaps(&now));
+                self.announced.push(now);
+            }
         }
         alerts
+    }
+
+    /// Whether something that was over at the last observation is found only now.
+    fn is_late_news(&self, candidate: &AlertCandidate, observation: &Observation) -> bool {
+        let Some(first) = self.first.or(self.until) else { return false };
+        let oldest = first.max(observation.until.as_micros().saturating_sub(LATE));
+        let known = Announced::of(candidate);
+        // One of the same name that goes on would be taken for over.
+        let goes_on = || {
+            self.notifier.open().any(|id| id == candidate.id)
+                || observation.candidates.iter().any(|c| c.ongoing && c.id == candidate.id)
+        };
+        known.end > oldest && !self.announced.iter().any(|a| a.overlaps(&known)) && !goes_on()
     }
 
     /// What was announced, is not found any more, and is not just starting over.
@@ -229,8 +284,64 @@ mod tests {
         assert_eq!(statuses(&look(13, vec![worse])), [("a/x", Status::Escalated)]);
         assert_eq!(statuses(&look(14, vec![])), [("a/x", Status::Resolved)]);
         assert!(look(15, vec![]).alerts.is_empty());
-        // What was over by an earlier look and is found only now is history.
-        assert!(look(16, vec![candidate("b/x", Severity::High, (12, 14), false)]).alerts.is_empty());
+    }
+
+    #[test]
+    fn what_only_later_data_reveal_is_announced_once() {
+        let mut state = AlertState::new(NotifierConfig::default()).unwrap();
+        let mut look = |hour, found: &[AlertCandidate]| state.update(&Observation::new(at(hour), found.to_vec()));
+        assert!(look(10, &[]).alerts.is_empty());
+        assert!(look(15, &[]).alerts.is_empty());
+        // It was over by the last look, and is found only now.
+        let late = candidate("b/x", Severity::High, (12, 14), false);
+        let both = [("b/x", Status::Firing), ("b/x", Status::Resolved)];
+        assert_eq!(statuses(&look(16, &[late.clone()])), both);
+        assert!(look(16, &[late.clone()]).alerts.is_empty(), "the same table again");
+        // Its hours and its kind may still change.
+        let wider = candidate("b/x", Severity::High, (11, 15), false);
+        let renamed = candidate("b/y", Severity::High, (12, 15), false);
+        assert!(look(17, &[wider, renamed]).alerts.is_empty());
+        // Another one of the series is news, one from before the first look is history.
+        let before = candidate("b/z", Severity::High, (3, 10), false);
+        let other = candidate("b/z", Severity::High, (15, 17), false);
+        let news = look(18, &[late.clone(), before, other]);
+        assert_eq!(statuses(&news), [("b/z", Status::Firing), ("b/z", Status::Resolved)]);
+        // After three days there is nothing to be done about it.
+        assert!(look(99, &[]).alerts.is_empty());
+        let old = candidate("c/x", Severity::High, (20, 28), false);
+        assert!(look(100, &[old.clone()]).alerts.is_empty());
+        let recent = candidate("c/x", Severity::High, (20, 29), false);
+        assert_eq!(look(100, &[recent]).alerts.len(), 2);
+    }
+
+    #[test]
+    fn what_was_announced_as_it_went_on_is_not_announced_late() {
+        let mut state = AlertState::new(NotifierConfig::default()).unwrap();
+        let mut look = |hour, found: &[AlertCandidate]| state.update(&Observation::new(at(hour), found.to_vec()));
+        look(10, &[]);
+        assert_eq!(look(12, &[candidate("a/x", Severity::High, (10, 12), true)]).alerts.len(), 1);
+        assert_eq!(look(15, &[candidate("a/x", Severity::High, (10, 14), false)]).alerts.len(), 1);
+        // Hours after the quiet time, found again, in full and in part.
+        for found in [(10, 14), (11, 13)] {
+            assert!(look(20, &[candidate("a/x", Severity::Critical, found, false)]).alerts.is_empty(), "{found:?}");
+        }
+        // One of the same name that goes on is not taken for over.
+        let goes_on = candidate("a/x", Severity::High, (19, 21), true);
+        let earlier = candidate("a/x", Severity::Critical, (16, 18), false);
+        assert_eq!(statuses(&look(21, &[goes_on.clone()])), [("a/x", Status::Firing)]);
+        assert!(look(22, &[earlier, goes_on]).alerts.is_empty());
+    }
+
+    #[test]
+    fn a_mild_one_is_not_announced_late_either() {
+        let config = NotifierConfig { min_severity: Severity::High, ..NotifierConfig::default() };
+        let mut state = AlertState::new(config).unwrap();
+        state.update(&Observation::new(at(10), vec![]));
+        state.update(&Observation::new(at(15), vec![]));
+        let mild = candidate("a/x", Severity::Medium, (12, 14), false);
+        assert!(state.update(&Observation::new(at(16), vec![mild])).alerts.is_empty());
+        let worse = candidate("a/x", Severity::High, (12, 14), false);
+        assert_eq!(state.update(&Observation::new(at(17), vec![worse])).alerts.len(), 2);
     }
 
     #[test]

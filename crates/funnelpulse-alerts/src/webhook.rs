@@ -67,6 +67,28 @@ impl WebhookConfig {
             ca_file: None,
         }
     }
+
+    /// Where and how it posts, without the path of the address.
+    pub(crate) fn destination(&self) -> Result<String, AlertsError> {
+        let uri = self.uri()?;
+        let (scheme, host) = (uri.scheme_str().unwrap_or_default(), uri.host().unwrap_or_default());
+        let port = uri.port_u16().map(|port| format!(":{port}")).unwrap_or_default();
+        let format = match self.format {
+            WebhookFormat::Json => "JSON",
+            WebhookFormat::Slack => "Slack's JSON",
+        };
+        Ok(format!("POST of {format} to {scheme}://{host}{port}/***"))
+    }
+
+    /// The address, if it is one.
+    fn uri(&self) -> Result<Uri, AlertsError> {
+        let wrong = || AlertsError::field("url", "***", "an address that starts with https:// or http://");
+        let uri: Uri = self.url.reveal()?.trim().parse().map_err(|_| wrong())?;
+        if !matches!(uri.scheme_str(), Some("http" | "https")) || uri.host().is_none_or(str::is_empty) {
+            return Err(wrong());
+        }
+        Ok(uri)
+    }
 }
 
 /// Posts each alert to an address.
@@ -96,12 +118,7 @@ impl fmt::Debug for Webhook {
 impl Webhook {
     /// A webhook. Its address is read from the environment now, where it is there.
     pub fn new(config: &WebhookConfig) -> Result<Self, AlertsError> {
-        let allowed = "an address that starts with https:// or http://";
-        let hidden = || AlertsError::field("url", "***", allowed);
-        let uri: Uri = config.url.reveal()?.trim().parse().map_err(|_| hidden())?;
-        if !matches!(uri.scheme_str(), Some("http" | "https")) || uri.host().is_none_or(str::is_empty) {
-            return Err(hidden());
-        }
+        let uri = config.uri()?;
         if !(1..=600).contains(&config.timeout_seconds) {
             return Err(AlertsError::field("timeout_seconds", config.timeout_seconds, "1 to 600"));
         }

@@ -99,6 +99,8 @@ fn the_check_says_what_would_happen() {
     let report = AlertsConfig::load(&path).unwrap().check().unwrap();
     assert_eq!((report.sinks.as_slice(), report.waiting, report.until), (&["webhook".to_owned()][..], 0, None));
     assert!(report.to_string().contains("no run yet"), "{report}");
+    assert!(report.to_string().contains("incidents of severity low and above"), "{report}");
+    assert_eq!(report.destinations, ["POST of JSON to http://x.example/***"]);
     // A state that can't be read is found before the work.
     fs::write(folder.path().join("state.json"), "{\"notifier\": 3").unwrap();
     assert!(matches!(AlertsConfig::load(&path).unwrap_err(), AlertsError::State { .. }));
@@ -188,6 +190,7 @@ fn no_secret_reaches_a_file_or_a_debug_text() {
     let delivery = service.deliver(&Observation::new(at(3600), vec![outage])).unwrap();
     assert_eq!(delivery.waiting(), 2);
     let mut shown = format!("{service:?} {delivery:?} {delivery} {:?}", service.check());
+    shown += &service.check().unwrap().to_string();
     shown += &serde_json::to_string(&delivery).unwrap();
     shown += &serde_json::to_string(service.config()).unwrap();
     shown += &toml::to_string(service.config()).unwrap();

@@ -25,7 +25,7 @@ const OUTLIER: f64 = 5.0;
 
 /// The shape of the segments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shape {
+pub enum SegmentShape {
     /// Flat.
     Constant,
     /// Straight lines.
@@ -38,7 +38,7 @@ pub struct AutoPartition {
     /// First row of each segment but the first, ascending.
     pub breaks: Vec<usize>,
     /// The shape of the segments.
-    pub shape: Shape,
+    pub shape: SegmentShape,
 }
 
 /// Finds the breaks of a column without any parameter, whatever its scale, noise and trend.
@@ -57,19 +57,19 @@ pub struct AutoPartition {
 /// out. Above 2,000 rows breaks are found to within `n / 2000` rows.
 ///
 /// ```
-/// use funnelpulse_changepoint::auto::{Shape, find_partition};
+/// use funnelpulse_changepoint::auto::{SegmentShape, find_partition};
 /// use ndarray::Array1;
 ///
 /// let noise = |i: usize| ((i * 7919) % 13) as f64 / 13.0;
 /// let steps = find_partition(Array1::from_shape_fn(200, |i| noise(i) + if i < 90 { 5.0 } else { 8.0 }).view())?;
-/// assert_eq!((steps.breaks, steps.shape), (vec![90], Shape::Constant));
+/// assert_eq!((steps.breaks, steps.shape), (vec![90], SegmentShape::Constant));
 /// let slope = find_partition(Array1::from_shape_fn(200, |i| noise(i) + 0.1 * i as f64).view())?;
-/// assert_eq!((slope.breaks, slope.shape), (vec![], Shape::Linear));
+/// assert_eq!((slope.breaks, slope.shape), (vec![], SegmentShape::Linear));
 /// # Ok::<(), funnelpulse_changepoint::ChangepointError>(())
 /// ```
 pub fn find_partition(values: ArrayView1<'_, f64>) -> Result<AutoPartition, ChangepointError> {
     let n = values.len();
-    let none = AutoPartition { breaks: Vec::new(), shape: Shape::Constant };
+    let none = AutoPartition { breaks: Vec::new(), shape: SegmentShape::Constant };
     // Refuses what is not finite.
     CostL2::new(values.insert_axis(Axis(1)))?;
     let Some(values) = standardized(values.iter().copied().collect()).filter(|_| n >= 4) else { return Ok(none) };
@@ -79,12 +79,12 @@ pub fn find_partition(values: ArrayView1<'_, f64>) -> Result<AutoPartition, Chan
     let search = Dynp::new(shortest, n.div_ceil(PLACES))?;
     let mut candidates = Vec::new();
     let (flat, straight) = (CostL2::new(column.view())?, CostLinearTrend::new(column.view())?);
-    for (shape, cost) in [(Shape::Constant, &flat as &dyn Cost), (Shape::Linear, &straight)] {
+    for (shape, cost) in [(SegmentShape::Constant, &flat as &dyn Cost), (SegmentShape::Linear, &straight)] {
         candidates.extend(search.path(cost, most)?.into_iter().map(|partition| (shape, partition)));
     }
     let mut noise = LEAST_NOISE;
     loop {
-        let criterion = |(shape, partition): &&(Shape, Partition)| criterion(*shape, partition, n, noise);
+        let criterion = |(shape, partition): &&(SegmentShape, Partition)| criterion(*shape, partition, n, noise);
         let best = candidates.iter().min_by(|a, b| criterion(a).total_cmp(&criterion(b)));
         let Some((shape, partition)) = best else { return Ok(none) };
         // It rises with every round and there are finitely many candidates, so this ends.
@@ -96,21 +96,21 @@ pub fn find_partition(values: ArrayView1<'_, f64>) -> Result<AutoPartition, Chan
     }
 }
 
-fn parameters(shape: Shape) -> f64 {
+fn parameters(shape: SegmentShape) -> f64 {
     match shape {
-        Shape::Constant => 1.0,
-        Shape::Linear => 2.0,
+        SegmentShape::Constant => 1.0,
+        SegmentShape::Linear => 2.0,
     }
 }
 
-fn criterion(shape: Shape, partition: &Partition, n: usize, noise: f64) -> f64 {
+fn criterion(shape: SegmentShape, partition: &Partition, n: usize, noise: f64) -> f64 {
     let (p, rows, breaks) = (parameters(shape), n as f64, partition.breaks.len() as f64);
     let lengths: f64 = partition.segments(n).map(|s| (s.len() as f64 / rows).ln()).sum();
     partition.cost + noise * ((breaks * (p + 2.0) + p - 1.0) * rows.ln() + lengths)
 }
 
 /// The long-run variance of the residuals.
-fn long_run_variance(values: &[f64], shape: Shape, partition: &Partition) -> f64 {
+fn long_run_variance(values: &[f64], shape: SegmentShape, partition: &Partition) -> f64 {
     let n = values.len();
     let (mut products, mut squares) = (0.0, 0.0);
     for segment in partition.segments(n) {
@@ -125,13 +125,13 @@ fn long_run_variance(values: &[f64], shape: Shape, partition: &Partition) -> f64
     squares / (n as f64 - fitted).max(1.0) * (1.0 + rho) / (1.0 - rho)
 }
 
-fn residuals(values: &[f64], shape: Shape) -> Vec<f64> {
+fn residuals(values: &[f64], shape: SegmentShape) -> Vec<f64> {
     let n = values.len() as f64;
     let mean = values.iter().sum::<f64>() / n;
     let time = |i: usize| i as f64 - (n - 1.0) / 2.0;
     let slope = match shape {
-        Shape::Constant => 0.0,
-        Shape::Linear => {
+        SegmentShape::Constant => 0.0,
+        SegmentShape::Linear => {
             let sxy: f64 = values.iter().enumerate().map(|(i, v)| time(i) * v).sum();
             sxy / (n * (n * n - 1.0) / 12.0)
         }

@@ -13,7 +13,7 @@ pub mod search;
 mod segment;
 mod vector;
 
-pub use detector::{Changepoint, ChangepointConfig, ChangepointModel, Scale, Season};
+pub use detector::{ChangeScale, Changepoint, ChangepointConfig, ChangepointModel, ProfileSeason};
 pub use error::ChangepointError;
 pub use penalty::{Penalty, PenaltyRule};
-pub use segment::{Break, Direction, Level, Segmentation, SegmentationConfig, Segmenter};
+pub use segment::{Break, ChangeDirection, SegmentLevel, Segmentation, SegmentationConfig, Segmenter};

@@ -66,6 +66,8 @@ pub(crate) enum Command {
     Config(ConfigArgs),
     /// Inspect a model file
     Model(ModelArgs),
+    /// Check how alerts are delivered
+    Alerts(AlertsArgs),
 }
 
 /// Options of the settings.
@@ -350,6 +352,25 @@ pub(crate) enum ModelAction {
         /// The model that `train` saved
         #[arg(value_name = "MODEL")]
         path: PathBuf,
+        /// Print JSON instead of text
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AlertsArgs {
+    #[command(subcommand)]
+    pub(crate) action: AlertsAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AlertsAction {
+    /// Check a file of settings, and say which messages would be sent where. Nothing is sent
+    Check {
+        /// The file of `run --alerts` and `detect --alerts` (TOML; see the book)
+        #[arg(long, value_name = "FILE")]
+        alerts: PathBuf,
         /// Print JSON instead of text
         #[arg(long)]
         json: bool,

@@ -1,6 +1,7 @@
 //! What people and programs get to see.
 
 use std::{
+    ffi::OsStr,
     fmt::{self, Display, Write as _},
     io::ErrorKind,
     path::Path,
@@ -14,7 +15,7 @@ use funnelpulse::{
     analytics::{Summary, short},
     core::Absence,
     features::{IngestReport, PanelSpec},
-    io::{Companion, panel_to_batch, parquet_bytes, write_partitioned, write_results},
+    io::{Companion, StagedFile, panel_to_batch, parquet_bytes, write_partitioned, write_results},
     report::Report,
 };
 use indicatif::{ProgressBar, ProgressStyle};
@@ -215,20 +216,22 @@ pub(crate) fn deliver(
     let hourly = input.ingest.as_ref().map(|_| parquet_bytes(&panel_to_batch(&input.panel, spec)?)).transpose()?;
     let (incidents, alerts) = (lines(findings.incidents())?, lines(alerts(&findings))?);
     let mut files = vec![
-        Companion { name: "summary.json", contents: json.as_bytes() },
-        Companion { name: "incidents.jsonl", contents: incidents.as_bytes() },
-        Companion { name: "alerts.jsonl", contents: alerts.as_bytes() },
+        Companion::new("summary.json", json.as_bytes()),
+        Companion::new("incidents.jsonl", incidents.as_bytes()),
+        Companion::new("alerts.jsonl", alerts.as_bytes()),
     ];
-    files.extend(hourly.as_ref().map(|contents| Companion { name: "hourly.parquet", contents }));
+    files.extend(hourly.as_ref().map(|contents| Companion::new("hourly.parquet", contents)));
     // Everything at once: after a crash there is the old result or the new one.
     create_folder(&results.output)?;
+    let page = results.report.as_ref().map(|_| page(&findings, input.ingest.as_ref(), title)).transpose()?;
+    let report = results.report.as_deref().zip(page.as_deref());
+    let place = report.map(|(path, page)| Place::of(path, page, &results.output)).transpose()?;
+    if let Some(Place::Beside(report)) = &place {
+        files.push(*report);
+    }
     write_results(&results.output.join("anomalies"), &findings.to_batch(results.all_rows), "window_date", &files)?;
-    if let Some(path) = &results.report {
-        let notes = input.ingest.iter().flat_map(|i| i.to_string().lines().map(str::to_owned).collect::<Vec<_>>());
-        if let Some(folder) = path.parent() {
-            create_folder(folder)?;
-        }
-        Report::new(&findings).title(title).notes(notes.collect()).write(path)?;
+    if let Some(Place::Elsewhere(report)) = place {
+        report.commit()?;
     }
     if results.json {
         say(json)?;
@@ -261,6 +264,34 @@ pub(crate) fn deliver(
     } else {
         Outcome::Done
     })
+}
+
+/// The report as it is to be written.
+fn page(findings: &Findings, ingest: Option<&IngestReport>, title: &str) -> anyhow::Result<String> {
+    let notes = ingest.map(ToString::to_string).unwrap_or_default();
+    Ok(Report::new(findings).title(title).notes(notes.lines().map(str::to_owned).collect()).to_html()?)
+}
+
+/// Where a report goes.
+enum Place<'a> {
+    /// Into the folder of the results: it appears in the same moment as they do.
+    Beside(Companion<'a>),
+    /// Anywhere else: it is on the disk before the results appear, and gets its name right after.
+    Elsewhere(StagedFile),
+}
+
+impl<'a> Place<'a> {
+    fn of(path: &'a Path, page: &'a str, output: &Path) -> anyhow::Result<Self> {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        create_folder(folder)?;
+        let beside = folder.canonicalize().ok() == output.canonicalize().ok();
+        // Names of that kind belong to what is inside the table.
+        let name = path.file_name().and_then(OsStr::to_str).filter(|name| !name.starts_with(['.', '_']));
+        match name.filter(|_| beside) {
+            Some(name) => Ok(Self::Beside(Companion::kept(name, page.as_bytes()))),
+            None => Ok(Self::Elsewhere(StagedFile::write(path, page.as_bytes())?)),
+        }
+    }
 }
 
 /// A line of JSON per value.

@@ -7,6 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{EnsembleError, error::check};
 
+/// The limit is not raised above this score: scores end at 1, and what a detector is sure of should
+/// still be flagged. A base above it stays as it is.
+const HIGHEST_RAISED: f64 = 0.99;
+
 /// Settings of an [`AdaptiveThreshold`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -57,7 +61,7 @@ impl AdaptiveConfig {
 /// }
 /// assert!(threshold.limit() > 0.8);
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AdaptiveThreshold {
     base: f64,
     config: AdaptiveConfig,
@@ -70,6 +74,22 @@ impl AdaptiveThreshold {
         Self { base, config: config.clone(), recent: VecDeque::new() }
     }
 
+    /// The same scores under other settings: those of a newly trained ensemble.
+    ///
+    /// ```
+    /// use funnelpulse_core::Timestamp;
+    /// use funnelpulse_ensemble::{AdaptiveConfig, AdaptiveThreshold};
+    ///
+    /// let config = AdaptiveConfig::default();
+    /// let threshold = AdaptiveThreshold::new(0.5, &config).with_settings(0.7, &config);
+    /// assert_eq!(threshold.limit(), 0.7);
+    /// ```
+    pub fn with_settings(mut self, base: f64, config: &AdaptiveConfig) -> Self {
+        self.base = base;
+        self.config = config.clone();
+        self
+    }
+
     /// The limit for the next row.
     pub fn limit(&self) -> f64 {
         let n = self.recent.len();
@@ -79,8 +99,8 @@ impl AdaptiveThreshold {
         // At most a few hundred scores: two exact passes beat running sums that drift.
         let mean = self.recent.iter().map(|(_, s)| s).sum::<f64>() / n as f64;
         let variance = self.recent.iter().map(|(_, s)| (s - mean).powi(2)).sum::<f64>() / (n - 1) as f64;
-        // A score can't exceed one: the limit stays where a certain detector can still reach it.
-        self.base.max(mean + self.config.deviations * variance.sqrt()).min(0.99)
+        let raised = mean + self.config.deviations * variance.sqrt();
+        raised.min(HIGHEST_RAISED).max(self.base)
     }
 
     /// True if a score at `time` (later than all before) is flagged; then learns from it unless
@@ -132,6 +152,17 @@ mod tests {
         }
         assert_eq!(threshold.limit(), 0.5);
         assert_eq!(threshold.recent.len(), 49);
+    }
+
+    #[test]
+    fn never_falls_below_its_base() {
+        for base in [0.5, 0.99, 0.995, 1.0] {
+            let mut threshold = AdaptiveThreshold::new(base, &AdaptiveConfig::default());
+            for h in 0..100 {
+                threshold.judge(hour(h), [0.0, 0.49, 0.98][(h % 3) as usize]);
+                assert!(threshold.limit() >= base, "{} after hour {h}", threshold.limit());
+            }
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use funnelpulse_core::{Frame, Panel, SeriesKey};
 use rayon::prelude::*;
 
 use crate::{
-    Evidence, IncidentDetector, IncidentError,
+    IncidentDetector, IncidentError, RowEvidence,
     alarm::Alarm,
     grid::{Grid, PURCHASES, REVENUE, STEPS},
     prior,
@@ -23,7 +23,7 @@ use crate::{
 
 /// What is expected of a series, for [`IncidentDetector::scan_against`].
 #[derive(Clone, Debug, PartialEq)]
-pub struct Forecast {
+pub struct ExternalForecast {
     /// Columns as in the panel, with the values of normal operation; times as in the panel. Rows
     /// outside of the panel's hours are not looked at, NaN leaves a row unjudged.
     pub expected: Frame,
@@ -47,8 +47,8 @@ impl IncidentDetector {
     pub fn scan_against(
         &self,
         panel: &Panel,
-        forecasts: &BTreeMap<SeriesKey, Forecast>,
-    ) -> Result<Vec<Evidence>, IncidentError> {
+        forecasts: &BTreeMap<SeriesKey, ExternalForecast>,
+    ) -> Result<Vec<RowEvidence>, IncidentError> {
         let known: Vec<_> = panel.iter().filter_map(|(key, frame)| Some((key, frame, forecasts.get(key)?))).collect();
         let times = known.iter().flat_map(|(_, frame, _)| frame.time().iter().copied());
         let Some(grid) = Grid::spanning(times)? else { return Ok(Vec::new()) };
@@ -78,7 +78,7 @@ impl IncidentDetector {
             let judge = Judge { alarm: &alarm, prior, noise: &noise[at], unit: forecasted.unit };
             let observed = forecasted.series.observed();
             let row = |&hour: &usize| judge.row(hour, &observed, &forecasted.due, found[at][hour]);
-            Evidence {
+            RowEvidence {
                 series: (*key).clone(),
                 time: frame.time().to_vec(),
                 rows: forecasted.series.rows.iter().map(row).collect(),
@@ -91,7 +91,7 @@ impl IncidentDetector {
         Ok((0..all.len()).into_par_iter().map(evidence).collect())
     }
 
-    fn forecasted(&self, frame: &Frame, forecast: &Forecast, grid: Grid) -> Result<Forecasted, IncidentError> {
+    fn forecasted(&self, frame: &Frame, forecast: &ExternalForecast, grid: Grid) -> Result<Forecasted, IncidentError> {
         let mut series = Series::new(self.config(), frame.view(), grid)?;
         let times = forecast.expected.time();
         let first = times.partition_point(|t| *t < grid.time(0));

@@ -16,7 +16,7 @@ const BRIDGE: usize = 3;
 
 /// What the rows of one series show.
 #[derive(Clone, Debug)]
-pub struct Evidence {
+pub struct RowEvidence {
     /// The series.
     pub series: SeriesKey,
     pub(crate) time: Vec<Timestamp>,
@@ -45,7 +45,7 @@ pub(crate) struct Row {
 /// The stretch of hours that gave a row its score.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Window {
+pub struct EvidenceWindow {
     /// Hours of the window before the row's hour.
     pub before: usize,
     /// Its length in hours.
@@ -61,7 +61,7 @@ pub struct Window {
 /// One cause, from its first to its last hour, in one series or in all.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
-pub struct Incident {
+pub struct IncidentEpisode {
     /// The series, or `(site)` for what all series share.
     pub series: SeriesKey,
     /// Its name, from the estimated effects.
@@ -90,7 +90,7 @@ pub struct Incident {
     pub revenue_loss_interval: (f64, f64),
 }
 
-impl Evidence {
+impl RowEvidence {
     /// Without the first `rows` rows.
     pub fn skip(mut self, rows: usize) -> Self {
         let rows = rows.min(self.rows.len());
@@ -125,11 +125,11 @@ impl Evidence {
     }
 
     /// The window that gave each row its score; `None` where no window stands out.
-    pub fn windows(&self) -> impl ExactSizeIterator<Item = Option<Window>> + '_ {
+    pub fn windows(&self) -> impl ExactSizeIterator<Item = Option<EvidenceWindow>> + '_ {
         const NAMES: [&str; STEPS] = ["traffic", "carts", "purchases", "revenue"];
         self.rows.iter().map(|row| {
             let statistic = self.statistics.get(usize::from(row.found.statistic))?;
-            (row.found.length > 0).then(|| Window {
+            (row.found.length > 0).then(|| EvidenceWindow {
                 before: usize::from(row.found.before),
                 hours: usize::from(row.found.length),
                 step: NAMES[statistic.step],
@@ -146,7 +146,7 @@ impl Evidence {
 
     /// The incidents of the series in which at least one row has log odds of `limit` or more. What
     /// the whole site shows is not among them.
-    pub fn incidents(&self, limit: f64) -> Vec<Incident> {
+    pub fn incidents(&self, limit: f64) -> Vec<IncidentEpisode> {
         let flags: Vec<bool> = self.rows.iter().map(|r| r.log_odds >= limit).collect();
         self.incidents_of(&flags)
     }
@@ -157,7 +157,7 @@ impl Evidence {
     ///
     /// # Panics
     /// With another number of flags than rows.
-    pub fn incidents_of(&self, flags: &[bool]) -> Vec<Incident> {
+    pub fn incidents_of(&self, flags: &[bool]) -> Vec<IncidentEpisode> {
         assert_eq!(flags.len(), self.rows.len(), "a flag per row is needed");
         let is_flagged = |row: usize| flags[row] && !self.rows[row].is_shared;
         let is_part = |row: usize| !self.rows[row].is_shared && (flags[row] || self.odds(row) >= 0.0);
@@ -189,7 +189,7 @@ impl Evidence {
     ///
     /// # Panics
     /// With rows that are not there, or in the wrong order.
-    pub fn incident_between(&self, first: usize, last: usize) -> Incident {
+    pub fn incident_between(&self, first: usize, last: usize) -> IncidentEpisode {
         assert!(first <= last && last < self.rows.len(), "rows {first} to {last} of {}", self.rows.len());
         self.incident(first, last)
     }
@@ -199,7 +199,7 @@ impl Evidence {
         self.rows[row].log_odds + self.prior
     }
 
-    fn incident(&self, start: usize, last: usize) -> Incident {
+    fn incident(&self, start: usize, last: usize) -> IncidentEpisode {
         let rows = &self.rows[start..=last];
         let clearest = rows.iter().fold(&rows[0], |best, row| if row.log_odds > best.log_odds { row } else { best });
         let mut hours: Vec<&Row> = rows.iter().collect();
@@ -212,7 +212,7 @@ impl Evidence {
         let alike = rows.iter().filter(|r| r.kind == kind).count();
         let Stretch { observed, expected, .. } = stretch;
         let (loss, interval) = price::of(&stretch, &self.noise);
-        Incident {
+        IncidentEpisode {
             series: self.series.clone(),
             kind,
             kind_probability: alike as f64 / rows.len() as f64,

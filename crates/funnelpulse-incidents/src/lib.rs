@@ -22,12 +22,12 @@ mod structure;
 mod tests;
 mod windows;
 
-pub use against::Forecast;
+pub use against::ExternalForecast;
 pub use calendar::CalendarEntry;
 pub use config::IncidentConfig;
 pub use error::IncidentError;
 pub use funnelpulse_core::{IncidentKind, SITE};
-pub use incident::{Evidence, Incident, Window};
+pub use incident::{EvidenceWindow, IncidentEpisode, RowEvidence};
 pub use model::{IncidentDetector, IncidentModel};
 pub use panel::{FittedIncidents, KIND};
 pub use scan::Scan;

@@ -10,7 +10,7 @@ use funnelpulse_core::{
 use ndarray::{Array1, Array2};
 use serde::{Deserialize, Serialize};
 
-use crate::{Evidence, Incident, IncidentConfig, IncidentDetector, IncidentError, IncidentModel};
+use crate::{IncidentConfig, IncidentDetector, IncidentEpisode, IncidentError, IncidentModel, RowEvidence};
 
 /// The name of the detector in models and results.
 pub const KIND: &str = "incidents";
@@ -137,7 +137,7 @@ impl FittedPanelDetector for FittedIncidents {
 #[derive(Debug)]
 struct SiteScan<'a> {
     model: &'a IncidentModel,
-    series: BTreeMap<SeriesKey, Evidence>,
+    series: BTreeMap<SeriesKey, RowEvidence>,
     site: Vec<Episode>,
 }
 
@@ -173,14 +173,14 @@ impl Survey for SiteScan<'_> {
     }
 }
 
-impl Episodes for Evidence {
+impl Episodes for RowEvidence {
     fn of_flagged(&self, flags: &[bool]) -> Vec<Episode> {
         self.incidents_of(flags).into_iter().map(Episode::from).collect()
     }
 }
 
-impl From<Incident> for Episode {
-    fn from(i: Incident) -> Self {
+impl From<IncidentEpisode> for Episode {
+    fn from(i: IncidentEpisode) -> Self {
         Self {
             series: i.series,
             kind: i.kind,

@@ -4,7 +4,7 @@ use funnelpulse_core::{SeriesKey, Timestamp};
 use rayon::prelude::*;
 
 use crate::{
-    Evidence, SITE,
+    RowEvidence, SITE,
     alarm::Alarm,
     calendar::Calendar,
     grid::{DAY, Grid, PURCHASES, REVENUE, STEPS, TRAFFIC},
@@ -27,10 +27,10 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Scan {
     /// The series that the model knows, in order of their names.
-    pub series: Vec<Evidence>,
+    pub series: Vec<RowEvidence>,
     /// What all series show together, one row per hour. `None` with fewer series than
     /// [`IncidentConfig::min_series`](crate::IncidentConfig::min_series).
-    pub site: Option<Evidence>,
+    pub site: Option<RowEvidence>,
     /// Series that the model doesn't know.
     pub unknown: Vec<SeriesKey>,
 }
@@ -181,7 +181,11 @@ impl Scanned<'_> {
     }
 
     /// What every row of every series shows, and what the site shows.
-    pub(crate) fn evidence(&self, keys: &[&SeriesKey], times: &[&[Timestamp]]) -> (Vec<Evidence>, Option<Evidence>) {
+    pub(crate) fn evidence(
+        &self,
+        keys: &[&SeriesKey],
+        times: &[&[Timestamp]],
+    ) -> (Vec<RowEvidence>, Option<RowEvidence>) {
         let (normal, mut found) = self.run();
         let model = self.model;
         let is_trained = &normal[0].is_trained;
@@ -202,7 +206,7 @@ impl Scanned<'_> {
         });
         let one = |at: usize| {
             let model = self.models[at];
-            Evidence {
+            RowEvidence {
                 series: keys[at].clone(),
                 time: times[at].to_vec(),
                 rows: self.rows(at, &normal[at], &found[at]),
@@ -228,7 +232,7 @@ impl Scanned<'_> {
     }
 
     /// One row per hour in which any series has one: sums of what was observed and expected.
-    fn site_evidence(&self, noise: &Noise, normal: &[Normal], found: &[Found]) -> Evidence {
+    fn site_evidence(&self, noise: &Noise, normal: &[Normal], found: &[Found]) -> RowEvidence {
         let hours = self.grid.hours;
         let (mut observed, mut expected) = (vec![[f64::NAN; STEPS]; hours], vec![[f64::NAN; STEPS]; hours]);
         let add = |sum: f64, value: f64| if sum.is_nan() { value } else { sum + value };
@@ -250,7 +254,7 @@ impl Scanned<'_> {
             let alarm = &self.model.calibration(!normal[0].is_trained[hour]).alarm;
             Judge { alarm, prior, noise, unit }.row(hour, &observed, &expected, found[hour])
         };
-        Evidence {
+        RowEvidence {
             series: SeriesKey::new(SITE),
             time: known.iter().map(|&hour| self.grid.time(hour)).collect(),
             rows: known.iter().map(row).collect(),

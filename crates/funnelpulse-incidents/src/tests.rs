@@ -6,8 +6,8 @@ use ndarray::Array2;
 use proptest::prelude::*;
 
 use crate::{
-    CalendarEntry, Evidence, Forecast, IncidentConfig, IncidentDetector, IncidentError, IncidentKind, IncidentModel,
-    Scan,
+    CalendarEntry, ExternalForecast, IncidentConfig, IncidentDetector, IncidentError, IncidentKind, IncidentModel,
+    RowEvidence, Scan,
 };
 
 /// A Monday.
@@ -97,7 +97,7 @@ fn heights(scan: &Scan, series: usize) -> Vec<f64> {
     scan.series[series].heights().collect()
 }
 
-fn largest(evidence: &Evidence, rows: std::ops::Range<usize>) -> f64 {
+fn largest(evidence: &RowEvidence, rows: std::ops::Range<usize>) -> f64 {
     evidence.heights().skip(rows.start).take(rows.len()).fold(0.0, f64::max)
 }
 
@@ -323,7 +323,7 @@ fn forecasts_from_elsewhere_are_taken_as_they_are() {
             let views = 80.0 * (1.0 + brand as f64) * (1.0 + 0.6 * (hour as f64 / 24.0 * std::f64::consts::TAU).sin());
             values.row_mut(hour).assign(&ndarray::arr1(&[views, 0.4 * views, 0.12 * views, 2.4 * views]));
         }
-        forecasts.insert(key.clone(), Forecast { expected: Frame::new(time, columns, values).unwrap() });
+        forecasts.insert(key.clone(), ExternalForecast { expected: Frame::new(time, columns, values).unwrap() });
     }
     let detector = IncidentDetector::new(IncidentConfig::funnel()).unwrap();
     let evidence = detector.scan_against(&panel, &forecasts).unwrap();
@@ -356,8 +356,9 @@ fn local_time_and_calendar_are_ordinary() {
         let model = IncidentDetector::new(config).unwrap().fit(&panel).unwrap();
         let scan = model.scan(&panel).unwrap();
         let limit = model.threshold(1.0);
-        let rows =
-            |e: &Evidence| e.log_odds().skip(from as usize).take((to - from) as usize).filter(|l| *l >= limit).count();
+        let rows = |e: &RowEvidence| {
+            e.log_odds().skip(from as usize).take((to - from) as usize).filter(|l| *l >= limit).count()
+        };
         scan.series.iter().map(rows).sum::<usize>()
     };
     let after = flagged(local.clone(), spring, spring + 14 * 24);

@@ -20,5 +20,6 @@ pub use recognise::{InputKind, recognise};
 pub use strays::{StrayRow, set_aside_strays};
 pub use table::Table;
 pub use write::{
-    Companion, WriteReport, parquet_bytes, recover, write_bytes, write_file, write_partitioned, write_results,
+    Companion, StagedFile, WriteReport, parquet_bytes, recover, write_bytes, write_file, write_partitioned,
+    write_results,
 };

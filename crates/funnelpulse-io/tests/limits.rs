@@ -120,6 +120,163 @@ fn a_dictionary_bomb_is_refused_in_little_memory() {
     assert!(refused(&path, &ReadOptions::default()).contains("more than 1073741824 bytes in memory"));
 }
 
+/// A number of the compact protocol of Thrift.
+fn varint(mut value: u64) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while value >= 0x80 {
+        bytes.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    bytes.push(value as u8);
+    bytes
+}
+
+fn zigzag(value: i64) -> Vec<u8> {
+    varint(((value << 1) ^ (value >> 63)) as u64)
+}
+
+/// A file of one column `v` made by hand: one page with a header, codec, encoding and claims of our choice.
+struct Handmade {
+    /// Parquet's number of the type: 2 is INT64, 6 is BYTE_ARRAY.
+    kind: i64,
+    codec: i64,
+    encoding: i64,
+    values: i64,
+    /// The size that page and column claim to have when unpacked.
+    claimed: i64,
+    page: Vec<u8>,
+}
+
+impl Handmade {
+    fn write(&self, path: &Path) {
+        let number = |step: u8, value: i64| [vec![step << 4 | 5], zigzag(value)].concat();
+        let long = |step: u8, value: i64| [vec![step << 4 | 6], zigzag(value)].concat();
+        let text = |step: u8, value: &str| [vec![step << 4 | 8], varint(value.len() as u64), value.into()].concat();
+        let header = [
+            number(1, 0),
+            number(1, self.claimed),
+            number(1, self.page.len() as i64),
+            // A data page: values, their encoding, and that of levels twice (RLE).
+            vec![2 << 4 | 12],
+            [number(1, self.values), number(1, self.encoding), number(1, 3), number(1, 3), vec![0]].concat(),
+            vec![0],
+        ]
+        .concat();
+        let packed = (header.len() + self.page.len()) as i64;
+        let column = [
+            number(1, self.kind),
+            [vec![1 << 4 | 9, 1 << 4 | 5], zigzag(self.encoding)].concat(),
+            [vec![1 << 4 | 9, 1 << 4 | 8], varint(1), b"v".to_vec()].concat(),
+            number(1, self.codec),
+            long(1, self.values),
+            long(1, header.len() as i64 + self.claimed),
+            long(1, packed),
+            long(2, 4),
+            vec![0],
+        ]
+        .concat();
+        let chunk = [long(2, 4), vec![1 << 4 | 12], column, vec![0]].concat();
+        let group = [vec![1 << 4 | 9, 1 << 4 | 12], chunk, long(1, packed), long(1, self.values), vec![0]].concat();
+        let root = [text(4, "schema"), number(1, 1), vec![0]].concat();
+        let leaf = [number(1, self.kind), number(2, 0), text(1, "v"), vec![0]].concat();
+        let footer = [
+            number(1, 1),
+            [vec![1 << 4 | 9, 2 << 4 | 12], root, leaf].concat(),
+            long(1, self.values),
+            [vec![1 << 4 | 9, 1 << 4 | 12], group].concat(),
+            vec![0],
+        ]
+        .concat();
+        let length = u32::try_from(footer.len()).unwrap().to_le_bytes();
+        fs::write(path, [b"PAR1", &*header, &self.page, &footer, &length, b"PAR1"].concat()).unwrap();
+    }
+}
+
+/// Some bytes, and then nothing but zeros, as a codec packs them.
+fn packed(codec: i64, start: &[u8], zeros: usize) -> Vec<u8> {
+    let part = vec![0; 1 << 20];
+    let fill = |out: &mut dyn Write| {
+        out.write_all(start).unwrap();
+        for _ in 0..zeros >> 20 {
+            out.write_all(&part).unwrap();
+        }
+    };
+    match codec {
+        2 => {
+            let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+            fill(&mut encoder);
+            encoder.finish().unwrap()
+        }
+        4 => {
+            let mut out = Vec::new();
+            fill(&mut brotli::CompressorWriter::new(&mut out, 1 << 16, 5, 22));
+            out
+        }
+        _ => start.to_vec(),
+    }
+}
+
+#[test]
+fn pages_that_understate_their_size_are_refused_in_little_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bomb.parquet");
+    let numbers: Vec<u8> = (0..4_i64).flat_map(i64::to_le_bytes).collect();
+    // GZIP and BROTLI; of the others the decoder takes no more than was claimed.
+    for codec in [2, 4] {
+        let made = |zeros| {
+            let page = packed(codec, &numbers, zeros);
+            Handmade { kind: 2, codec, encoding: 0, values: 4, claimed: 32, page }.write(&path);
+        };
+        made(0);
+        assert_eq!(Table::read(&path).unwrap().f64_column("v").unwrap(), [0.0, 1.0, 2.0, 3.0], "codec {codec}");
+        // 300 MB behind a page that claims 32 bytes.
+        made(300 << 20);
+        assert!(fs::metadata(&path).unwrap().len() < 1 << 20);
+        assert!(refused(&path, &small(64 << 20)).contains("more than 67108864 bytes in memory"), "codec {codec}");
+    }
+    // A size that is claimed and not there.
+    Handmade { kind: 2, codec: 0, encoding: 0, values: 4, claimed: i64::from(i32::MAX), page: numbers }.write(&path);
+    assert!(refused(&path, &ReadOptions::default()).contains("bytes in memory"));
+}
+
+#[test]
+fn texts_that_repeat_the_one_before_are_refused_in_little_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bomb.parquet");
+    // DELTA_BYTE_ARRAY: lengths of prefixes, then of suffixes, in blocks of 128 differences that all take
+    // no bits; then the one suffix of a megabyte. 60,000 rows: 60 GB.
+    let (rows, long) = (60_000_u64, 1_i64 << 20);
+    let lengths = |first: i64, then: i64| {
+        let mut bytes = [varint(128), varint(4), varint(rows), zigzag(first)].concat();
+        for block in 0..(rows - 1).div_ceil(128) {
+            // The second value differs from the first, by 21 bits; the others do not differ.
+            let step = then - first;
+            if block == 0 && step != 0 {
+                let least = step.min(0);
+                bytes.extend(zigzag(least));
+                let bits = 21_u8;
+                bytes.extend([bits; 4]);
+                let mut packed = vec![0_u8; 128 * usize::from(bits) / 8];
+                for value in 0..128_usize {
+                    let difference = (if value == 0 { step } else { 0 } - least) as u64;
+                    for bit in (0..usize::from(bits)).filter(|bit| difference >> bit & 1 == 1) {
+                        let at = value * usize::from(bits) + bit;
+                        packed[at / 8] |= 1 << (at % 8);
+                    }
+                }
+                bytes.extend(packed);
+            } else {
+                bytes.extend([0, 0, 0, 0, 0]);
+            }
+        }
+        bytes
+    };
+    let page = [lengths(0, long), lengths(long, 0), vec![b'x'; long as usize]].concat();
+    let claimed = page.len() as i64;
+    Handmade { kind: 6, codec: 0, encoding: 7, values: rows as i64, claimed, page }.write(&path);
+    assert!(refused(&path, &ReadOptions::default()).contains("more than 1073741824 bytes in memory"));
+}
+
 fn codec_file(folder: &Path, name: &str, codec: Compression, rows: usize) -> PathBuf {
     let path = folder.join(format!("{name}.parquet"));
     let views: ArrayRef = Arc::new(Float64Array::from_iter_values((0..rows).map(|i| (i % 97) as f64)));

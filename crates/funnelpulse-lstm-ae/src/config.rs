@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// The source of the score of a row.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Scoring {
+pub enum ReconstructionScoring {
     /// The error at the last position of the window that ends with the row: known as soon as the row is,
     /// the same in a stream as in a batch.
     #[default]
@@ -96,7 +96,7 @@ pub struct LstmAutoencoderConfig {
     /// The weight of errors of a window's last row in training, next to 1 for the others; above 0 to 1e4.
     pub last_row_weight: f64,
     /// The source of the score of a row.
-    pub scoring: Scoring,
+    pub scoring: ReconstructionScoring,
     /// Missing rows in a row up to which a series goes on; after more of them a new stretch begins. Windows never
     /// reach from one stretch into another.
     pub max_gap: usize,
@@ -132,7 +132,7 @@ impl Default for LstmAutoencoderConfig {
             blind: true,
             corruption: 0.5,
             last_row_weight: 1.0,
-            scoring: Scoring::LastPosition,
+            scoring: ReconstructionScoring::LastPosition,
             max_gap: 3,
             contamination: Some(0.01),
             compute: Compute::Fused,

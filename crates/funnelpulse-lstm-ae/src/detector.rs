@@ -5,7 +5,8 @@ use std::{ops::Range, sync::Arc};
 use funnelpulse_core::{Columns, Detector, Error, FrameView, Threshold};
 
 use crate::{
-    LstmAutoencoderConfig, LstmAutoencoderError, LstmAutoencoderModel, Progress, Scoring, Transform, engine,
+    LstmAutoencoderConfig, LstmAutoencoderError, LstmAutoencoderModel, ReconstructionScoring, TrainingProgress,
+    Transform, engine,
     kernel::{Scratch, Sizes},
     model::KIND,
     scale::{Scale, wide},
@@ -103,7 +104,7 @@ impl LstmAutoencoder {
     pub fn fit_with_progress(
         &self,
         histories: &[FrameView<'_>],
-        progress: &mut dyn FnMut(&Progress),
+        progress: &mut dyn FnMut(&TrainingProgress),
     ) -> Result<LstmAutoencoderModel, LstmAutoencoderError> {
         let config = &self.config;
         let length = config.sequence_length;
@@ -203,8 +204,11 @@ impl LstmAutoencoderModel {
                 }
                 let rows = Split::new(&self.config, history.nrows()).training_rows;
                 let first = if all { 0 } else { rows };
-                let context =
-                    if self.config.scoring == Scoring::LastPosition { self.config.sequence_length } else { 0 };
+                let context = if self.config.scoring == ReconstructionScoring::LastPosition {
+                    self.config.sequence_length
+                } else {
+                    0
+                };
                 let from = first.saturating_sub(context);
                 let detection = self.of_series(index).map_or_else(
                     || self.score_rows(history.rows(from..history.nrows())),

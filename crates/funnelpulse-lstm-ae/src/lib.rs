@@ -16,8 +16,8 @@ mod tensors;
 mod train;
 mod whiten;
 
-pub use config::{Compute, LstmAutoencoderConfig, LstmAutoencoderError, Scoring, Transform};
+pub use config::{Compute, LstmAutoencoderConfig, LstmAutoencoderError, ReconstructionScoring, Transform};
 pub use detector::LstmAutoencoder;
 pub use model::LstmAutoencoderModel;
 pub use stream::LstmAutoencoderStream;
-pub use train::{EpochLoss, Progress};
+pub use train::{EpochLoss, TrainingProgress};

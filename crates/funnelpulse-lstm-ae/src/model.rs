@@ -9,7 +9,7 @@ use ndarray::{Array1, Array2, ArrayView2};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    EpochLoss, LstmAutoencoderConfig, Scoring,
+    EpochLoss, LstmAutoencoderConfig, ReconstructionScoring,
     detector::Split,
     engine,
     kernel::Scratch,
@@ -28,7 +28,7 @@ const MOST: usize = 1 << 24;
 /// A trained [`LstmAutoencoder`](crate::LstmAutoencoder).
 ///
 /// The score of a row is the root mean square of its whitened reconstruction errors: about 1 for usual
-/// rows, whatever the columns. See [`Scoring`] for which errors those are.
+/// rows, whatever the columns. See [`ReconstructionScoring`] for which errors those are.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(try_from = "Stored", into = "Stored")]
 pub struct LstmAutoencoderModel {
@@ -223,7 +223,7 @@ impl LstmAutoencoderModel {
             }
         };
         match self.config.scoring {
-            Scoring::LastPosition => {
+            ReconstructionScoring::LastPosition => {
                 let in_stretch = |slot: usize| {
                     let before = series.stretches.partition_point(|s| s.end <= slot);
                     slot + 1 >= series.stretches[before].start + length
@@ -245,7 +245,7 @@ impl LstmAutoencoderModel {
                     },
                 )?;
             }
-            Scoring::WindowMean => {
+            ReconstructionScoring::WindowMean => {
                 let windows: Vec<_> =
                     series.starts(length, 0..series.len()).into_iter().flatten().map(|s| (0, s)).collect();
                 let mut sums = vec![0.0; series.len() * width];
@@ -335,11 +335,11 @@ impl FittedDetector for LstmAutoencoderModel {
         Context::rows(self.config.sequence_length)
     }
 
-    /// None, or with [`Scoring::WindowMean`] all windows that a row is part of.
+    /// None, or with [`ReconstructionScoring::WindowMean`] all windows that a row is part of.
     fn horizon(&self) -> Context {
         match self.config.scoring {
-            Scoring::LastPosition => Context::NONE,
-            Scoring::WindowMean => Context::rows(self.config.sequence_length),
+            ReconstructionScoring::LastPosition => Context::NONE,
+            ReconstructionScoring::WindowMean => Context::rows(self.config.sequence_length),
         }
     }
 

@@ -16,7 +16,7 @@ struct Recent {
 }
 
 /// Scores the newest row of many series by one pass over one window each, all in one batch. Scores are those
-/// of [`Scoring::LastPosition`](crate::Scoring::LastPosition), bit by bit what `detect` gives for the same rows.
+/// of [`ReconstructionScoring::LastPosition`](crate::ReconstructionScoring::LastPosition), bit by bit what `detect` gives for the same rows.
 ///
 /// ```
 /// use funnelpulse_core::{Detector, FittedDetector};

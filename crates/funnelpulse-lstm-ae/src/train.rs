@@ -33,7 +33,7 @@ pub struct EpochLoss {
 /// [`fit_with_progress`](crate::LstmAutoencoder::fit_with_progress) after every epoch.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
-pub struct Progress {
+pub struct TrainingProgress {
     /// The epoch that was just finished, from 1 on.
     pub epoch: usize,
     /// Most epochs there will be.
@@ -64,7 +64,7 @@ pub(crate) struct Task<'a> {
 /// Best weights and the losses of all epochs.
 pub(crate) fn train(
     task: &Task<'_>,
-    progress: &mut dyn FnMut(&Progress),
+    progress: &mut dyn FnMut(&TrainingProgress),
 ) -> Result<(Vec<f32>, Vec<EpochLoss>), LstmAutoencoderError> {
     let config = task.config;
     let device = engine::device(config.compute)?.autodiff();
@@ -127,7 +127,7 @@ pub(crate) fn train(
         let elapsed = begun.elapsed().as_secs_f64();
         let (done, epochs) = (epoch + 1, config.epochs);
         let remaining = elapsed / (done - first) as f64 * (epochs - done) as f64;
-        progress(&Progress { epoch: done, epochs, loss, best_epoch: state.best_epoch, elapsed, remaining });
+        progress(&TrainingProgress { epoch: done, epochs, loss, best_epoch: state.best_epoch, elapsed, remaining });
     }
     Ok((state.best, state.history))
 }

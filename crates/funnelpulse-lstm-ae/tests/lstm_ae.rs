@@ -4,7 +4,8 @@ use std::f64::consts::TAU;
 
 use funnelpulse_core::{Columns, Detector, Error, FittedDetector, Frame, FrameView, Registry, Timestamp, to_bytes};
 use funnelpulse_lstm_ae::{
-    Compute, LstmAutoencoder, LstmAutoencoderConfig, LstmAutoencoderError, LstmAutoencoderModel, Scoring, Transform,
+    Compute, LstmAutoencoder, LstmAutoencoderConfig, LstmAutoencoderError, LstmAutoencoderModel, ReconstructionScoring,
+    Transform,
 };
 use funnelpulse_testing::{Conformance, noise_frame};
 use ndarray::Array2;
@@ -270,7 +271,7 @@ fn losses_fall_and_the_best_weights_are_kept() {
 #[test]
 fn the_mean_over_windows_points_at_the_hour_too() {
     let values = shop(60, 1.0, 1);
-    let config = LstmAutoencoderConfig { scoring: Scoring::WindowMean, epochs: 8, ..pattern_config() };
+    let config = LstmAutoencoderConfig { scoring: ReconstructionScoring::WindowMean, epochs: 8, ..pattern_config() };
     let model = LstmAutoencoder::new(config).unwrap().fit(frame(values.clone()).view()).unwrap();
     let mut wrong = values;
     wrong[[1000, 0]] *= 3.0;

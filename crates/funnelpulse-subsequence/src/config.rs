@@ -10,7 +10,7 @@ pub(crate) const MAX_PATTERNS: usize = 10_000;
 /// Which windows score a row.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Scoring {
+pub enum SubsequenceScoring {
     /// The one that ends with it: known as soon as the row is, the same in a stream as in a batch.
     #[default]
     LastPosition,
@@ -35,7 +35,7 @@ pub struct SubsequenceConfig {
     /// Windows that patterns are learnt from, 100 to 1,000,000: evenly spaced ones when there are more.
     pub max_windows: usize,
     /// Which windows score a row in `detect`: `last_position` or `window_mean`.
-    pub scoring: Scoring,
+    pub scoring: SubsequenceScoring,
     /// Seed of all random choices.
     pub seed: u64,
 }
@@ -48,7 +48,7 @@ impl Default for SubsequenceConfig {
             patterns: 100,
             min_share: 0.005,
             max_windows: 2500,
-            scoring: Scoring::default(),
+            scoring: SubsequenceScoring::default(),
             seed: 42,
         }
     }

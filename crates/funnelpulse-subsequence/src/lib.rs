@@ -9,7 +9,7 @@ mod scale;
 mod sorted;
 mod stream;
 
-pub use config::{Scoring, SubsequenceConfig, SubsequenceError};
+pub use config::{SubsequenceConfig, SubsequenceError, SubsequenceScoring};
 pub use detector::Subsequence;
 pub use model::SubsequenceModel;
 pub use period::period;

@@ -7,7 +7,7 @@ use ndarray::{Array1, Array2, Axis};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Scoring, SubsequenceConfig,
+    SubsequenceConfig, SubsequenceScoring,
     patterns::{Nearest, Patterns, Window},
     scale::Scale,
 };
@@ -174,9 +174,9 @@ impl FittedDetector for SubsequenceModel {
         self.reach()
     }
 
-    /// None, or with [`Scoring::WindowMean`] all windows that a row is part of.
+    /// None, or with [`SubsequenceScoring::WindowMean`] all windows that a row is part of.
     fn horizon(&self) -> Context {
-        if self.config.scoring == Scoring::WindowMean { self.reach() } else { Context::NONE }
+        if self.config.scoring == SubsequenceScoring::WindowMean { self.reach() } else { Context::NONE }
     }
 
     /// Judges every row by the window that ends there: its distance from the nearest pattern
@@ -184,9 +184,9 @@ impl FittedDetector for SubsequenceModel {
     /// up, where half of the window or more is missing, and for rows without a value. The expected value is what
     /// that pattern has in the row's place.
     ///
-    /// With [`Scoring::WindowMean`] the same as [`retrospective`](Self::retrospective).
+    /// With [`SubsequenceScoring::WindowMean`] the same as [`retrospective`](Self::retrospective).
     fn detect(&self, frame: FrameView<'_>) -> Result<Detection, Error> {
-        if self.config.scoring == Scoring::WindowMean {
+        if self.config.scoring == SubsequenceScoring::WindowMean {
             return self.retrospective(frame);
         }
         let judged = self.judge(frame, |normal, values| {
@@ -228,7 +228,7 @@ mod tests {
 
     #[test]
     fn window_mean_looks_at_both_sides() {
-        let config = SubsequenceConfig { patterns: 20, scoring: Scoring::WindowMean, ..Default::default() };
+        let config = SubsequenceConfig { patterns: 20, scoring: SubsequenceScoring::WindowMean, ..Default::default() };
         let frame = noise_frame(200, 1, 1);
         let model = Subsequence::new(config).unwrap().fit(frame.view()).unwrap();
         let both = model.detect(frame.view()).unwrap().into_score();

@@ -8,7 +8,7 @@ use funnelpulse_eval::{
     generator::{AnomalyKind, GeneratedFunnel, GeneratorConfig},
     metrics::{acf_period, auc_roc, event_recall_at_fpr},
 };
-use funnelpulse_lstm_ae::{LstmAutoencoder, LstmAutoencoderConfig, Scoring, Transform};
+use funnelpulse_lstm_ae::{LstmAutoencoder, LstmAutoencoderConfig, ReconstructionScoring, Transform};
 use ndarray::{Array2, Axis};
 
 /// The configuration with fields of the JSON in the environment's `CONFIG` replaced.
@@ -94,7 +94,7 @@ pub fn score(path: &str, train: usize) {
         sequence_length: length,
         stride: 1.max(train / 1000),
         epochs: 10,
-        scoring: Scoring::WindowMean,
+        scoring: ReconstructionScoring::WindowMean,
         transform: Transform::Linear,
         calendar: false,
         blind: false,

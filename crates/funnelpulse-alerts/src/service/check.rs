@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::AlertsConfig;
 use crate::{
-    AlertState, AlertsError, SinkConfig, spool,
+    AlertState, AlertsError, NotifierConfig, SinkConfig, spool,
     state::{FRESH, folder_of},
 };
 
@@ -21,6 +21,10 @@ use crate::{
 pub struct CheckReport {
     /// The names of the sinks, in order.
     pub sinks: Vec<String>,
+    /// Where each of them sends to, without secrets: of a webhook's address only the host.
+    pub destinations: Vec<String>,
+    /// Which messages are sent.
+    pub notifier: NotifierConfig,
     /// The file of the state.
     pub state: PathBuf,
     /// The end of the data at the last run; `None` before the first.
@@ -35,7 +39,12 @@ pub struct CheckReport {
 
 impl fmt::Display for CheckReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "sinks: {}", self.sinks.join(", "))?;
+        let NotifierConfig { min_severity, resolved, .. } = &self.notifier;
+        let end = if *resolved { ", and end" } else { "; not when they end" };
+        writeln!(f, "messages: incidents of severity {min_severity} and above, when they begin, become worse{end}")?;
+        for (name, destination) in self.sinks.iter().zip(&self.destinations) {
+            writeln!(f, "sink `{name}`: {destination}")?;
+        }
         match self.until {
             None => writeln!(f, "state: {}, no run yet", self.state.display())?,
             Some(until) => {
@@ -61,11 +70,11 @@ pub(super) fn check(path: &Path, config: &AlertsConfig) -> Result<CheckReport, A
             return Err(AlertsError::Config { path: path.to_owned(), field: field.to_owned(), reason });
         }
     }
-    let mut names = Vec::new();
+    let (mut names, mut destinations) = (Vec::new(), Vec::new());
     for (index, sink) in config.sinks.iter().enumerate() {
         let section = format!("sinks[{index}]");
-        let sink = sink.build().map_err(wrong(&section))?;
-        let name = sink.name().to_owned();
+        let name = sink.build().map_err(wrong(&section))?.name().to_owned();
+        destinations.push(sink.destination().map_err(wrong(&section))?);
         if names.contains(&name) {
             let (path, field) = (path.to_owned(), format!("{section}.name"));
             let reason = format!("`{name}` is the name of another sink too; give each a name of its own");
@@ -76,7 +85,8 @@ pub(super) fn check(path: &Path, config: &AlertsConfig) -> Result<CheckReport, A
     let state = AlertState::load(&config.state, config.notifier.clone()).map_err(wrong("notifier"))?;
     let waiting = spool::peek(&spool).map_err(|e| AlertsError::file(&spool, e))?;
     let (until, open) = (state.until(), state.open().count());
-    Ok(CheckReport { sinks: names, state: config.state.clone(), until, open, spool, waiting })
+    let (state, notifier) = (config.state.clone(), config.notifier.clone());
+    Ok(CheckReport { sinks: names, destinations, notifier, state, until, open, spool, waiting })
 }
 
 /// Puts the section in front of a field.

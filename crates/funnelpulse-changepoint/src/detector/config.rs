@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Season;
+use super::ProfileSeason;
 use crate::ChangepointError;
 
 /// How many rows longer than the horizon ago a break is looked for, to tell that the present one is
@@ -16,7 +16,7 @@ pub(super) const MOST_HORIZON: usize = 48;
 /// The action of a change on a column.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Scale {
+pub enum ChangeScale {
     /// Relative for columns whose history is never negative, absolute for others.
     #[default]
     Auto,
@@ -32,9 +32,9 @@ pub enum Scale {
 #[serde(default, deny_unknown_fields)]
 pub struct ChangepointConfig {
     /// The season that is taken out first.
-    pub season: Season,
+    pub season: ProfileSeason,
     /// The action of a change on the columns.
-    pub scale: Scale,
+    pub scale: ChangeScale,
     /// Most rows after a break that its evidence is gathered from, 1 to 48: the longer, the smaller
     /// the changes that are found and the longer a change is seen.
     pub horizon: usize,
@@ -47,7 +47,7 @@ pub struct ChangepointConfig {
 
 impl Default for ChangepointConfig {
     fn default() -> Self {
-        Self { season: Season::Auto, scale: Scale::Auto, horizon: 6, lookback: 72, min_magnitude: 0.15 }
+        Self { season: ProfileSeason::Auto, scale: ChangeScale::Auto, horizon: 6, lookback: 72, min_magnitude: 0.15 }
     }
 }
 

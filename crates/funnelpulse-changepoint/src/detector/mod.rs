@@ -16,9 +16,9 @@ use ndarray::{Array1, s};
 use sorted::SortedColumn;
 
 pub use self::{
-    config::{ChangepointConfig, Scale},
+    config::{ChangeScale, ChangepointConfig},
     model::ChangepointModel,
-    season::Season,
+    season::ProfileSeason,
 };
 use crate::ChangepointError;
 
@@ -164,7 +164,7 @@ impl Detector for Changepoint {
 }
 
 impl Changepoint {
-    fn with_season(&self, season: Season) -> ChangepointConfig {
+    fn with_season(&self, season: ProfileSeason) -> ChangepointConfig {
         ChangepointConfig { season, ..self.config.clone() }
     }
 }

@@ -8,7 +8,7 @@ use ndarray::{Array1, Array2, ArrayView1};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ChangepointConfig, KIND, Season,
+    ChangepointConfig, KIND, ProfileSeason,
     evidence::{Evidence, Pairs},
     profile::Profile,
     sorted::SortedColumn,
@@ -46,7 +46,7 @@ impl TryFrom<Unchecked> for ChangepointModel {
     fn try_from(u: Unchecked) -> Result<Self, String> {
         u.config.validate().map_err(|e| e.to_string())?;
         let (n, season) = (u.columns.len(), u.config.season);
-        if n == 0 || u.profiles.len() != n || u.scales.len() != n || season == Season::Auto {
+        if n == 0 || u.profiles.len() != n || u.scales.len() != n || season == ProfileSeason::Auto {
             return Err("a changepoint model has a season, and a profile and scales per column".to_owned());
         }
         let scales =
@@ -88,8 +88,8 @@ impl ChangepointModel {
         Self { profiles: profiles(&self.config, sorted), ..self.clone() }
     }
 
-    /// The season it found, never [`Season::Auto`].
-    pub fn season(&self) -> Season {
+    /// The season it found, never [`ProfileSeason::Auto`].
+    pub fn season(&self) -> ProfileSeason {
         self.config.season
     }
 
@@ -162,7 +162,7 @@ fn profiles(config: &ChangepointConfig, sorted: &[SortedColumn]) -> Vec<Profile>
 
 fn terms<'a>(
     profile: &'a Profile,
-    season: Season,
+    season: ProfileSeason,
     time: &'a [Timestamp],
     values: ArrayView1<'a, f64>,
 ) -> impl ExactSizeIterator<Item = Option<(f64, f64)>> + 'a {

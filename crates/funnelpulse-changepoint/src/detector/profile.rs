@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Scale, Season, sorted::SortedColumn};
+use super::{ChangeScale, ProfileSeason, sorted::SortedColumn};
 
 /// Values are kept within this, so that squares are finite.
 pub(super) const LARGEST: f64 = 1e100;
@@ -24,11 +24,11 @@ pub(super) struct Profile {
 
 impl Profile {
     /// Learns from the sorted values of a column.
-    pub(super) fn learn(scale: Scale, column: &SortedColumn) -> Self {
+    pub(super) fn learn(scale: ChangeScale, column: &SortedColumn) -> Self {
         let multiplicative = match scale {
-            Scale::Auto => column.all().first().is_none_or(|v| *v >= 0.0),
-            Scale::Relative => true,
-            Scale::Absolute => false,
+            ChangeScale::Auto => column.all().first().is_none_or(|v| *v >= 0.0),
+            ChangeScale::Relative => true,
+            ChangeScale::Absolute => false,
         };
         let (common, _) = trimmed(column.all());
         // Hours without any activity still expect a little: a hundredth of the average, or less
@@ -72,7 +72,7 @@ impl Profile {
         }
     }
 
-    pub(super) fn is_valid(&self, season: Season) -> bool {
+    pub(super) fn is_valid(&self, season: ProfileSeason) -> bool {
         let finite = |v: &f64| v.is_finite() && v.abs() <= LARGEST;
         self.level.len() == season.bins()
             && self.dispersion.len() == season.bins()

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// The season that is taken out before looking for breaks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Season {
+pub enum ProfileSeason {
     /// Hour of week from three weeks of history on, hour of day from three days on, else none;
     /// also none where rows are so sparse that hours hold fewer than three each.
     #[default]
@@ -20,7 +20,7 @@ pub enum Season {
     HourOfWeek,
 }
 
-impl Season {
+impl ProfileSeason {
     /// The season of `Auto` for these times.
     pub(super) fn resolve(self, time: &[Timestamp]) -> Self {
         if self != Self::Auto {

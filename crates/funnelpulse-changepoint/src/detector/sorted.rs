@@ -3,7 +3,7 @@
 use funnelpulse_core::Timestamp;
 use ndarray::ArrayView1;
 
-use super::{Season, profile::LARGEST};
+use super::{ProfileSeason, profile::LARGEST};
 
 /// The values of a column, ascending, as a whole and by bin; missing ones are left out.
 #[derive(Debug)]
@@ -18,7 +18,7 @@ pub(super) type Entry = (f64, u32, u32);
 /// The values of a column in ascending order; `part` says which part of the history a row belongs
 /// to.
 pub(super) fn entries(
-    season: Season,
+    season: ProfileSeason,
     time: &[Timestamp],
     values: ArrayView1<'_, f64>,
     part: impl Fn(usize) -> u32,
@@ -34,7 +34,7 @@ pub(super) fn entries(
 
 impl SortedColumn {
     /// From ascending entries.
-    pub(super) fn new<'a>(season: Season, ascending: impl Iterator<Item = &'a Entry>) -> Self {
+    pub(super) fn new<'a>(season: ProfileSeason, ascending: impl Iterator<Item = &'a Entry>) -> Self {
         let mut column = Self { all: Vec::new(), bins: vec![Vec::new(); season.bins()] };
         for &(value, bin, _) in ascending {
             column.all.push(value);

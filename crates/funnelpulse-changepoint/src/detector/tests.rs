@@ -11,8 +11,8 @@ fn detector() -> Changepoint {
 
 #[test]
 fn keeps_the_contract() {
-    for season in [Season::Auto, Season::None, Season::HourOfDay] {
-        for scale in [Scale::Auto, Scale::Absolute] {
+    for season in [ProfileSeason::Auto, ProfileSeason::None, ProfileSeason::HourOfDay] {
+        for scale in [ChangeScale::Auto, ChangeScale::Absolute] {
             let config = ChangepointConfig { season, scale, ..Default::default() };
             let detector = Changepoint::new(config).unwrap();
             Conformance::new(&detector, Registry::new().with::<ChangepointModel>()).run();

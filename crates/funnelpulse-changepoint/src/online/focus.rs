@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ChangepointError, Direction};
+use crate::{ChangeDirection, ChangepointError};
 
 /// Largest value.
 const LARGEST: f64 = 1e100;
@@ -23,13 +23,13 @@ pub enum FocusFamily {
 
 /// The best break so far.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Evidence {
+pub struct FocusEvidence {
     /// First row of the new level, from zero.
     pub index: usize,
     /// Twice the log of the likelihood ratio of a break there against none; zero or more.
     pub statistic: f64,
     /// Which way the level went.
-    pub direction: Direction,
+    pub direction: ChangeDirection,
 }
 
 /// `FOCuS` (Romano, Eckley, Fearnhead & Rigaill 2023; Ward, Dilillo, Eckley & Fearnhead 2024): the
@@ -161,7 +161,7 @@ impl Focus {
     /// Takes the next value in and returns the best break up to it; `None` for the first row.
     /// A value that is not finite, beyond 1e100, or a negative count is an error and changes
     /// nothing.
-    pub fn update(&mut self, value: f64) -> Result<Option<Evidence>, ChangepointError> {
+    pub fn update(&mut self, value: f64) -> Result<Option<FocusEvidence>, ChangepointError> {
         let right = value.abs() <= LARGEST && (value >= 0.0 || self.family != FocusFamily::Poisson);
         if !right {
             let allowed = "at most 1e100 either side of zero, counts not negative";
@@ -193,13 +193,13 @@ impl Focus {
     }
 
     /// The best break up to the last row.
-    pub fn evidence(&self) -> Option<Evidence> {
+    pub fn evidence(&self) -> Option<FocusEvidence> {
         let corners = self.lower.iter().chain(&self.upper);
         let best = corners.map(|&(at, sum)| (at, sum, self.statistic(at, sum))).max_by(|a, b| a.2.total_cmp(&b.2));
         best.map(|(at, sum, statistic)| {
             let (before, after) = (sum / at as f64, (self.sum - sum) / (self.rows - at) as f64);
-            let direction = if after >= before { Direction::Increase } else { Direction::Decrease };
-            Evidence { index: at, statistic, direction }
+            let direction = if after >= before { ChangeDirection::Increase } else { ChangeDirection::Decrease };
+            FocusEvidence { index: at, statistic, direction }
         })
     }
 

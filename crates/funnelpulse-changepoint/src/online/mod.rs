@@ -9,5 +9,5 @@ mod tests;
 pub use self::{
     bocpd::{Bocpd, BocpdConfig},
     conjugate::{Conjugate, NormalGamma, PoissonGamma},
-    focus::{Evidence, Focus, FocusFamily},
+    focus::{Focus, FocusEvidence, FocusFamily},
 };

@@ -5,7 +5,7 @@ use rand_pcg::Pcg64;
 use statrs::function::gamma::ln_gamma;
 
 use super::*;
-use crate::Direction;
+use crate::ChangeDirection;
 
 fn steps(n: usize, every: usize, jump: f64, seed: u64) -> Vec<f64> {
     let mut rng = Pcg64::seed_from_u64(seed);
@@ -139,7 +139,7 @@ proptest! {
                     let at = found.index;
                     let mean = |part: &[f64]| part.iter().sum::<f64>() / part.len() as f64;
                     let up = mean(&seen[at..]) >= mean(&seen[..at]) - 1e-12;
-                    prop_assert!(found.statistic < 1e-9 || (found.direction == Direction::Increase) == up);
+                    prop_assert!(found.statistic < 1e-9 || (found.direction == ChangeDirection::Increase) == up);
                 }
             }
         }

@@ -6,7 +6,7 @@
 //! | [`Fpop`] | exact, fastest | a penalty per segment, mean or Poisson rate of one column |
 //! | [`Dynp`] | exact | a number of breaks |
 //! | [`crops`] | exact | all penalties of a range |
-//! | [`Binseg`], [`WildBinseg`], [`BottomUp`], [`Window`] | greedy | a number of breaks or a least gain |
+//! | [`Binseg`], [`WildBinseg`], [`BottomUp`], [`WindowSearch`] | greedy | a number of breaks or a least gain |
 
 mod binseg;
 mod bottom_up;
@@ -27,7 +27,7 @@ pub use self::{
     fpop::Fpop,
     pelt::Pelt,
     wild::{Choice, WildBinseg},
-    window::Window,
+    window::WindowSearch,
 };
 use crate::{ChangepointError, cost::Cost, error::check_penalty, error::check_positive};
 

@@ -157,7 +157,7 @@ proptest! {
                     Binseg::new(min_size, 1).unwrap().search(&*cost, stop).unwrap(),
                     BottomUp::new(min_size, 1).unwrap().search(&*cost, stop).unwrap(),
                     WildBinseg::new(min_size, 1, 20, 7).unwrap().search(&*cost, Choice::Largest, stop).unwrap(),
-                    Window::new(2 * min_size, 1).unwrap().search(&*cost, stop).unwrap(),
+                    WindowSearch::new(2 * min_size, 1).unwrap().search(&*cost, stop).unwrap(),
                 ] {
                     prop_assert!(found.segments(values.nrows()).all(|s| s.len() >= min_size), "{kind}");
                     prop_assert!(!matches!(stop, Stop::Breaks(_)) || found.breaks.len() <= 3);
@@ -178,7 +178,7 @@ fn bad_parameters_are_named() {
         assert!(rbf_pelt(values.view(), None, 1, 1, penalty).is_err());
         assert!(Binseg::new(1, 1).unwrap().search(&cost, Stop::Gain(penalty)).is_err());
     }
-    assert!(Pelt::new(0, 1).is_err() && Pelt::new(1, 0).is_err() && Window::new(1, 1).is_err());
+    assert!(Pelt::new(0, 1).is_err() && Pelt::new(1, 0).is_err() && WindowSearch::new(1, 1).is_err());
     let error = Pelt::new(31, 1).unwrap().search(&cost, 1.0).unwrap_err();
     assert_eq!(error.to_string(), "30 usable rows, 31 are needed for 1 segments of the shortest length allowed");
     assert!(Dynp::new(10, 1).unwrap().search(&cost, 3).is_err());

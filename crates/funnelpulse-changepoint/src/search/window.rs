@@ -8,21 +8,21 @@ use crate::{ChangepointError, cost::Cost, error::check_positive};
 /// `O(n)` costs, and nothing but neighbouring rows counts.
 ///
 /// ```
-/// use funnelpulse_changepoint::{cost::CostL2, search::{Stop, Window}};
+/// use funnelpulse_changepoint::{cost::CostL2, search::{Stop, WindowSearch}};
 /// use ndarray::Array2;
 ///
 /// let values = Array2::from_shape_fn((60, 1), |(i, _)| [0.0, 5.0, 6.0][i / 20]);
 /// let cost = CostL2::new(values.view())?;
-/// assert_eq!(Window::new(20, 1)?.search(&cost, Stop::Gain(2.0))?.breaks, [20, 40]);
+/// assert_eq!(WindowSearch::new(20, 1)?.search(&cost, Stop::Gain(2.0))?.breaks, [20, 40]);
 /// # Ok::<(), funnelpulse_changepoint::ChangepointError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Window {
+pub struct WindowSearch {
     width: usize,
     jump: usize,
 }
 
-impl Window {
+impl WindowSearch {
     /// Windows of `width` rows (2 or more), breaks at multiples of `jump` (1 or more).
     pub fn new(width: usize, jump: usize) -> Result<Self, ChangepointError> {
         if width < 2 {

@@ -96,14 +96,14 @@ impl SegmentationConfig {
 /// Which way a level went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Direction {
+pub enum ChangeDirection {
     /// Up.
     Increase,
     /// Down.
     Decrease,
 }
 
-impl Direction {
+impl ChangeDirection {
     /// The name as it stands in tables.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -115,7 +115,7 @@ impl Direction {
 
 /// A level with its standard error, which allows for autocorrelation.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Level {
+pub struct SegmentLevel {
     /// Mean of the segment, or its rate (that of both segments for one without trials).
     pub mean: f64,
     /// Its standard error (one for a rate without trials).
@@ -140,7 +140,7 @@ pub struct Break {
     /// The column that changed most; of a rate column 0, the successes.
     pub column: usize,
     /// Which way its level went.
-    pub direction: Direction,
+    pub direction: ChangeDirection,
     /// Change of its level relative to the level before; from a level of zero, to the level after
     /// (so ±1).
     pub magnitude: f64,
@@ -155,9 +155,9 @@ pub struct Break {
     /// segment without trials has no rate of its own, so no change.
     pub p_value: f64,
     /// Level of the segment before.
-    pub before: Level,
+    pub before: SegmentLevel,
     /// Level of the segment after.
-    pub after: Level,
+    pub after: SegmentLevel,
 }
 
 /// The breaks of a series.
@@ -177,13 +177,13 @@ pub struct Segmentation {
 /// rows given.
 ///
 /// ```
-/// use funnelpulse_changepoint::{Direction, SegmentationConfig, Segmenter};
+/// use funnelpulse_changepoint::{ChangeDirection, SegmentationConfig, Segmenter};
 /// use ndarray::Array2;
 ///
 /// let values = Array2::from_shape_fn((200, 1), |(i, _)| (i * 7 % 10) as f64 + if i < 120 { 40.0 } else { 20.0 });
 /// let found = Segmenter::new(SegmentationConfig::default())?.segment(values.view(), None)?;
 /// let shift = &found.breaks[0];
-/// assert_eq!((shift.index, shift.direction), (120, Direction::Decrease));
+/// assert_eq!((shift.index, shift.direction), (120, ChangeDirection::Decrease));
 /// assert!((shift.magnitude + 20.0 / 44.5).abs() < 1e-6 && shift.p_value < 1e-6);
 /// assert!(shift.interval.0 <= 120 && 120 <= shift.interval.1);
 /// # Ok::<(), funnelpulse_changepoint::ChangepointError>(())

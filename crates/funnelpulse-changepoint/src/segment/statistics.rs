@@ -2,7 +2,7 @@
 
 use ndarray::{ArrayView1, ArrayView2};
 
-use super::{Break, Direction, Level};
+use super::{Break, ChangeDirection, SegmentLevel};
 use crate::{cost::CostKind, noise::Ar1};
 
 /// Rows over which a break's place is uncertain, in units of the long-run variance over the squared
@@ -64,8 +64,8 @@ pub(super) enum Statistics {
 /// A change of one level.
 struct Change {
     column: usize,
-    before: Level,
-    after: Level,
+    before: SegmentLevel,
+    after: SegmentLevel,
     /// In standard errors.
     z: f64,
     /// Share of the information that comes from before the break.
@@ -106,7 +106,7 @@ impl Statistics {
             at.saturating_sub(margin.saturating_add(1)).max(left.start),
             at.saturating_add(margin).saturating_add(1).min(right.end - 1),
         );
-        let direction = if new >= old { Direction::Increase } else { Direction::Decrease };
+        let direction = if new >= old { ChangeDirection::Increase } else { ChangeDirection::Decrease };
         Break { index: at, time: None, interval, column, direction, magnitude, p_value, before, after }
     }
 }
@@ -117,7 +117,8 @@ fn standardized(change: f64, error: f64) -> f64 {
 }
 
 fn mean(column: usize, variance: f64, left: &Segment, right: &Segment) -> Change {
-    let level = |s: &Segment| Level { mean: s.sums[column] / s.rows(), standard_error: (variance / s.rows()).sqrt() };
+    let level =
+        |s: &Segment| SegmentLevel { mean: s.sums[column] / s.rows(), standard_error: (variance / s.rows()).sqrt() };
     let (before, after) = (level(left), level(right));
     let z = standardized(after.mean - before.mean, before.standard_error.hypot(after.standard_error));
     Change { column, before, after, z, share: left.rows() / (left.rows() + right.rows()), variance }
@@ -129,10 +130,10 @@ fn rate(factor: f64, left: &Segment, right: &Segment) -> Change {
     let common = if n + m > 0.0 { (left.sums[0] + right.sums[0]) / (n + m) } else { 0.0 };
     // Where nothing was tried nothing is known, so there is no change.
     let level = |s: &Segment| match (s.sums[0], s.sums[1]) {
-        (_, 0.0) => Level { mean: common, standard_error: 1.0 },
+        (_, 0.0) => SegmentLevel { mean: common, standard_error: 1.0 },
         (successes, trials) => {
             let mean = successes / trials;
-            Level { mean, standard_error: (factor * mean * (1.0 - mean) / trials).max(0.0).sqrt() }
+            SegmentLevel { mean, standard_error: (factor * mean * (1.0 - mean) / trials).max(0.0).sqrt() }
         }
     };
     let (before, after) = (level(left), level(right));

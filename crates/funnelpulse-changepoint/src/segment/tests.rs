@@ -87,7 +87,7 @@ fn a_change_from_zero_is_a_change() {
     assert_eq!((found.len(), found[0].index, found[0].magnitude), (1, 50, 1.0));
     assert_eq!(found[0].interval, (49, 51));
     let down = segmenter(SegmentationConfig::default()).segment(values.slice_move_rev().view(), None).unwrap().breaks;
-    assert_eq!((down[0].direction, down[0].magnitude), (Direction::Decrease, -1.0));
+    assert_eq!((down[0].direction, down[0].magnitude), (ChangeDirection::Decrease, -1.0));
 }
 
 #[test]

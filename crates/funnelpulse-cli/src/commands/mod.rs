@@ -1,5 +1,6 @@
 //! One file per command.
 
+pub(crate) mod alerts;
 pub(crate) mod changepoints;
 pub(crate) mod compare;
 pub(crate) mod config;

@@ -100,3 +100,41 @@ fn wrong_settings_are_found_before_the_work() {
     assert!(said.contains("alerts.toml: dispatch.per_minute: 1e-300 is out of range (0.001 to 60000)"), "{said}");
     assert!(!folder.path().join("found").exists(), "no work was done");
 }
+
+#[test]
+fn the_check_says_what_would_be_sent_where_and_sends_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (port, bodies) = slow_receiver();
+    let settings = format!(
+        "state = 'state.json'\n[[sinks]]\nkind = 'webhook'\nurl = 'http://127.0.0.1:{port}/T0/s3cr3t'\n[[sinks]]\nkind \
+         = 'smtp'\nname = 'mail'\nhost = 'smtp.example.org'\nusername = 'shop'\npassword = 's3cr3t'\nfrom = \
+         'a@example.org'\nto = ['b@example.org']\n[notifier]\nmin_severity = 'high'\n"
+    );
+    std::fs::write(folder.path().join("alerts.toml"), &settings).unwrap();
+    let check = |json: bool| {
+        let mut command = Command::cargo_bin("funnelpulse").unwrap();
+        command.current_dir(folder.path()).args(["alerts", "check", "--alerts", "alerts.toml"]);
+        command.args(json.then_some("--json")).assert()
+    };
+    let said = String::from_utf8(check(false).success().get_output().stdout.clone()).unwrap();
+    for expected in [
+        "alerts.toml is valid.",
+        "incidents of severity high and above",
+        &format!("sink `webhook`: POST of JSON to http://127.0.0.1:{port}/***"),
+        "sink `mail`: mail from a@example.org to b@example.org by smtp.example.org:465 (TLS)",
+        "state.json, no run yet",
+        "0 messages waiting",
+    ] {
+        assert!(said.contains(expected), "{expected}: {said}");
+    }
+    let json = check(true).success().get_output().stdout.clone();
+    assert_eq!(serde_json::from_slice::<serde_json::Value>(&json).unwrap()["sinks"][1], "mail");
+    assert!(!said.contains("s3cr3t") && !String::from_utf8(json).unwrap().contains("s3cr3t"), "{said}");
+    assert_eq!(*bodies.lock().unwrap(), Vec::<String>::new());
+
+    // A mistake is named, and the exit status says that there is one.
+    std::fs::write(folder.path().join("alerts.toml"), settings.replace("'high'", "'hgih'")).unwrap();
+    let said = String::from_utf8(check(false).code(1).get_output().stderr.clone()).unwrap();
+    assert!(said.contains("alerts.toml: notifier.min_severity: unknown value, expected one of `low`"), "{said}");
+    assert!(!said.contains("s3cr3t"), "{said}");
+}

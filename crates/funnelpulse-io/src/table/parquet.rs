@@ -1,11 +1,12 @@
 //! Parquet files.
 
+mod pages;
+
 use std::{fs::File, panic, path::Path};
 
 use arrow::array::RecordBatch;
 use parquet::{
     arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder},
-    basic::Type,
     column::page::Page,
     errors::ParquetError,
     file::{
@@ -77,8 +78,9 @@ fn decode(path: &Path, file: File, budget: &mut Budget) -> Result<(RecordBatch, 
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
     let metadata = ArrowReaderMetadata::load(&file, options)?;
     let rows = check_sizes(path, metadata.metadata(), budget)?;
-    let longest = longest_text(&file)?;
-    let batch = (BATCH_BYTES / longest.max(1)).clamp(1, BATCH);
+    let longest =
+        pages::inspect(path, &file, metadata.metadata(), budget, |group, column| longest_text(&file, group, column))?;
+    let batch = (BATCH_BYTES / longest).clamp(1, BATCH);
     let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata);
     let reader = builder.with_batch_size(batch.min(rows.max(1)) as usize).build()?;
     let empty = RecordBatch::new_empty(arrow::array::RecordBatchReader::schema(&reader));
@@ -100,42 +102,21 @@ fn check_sizes(path: &Path, metadata: &ParquetMetaData, budget: &Budget) -> Resu
     let chunks = || metadata.row_groups().iter().flat_map(RowGroupMetaData::columns);
     // Pages are decoded one at a time, but none of them is smaller than what it holds.
     let pages = chunks().map(|chunk| u64::try_from(chunk.uncompressed_size()).unwrap_or(0)).max().unwrap_or(0);
-    let values = chunks().map(fixed_bytes).fold(0, u64::saturating_add);
+    let bytes = |chunk: &ColumnChunkMetaData| {
+        u64::try_from(chunk.num_values()).unwrap_or(0).saturating_mul(pages::fixed_width(chunk))
+    };
+    let values = chunks().map(bytes).fold(0, u64::saturating_add);
     budget.check(path, rows, pages.max(values))?;
     Ok(rows)
 }
 
-/// What the values of a chunk take in memory at least.
-fn fixed_bytes(chunk: &ColumnChunkMetaData) -> u64 {
-    let width = match chunk.column_type() {
-        // A bit; flags and offsets of texts are not counted.
-        Type::BOOLEAN => return u64::try_from(chunk.num_values()).unwrap_or(0) / 8,
-        Type::INT32 | Type::FLOAT | Type::BYTE_ARRAY => 4,
-        Type::INT64 | Type::DOUBLE => 8,
-        Type::INT96 => 12,
-        Type::FIXED_LEN_BYTE_ARRAY => u64::try_from(chunk.column_descr().type_length()).unwrap_or(0),
-    };
-    u64::try_from(chunk.num_values()).unwrap_or(0).saturating_mul(width)
-}
-
-/// The longest text in any dictionary: each row of a column may repeat it, in a few bits of the file.
-fn longest_text(file: &File) -> Result<u64, ParquetError> {
+/// The longest text in the dictionary of a column: each row may repeat it, in a few bits of the file.
+fn longest_text(file: &File, group: usize, column: usize) -> Result<u64, ParquetError> {
     let reader = SerializedFileReader::new(file.try_clone()?)?;
-    let mut longest = 0;
-    for group in 0..reader.num_row_groups() {
-        let group = reader.get_row_group(group)?;
-        let texts = |column: &usize| {
-            let chunk = group.metadata().column(*column);
-            chunk.column_type() == Type::BYTE_ARRAY && chunk.dictionary_page_offset().is_some()
-        };
-        for column in (0..group.num_columns()).filter(texts) {
-            let page = group.get_column_page_reader(column)?.get_next_page()?;
-            if let Some(Page::DictionaryPage { buf, .. }) = page {
-                longest = longest.max(longest_plain(&buf));
-            }
-        }
+    match reader.get_row_group(group)?.get_column_page_reader(column)?.get_next_page()? {
+        Some(Page::DictionaryPage { buf, .. }) => Ok(longest_plain(&buf)),
+        _ => Ok(0),
     }
-    Ok(longest)
 }
 
 /// The longest of texts that follow each other, each behind its length in four bytes.

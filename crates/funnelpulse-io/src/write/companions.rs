@@ -18,6 +18,21 @@ pub struct Companion<'a> {
     pub name: &'a str,
     /// What it holds.
     pub contents: &'a [u8],
+    /// Whether it stays, as a file of its own, when a later table comes without a file of this name.
+    /// Otherwise it goes with its table.
+    pub keep: bool,
+}
+
+impl<'a> Companion<'a> {
+    /// A file that goes with its table.
+    pub fn new(name: &'a str, contents: &'a [u8]) -> Self {
+        Self { name, contents, keep: false }
+    }
+
+    /// A file that stays when a later table comes without it, a report for example.
+    pub fn kept(name: &'a str, contents: &'a [u8]) -> Self {
+        Self { name, contents, keep: true }
+    }
 }
 
 /// The name within the folder of the table. Readers of tables skip names that start with `_`.
@@ -44,13 +59,28 @@ pub(super) fn check(table: &Path, files: &[Companion<'_>]) -> Result<(), IoError
 
 /// The text of the file that marks a table.
 pub(super) fn marker(files: &[Companion<'_>]) -> String {
-    files.iter().fold("table 1\n".to_owned(), |text, file| text + "file " + file.name + "\n")
+    let line = |file: &Companion<'_>| format!("{} {}\n", if file.keep { KEPT } else { FILE }, file.name);
+    files.iter().map(line).fold("table 1\n".to_owned(), |text, line| text + &line)
 }
 
-/// The names that a table was committed with, as its marker has them.
-pub(super) fn names(table: &Path) -> Vec<String> {
+/// The word in front of a name in the marker.
+const FILE: &str = "file";
+const KEPT: &str = "kept";
+
+/// A file that a table was committed with, as its marker has it.
+pub(super) struct Committed {
+    pub(super) name: String,
+    keep: bool,
+}
+
+/// The files that a table was committed with.
+pub(super) fn committed(table: &Path) -> Vec<Committed> {
     let text = fs::read_to_string(table.join(MARKER)).unwrap_or_default();
-    text.lines().filter_map(|line| line.strip_prefix("file ").map(str::to_owned)).collect()
+    let file = |line: &str| {
+        let (kind, name) = line.split_once(' ')?;
+        matches!(kind, FILE | KEPT).then(|| Committed { name: name.to_owned(), keep: kind == KEPT })
+    };
+    text.lines().filter_map(file).collect()
 }
 
 /// Where a companion appears, and the link that leads into the table.
@@ -59,8 +89,16 @@ fn place(table: &Path, name: &str) -> (PathBuf, PathBuf) {
     (parent(table).join(name), link)
 }
 
-/// Before the table is exchanged: links for the names that are free. They lead nowhere until then.
-pub(super) fn prepare(table: &Path, files: &[Companion<'_>]) {
+/// Before the table is exchanged: links for the names that are free, which lead nowhere until then, and
+/// files in place of links to what stays.
+pub(super) fn prepare(table: &Path, files: &[Companion<'_>], before: &[Committed]) -> Result<(), IoError> {
+    for Committed { name, .. } in before.iter().filter(|old| old.keep && !is_among(files, &old.name)) {
+        let (path, link) = place(table, name);
+        if fs::read_link(&path).is_ok_and(|found| found == link) {
+            let contents = fs::read(&path).map_err(IoError::file(&path))?;
+            super::write_bytes(&path, &contents)?;
+        }
+    }
     for file in files {
         let (path, link) = place(table, file.name);
         if fs::symlink_metadata(&path).is_err() {
@@ -68,11 +106,16 @@ pub(super) fn prepare(table: &Path, files: &[Companion<'_>]) {
             let _ = symlink(&link, &path);
         }
     }
+    Ok(())
+}
+
+fn is_among(files: &[Companion<'_>], name: &str) -> bool {
+    files.iter().any(|file| file.name == name)
 }
 
 /// After the table is exchanged: links in place of what else has the names, copies where there are no
 /// links, and no links of an earlier table that lead nowhere now.
-pub(super) fn finish(table: &Path, files: &[Companion<'_>], before: &[String]) -> Result<(), IoError> {
+pub(super) fn finish(table: &Path, files: &[Companion<'_>], before: &[Committed]) -> Result<(), IoError> {
     for file in files {
         let (path, link) = place(table, file.name);
         if fs::read_link(&path).is_ok_and(|found| found == link) {
@@ -85,7 +128,7 @@ pub(super) fn finish(table: &Path, files: &[Companion<'_>], before: &[String]) -
             Err(_) => super::write_bytes(&path, file.contents)?,
         }
     }
-    for name in before.iter().filter(|name| files.iter().all(|file| file.name != **name)) {
+    for Committed { name, .. } in before.iter().filter(|old| !is_among(files, &old.name)) {
         let (path, link) = place(table, name);
         if fs::read_link(&path).is_ok_and(|found| found == link) {
             fs::remove_file(&path).map_err(IoError::file(&path))?;

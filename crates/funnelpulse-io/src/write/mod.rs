@@ -78,21 +78,58 @@ pub fn parquet_bytes(batch: &RecordBatch) -> Result<Vec<u8>, IoError> {
     Ok(bytes)
 }
 
-/// Lets `write` fill a file aside, which then takes the place of `path`. What writers that were killed
-/// left in the folder is removed first.
+/// A file that is complete and on the disk under a hidden name beside the one that it is to have: it
+/// takes that name when the program knows that everything else went well. One that is dropped is gone.
+///
+/// ```
+/// use funnelpulse_io::StagedFile;
+///
+/// let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("report.html");
+/// let page = StagedFile::write(&path, b"<html></html>")?;
+/// assert!(!path.exists());
+/// page.commit()?;
+/// assert_eq!(std::fs::read(&path)?, b"<html></html>");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct StagedFile {
+    path: PathBuf,
+    file: tempfile::NamedTempFile,
+}
+
+impl StagedFile {
+    /// Writes the file aside.
+    pub fn write(path: &Path, contents: &[u8]) -> Result<Self, IoError> {
+        Self::fill(path, |file| file.write_all(contents).map_err(IoError::file(path)))
+    }
+
+    /// Gives the file its name.
+    pub fn commit(self) -> Result<(), IoError> {
+        let path = &self.path;
+        self.file.persist(path).map_err(|error| IoError::file(path)(error.error))?;
+        swap::sync_folder(&swap::parent(path))
+    }
+
+    /// Lets `write` fill a file aside. What writers that were killed left in the folder is removed first.
+    fn fill(path: &Path, write: impl FnOnce(&mut File) -> Result<(), IoError>) -> Result<Self, IoError> {
+        let folder = swap::parent(path);
+        stale::remove(&folder);
+        let mut builder = tempfile::Builder::new();
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        let named = builder.prefix(stale::PREFIX).suffix(stale::SUFFIX);
+        let mut file = named.tempfile_in(&folder).map_err(IoError::file(&folder))?;
+        stale::hold(file.as_file());
+        write(file.as_file_mut())?;
+        file.as_file().sync_all().map_err(IoError::file(path))?;
+        Ok(Self { path: path.to_path_buf(), file })
+    }
+}
+
+/// Lets `write` fill a file aside, which then takes the place of `path`.
 fn write_whole(path: &Path, write: impl FnOnce(&mut File) -> Result<(), IoError>) -> Result<(), IoError> {
-    let folder = swap::parent(path);
-    stale::remove(&folder);
-    let mut builder = tempfile::Builder::new();
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let named = builder.prefix(stale::PREFIX).suffix(stale::SUFFIX);
-    let mut file = named.tempfile_in(&folder).map_err(IoError::file(&folder))?;
-    stale::hold(file.as_file());
-    write(file.as_file_mut())?;
-    file.as_file().sync_all().map_err(IoError::file(path))?;
-    file.persist(path).map_err(|error| IoError::file(path)(error.error))?;
-    swap::sync_folder(&folder)
+    StagedFile::fill(path, write)?.commit()
 }
 
 /// A new Parquet file, on the disk when this returns.

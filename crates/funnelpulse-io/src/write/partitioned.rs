@@ -75,7 +75,7 @@ pub fn write_partitioned(folder: &Path, batch: &RecordBatch, partition_column: &
 /// (`anomalies/_summary.json`), and beside it are links to them (`summary.json`), so that the exchange
 /// of the folder exchanges them all. Where a file system has no links, copies are written after the
 /// exchange. A file of a name that is there already is replaced; files that an earlier table had and
-/// this one has not are gone with it.
+/// this one has not are gone with it, unless they are [kept](Companion::kept).
 ///
 /// ```
 /// use std::sync::Arc;
@@ -88,7 +88,7 @@ pub fn write_partitioned(folder: &Path, batch: &RecordBatch, partition_column: &
 /// let batch = RecordBatch::try_from_iter([("window_date", date), ("score", score)])?;
 ///
 /// let folder = tempfile::tempdir()?;
-/// let summary = Companion { name: "summary.json", contents: b"{\"anomalies\": 1}" };
+/// let summary = Companion::new("summary.json", b"{\"anomalies\": 1}");
 /// write_results(&folder.path().join("anomalies"), &batch, "window_date", &[summary])?;
 /// assert_eq!(std::fs::read_to_string(folder.path().join("summary.json"))?, "{\"anomalies\": 1}");
 /// # Ok::<(), Box<dyn std::error::Error>>(())

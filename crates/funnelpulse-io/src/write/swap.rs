@@ -131,7 +131,7 @@ pub(super) fn replace_until(
     if replaces {
         check_ours(folder)?;
     }
-    let before = companions::names(folder);
+    let before = companions::committed(folder);
     let staged = stage(&siblings.staging, files, write);
     if let Err(error) = staged {
         // The first error is the one to report; what is left is removed by the next run.
@@ -139,7 +139,7 @@ pub(super) fn replace_until(
         return Err(error);
     }
     at(Moment::Staged)?;
-    companions::prepare(named, files);
+    companions::prepare(named, files, &before)?;
     let exchanged = replaces && exchange && exchange_folders(&siblings.staging, folder);
     if exchanged {
         at(Moment::Swapped)?;
@@ -244,7 +244,7 @@ fn check_ours(folder: &Path) -> Result<(), IoError> {
     if !entries.is_empty() && !entries.iter().any(|(name, is_dir)| name == MARKER && !is_dir) {
         return foreign(format!("`{}` but no file `{MARKER}`", entries[0].0));
     }
-    let files: Vec<String> = companions::names(folder).iter().map(|name| companions::inner(name)).collect();
+    let files: Vec<String> = companions::committed(folder).iter().map(|file| companions::inner(&file.name)).collect();
     for (name, is_dir) in &entries {
         if *is_dir && hive::parse(name).is_some() {
             if let Some((file, _)) = self::entries(&folder.join(name))?.iter().find(|(file, dir)| *dir || file != PART)

@@ -275,7 +275,7 @@ fn a_run_commits_all_its_outputs_together() {
         for moment in [Moment::Staged, Moment::Between, Moment::Swapped] {
             let (folder, path) = place();
             let texts = |run: &'static str| {
-                ["summary.json", "incidents.jsonl"].map(|name| Companion { name, contents: run.as_bytes() })
+                ["summary.json", "incidents.jsonl"].map(|name| Companion::new(name, run.as_bytes()))
             };
             write_results(&path, &batch(1.0), "window_date", &texts("first")).unwrap();
             let fill = |staging: &Path| {
@@ -311,7 +311,7 @@ fn companions_of_another_time() {
     let (folder, path) = place();
     // Files that an earlier version wrote, and one that a run writes no more.
     fs::write(folder.path().join("summary.json"), "old").unwrap();
-    let file = |name, contents| Companion { name, contents };
+    let file = Companion::new;
     let both = [file("summary.json", &b"new"[..]), file("hourly.parquet", &b"PAR1"[..])];
     write_results(&path, &batch(1.0), "window_date", &both).unwrap();
     assert_eq!(beside(folder.path(), "summary.json").as_deref(), Some("new"));
@@ -334,6 +334,51 @@ fn companions_of_another_time() {
     assert!(write_results(&path, &batch(1.0), "window_date", &[file("taken", b"")]).is_err());
     fs::write(moved.join("out/_notes.txt"), "precious").unwrap();
     assert!(write_results(&moved.join("out"), &batch(1.0), "window_date", &[]).is_err());
+}
+
+#[test]
+fn a_kept_file_outlives_its_table_and_is_replaced_with_it() {
+    for exchange in [true, false] {
+        for moment in [Moment::Staged, Moment::Swapped] {
+            let (folder, path) = place();
+            let fill = |staging: &Path| write_parquet_file(staging.join("part-0.parquet"), &batch(2.0));
+            let kill = |now: Moment| {
+                let killed = || IoError::File { path: path.clone(), source: std::io::Error::other("killed") };
+                if now == moment { Err(killed()) } else { Ok(()) }
+            };
+            write_results(&path, &batch(1.0), "window_date", &[Companion::kept("monday.html", b"1")]).unwrap();
+            // The same name again is exchanged in the moment of the table.
+            let _ = replace_until(&path, &[Companion::kept("monday.html", b"2")], fill, exchange, kill);
+            let score = first_score(&path);
+            let expected = if score == 1.0 { "1" } else { "2" };
+            assert_eq!(beside(folder.path(), "monday.html").as_deref(), Some(expected), "{moment:?}, {exchange}");
+            // Another name leaves it as it is, also when that run is killed.
+            let _ = replace_until(&path, &[Companion::kept("tuesday.html", b"3")], fill, exchange, kill);
+            write_results(&path, &batch(3.0), "window_date", &[]).unwrap();
+            assert_eq!(beside(folder.path(), "monday.html").as_deref(), Some(expected), "{moment:?}, {exchange}");
+            let tuesday = (moment == Moment::Swapped).then_some("3");
+            assert_eq!(beside(folder.path(), "tuesday.html").as_deref(), tuesday, "{moment:?}, {exchange}");
+        }
+    }
+}
+
+#[test]
+fn a_staged_file_appears_when_it_is_committed() {
+    let (folder, _) = place();
+    let path = folder.path().join("x.html");
+    write_bytes(&path, b"old").unwrap();
+    drop(StagedFile::write(&path, b"lost").unwrap());
+    assert_eq!(
+        (names(folder.path()), beside(folder.path(), "x.html").as_deref()),
+        (vec!["x.html".into()], Some("old"))
+    );
+    let staged = StagedFile::write(&path, b"new").unwrap();
+    assert_eq!(beside(folder.path(), "x.html").as_deref(), Some("old"));
+    staged.commit().unwrap();
+    assert_eq!(
+        (names(folder.path()), beside(folder.path(), "x.html").as_deref()),
+        (vec!["x.html".into()], Some("new"))
+    );
 }
 
 #[test]
