@@ -13,7 +13,7 @@ use funnelpulse::{
     features::{IngestReport, NO_KEY},
     io::{
         InputKind, PanelRead, ReadOptions, StrayRow, Table, read_cube, read_events, read_panel, recognise,
-        set_aside_strays,
+        set_aside_strays, wanted_columns,
     },
 };
 
@@ -195,7 +195,8 @@ fn note_rows(duplicates: usize, strays: &[StrayRow]) {
 
 /// Reads events or hourly rows, whichever it is.
 pub(crate) fn read(path: &Path, config: &Config) -> anyhow::Result<Input> {
-    let table = Table::read_with(path, &read_options(config))?;
+    let columns = Some(wanted_columns(&config.input, &config.events));
+    let table = Table::read_with(path, &ReadOptions { columns, ..read_options(config) })?;
     match recognise(&table, &config.input, &config.events)? {
         InputKind::Events => {
             let gold = read_events(&table, &config.events, config.input.step_seconds)?;

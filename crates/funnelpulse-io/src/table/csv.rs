@@ -3,7 +3,7 @@
 use std::{fs::File, io::Read, path::Path, sync::Arc};
 
 use arrow::{
-    array::{ArrayRef, RecordBatch, StringBuilder},
+    array::{ArrayRef, RecordBatch, RecordBatchOptions, StringBuilder},
     datatypes::{DataType, Field, Schema},
 };
 
@@ -34,7 +34,7 @@ pub(super) fn read(path: &Path, delimiter: u8, gzip: bool, budget: &mut Budget) 
         return Err(IoError::Empty { path: path.to_path_buf(), what: "the file is empty" });
     }
     unique(path, &columns)?;
-    let mut rows = Rows::new(&columns);
+    let mut rows = Rows::new(&columns, budget);
     let mut record = csv::StringRecord::new();
     while reader.read_record(&mut record).map_err(|error| broken(path, error, &meter, budget))? {
         meter.record();
@@ -55,19 +55,21 @@ struct Rows {
     schema: Arc<Schema>,
     batches: Vec<RecordBatch>,
     lines: Vec<u64>,
-    builders: Vec<StringBuilder>,
+    /// Of the columns that are kept, with their places.
+    builders: Vec<(usize, StringBuilder)>,
     in_batch: usize,
     bytes_in_batch: usize,
 }
 
 impl Rows {
-    fn new(columns: &[String]) -> Self {
-        let fields: Vec<Field> = columns.iter().map(|name| Field::new(name, DataType::Utf8, true)).collect();
+    fn new(columns: &[String], budget: &Budget) -> Self {
+        let kept: Vec<usize> = (0..columns.len()).filter(|&place| budget.keeps(&columns[place])).collect();
+        let fields: Vec<Field> = kept.iter().map(|&place| Field::new(&columns[place], DataType::Utf8, true)).collect();
         Self {
             schema: Arc::new(Schema::new(fields)),
             batches: Vec::new(),
             lines: Vec::new(),
-            builders: columns.iter().map(|_| StringBuilder::new()).collect(),
+            builders: kept.into_iter().map(|place| (place, StringBuilder::new())).collect(),
             in_batch: 0,
             bytes_in_batch: 0,
         }
@@ -75,8 +77,8 @@ impl Rows {
 
     fn push(&mut self, record: &csv::StringRecord) {
         self.lines.push(record.position().map_or(0, csv::Position::line));
-        for (builder, text) in self.builders.iter_mut().zip(record) {
-            builder.append_option((!text.is_empty()).then_some(text));
+        for (place, builder) in &mut self.builders {
+            builder.append_option(record.get(*place).filter(|text| !text.is_empty()));
         }
         self.in_batch += 1;
         self.bytes_in_batch += record.as_slice().len();
@@ -87,8 +89,10 @@ impl Rows {
     }
 
     fn finish_batch(&mut self, path: &Path, budget: &mut Budget) -> Result<(), IoError> {
-        let arrays = self.builders.iter_mut().map(|b| Arc::new(b.finish()) as ArrayRef).collect();
-        let batch = RecordBatch::try_new(self.schema.clone(), arrays).map_err(IoError::arrow(path))?;
+        let arrays = self.builders.iter_mut().map(|(_, builder)| Arc::new(builder.finish()) as ArrayRef).collect();
+        let rows = RecordBatchOptions::new().with_row_count(Some(self.in_batch));
+        let batch =
+            RecordBatch::try_new_with_options(self.schema.clone(), arrays, &rows).map_err(IoError::arrow(path))?;
         budget.take(path, 0, batch.get_array_memory_size() as u64)?;
         (self.in_batch, self.bytes_in_batch) = (0, 0);
         self.batches.push(batch);

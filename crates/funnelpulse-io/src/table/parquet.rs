@@ -4,8 +4,9 @@ mod pages;
 
 use std::{fs::File, panic, path::Path};
 
-use arrow::array::RecordBatch;
+use arrow::array::{RecordBatch, RecordBatchReader};
 use parquet::{
+    arrow::ProjectionMask,
     arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder},
     column::page::Page,
     errors::ParquetError,
@@ -15,6 +16,8 @@ use parquet::{
         serialized_reader::SerializedFileReader,
     },
 };
+
+use rayon::prelude::*;
 
 use super::{FileTable, budget::Budget, names};
 use crate::IoError;
@@ -81,19 +84,41 @@ fn decode(path: &Path, file: File, budget: &mut Budget) -> Result<(RecordBatch, 
     let longest =
         pages::inspect(path, &file, metadata.metadata(), budget, |group, column| longest_text(&file, group, column))?;
     let batch = (BATCH_BYTES / longest).clamp(1, BATCH);
-    let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata);
-    let reader = builder.with_batch_size(batch.min(rows.max(1)) as usize).build()?;
-    let empty = RecordBatch::new_empty(arrow::array::RecordBatchReader::schema(&reader));
+    let size = batch.min(rows.max(1)) as usize;
+    let all = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata.clone());
+    let empty = RecordBatch::new_empty(all.schema().clone());
+    let kept = all.schema().fields().iter().enumerate().filter(|(_, field)| budget.keeps(field.name()));
+    let kept = ProjectionMask::roots(all.parquet_schema(), kept.map(|(place, _)| place));
+    let decode = |group: usize| decode_group(path, &metadata, group, &kept, size);
+    let groups: Vec<usize> = (0..metadata.metadata().num_row_groups()).collect();
     let mut batches = Vec::new();
-    for batch in reader {
-        let batch = batch.map_err(ParquetError::from)?;
-        budget.take(path, batch.num_rows() as u64, batch.get_array_memory_size() as u64)?;
-        batches.push(batch);
+    for groups in groups.chunks(rayon::current_num_threads()) {
+        for decoded in groups.par_iter().map(|group| decode(*group)).collect::<Vec<_>>() {
+            for batch in decoded? {
+                budget.take(path, batch.num_rows() as u64, batch.get_array_memory_size() as u64)?;
+                batches.push(batch);
+            }
+        }
     }
     if batches.is_empty() {
-        batches.push(empty.clone());
+        batches.push(RecordBatch::new_empty(all.with_projection(kept).build()?.schema()));
     }
     Ok((empty, batches))
+}
+
+/// The rows of a group.
+fn decode_group(
+    path: &Path,
+    metadata: &ArrowReaderMetadata,
+    group: usize,
+    kept: &ProjectionMask,
+    size: usize,
+) -> Result<Vec<RecordBatch>, Failure> {
+    // Copies of a file share its position: each group has a file of its own.
+    let file = File::open(path).map_err(IoError::file(path))?;
+    let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata.clone());
+    let builder = builder.with_row_groups(vec![group]).with_projection(kept.clone()).with_batch_size(size);
+    Ok(builder.build()?.collect::<Result<_, _>>().map_err(ParquetError::from)?)
 }
 
 /// Refuses a file that says itself that it becomes too large. Returns its rows.
