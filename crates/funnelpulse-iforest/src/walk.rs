@@ -80,12 +80,14 @@ pub(crate) fn right_share(left: u16, right: u16) -> u16 {
 }
 
 /// Path lengths of both sides by their shares: in whole numbers, so that every kernel has the same.
-#[inline]
+#[inline(always)]
+#[allow(clippy::inline_always, reason = "only what is inlined is compiled for the vector registers there are")]
 pub(crate) fn mix(left: u16, right: u16, right_share: u16) -> u16 {
-    // One multiplication, written so that compilers see that of 16 bits with the upper half kept.
+    // One multiplication and no branch, so that compilers make vector code of it.
     let difference = right.max(left) - right.min(left);
     let part = ((u32::from(difference) * u32::from(right_share)) >> 16) as u16;
-    if right >= left { left.wrapping_add(part) } else { left.wrapping_sub(part) }
+    let falls = u16::from(right < left).wrapping_neg();
+    left.wrapping_add((part ^ falls).wrapping_sub(falls))
 }
 
 #[cfg(test)]

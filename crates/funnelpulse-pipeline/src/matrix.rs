@@ -30,8 +30,8 @@ pub(crate) struct Matrix {
     proportions: Vec<(usize, usize)>,
     min_exposure: f64,
     engineer: FeatureEngineer,
-    /// Look-back of the engineered columns, microseconds.
-    engineered_span: i64,
+    /// Endings of engineered columns that look back, and how far, microseconds.
+    engineered_spans: Vec<(String, i64)>,
 }
 
 /// The metrics of a series.
@@ -61,9 +61,9 @@ impl Matrix {
             })
             .collect();
         let engineer = FeatureEngineer::new(&config.input, &config.features)?;
-        let engineered_span = engineered_span(&config.features);
+        let engineered_spans = engineered_spans(&config.features);
         let min_exposure = config.pipeline.min_exposure;
-        Ok(Self { metrics, proportions, min_exposure, engineer, engineered_span })
+        Ok(Self { metrics, proportions, min_exposure, engineer, engineered_spans })
     }
 
     /// Names of the stored metrics, then of the rates.
@@ -101,7 +101,8 @@ impl Matrix {
     /// Look-back of a column, microseconds.
     fn span_of(&self, column: &str) -> i64 {
         if self.is_engineered(column) {
-            return self.engineered_span;
+            let spans = self.engineered_spans.iter().filter(|(ending, _)| column.ends_with(ending.as_str()));
+            return spans.map(|(_, span)| *span).max().unwrap_or(0);
         }
         let ends = |hours: &i64| column.ends_with(&format!("{RESIDUAL}_{hours}h"));
         TRAILING_HOURS.iter().find(|hours| ends(hours)).map_or(0, |hours| hours * Timestamp::HOUR)
@@ -171,15 +172,21 @@ impl Matrix {
     }
 }
 
-/// Look-back of engineered columns, microseconds. Without a limit on their past the statistical
-/// ones look back to the beginning.
-fn engineered_span(config: &FeatureConfig) -> i64 {
-    if config.statistical && config.statistical_days.is_none() {
-        return i64::MAX;
-    }
-    let days = config.rolling_days.iter().chain(&config.statistical_days).map(|d| i64::from(*d) * Timestamp::DAY);
-    let hours = config.lag_hours.iter().map(|h| i64::from(*h) * Timestamp::HOUR);
-    days.chain(hours).max().unwrap_or(0)
+/// Endings of engineered columns and their look-back, microseconds. Without a limit on their past the
+/// statistical ones look back to the beginning.
+fn engineered_spans(config: &FeatureConfig) -> Vec<(String, i64)> {
+    let days = |days: u32| i64::from(days) * Timestamp::DAY;
+    let rolling = config
+        .rolling_days
+        .iter()
+        .flat_map(|&d| ["mean", "std"].map(|statistic| (format!("_rolling_{statistic}_{d}d"), days(d))));
+    let lags = config
+        .lag_hours
+        .iter()
+        .flat_map(|&h| ["lag", "change"].map(|kind| (format!("_{kind}_{h}h"), i64::from(h) * Timestamp::HOUR)));
+    let past = config.statistical_days.map_or(i64::MAX, days);
+    let statistical = ["zscore", "percentile", "min", "max"].map(|statistic| (format!("_{statistic}"), past));
+    rolling.chain(lags).chain(statistical).collect()
 }
 
 /// The rows of `context` before those of `series`, then those of `series`; and how many came first.
@@ -206,4 +213,24 @@ fn trailing_sums(time: &[Timestamp], z: ArrayView2<'_, f64>, width: i64) -> Arra
         }
     }
     sums
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_detector_looks_back_as_far_as_its_own_columns() {
+        let matrix = Matrix::new(&Config::default()).unwrap();
+        let reach = |columns: &[&str]| {
+            let columns = Columns::new(columns.iter().copied()).unwrap();
+            matrix.context(Context::NONE, &columns)
+        };
+        let hours = |hours: i64| Context::NONE.with_span(hours * Timestamp::HOUR);
+        assert_eq!(reach(&["views", "conversion_rate", "hour"]), Context::NONE);
+        assert_eq!(reach(&["views_residual", "views_residual_24h"]), hours(24));
+        assert_eq!(reach(&["views_lag_1h", "views_change_168h"]), hours(168));
+        assert_eq!(reach(&["views_rolling_std_7d", "views_lag_1h"]), hours(7 * 24));
+        assert_eq!(reach(&["views_percentile"]), Context::NONE.with_span(i64::MAX));
+    }
 }

@@ -209,13 +209,29 @@ impl Pairs {
 
     #[inline(always)]
     fn compare(&mut self, multiplicative: bool) {
-        for i in 0..self.len.next_multiple_of(LANES) {
-            let before = Sums { seen: self.before[0][i], expected: self.before[1][i] };
-            let after = Sums { seen: self.after[0][i], expected: self.after[1][i] };
-            let (z, magnitude) = if multiplicative { relative(before, after) } else { absolute(before, after) };
+        if multiplicative {
+            self.compare_by(relative);
+        } else {
+            self.compare_by(absolute);
+        }
+    }
+
+    #[inline(always)]
+    fn compare_by(&mut self, compare: impl Fn(Sums, Sums) -> (f64, f64)) {
+        // Slices of one length: no check is left in the loop, which then is vector code.
+        let n = self.len.next_multiple_of(LANES).min(MOST);
+        let [seen, expected] = &self.before;
+        let (seen_before, expected_before) = (&seen[..n], &expected[..n]);
+        let [seen, expected] = &self.after;
+        let (seen_after, expected_after) = (&seen[..n], &expected[..n]);
+        let (zs, magnitudes) = (&mut self.z[..n], &mut self.magnitude[..n]);
+        for i in 0..n {
+            let before = Sums { seen: seen_before[i], expected: expected_before[i] };
+            let after = Sums { seen: seen_after[i], expected: expected_after[i] };
+            let (z, magnitude) = compare(before, after);
             let known = before.expected > 0.0 && after.expected > 0.0;
-            self.z[i] = if known { z } else { 0.0 };
-            self.magnitude[i] = if known { magnitude } else { 0.0 };
+            zs[i] = if known { z } else { 0.0 };
+            magnitudes[i] = if known { magnitude } else { 0.0 };
         }
     }
 }

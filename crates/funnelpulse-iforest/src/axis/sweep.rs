@@ -79,19 +79,28 @@ pub(super) fn add_paths(
 #[inline(always)]
 fn sweep(splits: &[Split], paths: &mut [Paths], tile: &[u16], gaps: &[bool]) {
     for split in splits {
-        // Children come after their parents.
-        let (above, below) = paths.split_at_mut(split.at + 1);
-        let out = &mut above[split.at];
-        let [left, right] = &below[split.left - split.at - 1..][..2] else { unreachable!("two of two") };
-        let ranks = &tile[split.column * TILE..][..TILE];
+        // Children come after their parents. By value: a choice between two places in memory would not
+        // become vector code.
+        let (left, right) = (paths[split.left], paths[split.left + 1]);
+        let ranks: &[u16; TILE] = tile[split.column * TILE..].first_chunk().expect("a tile of every column");
+        let mut chosen = [0; TILE];
         for i in 0..TILE {
-            out[i] = if ranks[i] >= split.cut { right[i] } else { left[i] };
+            let goes_right = all_ones(ranks[i] >= split.cut);
+            chosen[i] = (right[i] & goes_right) | (left[i] & !goes_right);
         }
         if gaps[split.column] {
             for i in 0..TILE {
                 let both = mix(left[i], right[i], split.right_share);
-                out[i] = if ranks[i] == MISSING { both } else { out[i] };
+                let missing = all_ones(ranks[i] == MISSING);
+                chosen[i] = (both & missing) | (chosen[i] & !missing);
             }
         }
+        paths[split.at] = chosen;
     }
+}
+
+/// A mask of all bits, or of none.
+#[inline(always)]
+fn all_ones(yes: bool) -> u16 {
+    u16::from(yes).wrapping_neg()
 }
