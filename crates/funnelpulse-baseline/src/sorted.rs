@@ -145,7 +145,9 @@ mod tests {
             mut lists in prop::collection::vec(prop::collection::vec(-1e3..1e3f64, 0..20), 1..10),
             rank in 0usize..40,
         ) {
-            lists.iter_mut().for_each(|list| list.sort_by(f64::total_cmp));
+            for list in &mut lists {
+                list.sort_by(f64::total_cmp);
+            }
             let mut all = lists.concat();
             all.sort_by(f64::total_cmp);
             let found = nth_of_ascending(lists.len(), rank, |l| lists[l].len(), |l, p| lists[l][p]);

@@ -213,7 +213,7 @@ impl FittedDetector for IsolationForestModel {
     /// direction's columns by their share of the projection; the credits of a row are scaled to sum
     /// to its score, in equal parts where no split isolates it.
     fn contributions(&self, frame: FrameView<'_>, rows: &[usize]) -> Result<Option<Array2<f64>>, Error> {
-        self.explain(frame.aligned(&self.columns)?.select(Axis(0), rows).view()).map(|(_, credits)| Some(credits))
+        Ok(Some(self.explain_values(frame.aligned(&self.columns)?.select(Axis(0), rows).view()).1))
     }
 
     /// Out-of-bag scores: each row by the trees that were not grown on it. `None` when every tree

@@ -25,6 +25,8 @@ struct Scratch {
     /// The rows of a block that miss no value and those that miss some, and where they came from.
     whole: Sorted,
     gaps: Sorted,
+    /// The rows of a block by the values that they miss.
+    order: Vec<(u64, usize)>,
 }
 
 /// Rows of a block, and their places in it.
@@ -65,13 +67,13 @@ impl Scorer<'_> {
         let mut sums = vec![f64::NAN; n];
         parallel::fill(&mut sums, BLOCK, Scratch::default, |scratch, block, sums| {
             let rows = &table[block * BLOCK * width..][..sums.len() * width];
-            self.block_sums(&engines, scratch, rows, width, sums);
+            Self::block_sums(&engines, scratch, rows, width, sums);
         });
         sums
     }
 
-    fn block_sums(&self, engines: &[Engine<'_>], scratch: &mut Scratch, rows: &[f64], width: usize, sums: &mut [f64]) {
-        let Scratch { block, sums: added, whole, gaps } = scratch;
+    fn block_sums(engines: &[Engine<'_>], scratch: &mut Scratch, rows: &[f64], width: usize, sums: &mut [f64]) {
+        let Scratch { block, sums: added, whole, gaps, order } = scratch;
         let has_gap = |row: &[f64]| row.iter().any(|v| v.is_nan());
         if !has_gap(rows) {
             add(engines, false, block, added, rows, sums.len());
@@ -83,9 +85,16 @@ impl Scorer<'_> {
             sorted.rows.clear();
             sorted.places.clear();
         }
-        for (at, row) in rows.chunks_exact(width).enumerate().filter(|(_, row)| row.iter().any(|v| !v.is_nan())) {
-            let sorted = if all_take_gaps || has_gap(row) { &mut *gaps } else { &mut *whole };
-            sorted.rows.extend_from_slice(row);
+        // Rows that miss the same values next to each other: a tile of them is less work.
+        let known = |row: &[f64]| row.iter().any(|v| !v.is_nan());
+        order.clear();
+        order.extend(
+            rows.chunks_exact(width).enumerate().filter(|(_, row)| known(row)).map(|(at, row)| (pattern(row), at)),
+        );
+        order.sort_unstable();
+        for &(pattern, at) in &*order {
+            let sorted = if all_take_gaps || pattern != 0 { &mut *gaps } else { &mut *whole };
+            sorted.rows.extend_from_slice(&rows[at * width..][..width]);
             sorted.places.push(at);
         }
         for (Sorted { rows, places }, with_gaps) in [(&*whole, false), (&*gaps, true)] {
@@ -93,6 +102,11 @@ impl Scorer<'_> {
             places.iter().zip(&*added).for_each(|(at, fixed)| sums[*at] = f64::from(*fixed) / STEPS);
         }
     }
+}
+
+/// The columns that a row misses, a bit each; columns 64 apart share one. Zero for a whole row.
+fn pattern(row: &[f64]) -> u64 {
+    row.iter().enumerate().fold(0, |pattern, (column, value)| pattern | u64::from(value.is_nan()) << (column % 64))
 }
 
 fn add(engines: &[Engine<'_>], with_gaps: bool, block: &mut Block, sums: &mut Vec<u32>, rows: &[f64], n: usize) {

@@ -114,7 +114,9 @@ impl<'a> Others<'a> {
         sums.add(part, -1.0);
         let first = self.step(&sums, used, theta)?;
         sums.clear_slopes();
-        rest.iter().for_each(|rows| add_slopes(&mut sums, &self.data, self.shape(), &first, rows.clone()));
+        for rows in &rest {
+            add_slopes(&mut sums, &self.data, self.shape(), &first, rows.clone());
+        }
         let second = self.step(&sums, used, &first)?;
         let sigma = if self.is_gaussian() { gaussian_sigma(used, sums.loss) } else { self.model.sigma };
         let last: Timestamp =

@@ -210,14 +210,14 @@ impl Pairs {
     #[inline(always)]
     fn compare(&mut self, multiplicative: bool) {
         if multiplicative {
-            self.compare_by(relative);
+            self.compare_all::<true>();
         } else {
-            self.compare_by(absolute);
+            self.compare_all::<false>();
         }
     }
 
     #[inline(always)]
-    fn compare_by(&mut self, compare: impl Fn(Sums, Sums) -> (f64, f64)) {
+    fn compare_all<const MULTIPLICATIVE: bool>(&mut self) {
         // Slices of one length: no check is left in the loop, which then is vector code.
         let n = self.len.next_multiple_of(LANES).min(MOST);
         let [seen, expected] = &self.before;
@@ -228,7 +228,7 @@ impl Pairs {
         for i in 0..n {
             let before = Sums { seen: seen_before[i], expected: expected_before[i] };
             let after = Sums { seen: seen_after[i], expected: expected_after[i] };
-            let (z, magnitude) = compare(before, after);
+            let (z, magnitude) = if MULTIPLICATIVE { relative(before, after) } else { absolute(before, after) };
             let known = before.expected > 0.0 && after.expected > 0.0;
             zs[i] = if known { z } else { 0.0 };
             magnitudes[i] = if known { magnitude } else { 0.0 };

@@ -86,6 +86,8 @@ impl Aggregate {
         self.turn_to(None);
         let mut rows: Vec<(Vec<Timestamp>, Vec<f64>)> = vec![Default::default(); self.names.len()];
         for (window, cells) in self.cells {
+            // Each series gets one row of a window: their order makes no difference.
+            #[expect(clippy::iter_over_hash_type, reason = "the rows of different series don't meet")]
             for (series, cell) in cells {
                 let (time, values) = &mut rows[series];
                 time.push(window);

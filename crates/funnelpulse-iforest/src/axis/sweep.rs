@@ -34,8 +34,26 @@ struct Split {
 pub(crate) struct Scratch {
     paths: Vec<Paths>,
     splits: Vec<Split>,
-    /// Per tile and column, whether a value is missing.
-    gaps: Vec<bool>,
+    /// Per tile and column, the rows that miss the value.
+    gaps: Vec<Gaps>,
+}
+
+/// The rows of a tile that miss the value of a column.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Gaps {
+    None,
+    Some,
+    All,
+}
+
+impl Gaps {
+    fn of(ranks: &[u16]) -> Self {
+        match ranks.iter().filter(|rank| **rank == MISSING).count() {
+            0 => Self::None,
+            TILE => Self::All,
+            _ => Self::Some,
+        }
+    }
 }
 
 /// Adds each row's path lengths over all trees to `sums`; `rows` are the training rows of each node.
@@ -51,7 +69,7 @@ pub(super) fn add_paths(
     let Scratch { paths, splits, gaps } = scratch;
     let tiles = &ranks.by_column;
     gaps.clear();
-    gaps.extend(tiles.chunks_exact(TILE).map(|column| column.contains(&MISSING)));
+    gaps.extend(tiles.chunks_exact(TILE).map(Gaps::of));
     for tree in trees {
         let (nodes, rows) = (&nodes[tree.start..tree.end], &rows[tree.start..tree.end]);
         paths.clear();
@@ -77,18 +95,21 @@ pub(super) fn add_paths(
 
 /// Path lengths of the rows of a tile below every split; those of leaves stand there already.
 #[inline(always)]
-fn sweep(splits: &[Split], paths: &mut [Paths], tile: &[u16], gaps: &[bool]) {
+fn sweep(splits: &[Split], paths: &mut [Paths], tile: &[u16], gaps: &[Gaps]) {
     for split in splits {
         // Children come after their parents. By value: a choice between two places in memory would not
         // become vector code.
         let (left, right) = (paths[split.left], paths[split.left + 1]);
         let ranks: &[u16; TILE] = tile[split.column * TILE..].first_chunk().expect("a tile of every column");
         let mut chosen = [0; TILE];
-        for i in 0..TILE {
-            let goes_right = all_ones(ranks[i] >= split.cut);
-            chosen[i] = (right[i] & goes_right) | (left[i] & !goes_right);
+        let gaps = gaps[split.column];
+        if gaps != Gaps::All {
+            for i in 0..TILE {
+                let goes_right = all_ones(ranks[i] >= split.cut);
+                chosen[i] = (right[i] & goes_right) | (left[i] & !goes_right);
+            }
         }
-        if gaps[split.column] {
+        if gaps != Gaps::None {
             for i in 0..TILE {
                 let both = mix(left[i], right[i], split.right_share);
                 let missing = all_ones(ranks[i] == MISSING);
