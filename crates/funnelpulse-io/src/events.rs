@@ -1,6 +1,6 @@
 //! Tables of events.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, ops::ControlFlow, path::Path};
 
 use arrow::{
     array::{Array, RecordBatch, StringArray},
@@ -14,7 +14,7 @@ use funnelpulse_features::{
 use rayon::prelude::*;
 
 use crate::{
-    IoError, Table,
+    InputKind, IoError, ReadOptions, Table,
     cells::{self, Cells},
 };
 
@@ -40,16 +40,71 @@ use crate::{
 /// ```
 pub fn read_events(table: &Table, spec: &EventSpec, step_seconds: u64) -> Result<Gold, IoError> {
     let mut funnel = FunnelBuilder::new(spec, step_seconds)?;
-    // Refused now rather than when all the work is done and somebody asks where.
-    let lacking: Vec<&str> = spec.further_dimensions().filter(|c| !table.has(c)).collect();
-    if !lacking.is_empty() {
-        return Err(table.missing(&lacking));
+    check_dimensions(table, spec)?;
+    read(table, spec, &[], |row| count(&mut funnel, row))?;
+    Ok(funnel.finish()?)
+}
+
+/// Reads a file or a folder of events piece by piece, so that memory grows with the table that is made
+/// of them and not with their number; with the rows read. `None` where the file holds regular
+/// rows of `panel` instead, as [`recognise`](crate::recognise) tells.
+///
+/// ```
+/// use funnelpulse_features::{EventSpec, PanelSpec};
+/// use funnelpulse_io::{ReadOptions, scan_events};
+///
+/// let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("events.csv");
+/// std::fs::write(&path, "\
+/// event_time,event_type,product_id,brand,price,user_id,user_session
+/// 2019-10-01 00:00:01 UTC,view,1,runail,2.5,7,a
+/// ")?;
+/// let (panel, events) = (PanelSpec::funnel(), EventSpec::default());
+/// let (gold, rows) = scan_events(&path, &ReadOptions::default(), &panel, &events)?.expect("events");
+/// assert_eq!((gold.report.views, rows), (1, 1));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn scan_events(
+    path: &Path,
+    options: &ReadOptions,
+    panel: &PanelSpec,
+    events: &EventSpec,
+) -> Result<Option<(Gold, usize)>, IoError> {
+    let mut funnel = FunnelBuilder::new(events, panel.step_seconds)?;
+    let columns = options.columns.clone().or_else(|| Some(wanted_columns(panel, events)));
+    let options = ReadOptions { columns, ..options.clone() };
+    let (mut rows, mut kind) = (0, None);
+    Table::scan(path, &options, |piece| {
+        if kind.is_none() {
+            kind = Some(crate::recognise(piece, panel, events)?);
+            check_dimensions(piece, events)?;
+        }
+        if kind == Some(InputKind::Hourly) {
+            return Ok(ControlFlow::Break(()));
+        }
+        rows += piece.num_rows();
+        read_rows(piece, events, &[], &mut |row| count(&mut funnel, row))?;
+        Ok(ControlFlow::Continue(()))
+    })?;
+    match kind {
+        Some(InputKind::Hourly) => Ok(None),
+        _ if rows == 0 => Err(IoError::Empty { path: path.to_path_buf(), what: "no rows" }),
+        _ => Ok(Some((funnel.finish()?, rows))),
     }
-    read(table, spec, &[], |row| match row {
+}
+
+/// Refuses a table without one of the dimensions: now rather than when all the work is done and
+/// somebody asks where.
+fn check_dimensions(table: &Table, spec: &EventSpec) -> Result<(), IoError> {
+    let lacking: Vec<&str> = spec.further_dimensions().filter(|c| !table.has(c)).collect();
+    if lacking.is_empty() { Ok(()) } else { Err(table.missing(&lacking)) }
+}
+
+fn count(funnel: &mut FunnelBuilder, row: Row<'_>) {
+    match row {
         Row::Event(event, identity, _) => funnel.push_identified(&event, identity),
         Row::Rejected(reason, value) => funnel.reject(reason, value),
-    })?;
-    Ok(funnel.finish()?)
+    }
 }
 
 /// Counts a table of events per window, key and [dimension](EventSpec::dimensions), of `only` these
@@ -133,7 +188,7 @@ enum Row<'a> {
 /// what they were taken apart into takes little memory.
 const BATCHES_PER_THREAD: usize = 2;
 
-/// Reads the rows of a table in order; batches are taken apart on all threads.
+/// Reads the rows of a table in order; one without rows is an error.
 fn read(table: &Table, spec: &EventSpec, dimensions: &[&str], mut take: impl FnMut(Row<'_>)) -> Result<(), IoError> {
     let lacking: Vec<&str> = spec.columns().chain(dimensions.iter().copied()).filter(|c| !table.has(c)).collect();
     if !lacking.is_empty() {
@@ -142,13 +197,23 @@ fn read(table: &Table, spec: &EventSpec, dimensions: &[&str], mut take: impl FnM
     if table.num_rows() == 0 {
         return Err(IoError::Empty { path: table.source().to_path_buf(), what: "no rows" });
     }
+    read_rows(table, spec, dimensions, &mut take)
+}
+
+/// The same; batches are taken apart on all threads.
+fn read_rows(
+    table: &Table,
+    spec: &EventSpec,
+    dimensions: &[&str],
+    take: &mut impl FnMut(Row<'_>),
+) -> Result<(), IoError> {
     let banded: Vec<bool> =
         dimensions.iter().map(|name| **name == spec.price || holds_fractions(table, name)).collect();
     let wave = BATCHES_PER_THREAD * rayon::current_num_threads();
     for batches in table.batches().chunks(wave) {
         let apart = batches.par_iter().map(|batch| Parts::of(table, batch, spec, dimensions, &banded));
         for parts in apart.collect::<Vec<_>>() {
-            parts?.rows(&mut take);
+            parts?.rows(take);
         }
     }
     Ok(())

@@ -30,8 +30,7 @@ pub(crate) struct Matrix {
     proportions: Vec<(usize, usize)>,
     min_exposure: f64,
     engineer: FeatureEngineer,
-    /// Endings of engineered columns that look back, and how far, microseconds.
-    engineered_spans: Vec<(String, i64)>,
+    features: FeatureConfig,
 }
 
 /// The metrics of a series.
@@ -61,9 +60,8 @@ impl Matrix {
             })
             .collect();
         let engineer = FeatureEngineer::new(&config.input, &config.features)?;
-        let engineered_spans = engineered_spans(&config.features);
         let min_exposure = config.pipeline.min_exposure;
-        Ok(Self { metrics, proportions, min_exposure, engineer, engineered_spans })
+        Ok(Self { metrics, proportions, min_exposure, engineer, features: config.features.clone() })
     }
 
     /// Names of the stored metrics, then of the rates.
@@ -101,8 +99,7 @@ impl Matrix {
     /// Look-back of a column, microseconds.
     fn span_of(&self, column: &str) -> i64 {
         if self.is_engineered(column) {
-            let spans = self.engineered_spans.iter().filter(|(ending, _)| column.ends_with(ending.as_str()));
-            return spans.map(|(_, span)| *span).max().unwrap_or(0);
+            return self.features.look_back(column);
         }
         let ends = |hours: &i64| column.ends_with(&format!("{RESIDUAL}_{hours}h"));
         TRAILING_HOURS.iter().find(|hours| ends(hours)).map_or(0, |hours| hours * Timestamp::HOUR)
@@ -170,23 +167,6 @@ impl Matrix {
         let values = concatenate(Axis(1), &views).expect("all parts have a row per row of the series");
         Ok(Frame::new(series.time().to_vec(), Columns::new(names)?, values)?)
     }
-}
-
-/// Endings of engineered columns and their look-back, microseconds. Without a limit on their past the
-/// statistical ones look back to the beginning.
-fn engineered_spans(config: &FeatureConfig) -> Vec<(String, i64)> {
-    let days = |days: u32| i64::from(days) * Timestamp::DAY;
-    let rolling = config
-        .rolling_days
-        .iter()
-        .flat_map(|&d| ["mean", "std"].map(|statistic| (format!("_rolling_{statistic}_{d}d"), days(d))));
-    let lags = config
-        .lag_hours
-        .iter()
-        .flat_map(|&h| ["lag", "change"].map(|kind| (format!("_{kind}_{h}h"), i64::from(h) * Timestamp::HOUR)));
-    let past = config.statistical_days.map_or(i64::MAX, days);
-    let statistical = ["zscore", "percentile", "min", "max"].map(|statistic| (format!("_{statistic}"), past));
-    rolling.chain(lags).chain(statistical).collect()
 }
 
 /// The rows of `context` before those of `series`, then those of `series`; and how many came first.

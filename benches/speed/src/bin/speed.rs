@@ -14,7 +14,7 @@ use funnelpulse::{
     core::{Columns, Detector, FittedDetector, Frame, FrameView, Panel},
     features::{EventSpec, FeatureConfig, FeatureEngineer, PanelSpec},
     iforest::{IsolationForest, IsolationForestConfig, IsolationForestModel},
-    io::{ReadOptions, Table, read_events, wanted_columns},
+    io::{ReadOptions, scan_events},
     seasonal::{Likelihood, Metric, Seasonal, SeasonalConfig},
 };
 use funnelpulse_benches::{processor_seconds, shop};
@@ -169,11 +169,9 @@ fn per_series(step: &str) -> anyhow::Result<()> {
 
 fn events(path: &Path, step: &str) -> anyhow::Result<()> {
     let spec = EventSpec::default();
-    let columns = Some(wanted_columns(&PanelSpec::funnel(), &spec));
     let mut read = 0;
     let time = quickest(3, || {
-        let table = Table::read_with(path, &ReadOptions { columns: columns.clone(), ..ReadOptions::default() })?;
-        let gold = read_events(&table, &spec, 3600)?;
+        let (gold, _) = scan_events(path, &ReadOptions::default(), &PanelSpec::funnel(), &spec)?.context("events")?;
         read = gold.report.read;
         Ok(gold)
     })?;

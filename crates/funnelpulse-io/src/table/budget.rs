@@ -40,6 +40,11 @@ impl Budget {
         self.columns.as_ref().is_none_or(|columns| columns.iter().any(|c| c == column))
     }
 
+    /// The bytes that were read are gone again; the rows still count.
+    pub(super) fn release(&mut self) {
+        self.bytes = 0;
+    }
+
     /// Counts rows and bytes that were read from a file.
     pub(super) fn take(&mut self, path: &Path, rows: u64, bytes: u64) -> Result<(), IoError> {
         self.rows = self.rows.saturating_add(rows);

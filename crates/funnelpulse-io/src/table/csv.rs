@@ -1,6 +1,6 @@
 //! CSV files.
 
-use std::{fs::File, io::Read, path::Path, sync::Arc};
+use std::{fs::File, io::Read, ops::ControlFlow, path::Path, sync::Arc};
 
 use arrow::{
     array::{ArrayRef, RecordBatch, RecordBatchOptions, StringBuilder},
@@ -8,7 +8,7 @@ use arrow::{
 };
 
 use super::{
-    FileTable,
+    FileTable, Pieces,
     budget::{Budget, MAX_RECORD, Meter, Metered},
     unique,
 };
@@ -21,7 +21,15 @@ const BATCH_BYTES: usize = 256 << 20;
 /// Bytes in memory of where a row starts in the file.
 const LINE_BYTES: u64 = 8;
 
-pub(super) fn read(path: &Path, delimiter: u8, gzip: bool, budget: &mut Budget) -> Result<FileTable, IoError> {
+/// Reads a file in pieces of so many batches at most, the first of which has no rows; with no limit
+/// as one piece.
+pub(super) fn read(
+    path: &Path,
+    (delimiter, gzip): (u8, bool),
+    budget: &mut Budget,
+    batches: usize,
+    take: Pieces<'_>,
+) -> Result<ControlFlow<()>, IoError> {
     let file = File::open(path).map_err(IoError::file(path))?;
     let input: Box<dyn Read> = if gzip { Box::new(flate2::read::MultiGzDecoder::new(file)) } else { Box::new(file) };
     let meter = Meter::default();
@@ -34,7 +42,14 @@ pub(super) fn read(path: &Path, delimiter: u8, gzip: bool, budget: &mut Budget) 
         return Err(IoError::Empty { path: path.to_path_buf(), what: "the file is empty" });
     }
     unique(path, &columns)?;
-    let mut rows = Rows::new(&columns, budget);
+    let (mut rows, mut any) = (Rows::new(&columns, budget), false);
+    if batches < usize::MAX {
+        rows.finish_batch(path, budget)?;
+        any = true;
+        if take(rows.piece(&columns))?.is_break() {
+            return Ok(ControlFlow::Break(()));
+        }
+    }
     let mut record = csv::StringRecord::new();
     while reader.read_record(&mut record).map_err(|error| broken(path, error, &meter, budget))? {
         meter.record();
@@ -42,12 +57,19 @@ pub(super) fn read(path: &Path, delimiter: u8, gzip: bool, budget: &mut Budget) 
         rows.push(&record);
         if rows.batch_is_full() {
             rows.finish_batch(path, budget)?;
+            if rows.batches.len() >= batches {
+                if take(rows.piece(&columns))?.is_break() {
+                    return Ok(ControlFlow::Break(()));
+                }
+                budget.release();
+                any = true;
+            }
         }
     }
-    if rows.in_batch > 0 || rows.batches.is_empty() {
+    if rows.in_batch > 0 || rows.batches.is_empty() && !any {
         rows.finish_batch(path, budget)?;
     }
-    Ok(FileTable { columns, batches: rows.batches, lines: Some(rows.lines) })
+    if rows.batches.is_empty() { Ok(ControlFlow::Continue(())) } else { take(rows.piece(&columns)) }
 }
 
 /// The rows that were read.
@@ -82,6 +104,12 @@ impl Rows {
         }
         self.in_batch += 1;
         self.bytes_in_batch += record.as_slice().len();
+    }
+
+    /// What was read since the last piece.
+    fn piece(&mut self, columns: &[String]) -> FileTable {
+        let (batches, lines) = (std::mem::take(&mut self.batches), std::mem::take(&mut self.lines));
+        FileTable { columns: columns.to_vec(), batches, lines: Some(lines) }
     }
 
     fn batch_is_full(&self) -> bool {
