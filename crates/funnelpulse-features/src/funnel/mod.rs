@@ -2,9 +2,11 @@
 
 mod builder;
 mod cube;
+mod direct;
 mod event;
 mod gold;
 mod report;
+mod seen;
 mod sieve;
 mod silver;
 

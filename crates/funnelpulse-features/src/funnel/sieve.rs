@@ -1,12 +1,13 @@
 //! The checks that every event passes before it counts.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 
 use funnelpulse_core::Timestamp;
 
 use super::{
     Event, EventSpec, IngestReport, Rejection,
-    silver::{Step, Vocabulary, fingerprint, micro_price, tidy},
+    seen::Seen,
+    silver::{Step, Vocabulary, micro_price, tidy},
 };
 use crate::FeatureError;
 
@@ -16,9 +17,11 @@ use crate::FeatureError;
 pub(super) struct Sieve {
     vocabulary: Vocabulary,
     step: i64,
-    seen: HashSet<u128>,
+    seen: Seen,
     /// Windows for which the feed delivered something.
     pub(super) alive: BTreeSet<Timestamp>,
+    /// The window that was found alive last.
+    latest: Option<Timestamp>,
     pub(super) report: IngestReport,
 }
 
@@ -38,8 +41,9 @@ impl Sieve {
         Ok(Self {
             vocabulary: Vocabulary::new(spec),
             step: step_seconds as i64 * Timestamp::SECOND,
-            seen: HashSet::new(),
+            seen: Seen::new(spec.dedup_horizon_hours),
             alive: BTreeSet::new(),
+            latest: None,
             report: IngestReport::default(),
         })
     }
@@ -49,8 +53,9 @@ impl Sieve {
         time.floor_to(self.step)
     }
 
-    /// The counted part of the event; `None` if it is rejected, ignored or a duplicate.
-    pub(super) fn sift(&mut self, event: &Event<'_>) -> Option<Counted> {
+    /// The counted part of the event; `None` if it is rejected, ignored or a duplicate. `identity` is
+    /// that of the event.
+    pub(super) fn sift(&mut self, event: &Event<'_>, identity: Option<u128>) -> Option<Counted> {
         self.report.read += 1;
         let event_type = tidy(event.event_type);
         if event_type.is_empty() {
@@ -65,12 +70,14 @@ impl Sieve {
             }
         };
         let window = self.window(event.time);
-        self.alive.insert(window);
+        if self.latest.replace(window) != Some(window) {
+            self.alive.insert(window);
+        }
         let Some(step) = self.vocabulary.step(&event_type) else {
             self.report.ignore(&event_type);
             return None;
         };
-        if fingerprint(event.time, step, event).is_some_and(|f| !self.seen.insert(f)) {
+        if identity.is_some_and(|identity| !self.seen.insert(window, identity ^ step as u128)) {
             self.report.duplicates += 1;
             return None;
         }
