@@ -13,11 +13,11 @@ use std::{
 use parquet::{
     basic::{Compression, Type},
     errors::ParquetError,
-    file::metadata::{ColumnChunkMetaData, ParquetMetaData, RowGroupMetaData},
+    file::metadata::{ColumnChunkMetaData, ParquetMetaData},
 };
 
 use super::Failure;
-use crate::{IoError, table::budget::Budget};
+use crate::table::budget::Budget;
 
 /// Most bytes of the header of a page. Headers hold statistics, never data.
 const MAX_HEADER: u64 = 16 << 20;
