@@ -58,38 +58,3 @@ fn same_bits<D: Dimension>(a: &Array<f64, D>, b: &Array<f64, D>) -> bool {
 fn same_text(a: &impl Debug, b: &impl Debug) -> bool {
     format!("{a:?}") == format!("{b:?}")
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    include!("../../tests/doc/found.rs");
-
-    #[test]
-    fn findings_with_missing_values_equal_themselves_and_no_others() {
-        let with = |edit: &dyn Fn(&mut SeriesFindings)| {
-            let mut findings = found::findings(0.5);
-            edit(&mut findings.series[0]);
-            findings
-        };
-        let missing = |f: &mut SeriesFindings| {
-            f.observed[[0, 0]] = f64::NAN;
-            f.models[0].expected = Some(ndarray::array![f64::NAN, 1.0, 2.0]);
-            f.verdicts[0].score = f64::NAN;
-            f.anomalies[0].impact.revenue = Some(f64::NAN);
-        };
-        assert_eq!(with(&missing), with(&missing));
-        assert_ne!(with(&missing), with(&|_| {}));
-        let edits: [&dyn Fn(&mut SeriesFindings); 6] = [
-            &|f| f.z[[1, 1]] = f.z[[1, 1]].next_up(),
-            &|f| f.models[0].scores[0] = f.models[0].scores[0].next_up(),
-            &|f| f.models[0].expected = Some(ndarray::array![1.0, 1.0, 1.0]),
-            &|f| f.verdicts[0].score = f.verdicts[0].score.next_up(),
-            &|f| f.anomalies[0].score = f.anomalies[0].score.next_up(),
-            &|f| f.lower = ndarray::Array2::zeros((1, 2)),
-        ];
-        for (number, edit) in edits.into_iter().enumerate() {
-            assert_ne!(with(edit), with(&|_| {}), "edit {number}");
-        }
-    }
-}

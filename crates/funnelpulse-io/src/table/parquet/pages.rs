@@ -184,7 +184,7 @@ impl PageHeader {
                 ([3], value) => page.compressed = size(value)?,
                 // Of a data page, a dictionary and a data page of the second version.
                 ([5 | 7 | 8, 1], value) => page.values = size(value)?,
-                ([5, 2] | [7, 2] | [8, 4], value) => page.encoding = value,
+                ([5 | 7, 2] | [8, 4], value) => page.encoding = value,
                 ([8, 5 | 6], value) => page.levels = page.levels.saturating_add(size(value)?),
                 ([8, 7], value) => page.packed = value != 0,
                 _ => {}
