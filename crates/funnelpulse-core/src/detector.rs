@@ -115,7 +115,9 @@ pub trait FittedDetector: Debug + Send + Sync + erased_serde::Serialize {
         Context::NONE
     }
 
-    /// The version of the payload and of the crate that writes it, for the model envelope.
+    /// The version of the payload and of the crate that writes it, for the model envelope. A model of
+    /// another crate than those of this workspace, or one whose
+    /// [`VERSION`](crate::PersistentModel::VERSION) is not 1, returns [`writer!(Self)`](crate::writer).
     fn writer(&self) -> Writer {
         Writer::default()
     }

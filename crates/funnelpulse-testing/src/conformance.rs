@@ -1,7 +1,7 @@
 //! The contract of `funnelpulse-core` as tests that any detector can run.
 
 use funnelpulse_core::{
-    Columns, Detection, Detector, Error, FittedDetector, Frame, FrameError, FrameView, Registry, Timestamp,
+    Columns, Detection, Detector, Error, FittedDetector, Frame, FrameError, FrameView, Registry, Timestamp, inspect,
 };
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 
@@ -226,6 +226,13 @@ impl<'a, D: Detector> Conformance<'a, D> {
 
     fn survives_save_and_load(&self, model: &dyn FittedDetector, history: &Frame) {
         let saved = bytes(model);
+        let info = inspect(&saved).unwrap_or_else(|e| panic!("save and load: {e}"));
+        assert_eq!(info.kind, model.kind(), "save and load: the file names another kind");
+        assert_eq!(
+            (Some(info.payload_version), info.crate_version.as_str()),
+            (self.registry.version(&info.kind), model.writer().crate_version),
+            "save and load: `writer()` does not agree with the VERSION of the model; let it return writer!(Self)"
+        );
         let loaded = self.registry.load(&saved).unwrap_or_else(|e| panic!("save and load: {e}"));
         assert_eq!(loaded.columns(), model.columns(), "save and load: columns");
         let (before, after) =
