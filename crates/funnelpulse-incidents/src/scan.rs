@@ -13,7 +13,12 @@ use crate::{
     name::{self, Stretch},
     series::Series,
     site::{self, Part, Sum},
-    structure::{Known, Place, exposure, jump, level, robust, sweep::winsorized},
+    structure::{
+        Known, Place,
+        entries::{self, Correction, Witness},
+        exposure, jump, level, robust,
+        sweep::winsorized,
+    },
     windows::{
         Track, evaluate,
         evaluate::{Coefficients, Watched},
@@ -61,20 +66,43 @@ impl Scanned<'_> {
 
     /// Expected values and what every hour shows.
     pub(crate) fn run(&self) -> (Vec<Normal>, Vec<Vec<Found>>) {
-        let each = |heights: Option<&Vec<Vec<Found>>>| -> Vec<Normal> {
-            let normal = |at: usize| self.normal(at, heights.map(|h| h[at].as_slice()));
+        let each = |found: Option<&Vec<Vec<Found>>>, corrections: &[Vec<Correction>]| -> Vec<Normal> {
+            let of = |at: usize| corrections.get(at).map_or(&[] as &[Correction], Vec::as_slice);
+            let normal = |at: usize| self.normal(at, found.map(|f| f[at].as_slice()), of(at));
             (0..self.series.len()).into_par_iter().map(normal).collect()
         };
-        let normal = each(None);
-        let found = self.found(&normal, false);
+        let normal = each(None, &[]);
         if normal.iter().all(|n| n.is_trained.iter().all(|t| *t)) {
+            let found = self.found(&normal, false);
             return (normal, found);
         }
-        // Hours after training: a second look, without the hours that the first found abnormal.
-        let first = later(&normal, found, self.found(&normal, true));
-        let normal = each(Some(&first));
+        // Hours after training: what calendar entries do is learnt as they come, and a second look leaves out
+        // the hours that the first found abnormal.
+        let corrections = self.corrections(&normal);
+        let normal = each(None, &corrections);
+        let first = later(&normal, self.found(&normal, false), self.found(&normal, true));
+        let normal = each(Some(&first), &corrections);
         let found = later(&normal, self.found(&normal, false), self.found(&normal, true));
         (normal, found)
+    }
+
+    fn place(&self, at: usize) -> Place<'_> {
+        Place { grid: self.grid, cells: self.cells, calendar: self.calendar, name: self.names[at] }
+    }
+
+    /// What calendar entries after training do to each series, beyond what the model expects.
+    fn corrections(&self, normal: &[Normal]) -> Vec<Vec<Correction>> {
+        let known = self.known();
+        let value = |(at, series): (usize, &Series)| -> [Vec<f64>; STEPS] {
+            std::array::from_fn(|step| winsorized(known, series, self.models[at].shape.unit, step))
+        };
+        let values: Vec<[Vec<f64>; STEPS]> = self.series.iter().enumerate().map(value).collect();
+        let mut witnesses: Vec<Witness<'_>> = Vec::with_capacity(normal.len());
+        for ((at, normal), value) in normal.iter().enumerate().zip(&values) {
+            let place = self.place(at);
+            witnesses.push(Witness { place, value, expected: &normal.expected, weight: &self.series[at].seen });
+        }
+        entries::corrections(known, &witnesses, &self.model.common.entries, &normal[0].is_trained)
     }
 
     /// What every hour shows by the statistics of hindsight or of live levels.
@@ -109,16 +137,16 @@ impl Scanned<'_> {
 
     /// Expected values of the history as if every hour came after training, with the masks of the model.
     pub(crate) fn as_live(&self) -> Vec<Normal> {
-        (0..self.series.len()).into_par_iter().map(|at| self.normal_of(at, None, true)).collect()
+        (0..self.series.len()).into_par_iter().map(|at| self.normal_of(at, None, &[], true)).collect()
     }
 
     /// Expected values of one series: within the days of its training from the levels of the model,
     /// else from the ten days before. `found` is what a first look found.
-    fn normal(&self, at: usize, found: Option<&[Found]>) -> Normal {
-        self.normal_of(at, found, false)
+    fn normal(&self, at: usize, found: Option<&[Found]>, corrections: &[Correction]) -> Normal {
+        self.normal_of(at, found, corrections, false)
     }
 
-    fn normal_of(&self, at: usize, found: Option<&[Found]>, is_live: bool) -> Normal {
+    fn normal_of(&self, at: usize, found: Option<&[Found]>, corrections: &[Correction], is_live: bool) -> Normal {
         let (series, model) = (&self.series[at], self.models[at]);
         let shape = &model.shape;
         let hours = self.grid.hours;
@@ -128,11 +156,12 @@ impl Scanned<'_> {
             (0..hours).map(|hour| trained.contains(&(first_day + (hour / DAY) as i64))).collect();
         let mask = self.mask(model, &is_trained, found);
         let is_trained = if is_live { vec![false; hours] } else { is_trained };
-        let place = Place { grid: self.grid, cells: self.cells, calendar: self.calendar, name: self.names[at] };
+        let place = self.place(at);
         let mut expected: [Vec<f64>; STEPS] = std::array::from_fn(|_| vec![0.0; hours]);
         let known = self.known();
         for step in (0..STEPS).filter(|&step| known[step]) {
             let mut base = shape.factors(&self.model.common, &place, step);
+            corrections.iter().for_each(|correction| correction.apply(&mut base, &place, step, &is_trained));
             let exposure = exposure(known, &self.model.common, series, &expected, step);
             base.iter_mut().zip(exposure).for_each(|(b, e)| *b *= e);
             let knots = &shape.knots[step];

@@ -6,6 +6,7 @@
 //! and the effects of calendar entries. All are fitted in turn, four times.
 
 pub(crate) mod effects;
+pub(crate) mod entries;
 pub(crate) mod jump;
 pub(crate) mod lag;
 pub(crate) mod level;
