@@ -2,14 +2,17 @@
 //!
 //! The training knows the mean effect of the entries of a kind, not that of an entry still to come. Its
 //! effect is estimated as in training, from the same priors: what all series share, then what is
-//! particular to each. An hour is judged with rows up to the end of the day after its own, like its
-//! windows, so that its score is final after 48 hours.
+//! particular to each. The effect on a day is estimated with rows up to its end: windows reach one day
+//! further, so that scores are final after 48 hours.
 
 use super::{
     Known, Place,
     effects::{self, COUNT_NOISE, ENTRY_LIMIT, ENTRY_OWN_PRIOR, ENTRY_PRIOR, HOUR_NOISE, TOGETHER, WEEK_NOISE},
 };
 use crate::grid::{DAY, PURCHASES, REVENUE, STEPS, TRAFFIC};
+
+/// Days before a day that its estimate looks at: of an entry that lasts longer the latest week counts.
+pub(crate) const REACH: usize = 7;
 
 /// One series as the estimates see it.
 pub(crate) struct Witness<'a> {
@@ -49,7 +52,6 @@ pub(crate) fn corrections(
 ) -> Vec<Vec<Correction>> {
     let mut all: Vec<Vec<Correction>> = vec![Vec::new(); witnesses.len()];
     let Some(place) = witnesses.first().map(|w| w.place) else { return all };
-    let shares: Vec<[f64; STEPS]> = witnesses.iter().map(Witness::shares).collect();
     for (index, entry) in place.calendar.entries.iter().enumerate() {
         let hours = entry.within(place.grid);
         if hours.is_empty() || hours.clone().all(|hour| is_trained[hour]) {
@@ -61,10 +63,10 @@ pub(crate) fn corrections(
         let mut of_entry: Vec<Correction> =
             concerned.iter().map(|_| Correction { entry: index, first_day, days: Vec::new() }).collect();
         for day in first_day..=(hours.end - 1) / DAY {
-            let until = hours.start..hours.end.min((day + 2) * DAY);
-            let sums: Vec<Sums> = concerned.iter().map(|&at| witnesses[at].sums(until.clone())).collect();
-            let shares: Vec<[f64; STEPS]> = concerned.iter().map(|&at| shares[at]).collect();
-            for (correction, found) in of_entry.iter_mut().zip(of_day(known, &sums, &shares, &centers[index])) {
+            let from = hours.start.max((day * DAY).saturating_sub(REACH * DAY));
+            let seen = from..hours.end.min((day + 1) * DAY);
+            let sums: Vec<Sums> = concerned.iter().map(|&at| witnesses[at].sums(seen.clone())).collect();
+            for (correction, found) in of_entry.iter_mut().zip(of_day(known, &sums, &centers[index])) {
                 correction.days.push(found);
             }
         }
@@ -74,13 +76,6 @@ pub(crate) fn corrections(
 }
 
 impl Witness<'_> {
-    fn shares(&self) -> [f64; STEPS] {
-        std::array::from_fn(|step| {
-            let expected: f64 = self.expected[step].iter().zip(&self.weight[step]).map(|(m, w)| m * w).sum();
-            effects::share(expected / self.weight[step].iter().sum::<f64>().max(1.0))
-        })
-    }
-
     fn sums(&self, hours: std::ops::Range<usize>) -> Sums {
         std::array::from_fn(|step| {
             let add = |sum: [f64; 3], h: usize| {
@@ -93,7 +88,7 @@ impl Witness<'_> {
 }
 
 /// The correction of every concerned series with the rows up to one day.
-fn of_day(known: Known, sums: &[Sums], shares: &[[f64; STEPS]], center: &[f64; STEPS]) -> Vec<[f64; STEPS]> {
+fn of_day(known: Known, sums: &[Sums], center: &[f64; STEPS]) -> Vec<[f64; STEPS]> {
     let mut found = vec![[0.0; STEPS]; sums.len()];
     for step in (0..STEPS).filter(|&step| known[step]) {
         // Steps are expected from the steps before them, revenue from the purchases that were observed.
@@ -101,9 +96,11 @@ fn of_day(known: Known, sums: &[Sums], shares: &[[f64; STEPS]], center: &[f64; S
         let before: Vec<f64> =
             found.iter().map(|found| if follows { found[..step].iter().sum::<f64>().exp() } else { 1.0 }).collect();
         let (mut observed, mut expected) = (0.0, 0.0);
-        for ((sum, share), before) in sums.iter().zip(shares).zip(&before) {
-            observed += share[step] * sum[step][0];
-            expected += share[step] * sum[step][1] * before;
+        for (sum, before) in sums.iter().zip(&before) {
+            let [x, m, hours] = sum[step];
+            let share = effects::share(m / hours.max(1.0));
+            observed += share * x;
+            expected += share * m * before;
         }
         let limit = ENTRY_LIMIT[step];
         let noise = COUNT_NOISE / (expected + 1.0) + WEEK_NOISE;
