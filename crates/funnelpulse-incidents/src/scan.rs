@@ -137,7 +137,9 @@ impl Scanned<'_> {
         let known = self.known();
         for step in (0..STEPS).filter(|&step| known[step]) {
             let mut base = self.base(at, &expected, step);
-            corrections.iter().for_each(|correction| correction.apply(&mut base, &place, step, &is_trained));
+            for correction in corrections {
+                correction.apply(&mut base, &place, step, &is_trained);
+            }
             let knots = &shape.knots[step];
             let stored = |hour: usize| {
                 let day = first_day + (hour / DAY) as i64 - trained.start;
