@@ -177,6 +177,43 @@ pub fn further_columns(table: &Table, spec: &EventSpec) -> Vec<String> {
     table.columns().iter().filter(fits).cloned().collect()
 }
 
+/// A row of a table of events.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum EventRow<'a> {
+    /// An event.
+    Event(&'a Event<'a>),
+    /// A row that is no event, and the value that is wrong.
+    Rejected(Rejection, &'a str),
+}
+
+/// Hands out the rows of a table of events in order, without summing them up.
+///
+/// ```
+/// use funnelpulse_features::EventSpec;
+/// use funnelpulse_io::{EventRow, Table, each_event};
+///
+/// let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("events.csv");
+/// std::fs::write(&path, "\
+/// event_time,event_type,product_id,brand,price,user_id,user_session
+/// 2019-10-01 00:00:01 UTC,view,1,Runail,2.5,7,a
+/// yesterday,view,1,runail,2.5,7,a
+/// ")?;
+/// let mut types = Vec::new();
+/// each_event(&Table::read(&path)?, &EventSpec::default(), |row| match row {
+///     EventRow::Event(event) => types.push(event.event_type.to_owned()),
+///     EventRow::Rejected(reason, value) => types.push(format!("{reason}: {value}")),
+/// })?;
+/// assert_eq!(types, ["view", "no readable time: yesterday"]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn each_event(table: &Table, spec: &EventSpec, mut take: impl FnMut(EventRow<'_>)) -> Result<(), IoError> {
+    read(table, spec, &[], |row| match row {
+        Row::Event(event, ..) => take(EventRow::Event(&event)),
+        Row::Rejected(reason, value) => take(EventRow::Rejected(reason, value)),
+    })
+}
+
 /// A row as it was read.
 enum Row<'a> {
     /// An event, its identity and its values of the dimensions.

@@ -6,6 +6,7 @@ use std::{
 };
 
 use funnelpulse_core::{SeriesKey, Timestamp};
+use serde::{Deserialize, Serialize};
 
 use super::{
     Event, EventSpec,
@@ -15,7 +16,7 @@ use super::{
 use crate::FeatureError;
 
 /// The counts of one leaf in one window. Integers: the order of events makes no difference.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     /// Views.
     pub views: u64,
@@ -33,7 +34,8 @@ impl Counts {
         self.micro_revenue as f64 / 1e6
     }
 
-    fn add(&mut self, step: Step, micro_price: i64) {
+    /// Counts an event; only of a purchase the price matters.
+    pub fn add(&mut self, step: Step, micro_price: i64) {
         match step {
             Step::View => self.views += 1,
             Step::Cart => self.carts += 1,

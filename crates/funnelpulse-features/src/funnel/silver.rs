@@ -7,9 +7,12 @@ use crate::NO_KEY;
 
 /// A step of the funnel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Step {
+pub enum Step {
+    /// A product was looked at.
     View,
+    /// A product was put into a cart.
     Cart,
+    /// A product was bought.
     Purchase,
 }
 
