@@ -1,4 +1,4 @@
-//! Settings that belong together.
+//! Settings for what is not a shop's funnel.
 
 use std::str::FromStr;
 
@@ -21,20 +21,16 @@ pub enum Preset {
     /// One column called `value` of any meaning, sampled at any rate: subsequences that nothing
     /// resembles, and values out of the ordinary. Rows are scored in the light of those after them.
     Univariate,
-    /// The original system: LSTM autoencoder, seasonal model, isolation forest and changepoints, with
-    /// weights of 30, 30, 25 and 15 % and the weighted mean of their scores against a fixed threshold.
-    Original,
 }
 
 impl Preset {
     /// All presets.
-    pub const ALL: [Self; 2] = [Self::Univariate, Self::Original];
+    pub const ALL: [Self; 1] = [Self::Univariate];
 
     /// The name on the command line.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Univariate => "univariate",
-            Self::Original => "original",
         }
     }
 
@@ -42,7 +38,6 @@ impl Preset {
     pub const fn toml(self) -> &'static str {
         match self {
             Self::Univariate => include_str!("../presets/univariate.toml"),
-            Self::Original => include_str!("../presets/original.toml"),
         }
     }
 
@@ -107,21 +102,5 @@ mod tests {
             Preset::Univariate.layers(&Catalog::default()).set("input.metrics", metrics).unwrap().build().unwrap();
         assert_eq!(config.primary_metric(), "load");
         assert!("funnel".parse::<Preset>().unwrap_err().to_string().contains("univariate"));
-    }
-
-    #[test]
-    fn the_original_system_is_what_it_was() {
-        use funnelpulse_ensemble::{Ensemble, Vote, Voting};
-        use ndarray::array;
-
-        let config = Preset::Original.config();
-        assert_eq!(config.pipeline.detectors, ["lstm-ae", "seasonal", "iforest", "changepoint"]);
-        assert_eq!(config.ensemble.voting, Voting::Weighted);
-        let votes = [("lstm-ae", 0.8), ("seasonal", 0.6), ("iforest", 0.4), ("changepoint", 0.2)];
-        let votes = votes.map(|(name, score)| Vote::new(name, array![score]));
-        let hour = [funnelpulse_core::Timestamp::from_seconds(0)];
-        let verdict = Ensemble::new(config.ensemble).unwrap().combine(&hour, &votes).unwrap()[0];
-        assert!((verdict.score - (0.3 * 0.8 + 0.3 * 0.6 + 0.25 * 0.4 + 0.15 * 0.2)).abs() < 1e-12);
-        assert!(verdict.is_anomaly && verdict.n_models_flagged == 2);
     }
 }
