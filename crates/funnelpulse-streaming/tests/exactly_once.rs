@@ -4,12 +4,12 @@
 use std::{cell::Cell, path::Path, rc::Rc, time::Duration};
 
 use arrow::{
-    array::{Array, AsArray, RecordBatch},
+    array::{AsArray, RecordBatch},
     datatypes::{Float64Type, TimestampMicrosecondType},
 };
 use funnelpulse_core::{Panel, Timestamp};
 use funnelpulse_eval::generator::{GeneratedFunnel, GeneratorConfig};
-use funnelpulse_features::{Event, EventSpec, FunnelBuilder};
+use funnelpulse_features::{EventSpec, FunnelBuilder};
 use funnelpulse_io::Table;
 use funnelpulse_streaming::{
     Channel, CheckpointStore, Commit, Engine, EngineConfig, FileFormat, FileSink, GoldRows, Input, MemoryRecord,

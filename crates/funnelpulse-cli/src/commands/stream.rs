@@ -161,19 +161,35 @@ fn report(args: &StreamArgs, metrics: &Metrics) -> anyhow::Result<()> {
             "unreadable": account.dead_lettered, "windows": metrics.windows, "rows": metrics.rows,
             "checkpoints": metrics.checkpoints, "alerts": metrics.alerts, "alerts_waiting": metrics.alerts_waiting,
         });
-        output::note(counts);
-        return Ok(());
+        return say(args, &counts);
     }
-    output::note(format_args!(
-        "{} events: {} counted, {} duplicates, {} of other types, {} late, {rejected} rejected, {} unreadable",
-        account.read, account.counted, account.duplicate, account.ignored, account.late, account.dead_lettered
-    ));
-    output::note(format_args!(
-        "{} windows closed, {} rows written, {} alerts delivered",
-        metrics.windows, metrics.rows, metrics.alerts
-    ));
+    say(
+        args,
+        &format_args!(
+            "{} events: {} counted, {} duplicates, {} of other types, {} late, {rejected} rejected, {} unreadable\n\
+             {} windows closed, {} rows written, {} alerts delivered",
+            account.read,
+            account.counted,
+            account.duplicate,
+            account.ignored,
+            account.late,
+            account.dead_lettered,
+            metrics.windows,
+            metrics.rows,
+            metrics.alerts
+        ),
+    )?;
     if let Some(error) = &metrics.alert_error {
         output::note(format_args!("warning: {} alerts wait: {error}", metrics.alerts_waiting));
     }
     Ok(())
+}
+
+/// Where the rows go to standard output, counts go to the error stream.
+fn say(args: &StreamArgs, text: &dyn std::fmt::Display) -> anyhow::Result<()> {
+    if is_dash(&args.output) {
+        output::note(text);
+        return Ok(());
+    }
+    Ok(output::say(text)?)
 }

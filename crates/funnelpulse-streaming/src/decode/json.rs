@@ -180,7 +180,7 @@ mod tests {
             (r#"{"event_time": "soon"}"#, "the time can't be read"),
             (r#"{"event_time": 1569888005, "price": "NaN"}"#, "the price is not a number"),
             (r#"{"event_time": {"a": 1}}"#, "a field of the event is an object"),
-            (r#"{"event_time": "\uD800"}"#, "surrogate"),
+            (r#"{"event_time": "\uD800"}"#, "hex escape"),
         ] {
             let error = decode(record).unwrap_err();
             assert!(error.contains(reason), "{record}: {error}");
