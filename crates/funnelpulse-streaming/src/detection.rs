@@ -109,11 +109,13 @@ impl Operator for LiveDetection {
                 message.title = "P1 no events".to_owned();
                 let since = last.map_or_else(|| "at all".to_owned(), |last| format!("since {last}"));
                 message.text = format!("The feed has delivered no event {since}.");
+                message.id = format!("{SITE}/feed:stopped {since}");
             }
             Signal::FeedResumed => {
                 message.title = "Events come again".to_owned();
                 message.text = "The feed delivers events again.".to_owned();
                 message.status = Status::Resolved;
+                message.id = format!("{SITE}/feed:resumed {now}");
             }
         }
         Ok(Output { rows: Vec::new(), alerts: vec![wrapped(&message)] })

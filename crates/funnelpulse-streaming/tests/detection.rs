@@ -75,7 +75,8 @@ fn window(panel: &Panel, hour: usize) -> ClosedWindow {
 fn by_row(batch: &RecordBatch) -> BTreeMap<(String, i64), Vec<String>> {
     let series = batch.column_by_name("brand").unwrap().as_string::<i32>();
     let time = batch.column_by_name("window_start").unwrap().as_primitive::<TimestampMicrosecondType>();
-    let skipped = ["rank", "revision", "final"];
+    // The time is the key.
+    let skipped = ["window_start", "rank", "revision", "final"];
     let schema = batch.schema();
     let columns: Vec<_> = schema.fields().iter().filter(|f| !skipped.contains(&f.name().as_str())).collect();
     let text = |row: usize| {
