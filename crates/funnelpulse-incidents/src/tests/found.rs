@@ -1,7 +1,7 @@
 //! What is found, and what is not.
 
 use super::shop::{START, Shop, fit, largest, outage, plain};
-use crate::{CalendarEntry, Evidence, IncidentConfig, IncidentDetector, IncidentKind};
+use crate::{CalendarEntry, IncidentConfig, IncidentDetector, IncidentKind, RowEvidence};
 use funnelpulse_core::Timestamp;
 
 #[test]
@@ -123,8 +123,9 @@ fn local_time_and_calendar_are_ordinary() {
         let model = IncidentDetector::new(config).unwrap().fit(&panel).unwrap();
         let scan = model.scan(&panel).unwrap();
         let limit = model.threshold(1.0);
-        let rows =
-            |e: &Evidence| e.log_odds().skip(from as usize).take((to - from) as usize).filter(|l| *l >= limit).count();
+        let rows = |e: &RowEvidence| {
+            e.log_odds().skip(from as usize).take((to - from) as usize).filter(|l| *l >= limit).count()
+        };
         scan.series.iter().map(rows).sum::<usize>()
     };
     let after = flagged(local.clone(), spring, spring + 14 * 24);

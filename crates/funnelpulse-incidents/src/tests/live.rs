@@ -3,7 +3,7 @@
 use funnelpulse_core::Panel;
 
 use super::shop::{Shop, fit, heights, largest, part};
-use crate::{CalendarEntry, Evidence, IncidentConfig, IncidentDetector, Scan};
+use crate::{CalendarEntry, IncidentConfig, IncidentDetector, RowEvidence, Scan};
 
 /// Hours of training.
 const TRAINED: usize = 40 * 24;
@@ -13,7 +13,7 @@ fn live(panel: &Panel, config: IncidentConfig) -> (Scan, f64) {
     (model.scan(panel).unwrap(), model.threshold(1.0))
 }
 
-fn flagged(evidence: &Evidence, limit: f64, rows: std::ops::Range<usize>) -> usize {
+fn flagged(evidence: &RowEvidence, limit: f64, rows: std::ops::Range<usize>) -> usize {
     evidence.log_odds().skip(rows.start).take(rows.len()).filter(|l| *l >= limit).count()
 }
 
@@ -79,7 +79,7 @@ fn a_clean_shop_keeps_to_the_budget_after_training_too() {
     let panel = Shop::new(10, days, |_, _| [1.0; 4]).panel();
     let (scan, limit) = live(&panel, IncidentConfig::funnel());
     let from = scan.series[0].time()[TRAINED];
-    let late = |e: &Evidence| e.incidents(limit).into_iter().filter(|i| i.start >= from).count();
+    let late = |e: &RowEvidence| e.incidents(limit).into_iter().filter(|i| i.start >= from).count();
     let incidents: usize = scan.series.iter().map(late).sum();
     let months = 10.0 * (days as f64 * 24.0 - TRAINED as f64) / 730.5;
     assert!(incidents as f64 <= 1.5 * months, "{incidents} in {months:.0} months");

@@ -3,7 +3,7 @@
 use funnelpulse_core::{Columns, Frame, Panel, Timestamp};
 use ndarray::Array2;
 
-use crate::{Evidence, IncidentConfig, IncidentDetector, IncidentModel, Scan};
+use crate::{IncidentConfig, IncidentDetector, IncidentModel, RowEvidence, Scan};
 
 /// A Monday.
 pub(super) const START: i64 = 1_704_067_200;
@@ -92,7 +92,7 @@ pub(super) fn heights(scan: &Scan, series: usize) -> Vec<f64> {
     scan.series[series].heights().collect()
 }
 
-pub(super) fn largest(evidence: &Evidence, rows: std::ops::Range<usize>) -> f64 {
+pub(super) fn largest(evidence: &RowEvidence, rows: std::ops::Range<usize>) -> f64 {
     evidence.heights().skip(rows.start).take(rows.len()).fold(0.0, f64::max)
 }
 
