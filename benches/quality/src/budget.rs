@@ -1,6 +1,6 @@
 //! False alarms where nothing is wrong.
 //!
-//! An alarm is what people are told of: an incident of a series, or one of the whole site that breaks
+//! An alarm is what people are notified of: an incident of a series, or one of the whole site that breaks
 //! it.
 
 use funnelpulse::{

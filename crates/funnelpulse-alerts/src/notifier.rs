@@ -65,7 +65,7 @@ struct Announced {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Notifier {
     config: NotifierConfig,
-    #[serde(rename = "told")]
+    #[serde(alias = "told")]
     announced: BTreeMap<String, Announced>,
 }
 

@@ -383,7 +383,7 @@ mod tests {
     #[test]
     fn states_of_the_first_release_are_read_and_settings_are_those_of_now() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("told.json");
+        let path = folder.path().join("state.json");
         let old = r#"{"notifier":{"config":{"min_severity":"low","resolved":true,"quiet_seconds":3600},"told":{"a/x":
             {"severity":"high","title":"t","messages":1,"ended":null,"silent":false}}},"until":36000000000}"#;
         fs::write(&path, old).unwrap();

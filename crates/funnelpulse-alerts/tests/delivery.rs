@@ -376,18 +376,18 @@ fn a_disk_too_full_for_the_state_sends_nothing_yet() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_disk_too_full_for_the_spool_is_reported_and_the_state_keeps_the_alerts() {
-    let observation = long(12, 800);
+    let observation = long(100, 800);
     if limited(&observation) {
         return;
     }
-    // Fifty incidents that came and went: the spool remembers their messages, the state nothing.
+    // Fifty incidents that came and went days ago: the spool remembers their messages, the state nothing.
     let receiver = Http::start(&[Answer::Status("200 OK")]);
     let forgetful = |url: &str| Setup::webhook(url, 0).sinks + "[notifier]\nquiet_seconds = 0\n";
     let setup = Setup { sinks: forgetful(&receiver.url()), ..Setup::new("", 20) };
     let path = setup.write();
     let text = fs::read_to_string(&path).unwrap().replace("[dispatch]", "[dispatch]\nburst = 1000");
     fs::write(&path, &text).unwrap();
-    for observation in [outages(50, 10), outages(0, 11)] {
+    for observation in [outages(50, 10), outages(0, 11), outages(0, 99)] {
         assert!(AlertsConfig::load(&path).unwrap().deliver(&observation).unwrap().is_complete());
     }
     let closed = text.replace(&receiver.url(), &format!("http://127.0.0.1:{}/", closed_port()));

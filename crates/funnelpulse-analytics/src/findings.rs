@@ -1,5 +1,7 @@
 //! Findings of a pipeline.
 
+mod equality;
+
 use std::{cmp::Ordering, time::Duration};
 
 use funnelpulse_core::{AnomalyType, Columns, Episode, Funnel, ModelSource, SeriesKey, Severity, Timestamp, Verdict};
@@ -51,8 +53,8 @@ pub struct Layout {
     pub alerts: AlertConfig,
 }
 
-/// The calibrated scores that one detector gave to a series.
-#[derive(Clone, Debug, PartialEq)]
+/// The calibrated scores that one detector gave to a series. Equal are those of the same bits.
+#[derive(Clone, Debug)]
 pub struct ModelScores {
     /// The detector.
     pub detector: String,
@@ -97,7 +99,7 @@ pub struct Anomaly {
 }
 
 /// Everything found in one series. Matrices have a row per row and a column per
-/// [metric](Findings::metrics).
+/// [metric](Findings::metrics). Equal are those whose numbers have the same bits; NaN equals NaN.
 ///
 /// ```
 /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/found.rs"));
@@ -110,7 +112,7 @@ pub struct Anomaly {
 /// assert_eq!(shop.verdicts[1].is_anomaly, shop.anomalies.iter().any(|a| a.row == 1));
 /// # }
 /// ```
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct SeriesFindings {
     /// The series.
     pub series: SeriesKey,
@@ -153,8 +155,8 @@ impl SeriesFindings {
     }
 }
 
-/// Everything found in a panel. Two are equal that found the same, however long it took; NaN is
-/// unequal to NaN, so that findings with missing values equal none.
+/// Everything found in a panel. Two are equal that found the same, bit by bit and with NaN where the
+/// other has NaN, however long it took.
 ///
 /// ```
 /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/found.rs"));
@@ -177,13 +179,6 @@ pub struct Findings {
     timings: Vec<(String, Duration)>,
     warnings: Vec<String>,
     failures: Vec<SeriesFailure>,
-}
-
-impl PartialEq for Findings {
-    fn eq(&self, other: &Self) -> bool {
-        let Self { layout, series, site, timings: _, warnings: _, failures } = self;
-        *layout == other.layout && *series == other.series && *site == other.site && *failures == other.failures
-    }
 }
 
 impl Findings {

@@ -78,7 +78,9 @@ impl Spread {
     /// The running moments of a sample.
     fn plain(sample: &[f64], unit: Unit) -> Self {
         let mut plain = Self::default();
-        sample.iter().for_each(|value| plain.push(*value, unit.transform(*value)));
+        for value in sample {
+            plain.push(*value, unit.transform(*value));
+        }
         plain
     }
 

@@ -69,10 +69,10 @@ pub(crate) fn note(text: impl Display) {
 
 /// An error and its causes in one line. Most errors name their cause in their own text already.
 pub(crate) fn in_words(error: &anyhow::Error) -> String {
-    error.chain().map(ToString::to_string).fold(String::new(), |told, cause| match told {
-        told if told.is_empty() => cause,
-        told if told.ends_with(&cause) => told,
-        told => format!("{told}: {cause}"),
+    error.chain().map(ToString::to_string).fold(String::new(), |text, cause| match text {
+        text if text.is_empty() => cause,
+        text if text.ends_with(&cause) => text,
+        text => format!("{text}: {cause}"),
     })
 }
 

@@ -1,4 +1,4 @@
-//! Panics are told only when nobody catches them.
+//! Panics are printed only where nothing catches them.
 //!
 //! The decoder of a file format may panic over a damaged file; the reader catches that and makes
 //! an error of it. The standard hook would still print the panic, in front of the error.

@@ -10,8 +10,8 @@ pub(crate) fn check(document: &toml::Table, schema: &Value) -> Result<(), Config
     check_table(document, schema, schema, "")
 }
 
-/// The settings of all sections, `section.field`.
-pub(crate) fn settings(schema: &Value) -> Vec<String> {
+/// The settings of all sections of a document with this JSON Schema, `section.field`.
+pub fn settings(schema: &Value) -> Vec<String> {
     let mut settings = Vec::new();
     for (section, node) in schema.get("properties").and_then(Value::as_object).into_iter().flatten() {
         let fields = resolve(node, schema).get("properties").and_then(Value::as_object);

@@ -12,7 +12,8 @@ use crate::{ConfigError, keys};
 const PREFIX: &str = "FUNNELPULSE_";
 /// Variables of that prefix which are no settings: where tests and benches find shared data, and how
 /// long they run.
-const NO_SETTINGS: [&str; 3] = ["FUNNELPULSE_SHARED", "FUNNELPULSE_SHOPS", "FUNNELPULSE_KILLS"];
+const NO_SETTINGS: [&str; 4] =
+    ["FUNNELPULSE_SHARED", "FUNNELPULSE_SHOPS", "FUNNELPULSE_KILLS", "FUNNELPULSE_SNAPSHOTS"];
 /// Nested names in a key; documents have three, and each costs a level of recursion.
 const MAX_DEPTH: usize = 16;
 

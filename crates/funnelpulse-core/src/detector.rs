@@ -5,7 +5,7 @@
 
 use std::{fmt::Debug, sync::Arc};
 
-use ndarray::Array1;
+use ndarray::{Array1, Array2};
 
 use crate::{Context, Detection, Error, FrameView, LiveDetector, Writer, live::SeriesWindow};
 
@@ -115,7 +115,9 @@ pub trait FittedDetector: Debug + Send + Sync + erased_serde::Serialize {
         Context::NONE
     }
 
-    /// The version of the payload and of the crate that writes it, for the model envelope.
+    /// The version of the payload and of the crate that writes it, for the model envelope. A model of
+    /// another crate than those of this workspace, or one whose
+    /// [`VERSION`](crate::PersistentModel::VERSION) is not 1, returns [`writer!(Self)`](crate::writer).
     fn writer(&self) -> Writer {
         Writer::default()
     }
@@ -123,6 +125,28 @@ pub trait FittedDetector: Debug + Send + Sync + erased_serde::Serialize {
     /// Scores every row of `frame`. Columns are found by name: their order makes no difference,
     /// additional ones are ignored, a missing one is an error.
     fn detect(&self, frame: FrameView<'_>) -> Result<Detection, Error>;
+
+    /// Contributions of the columns to the scores of some rows of `frame`, a row per element of
+    /// `rows` and a column per column of the model: for models whose [`detect`](Self::detect) leaves
+    /// them out because they cost more than the scores. `None`, the default, where detections have
+    /// them, or the model has none.
+    fn contributions(&self, frame: FrameView<'_>, rows: &[usize]) -> Result<Option<Array2<f64>>, Error> {
+        let _ = (frame, rows);
+        Ok(None)
+    }
+
+    /// Scores every row, with contributions where the model has any.
+    fn explain(&self, frame: FrameView<'_>) -> Result<Detection, Error> {
+        let detection = self.detect(frame)?;
+        if detection.contributions().is_some() {
+            return Ok(detection);
+        }
+        let all: Vec<usize> = (0..frame.nrows()).collect();
+        Ok(match self.contributions(frame, &all)? {
+            Some(contributions) => detection.with_contributions(contributions),
+            None => detection,
+        })
+    }
 
     /// Raw scores of the rows the model was trained on, each given by parts of the model that
     /// did not see the row (out-of-bag trees, say), one array per training frame in the order of

@@ -96,8 +96,35 @@ pub struct Writer {
     pub crate_version: &'static str,
 }
 
+/// The [`Writer`] of a model, for [`FittedDetector::writer`](crate::FittedDetector::writer): the
+/// version of its payload, and the version of the crate in which this stands.
+///
+/// ```
+/// use funnelpulse_core::{PersistentModel, writer};
+///
+/// #[derive(serde::Deserialize)]
+/// struct Level(f64);
+///
+/// impl PersistentModel for Level {
+///     const KIND: &'static str = "level";
+///     const VERSION: u16 = 2;
+/// }
+///
+/// assert_eq!(writer!(Level).payload_version, 2);
+/// ```
+#[macro_export]
+macro_rules! writer {
+    ($model:ty) => {
+        $crate::Writer {
+            payload_version: <$model as $crate::PersistentModel>::VERSION,
+            crate_version: env!("CARGO_PKG_VERSION"),
+        }
+    };
+}
+
 impl Default for Writer {
-    /// Payload version 1, written by this workspace.
+    /// Payload version 1, written by this workspace, whose crates share one version. Crates outside of
+    /// it use [`writer!`](crate::writer).
     fn default() -> Self {
         Self { payload_version: 1, crate_version: env!("CARGO_PKG_VERSION") }
     }
@@ -300,6 +327,7 @@ type PanelDecoder = fn(&ModelInfo, &[u8]) -> Result<Box<dyn FittedPanelDetector>
 pub struct Registry {
     decoders: BTreeMap<&'static str, Decoder>,
     panel_decoders: BTreeMap<&'static str, PanelDecoder>,
+    versions: BTreeMap<&'static str, u16>,
 }
 
 impl Registry {
@@ -314,6 +342,7 @@ impl Registry {
             let model: Box<dyn FittedDetector> = Box::new(decode_model::<M>(info, payload)?);
             Ok(model)
         });
+        self.versions.insert(M::KIND, M::VERSION);
         self
     }
 
@@ -323,6 +352,7 @@ impl Registry {
             let model: Box<dyn FittedPanelDetector> = Box::new(decode_model::<M>(info, payload)?);
             Ok(model)
         });
+        self.versions.insert(M::KIND, M::VERSION);
         self
     }
 
@@ -343,6 +373,22 @@ impl Registry {
         let mut kinds: Vec<_> = self.decoders.keys().chain(self.panel_decoders.keys()).copied().collect();
         kinds.sort_unstable();
         kinds.into_iter()
+    }
+
+    /// The payload version that a kind of model is read at without being migrated.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/distance.rs"));
+    /// # use distance::{Distance, DistanceModel};
+    /// # fn main() {
+    /// use funnelpulse_core::Registry;
+    ///
+    /// let registry = Registry::new().with::<DistanceModel>();
+    /// assert_eq!((registry.version("distance"), registry.version("other")), (Some(1), None));
+    /// # }
+    /// ```
+    pub fn version(&self, kind: &str) -> Option<u16> {
+        self.versions.get(kind).copied()
     }
 
     /// Loads a model of one series, of any registered kind. An error for damaged bytes, a kind that

@@ -51,6 +51,11 @@ pub struct PanelSpec {
     pub unsorted: Unsorted,
     /// What to do with several rows of a series for one window.
     pub duplicates: Duplicates,
+    /// The IANA time zone of the shop, for example `Europe/Berlin`. It is the `timezone` of every other
+    /// section that has none of its own: of `read` (times without an offset), `features` (hours and days)
+    /// and `incidents` (daily and weekly profiles). UTC by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timezone: Option<String>,
 }
 
 impl Default for PanelSpec {
@@ -83,6 +88,7 @@ impl PanelSpec {
             absent: Absent::Unknown,
             unsorted: Unsorted::Refuse,
             duplicates: Duplicates::Error,
+            timezone: None,
         }
     }
 
@@ -105,6 +111,13 @@ impl PanelSpec {
     pub fn validate(&self) -> Result<(), FeatureError> {
         if self.step_seconds == 0 || self.step_seconds > 366 * 86_400 {
             return Err(FeatureError::field("step_seconds", self.step_seconds, "1 to 31622400"));
+        }
+        if let Some(name) = self.timezone.as_ref().filter(|name| jiff::tz::TimeZone::get(name).is_err()) {
+            return Err(FeatureError::field(
+                "timezone",
+                format!("`{name}`"),
+                "an IANA time zone, such as Europe/Berlin",
+            ));
         }
         if self.stored().next().is_none() {
             return Err(FeatureError::field("metrics", "[]", "at least one count or amount"));
@@ -321,6 +334,7 @@ mod tests {
             Err(error) => error.message().to_owned(),
         };
         assert!(message("step_seconds = 0").contains("step_seconds = 0 is not allowed: 1 to 31622400"));
+        assert!(message("timezone = 'Mars'").contains("timezone = `Mars` is not allowed: an IANA time zone"));
         assert!(message("keys = ['views']").contains("metrics = `views` is not allowed: each column named once"));
         assert!(message("metrics = []").contains("at least one count or amount"));
         assert!(message("stepseconds = 1").contains("unknown field `stepseconds`"));

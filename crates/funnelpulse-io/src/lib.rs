@@ -14,7 +14,7 @@ mod write;
 
 pub use batch::{panel_from_batches, panel_to_batch, split_key};
 pub use error::IoError;
-pub use events::{EventRow, each_event, further_columns, read_cube, read_events};
+pub use events::{EventRow, each_event, further_columns, read_cube, read_events, scan_events, wanted_columns};
 pub use options::{Epoch, ReadOptions};
 pub use panel::{PanelRead, SeriesProblem, read_panel};
 pub use recognise::{InputKind, recognise};

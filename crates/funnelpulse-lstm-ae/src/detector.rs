@@ -68,6 +68,58 @@ impl Split {
     }
 }
 
+/// Series in their scales, and the windows that training, validation and the threshold look at: each by
+/// the number of its series and its first slot.
+#[derive(Default)]
+struct LaidOut {
+    scales: Vec<Scale>,
+    series: Vec<Series>,
+    /// Per series the runs of first slots.
+    training: Vec<Vec<Range<usize>>>,
+    validation: Vec<(usize, usize)>,
+    /// Windows whose last row was not trained on.
+    held_out: Vec<(usize, usize)>,
+}
+
+impl LaidOut {
+    fn new(config: &LstmAutoencoderConfig, histories: &[FrameView<'_>], logarithms: &[bool], step: i64) -> Self {
+        let length = config.sequence_length;
+        let mut out = Self::default();
+        for (index, history) in histories.iter().enumerate() {
+            let rows = Split::new(config, history.nrows()).training_rows;
+            let scale = Scale::learn(history.rows(0..rows).values(), logarithms);
+            let laid = Series::of(*history, &scale, step, config.max_gap);
+            let cut = laid.slots.get(rows).copied().unwrap_or(laid.len());
+            let mut runs = laid.starts(length, 0..cut);
+            if runs.is_empty() {
+                runs = laid.starts(length, 0..laid.len());
+            } else {
+                let later = laid.starts(length, cut..laid.len());
+                out.validation.extend(later.into_iter().flat_map(|run| run.step_by(config.stride)).map(|s| (index, s)));
+                let ends = laid.starts(length, 0..laid.len()).into_iter().flatten();
+                out.held_out.extend(ends.filter(|start| start + length > cut).map(|start| (index, start)));
+            }
+            runs.retain(|run| !run.is_empty());
+            out.scales.push(scale);
+            out.series.push(laid);
+            out.training.push(runs);
+        }
+        out
+    }
+}
+
+/// The columns that are put on a logarithmic scale.
+fn logarithms(config: &LstmAutoencoderConfig, histories: &[FrameView<'_>], columns: usize) -> Vec<bool> {
+    match config.transform {
+        Transform::Auto => {
+            let rows = |h: &FrameView<'_>| Split::new(config, h.nrows()).training_rows;
+            let training: Vec<_> = histories.iter().map(|h| h.rows(0..rows(h)).values()).collect();
+            wide(&training, columns)
+        }
+        other => vec![other == Transform::Log; columns],
+    }
+}
+
 impl LstmAutoencoder {
     /// Checks the hyper-parameters, and that this build can compute what they ask for.
     pub fn new(config: LstmAutoencoderConfig) -> Result<Self, LstmAutoencoderError> {
@@ -112,36 +164,8 @@ impl LstmAutoencoder {
         let columns = same_columns(histories)?;
         let step = usual_step(histories.iter().map(FrameView::time));
         let cutter = Cutter::new(config);
-        let logarithms = match config.transform {
-            Transform::Auto => {
-                let rows = |h: &FrameView<'_>| Split::new(config, h.nrows()).training_rows;
-                let training: Vec<_> = histories.iter().map(|h| h.rows(0..rows(h)).values()).collect();
-                wide(&training, columns.len())
-            }
-            other => vec![other == Transform::Log; columns.len()],
-        };
-        let (mut scales, mut series, mut training, mut validation, mut held_out) =
-            (vec![], vec![], vec![], vec![], vec![]);
-        for (index, history) in histories.iter().enumerate() {
-            let rows = Split::new(config, history.nrows()).training_rows;
-            let scale = Scale::learn(history.rows(0..rows).values(), &logarithms);
-            let laid = Series::of(*history, &scale, step, config.max_gap);
-            let cut = laid.slots.get(rows).copied().unwrap_or(laid.len());
-            let mut runs = laid.starts(length, 0..cut);
-            if runs.is_empty() {
-                runs = laid.starts(length, 0..laid.len());
-            } else {
-                let later = laid.starts(length, cut..laid.len());
-                validation.extend(later.into_iter().flat_map(|run| run.step_by(config.stride)).map(|s| (index, s)));
-                // Windows whose last row was not trained on.
-                let ends = laid.starts(length, 0..laid.len()).into_iter().flatten();
-                held_out.extend(ends.filter(|start| start + length > cut).map(|start| (index, start)));
-            }
-            runs.retain(|run| !run.is_empty());
-            scales.push(scale);
-            series.push(laid);
-            training.push(runs);
-        }
+        let LaidOut { scales, series, training, mut validation, held_out } =
+            LaidOut::new(config, histories, &logarithms(config, histories, columns.len()), step);
         let values = series.iter().flat_map(|s| &s.values).filter(|v| !v.is_nan()).count();
         let longest = series.iter().flat_map(|s| &s.stretches).map(Range::len).max().unwrap_or(0);
         if columns.is_empty() || training.iter().all(Vec::is_empty) {

@@ -103,6 +103,42 @@ struct Judgement {
     expected: Vec<f64>,
 }
 
+impl Judgement {
+    /// Nothing known of this many rows and columns.
+    fn of((rows, width): (usize, usize)) -> Self {
+        let nothing = || vec![f64::NAN; rows * width];
+        Self { scores: vec![f64::NAN; rows], contributions: nothing(), expected: nothing() }
+    }
+
+    /// The score of a row from the squared errors of its columns.
+    fn enter(&mut self, row: usize, squares: &[f64], rows: &Rows<'_>) {
+        let total: f64 = squares.iter().sum();
+        let score = (total / rows.known(row)).sqrt();
+        self.scores[row] = score;
+        for (share, square) in self.contributions[row * squares.len()..].iter_mut().zip(squares) {
+            *share = if total > 0.0 { score * (square / total) } else { 0.0 };
+        }
+    }
+}
+
+/// The rows of a series as they came, with their scale and slots.
+struct Rows<'a> {
+    values: ArrayView2<'a, f64>,
+    scale: &'a Scale,
+    series: &'a Series,
+}
+
+impl Rows<'_> {
+    fn is_missing(&self, row: usize) -> bool {
+        self.values.row(row).iter().all(|v| v.is_nan())
+    }
+
+    /// Values of a row that are there, at least one.
+    fn known(&self, row: usize) -> f64 {
+        self.values.row(row).iter().filter(|v| !v.is_nan()).count().max(1) as f64
+    }
+}
+
 impl LstmAutoencoderModel {
     /// The hyper-parameters that it was trained with.
     pub fn config(&self) -> &LstmAutoencoderConfig {
@@ -201,82 +237,77 @@ impl LstmAutoencoderModel {
     }
 
     fn judge(&self, time: &[Timestamp], values: ArrayView2<'_, f64>) -> Result<Judgement, Error> {
-        let (length, width) = (self.config.sequence_length, self.columns.len());
         let scale = self.scale_of(values);
         let series = Series::new(time, values, &scale, self.step, self.config.max_gap);
-        let cutter = Cutter::new(&self.config);
-        let rows = time.len();
-        let missing = |row: usize| values.row(row).iter().all(|v| v.is_nan());
-        let mut out = Judgement {
-            scores: vec![f64::NAN; rows],
-            contributions: vec![f64::NAN; rows * width],
-            expected: vec![f64::NAN; rows * width],
-        };
-        let mut squares = vec![0.0; width];
-        let known = |row: usize| values.row(row).iter().filter(|v| !v.is_nan()).count().max(1) as f64;
-        let judge = |out: &mut Judgement, row: usize, squares: &[f64]| {
-            let total: f64 = squares.iter().sum();
-            let score = (total / known(row)).sqrt();
-            out.scores[row] = score;
-            for (share, square) in out.contributions[row * width..][..width].iter_mut().zip(squares) {
-                *share = if total > 0.0 { score * (square / total) } else { 0.0 };
-            }
-        };
+        let rows = Rows { values, scale: &scale, series: &series };
         match self.config.scoring {
-            ReconstructionScoring::LastPosition => {
-                let in_stretch = |slot: usize| {
-                    let before = series.stretches.partition_point(|s| s.end <= slot);
-                    slot + 1 >= series.stretches[before].start + length
-                };
-                let judged: Vec<usize> =
-                    (0..rows).filter(|&row| in_stretch(series.slots[row]) && !missing(row)).collect();
-                let windows: Vec<_> = judged.iter().map(|&row| (0, series.slots[row] + 1 - length)).collect();
-                self.errors(
-                    &cutter,
-                    &windows,
-                    |_| &series,
-                    |n, errors, outputs| {
-                        let last = (length - 1) * width;
-                        self.whitening.squares(length - 1, &errors[last..], &mut squares);
-                        judge(&mut out, judged[n], &squares);
-                        for (column, output) in outputs[last..].iter().enumerate() {
-                            out.expected[judged[n] * width + column] = scale.undo(column, f64::from(*output));
-                        }
-                    },
-                )?;
-            }
-            ReconstructionScoring::WindowMean => {
-                let windows: Vec<_> =
-                    series.starts(length, 0..series.len()).into_iter().flatten().map(|s| (0, s)).collect();
-                let mut sums = vec![0.0; series.len() * width];
-                let mut outputs_sum = vec![0.0; series.len() * width];
-                let mut counts = vec![0_u32; series.len()];
-                self.errors(
-                    &cutter,
-                    &windows,
-                    |_| &series,
-                    |n, errors, outputs| {
-                        for (position, errors) in errors.chunks_exact(width).enumerate() {
-                            let slot = windows[n].1 + position;
-                            counts[slot] += 1;
-                            self.whitening.squares(position, errors, &mut squares);
-                            for column in 0..width {
-                                sums[slot * width + column] += squares[column];
-                                outputs_sum[slot * width + column] += f64::from(outputs[position * width + column]);
-                            }
-                        }
-                    },
-                )?;
-                for row in 0..rows {
-                    let slot = series.slots[row];
-                    if counts[slot] > 0 && !missing(row) {
-                        let mean = |sums: &[f64], column: usize| sums[slot * width + column] / f64::from(counts[slot]);
-                        let squares: Vec<f64> = (0..width).map(|column| mean(&sums, column)).collect();
-                        judge(&mut out, row, &squares);
-                        for column in 0..width {
-                            out.expected[row * width + column] = scale.undo(column, mean(&outputs_sum, column));
-                        }
+            ReconstructionScoring::LastPosition => self.judge_last_positions(&rows),
+            ReconstructionScoring::WindowMean => self.judge_window_means(&rows),
+        }
+    }
+
+    /// Each row by its error as the last of a window.
+    fn judge_last_positions(&self, rows: &Rows<'_>) -> Result<Judgement, Error> {
+        let (length, width) = (self.config.sequence_length, self.columns.len());
+        let series = rows.series;
+        let in_stretch = |slot: usize| {
+            let before = series.stretches.partition_point(|s| s.end <= slot);
+            slot + 1 >= series.stretches[before].start + length
+        };
+        let has_window = |row: &usize| in_stretch(series.slots[*row]) && !rows.is_missing(*row);
+        let judged: Vec<usize> = (0..rows.values.nrows()).filter(has_window).collect();
+        let windows: Vec<_> = judged.iter().map(|&row| (0, series.slots[row] + 1 - length)).collect();
+        let (mut out, mut squares) = (Judgement::of(rows.values.dim()), vec![0.0; width]);
+        self.errors(
+            &Cutter::new(&self.config),
+            &windows,
+            |_| series,
+            |n, errors, outputs| {
+                let last = (length - 1) * width;
+                self.whitening.squares(length - 1, &errors[last..], &mut squares);
+                out.enter(judged[n], &squares, rows);
+                for (column, output) in outputs[last..].iter().enumerate() {
+                    out.expected[judged[n] * width + column] = rows.scale.undo(column, f64::from(*output));
+                }
+            },
+        )?;
+        Ok(out)
+    }
+
+    /// Each row by its mean error over all windows that it is part of.
+    fn judge_window_means(&self, rows: &Rows<'_>) -> Result<Judgement, Error> {
+        let (length, width) = (self.config.sequence_length, self.columns.len());
+        let series = rows.series;
+        let windows: Vec<_> = series.starts(length, 0..series.len()).into_iter().flatten().map(|s| (0, s)).collect();
+        let mut sums = vec![0.0; series.len() * width];
+        let mut outputs_sum = vec![0.0; series.len() * width];
+        let mut counts = vec![0_u32; series.len()];
+        let mut squares = vec![0.0; width];
+        self.errors(
+            &Cutter::new(&self.config),
+            &windows,
+            |_| series,
+            |n, errors, outputs| {
+                for (position, errors) in errors.chunks_exact(width).enumerate() {
+                    let slot = windows[n].1 + position;
+                    counts[slot] += 1;
+                    self.whitening.squares(position, errors, &mut squares);
+                    for column in 0..width {
+                        sums[slot * width + column] += squares[column];
+                        outputs_sum[slot * width + column] += f64::from(outputs[position * width + column]);
                     }
+                }
+            },
+        )?;
+        let mut out = Judgement::of(rows.values.dim());
+        for row in 0..rows.values.nrows() {
+            let slot = series.slots[row];
+            if counts[slot] > 0 && !rows.is_missing(row) {
+                let mean = |sums: &[f64], column: usize| sums[slot * width + column] / f64::from(counts[slot]);
+                let squares: Vec<f64> = (0..width).map(|column| mean(&sums, column)).collect();
+                out.enter(row, &squares, rows);
+                for column in 0..width {
+                    out.expected[row * width + column] = rows.scale.undo(column, mean(&outputs_sum, column));
                 }
             }
         }

@@ -1,7 +1,7 @@
 //! The whole configuration.
 
 use funnelpulse_analytics::{AlertConfig, ImpactConfig};
-use funnelpulse_config::{ConfigError, Layers, Sections, Shape, read_value};
+use funnelpulse_config::{ConfigError, Layers, Section, Sections, Shape, read_value, settings};
 use funnelpulse_core::Funnel;
 use funnelpulse_ensemble::{Ensemble, EnsembleConfig};
 use funnelpulse_features::{EventSpec, FeatureConfig, FeatureEngineer, MetricKind, PanelSpec};
@@ -246,11 +246,12 @@ impl Shape for Catalog {
     }
 
     fn defaults(&self) -> toml::Table {
-        self.sections().map(|section| (section.name().to_owned(), section.defaults())).collect()
+        self.sections().map(|section| (section.name().to_owned(), defaults_of(section))).collect()
     }
 
     fn read(&self, mut document: toml::Table) -> Result<Config, ConfigError> {
         let defaults = self.config();
+        self.share_timezone(&mut document);
         let detectors = Sections::read(self.sections(), &mut document)?;
         let mut section = |name: &str| document.remove(name);
         let config = Config {
@@ -269,6 +270,34 @@ impl Shape for Catalog {
         config.validate(self)?;
         Ok(config)
     }
+}
+
+/// The name of the setting that sections share.
+const TIMEZONE: &str = "timezone";
+
+impl Catalog {
+    /// The `timezone` of `[input]` is that of every section that has such a setting and no value of its
+    /// own.
+    fn share_timezone(&self, document: &mut toml::Table) {
+        let Some(zone) = document.get("input").and_then(|input| input.get(TIMEZONE)).cloned() else { return };
+        for setting in settings(&<Self as Shape>::schema(self)) {
+            let Some((name, TIMEZONE)) = setting.split_once('.') else { continue };
+            let default = || self.sections().find(|section| section.name() == name).map(defaults_of);
+            let section = document.entry(name).or_insert_with(|| default().unwrap_or(toml::Table::new().into()));
+            if let Some(section) = section.as_table_mut() {
+                section.entry(TIMEZONE).or_insert_with(|| zone.clone());
+            }
+        }
+    }
+}
+
+/// The defaults of a section, without a time zone that everybody has who says nothing.
+fn defaults_of(section: &Section) -> toml::Value {
+    let mut defaults = section.defaults();
+    if let Some(table) = defaults.as_table_mut() {
+        table.retain(|key, value| key != TIMEZONE || value.as_str() != Some("UTC"));
+    }
+    defaults
 }
 
 /// A section `pipeline` that names no detectors runs the default ones; one that names none on

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "alerts")]
 mod alerts;
+mod aside;
 mod catalog;
 mod conclude;
 mod config;

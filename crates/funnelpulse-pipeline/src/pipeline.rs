@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use funnelpulse_analytics::{Findings, SeriesFailure, SeriesFindings};
-use funnelpulse_core::{Absence, Context, FittedPanelDetector, FrameView, Panel, PanelView, SeriesKey, isolated};
+use funnelpulse_core::{Absence, Context, FittedPanelDetector, Frame, Panel, PanelView, SeriesKey, isolated};
 use funnelpulse_ensemble::Ensemble;
 use rayon::prelude::*;
 
@@ -350,12 +350,10 @@ fn keep_states(
     models: &[Option<Box<dyn FittedPanelDetector>>],
 ) -> Result<BTreeMap<SeriesKey, SeriesState>, PipelineError> {
     let context = context_of(plan, models);
-    let state = |prepared: &Prepared| {
-        let frame = history.get(prepared.key.as_str()).map(|f| f.view());
-        let frame: FrameView<'_> = frame.expect("prepared from this panel");
-        Ok((prepared.key.clone(), prepared.state(plan, frame, context)?))
+    let state = |(prepared, frame): (&Prepared, &Frame)| {
+        Ok((prepared.key.clone(), prepared.state(plan, frame.view(), context)?))
     };
-    prepared.iter().map(state).collect()
+    prepared.iter().filter_map(|p| Some((p, history.get(p.key.as_str())?))).map(state).collect()
 }
 
 /// The context of all members together, through the columns that they see.

@@ -37,7 +37,7 @@ impl Plan {
         let engineered = members.iter().flat_map(|m| m.columns.iter()).any(|c| matrix.is_engineered(c));
         let ensemble = Ensemble::new(config.ensemble.clone())?;
         let reference = ZScore::reference_scores(matrix.metric_names().len());
-        let baseline_calibrator = Calibrator::fit(reference.view()).expect("thousands of finite scores");
+        let baseline_calibrator = Calibrator::fit(reference.view()).map_err(PipelineError::series)?;
         let settings = config.detectors.get::<ZScoreConfig>(funnelpulse_baseline::KIND).cloned();
         let baseline = ZScore::new(settings.unwrap_or_default());
         // In the order of the catalog: the originals, then whatever runs.

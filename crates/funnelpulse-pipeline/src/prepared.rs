@@ -101,10 +101,13 @@ impl Prepared {
     pub(crate) fn expectation(&self, plan: &Plan) -> Result<Expectation, PipelineError> {
         let rows = self.wide.view().rows(self.skip..self.wide.nrows());
         let detection = self.baseline.detect(rows).map_err(PipelineError::series)?;
-        let (lower, upper) = detection.interval().expect("the baseline has an interval");
+        let Some(((lower, upper), expected)) = detection.interval().zip(detection.expected()) else {
+            let reason = "gives no expected values, which the baseline has to";
+            return Err(PipelineError::Detector { detector: funnelpulse_baseline::KIND.to_owned(), reason });
+        };
         Ok(Expectation {
             observed: self.observed.clone(),
-            expected: detection.expected().expect("the baseline has expected values").to_owned(),
+            expected: expected.to_owned(),
             lower: lower.to_owned(),
             upper: upper.to_owned(),
             z: self.wide.values().slice(s![self.skip.., plan.matrix.hourly_residuals()]).to_owned(),

@@ -87,7 +87,7 @@ fn finds_prices_and_explains_an_outage() {
     assert_eq!(worst.anomaly_type, funnelpulse_core::AnomalyType::Drop);
     let named: Vec<&str> = worst.factors.iter().map(|f| f.metric.as_str()).collect();
     assert!(named.contains(&"purchases") || named.contains(&"conversion_rate"), "{named:?}");
-    // The hour lost what it should have brought, give or take the noise.
+    // The hour lost what was expected of it, give or take the noise.
     let usual = series.expected[[worst.row, 3]];
     assert!(usual > 100.0 && worst.impact.revenue == Some(-usual), "{:?} of {usual}", worst.impact);
     let summary = findings.summary();

@@ -12,7 +12,7 @@ use funnelpulse_core::Timestamp;
 
 use crate::{
     Covariates, Growth, Likelihood, Seasonal, SeasonalError, SeasonalModel,
-    fit::{Data, Model, Normal, Priors, Theta, add_slopes, gaussian_sigma, minimum, normal},
+    fit::{Data, Model, Normal, Priors, Theta, add_slopes, gaussian_sigma, minimum, normal_of_rows},
     history::History,
     likelihood::Family,
     rows::Rows,
@@ -96,7 +96,7 @@ impl<'a> Others<'a> {
         let theta = self.model.theta();
         let blocks: Vec<Range<usize>> = blocks.iter().map(|block| self.history.rows_of(block)).collect();
         let parts: Vec<Normal> =
-            blocks.iter().map(|block| normal(&self.data, self.shape(), &theta, block.clone())).collect();
+            blocks.iter().map(|block| normal_of_rows(&self.data, self.shape(), &theta, block.clone())).collect();
         let mut all = parts.first()?.clone();
         parts[1..].iter().for_each(|part| all.add(part, 1.0));
         blocks.iter().zip(&parts).map(|(block, part)| self.without(block, &all, part, &theta)).collect()
@@ -114,7 +114,9 @@ impl<'a> Others<'a> {
         sums.add(part, -1.0);
         let first = self.step(&sums, used, theta)?;
         sums.clear_slopes();
-        rest.iter().for_each(|rows| add_slopes(&mut sums, &self.data, self.shape(), &first, rows.clone()));
+        for rows in &rest {
+            add_slopes(&mut sums, &self.data, self.shape(), &first, rows.clone());
+        }
         let second = self.step(&sums, used, &first)?;
         let sigma = if self.is_gaussian() { gaussian_sigma(used, sums.loss) } else { self.model.sigma };
         let last: Timestamp =

@@ -2,6 +2,7 @@
 
 mod checkpoint;
 mod decode;
+mod detection;
 mod engine;
 mod error;
 mod operator;
@@ -11,6 +12,7 @@ mod source;
 
 pub use checkpoint::{Checkpoint, CheckpointStore, Manifest};
 pub use decode::TextFormat;
+pub use detection::LiveDetection;
 pub use engine::{
     Account, ClosedWindow, Engine, EngineConfig, EngineState, Fate, GOLD_COLUMNS, PartitionIndex, Refusal, Signal,
     WindowKind, WindowRow, gold_batch,
@@ -20,5 +22,5 @@ pub use operator::{Alert, GoldRows, Operator, Output};
 pub use runner::{Deliver, Metrics, NoAlerts, Runner, RunnerConfig, Step};
 pub use sink::{Channel, Commit, FileFormat, FileSink, MemorySink, Sink, WriterSink};
 pub use source::{
-    FolderSource, Group, Input, MemoryRecord, MemorySource, PipeSource, Polled, Position, Positions, Reading, Source,
+    FolderSource, Input, MemoryRecord, MemorySource, PipeSource, Polled, Position, Positions, Reading, Source,
 };

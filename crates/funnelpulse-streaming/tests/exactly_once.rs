@@ -21,13 +21,13 @@ const LATENESS: i64 = 900;
 /// Records per poll.
 const BATCH: usize = 500;
 
-/// Some days of a generated shop.
-fn shop() -> Vec<MemoryRecord> {
+/// The first events of a generated shop.
+fn shop(events: usize) -> Vec<MemoryRecord> {
     let config = GeneratorConfig { brands: 3, days: 3, quiet_days: 1, seed: 7, ..GeneratorConfig::default() };
     let shop = GeneratedFunnel::generate(&config).unwrap();
-    let mut events: Vec<MemoryRecord> = Vec::new();
-    for event in shop.raw_events().take(12_000) {
-        events.push(MemoryRecord::Event {
+    let mut records: Vec<MemoryRecord> = Vec::new();
+    for event in shop.raw_events().take(events) {
+        records.push(MemoryRecord::Event {
             time: event.time,
             event_type: event.event_type.into(),
             keys: vec![event.brand.as_deref().map(str::to_uppercase)],
@@ -37,7 +37,7 @@ fn shop() -> Vec<MemoryRecord> {
             price: Some(event.price),
         });
     }
-    events
+    records
 }
 
 fn time_of(record: &MemoryRecord) -> i64 {
@@ -204,7 +204,7 @@ fn split(events: &[MemoryRecord], count: usize) -> Vec<Vec<MemoryRecord>> {
 
 #[test]
 fn final_rows_are_those_of_the_batch_whatever_happens() {
-    let events = shop();
+    let events = shop(30_000);
     let expected = rows_of_panel(&batch(&events));
     assert!(expected.len() > 100, "{}", expected.len());
     for (index, (order, arrived)) in arrivals(&events).iter().enumerate() {
@@ -234,7 +234,7 @@ fn final_rows_are_those_of_the_batch_whatever_happens() {
 
 #[test]
 fn a_process_that_dies_again_and_again_gets_there() {
-    let events = shop();
+    let events = shop(12_000);
     let expected = rows_of_panel(&batch(&events));
     let partitions = split(&events, 2);
     let folder = tempfile::tempdir().unwrap();
@@ -257,7 +257,7 @@ fn a_process_that_dies_again_and_again_gets_there() {
 
 #[test]
 fn a_second_process_on_the_same_checkpoints_is_refused() {
-    let events = shop();
+    let events = shop(12_000);
     let folder = tempfile::tempdir().unwrap();
     let start = |name: &str| {
         Runner::new(
@@ -282,7 +282,7 @@ fn a_second_process_on_the_same_checkpoints_is_refused() {
 #[test]
 fn poisoned_records_junk_keys_and_strays_do_no_harm() {
     let mut records = Vec::new();
-    for (i, event) in shop().into_iter().enumerate() {
+    for (i, event) in shop(12_000).into_iter().enumerate() {
         if i % 10 == 0 {
             records.push(MemoryRecord::Broken("\u{0}poison".repeat(10_000)));
         }

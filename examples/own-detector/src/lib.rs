@@ -10,7 +10,10 @@ use std::sync::Arc;
 use funnelpulse::{
     BuildContext, Entry,
     config::Section,
-    core::{AnyDetector, Columns, Detection, Detector, Error, FittedDetector, FrameError, FrameView, PersistentModel},
+    core::{
+        AnyDetector, Columns, Detection, Detector, Error, FittedDetector, FrameError, FrameView, PersistentModel,
+        Writer, writer,
+    },
 };
 use ndarray::ArrayView1;
 use serde::{Deserialize, Serialize};
@@ -169,6 +172,10 @@ impl FittedDetector for RangeModel {
 
     fn columns(&self) -> &[Arc<str>] {
         &self.columns
+    }
+
+    fn writer(&self) -> Writer {
+        writer!(Self)
     }
 
     fn detect(&self, frame: FrameView<'_>) -> Result<Detection, Error> {

@@ -13,7 +13,7 @@ use crate::DeliveryError;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Records what it gets, after failing as often as told.
+/// Records what it gets, after failing as often as it should.
 #[derive(Debug)]
 struct Fake {
     name: &'static str,

@@ -47,6 +47,8 @@ pub(super) struct Evidence<'a> {
     lookback: usize,
     /// Level `i` holds the sums over `2^i` rows; the first rows are the assumed ones.
     sums: Vec<Vec<Sums>>,
+    /// The sums over the `lookback` rows up to each.
+    lookbacks: Vec<Sums>,
     /// Rows before the first one of the frame.
     before: usize,
 }
@@ -74,20 +76,28 @@ impl<'a> Evidence<'a> {
             let wider = finer.iter().enumerate().map(|(row, sum)| sum.plus(earlier(row))).collect();
             sums.push(wider);
         }
-        Self { profile, horizon: config.horizon, lookback: config.lookback, sums, before }
+        let (horizon, lookback) = (config.horizon, config.lookback);
+        let mut evidence = Self { profile, horizon, lookback, sums, lookbacks: Vec::new(), before };
+        let rows = evidence.sums[0].len();
+        evidence.lookbacks = (0..rows).map(|row| evidence.up_to(row, lookback.min(row + 1))).collect();
+        evidence
     }
 
     /// The sums over the `count` rows up to row `at` of the frame.
     #[inline(always)]
     fn last(&self, at: usize, count: usize) -> Sums {
-        let (mut row, mut left) = (at + self.before, count);
+        self.up_to(at + self.before, count)
+    }
+
+    #[inline(always)]
+    fn up_to(&self, mut row: usize, mut count: usize) -> Sums {
         let mut sum = Sums::default();
-        while left > 0 {
-            let level = left.trailing_zeros() as usize;
+        while count > 0 {
+            let level = count.trailing_zeros() as usize;
             sum = sum.plus(self.sums[level][row]);
             // Only the last subtraction may reach before the first row, and there nothing is left.
             row = row.wrapping_sub(1 << level);
-            left &= left - 1;
+            count &= count - 1;
         }
         sum
     }
@@ -96,16 +106,14 @@ impl<'a> Evidence<'a> {
     #[inline(always)]
     pub(super) fn compare(&self, at: usize, pairs: &mut Pairs) {
         pairs.clear();
+        let row = at + self.before;
+        let (rows, lookbacks) = (&self.sums[0][row - self.horizon..=row], &self.lookbacks[row - self.horizon..=row]);
+        let mut after = Sums::default();
         for m in 1..=self.horizon {
-            pairs.push(self.pair(at, m));
+            after = after.plus(rows[self.horizon + 1 - m]);
+            pairs.push((lookbacks[self.horizon - m], after));
         }
         pairs.compare(self.profile.multiplicative);
-    }
-
-    #[inline(always)]
-    fn pair(&self, at: usize, m: usize) -> (Sums, Sums) {
-        let after = self.last(at, m);
-        (self.last(at, m + self.lookback).minus(after), after)
     }
 
     /// The number of rows since a break longer ago than the horizon, if there is one that explains
@@ -115,7 +123,7 @@ impl<'a> Evidence<'a> {
         pairs.clear();
         let known = OLDER.iter().map(|older| self.horizon + older).take_while(|m| *m <= at + 1);
         for m in known {
-            pairs.push(self.pair(at, m));
+            pairs.push((self.lookbacks[at + self.before - m], self.last(at, m)));
         }
         pairs.compare(self.profile.multiplicative);
         let mut best = None;
@@ -134,8 +142,10 @@ impl<'a> Evidence<'a> {
     pub(super) fn compare_since(&self, at: usize, since: usize, pairs: &mut Pairs) {
         pairs.clear();
         let all = self.last(at, since);
+        let row = at + self.before;
+        let mut after = Sums::default();
         for m in 1..=self.horizon {
-            let after = self.last(at, m);
+            after = after.plus(self.sums[0][row + 1 - m]);
             pairs.push((all.minus(after), after));
         }
         pairs.compare(self.profile.multiplicative);
@@ -199,13 +209,29 @@ impl Pairs {
 
     #[inline(always)]
     fn compare(&mut self, multiplicative: bool) {
-        for i in 0..self.len.next_multiple_of(LANES) {
-            let before = Sums { seen: self.before[0][i], expected: self.before[1][i] };
-            let after = Sums { seen: self.after[0][i], expected: self.after[1][i] };
-            let (z, magnitude) = if multiplicative { relative(before, after) } else { absolute(before, after) };
+        if multiplicative {
+            self.compare_all::<true>();
+        } else {
+            self.compare_all::<false>();
+        }
+    }
+
+    #[inline(always)]
+    fn compare_all<const MULTIPLICATIVE: bool>(&mut self) {
+        // Slices of one length: no check is left in the loop, which then is vector code.
+        let n = self.len.next_multiple_of(LANES).min(MOST);
+        let [seen, expected] = &self.before;
+        let (seen_before, expected_before) = (&seen[..n], &expected[..n]);
+        let [seen, expected] = &self.after;
+        let (seen_after, expected_after) = (&seen[..n], &expected[..n]);
+        let (zs, magnitudes) = (&mut self.z[..n], &mut self.magnitude[..n]);
+        for i in 0..n {
+            let before = Sums { seen: seen_before[i], expected: expected_before[i] };
+            let after = Sums { seen: seen_after[i], expected: expected_after[i] };
+            let (z, magnitude) = if MULTIPLICATIVE { relative(before, after) } else { absolute(before, after) };
             let known = before.expected > 0.0 && after.expected > 0.0;
-            self.z[i] = if known { z } else { 0.0 };
-            self.magnitude[i] = if known { magnitude } else { 0.0 };
+            zs[i] = if known { z } else { 0.0 };
+            magnitudes[i] = if known { magnitude } else { 0.0 };
         }
     }
 }

@@ -25,7 +25,7 @@ pub(crate) fn locate(args: &LocateArgs) -> anyhow::Result<()> {
     let table = Table::read(&args.input)?;
     let place = || args.input.display().to_string();
     if recognise(&table, &config.input, &config.events)? == InputKind::Hourly {
-        bail!("{}: these are rows per hour, not events: where something happened can't be told from them", place());
+        bail!("{}: these are rows per hour, not events: they don't say where something happened", place());
     }
     let spec = &mut config.events;
     // Dimensions that are asked for are those that are counted, keys always are.

@@ -32,6 +32,7 @@ pub(crate) fn model(args: &ModelArgs) -> anyhow::Result<()> {
             .collect();
         let document = json!({
             "kind": info.kind, "format_version": info.format_version, "crate_version": info.crate_version,
+            "payload_version": info.payload_version,
             "bytes": bytes.len(), "config": model.config(), "series": series,
             "threshold": model.threshold(), "weights": model.weights(),
         });
@@ -39,7 +40,12 @@ pub(crate) fn model(args: &ModelArgs) -> anyhow::Result<()> {
     }
     let mut text = String::new();
     writeln!(text, "{}: a {} of {} series", file.display(), info.kind, model.series().len())?;
-    writeln!(text, "format {}, written by version {}, {} bytes", info.format_version, info.crate_version, bytes.len())?;
+    let (format, payload, crate_version) = (info.format_version, info.payload_version, info.crate_version);
+    writeln!(
+        text,
+        "format {format}, written by version {crate_version}, payload version {payload}, {} bytes",
+        bytes.len()
+    )?;
     let detectors = model.config().pipeline.detectors.iter();
     let weights: Vec<String> = detectors.filter_map(|d| Some(format!("{d} {:.3}", model.weights().get(d)?))).collect();
     writeln!(text, "threshold {:.3}; weights: {}", model.threshold(), weights.join(", "))?;

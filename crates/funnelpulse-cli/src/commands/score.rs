@@ -126,23 +126,32 @@ fn columns(args: &ScoreArgs, table: &Table) -> anyhow::Result<Vec<String>> {
 /// The column that names the files of a folder.
 const FILE_COLUMN: &str = "file";
 
-/// Names of label columns in the public collections of labelled series, in lower case.
-const LABELS: [&str; 11] = [
+/// Names of label columns in the public collections of labelled series, in lower case and without
+/// anything between the words.
+const LABELS: [&str; 18] = [
     "label",
     "labels",
-    "is_anomaly",
     "isanomaly",
+    "isanomalous",
     "anomaly",
     "anomalies",
-    "is_outlier",
+    "anomalylabel",
+    "isoutlier",
     "outlier",
+    "outliers",
+    "isattack",
+    "attack",
     "target",
     "class",
-    "ground_truth",
+    "groundtruth",
+    "truth",
+    "ytrue",
+    "gt",
 ];
 
 fn is_label(column: &str) -> bool {
-    LABELS.contains(&column.to_lowercase().as_str())
+    let letters = column.chars().filter(|c| !matches!(c, '_' | '-' | ' ' | '.'));
+    LABELS.contains(&&*letters.collect::<String>().to_lowercase())
 }
 
 /// The series in the order in which they first appear.

@@ -66,7 +66,7 @@ fn the_horizon_goes_on_where_the_input_ends() {
     let out = folder.table("out.csv");
     let (times, yhat) = (out.time_column("ds").unwrap(), out.f64_column("yhat").unwrap());
     assert_eq!((times[480].to_string(), times[527].to_string()), (hour(480), hour(527)));
-    // The price, which is not told, takes 9 off on average.
+    // The price, which is not given, takes 9 off on average.
     for (h, yhat) in yhat.iter().enumerate().skip(480) {
         let expected = value(h) - 9.0;
         assert!((yhat - expected).abs() < 3.0, "row {h}: {yhat} instead of {expected}");

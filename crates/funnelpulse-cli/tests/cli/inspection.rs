@@ -85,6 +85,7 @@ fn models_are_inspected() {
     for expected in [
         "model/pipeline.model: a pipeline of 2 series",
         "format 2, written by version ",
+        ", payload version 2, ",
         "iforest:own",
         "iforest:pooled",
     ] {
@@ -202,4 +203,28 @@ fn feedback_changes_whom_to_believe() {
     folder.refuses("train --input hours.csv --model after --feedback answers.csv", "is not after the start");
     folder.write("answers.csv", "series,start,end,verdict\na,2020-01-01T00:00:00Z,2020-01-01T01:00:00Z,perhaps\n");
     folder.refuses("train --input hours.csv --model after --feedback answers.csv", "`incident` or `false_alarm`");
+}
+
+#[test]
+fn one_time_zone_serves_all_sections() {
+    let folder = Folder::new();
+    let zones = |arguments: &str| {
+        let shown = folder.output(&format!("config show --json {arguments}"));
+        let config: serde_json::Value = serde_json::from_str(&shown).unwrap();
+        ["read", "features", "incidents"].map(|section| config[section]["timezone"].as_str().map(str::to_owned))
+    };
+    let all = |zone: &str| [Some(zone.to_owned()), Some(zone.to_owned()), Some(zone.to_owned())];
+    assert_eq!(zones("--set input.timezone=Europe/Berlin"), all("Europe/Berlin"));
+    let [read, features, incidents] = zones("--set read.timezone=Europe/Berlin");
+    assert_eq!(read.as_deref(), Some("Europe/Berlin"));
+    assert_eq!([features, incidents], [Some("UTC".to_owned()), Some("UTC".to_owned())]);
+    // Local times are read in it.
+    let mut text = HEADER.to_owned();
+    for line in ordinary("a", 400).lines() {
+        writeln!(text, "{}", line.replace('Z', "").replace("2019-10-", "2019-12-")).unwrap();
+    }
+    folder.write("in.csv", text);
+    folder.output("run --input in.csv --output out --all-rows --set input.timezone=Asia/Tokyo");
+    let first = folder.table("out/anomalies").time_column("window_start").unwrap()[0];
+    assert_eq!(first.to_string(), "2019-11-30T15:00:00Z");
 }

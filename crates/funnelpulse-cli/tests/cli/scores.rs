@@ -190,3 +190,117 @@ fn the_univariate_preset_finds_a_strange_stretch() {
     let refused = folder.run("run --preset funnel --input pulse.csv --output found").code(2);
     assert!(stderr(&refused).contains("possible values: univariate"));
 }
+
+/// Rows of a series with a label, or without one; `offset` makes series that differ.
+fn labelled(header: &str, label: bool, offset: i32) -> String {
+    let mut text = format!("{header}\n");
+    for row in 0..60 {
+        let (value, odd) = (row * 7 % 11 + offset * row % 5, (40..45).contains(&row));
+        let value = if odd { value + 50 } else { value };
+        let time = format!("2024-01-{:02} {:02}:00:00", 1 + row / 24, row % 24);
+        let label = if label { format!(",{}", i32::from(odd)) } else { String::new() };
+        let time = if header.starts_with("time") { format!("{time},") } else { String::new() };
+        writeln!(text, "{time}{value}{label}").unwrap();
+    }
+    text
+}
+
+#[test]
+fn labels_by_any_usual_name_are_not_scored() {
+    let folder = Folder::new();
+    folder.write("plain.csv", labelled("Data", false, 0));
+    folder.output("score --detector zscore --input plain.csv --output plain_scores.csv");
+    let plain = folder.table("plain_scores.csv").f64_column("score").unwrap();
+    for name in [
+        "label",
+        "Label",
+        "LABEL",
+        "labels",
+        "anomaly",
+        "Anomaly",
+        "is_anomaly",
+        "Is_Anomaly",
+        "isAnomaly",
+        "anomalies",
+        "class",
+        "Class",
+        "outlier",
+        "is_outlier",
+        "target",
+        "ground_truth",
+        "GroundTruth",
+        "Ground Truth",
+        "ground-truth",
+        "truth",
+        "y_true",
+        "attack",
+        "anomaly_label",
+    ] {
+        folder.write("in.csv", labelled(&format!("Data,{name}"), true, 0));
+        let run = folder.run("score --detector zscore --input in.csv --output scores.csv").success();
+        assert!(stderr(&run).contains("columns scored: Data\n"), "{name}: {}", stderr(&run));
+        assert_eq!(folder.table("scores.csv").f64_column("score").unwrap(), plain, "{name}");
+    }
+    // Whoever names a label gets it.
+    let run =
+        folder.run("score --detector zscore --input in.csv --columns anomaly_label --output scores.csv").success();
+    assert!(stderr(&run).contains("columns scored: anomaly_label"));
+    // A label by an unusual name is not scored unasked either.
+    folder.write("in.csv", labelled("Data,oddness", true, 0));
+    folder.refuses(
+        "score --detector zscore --input in.csv --output x.csv",
+        "column `oddness` has only 0 and 1 and may be a label: name the columns to score with --columns",
+    );
+}
+
+#[test]
+fn every_layout_of_the_public_collections_is_a_series_per_file_without_its_labels() {
+    // TSB-AD: a flat folder. NAB: a folder per domain. TimeEval: a folder per collection, with times.
+    for (layout, header, files) in [
+        ("tsb", "Data,Label", ["001_NAB_id_1.csv", "002_UCR_id_2.csv", "003_UCR_id_3.csv"]),
+        ("nab", "timestamp,value,label", ["realAdExchange/a.csv", "realTraffic/a.csv", "realTweets/b.csv"]),
+        ("timeeval", "timestamp,value-0,is_anomaly", ["CalIt2/x/test.csv", "CalIt2/y/test.csv", "Dodgers/test.csv"]),
+    ] {
+        let folder = Folder::new();
+        let (with, without) = (folder.path(layout), folder.path("plain"));
+        let bare = header.rsplit_once(',').unwrap().0;
+        for (offset, file) in files.iter().enumerate() {
+            for (root, header, label) in [(&with, header, true), (&without, bare, false)] {
+                let path = root.join(file);
+                std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+                std::fs::write(path, labelled(header, label, offset as i32)).unwrap();
+            }
+        }
+        let said = folder.output(&format!("score --detector zscore --input {layout} --output scores.csv"));
+        assert!(said.starts_with("180 rows of 3 series scored"), "{layout}: {said}");
+        folder.output("score --detector zscore --input plain --output plain.csv");
+        assert_eq!(folder.text("scores.csv"), folder.text("plain.csv"), "{layout}: the label makes no difference");
+        let names = folder.table("scores.csv").string_column("series").unwrap();
+        let stems: Vec<&str> = files.iter().map(|file| file.strip_suffix(".csv").unwrap()).collect();
+        assert_eq!(names[0].as_deref(), Some(stems[0]), "{layout}");
+        assert!(names.iter().flatten().all(|name| stems.contains(&name.as_str())), "{layout}: {names:?}");
+        // Each series is scored as it is alone.
+        folder.output(&format!("score --detector zscore --input {layout}/{} --output alone.csv", files[1]));
+        let scores = |name: &str| folder.table(name).f64_column("score").unwrap();
+        assert_eq!(scores("alone.csv"), scores("scores.csv")[60..120], "{layout}");
+    }
+}
+
+#[test]
+fn hive_partitions_name_the_series_when_they_are_asked_to() {
+    let folder = Folder::new();
+    for (offset, part) in ["sensor=a/day=1", "sensor=a/day=2", "sensor=b/day=1"].iter().enumerate() {
+        let path = folder.path("parts").join(part);
+        std::fs::create_dir_all(&path).unwrap();
+        std::fs::write(path.join("part-0.csv"), labelled("value,Is_Anomaly", true, offset as i32)).unwrap();
+    }
+    folder.refuses(
+        "score --detector zscore --input parts --output scores.csv",
+        "parts: the folder is partitioned by sensor, day: name the series with --series-column",
+    );
+    let by = "score --detector zscore --input parts --columns value --output scores.csv --series-column";
+    let said = folder.output(&format!("{by} sensor"));
+    assert!(said.starts_with("180 rows of 2 series scored"), "{said}");
+    let said = folder.output(&format!("{by} day"));
+    assert!(said.starts_with("180 rows of 2 series scored"), "{said}");
+}

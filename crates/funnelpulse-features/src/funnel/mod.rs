@@ -2,10 +2,12 @@
 
 mod builder;
 mod cube;
+mod direct;
 mod event;
 mod gold;
 mod report;
 mod screen;
+mod seen;
 mod sieve;
 mod silver;
 

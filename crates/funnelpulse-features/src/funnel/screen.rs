@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::{
     Event, EventSpec, Rejection,
-    silver::{Step, Vocabulary, fingerprint, micro_price, tidy, tidy_key},
+    silver::{Step, Vocabulary, micro_price, tidy, tidy_key},
 };
 use crate::FeatureError;
 
@@ -69,6 +69,17 @@ impl EventScreen {
 
     /// Validates and classifies an event.
     pub fn screen<'a>(&self, event: &Event<'a>) -> Screened<'a> {
+        match self.screen_as(event, None) {
+            Screened::Valid(valid) => {
+                let fingerprint = event.identity().map(|identity| identity ^ valid.step as u128);
+                Screened::Valid(ValidEvent { fingerprint, ..valid })
+            }
+            other => other,
+        }
+    }
+
+    /// The same for an event whose [`identity`](Event::identity) is known.
+    pub fn screen_as<'a>(&self, event: &Event<'a>, identity: Option<u128>) -> Screened<'a> {
         let event_type = tidy(event.event_type);
         if event_type.is_empty() {
             return Screened::Rejected(Rejection::EventType, None);
@@ -78,7 +89,8 @@ impl EventScreen {
             Err((reason, price)) => return Screened::Rejected(reason, Some(price)),
         };
         let Some(step) = self.vocabulary.step(&event_type) else { return Screened::Ignored(event_type) };
-        Screened::Valid(ValidEvent { step, micro_price, fingerprint: fingerprint(event.time, step, event) })
+        let fingerprint = identity.map(|identity| identity ^ step as u128);
+        Screened::Valid(ValidEvent { step, micro_price, fingerprint })
     }
 }
 

@@ -1,10 +1,10 @@
 //! The checks that every event passes before it counts.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 
 use funnelpulse_core::Timestamp;
 
-use super::{Event, EventScreen, EventSpec, IngestReport, Rejection, Screened, ValidEvent, silver::Step};
+use super::{Event, EventScreen, EventSpec, IngestReport, Rejection, Screened, ValidEvent, seen::Seen, silver::Step};
 use crate::FeatureError;
 
 /// Validation, deduplication and account: the same for every table that events are counted in, so
@@ -13,9 +13,11 @@ use crate::FeatureError;
 pub(super) struct Sieve {
     screen: EventScreen,
     step: i64,
-    seen: HashSet<u128>,
+    seen: Seen,
     /// Windows for which the feed delivered something.
     pub(super) alive: BTreeSet<Timestamp>,
+    /// The window that was found alive last.
+    latest: Option<Timestamp>,
     pub(super) report: IngestReport,
 }
 
@@ -35,8 +37,9 @@ impl Sieve {
         Ok(Self {
             screen,
             step: step_seconds as i64 * Timestamp::SECOND,
-            seen: HashSet::new(),
+            seen: Seen::new(spec.dedup_horizon_hours),
             alive: BTreeSet::new(),
+            latest: None,
             report: IngestReport::default(),
         })
     }
@@ -46,25 +49,26 @@ impl Sieve {
         time.floor_to(self.step)
     }
 
-    /// The counted part of the event; `None` if it is rejected, ignored or a duplicate.
-    pub(super) fn sift(&mut self, event: &Event<'_>) -> Option<Counted> {
+    /// The counted part of the event; `None` if it is rejected, ignored or a duplicate. `identity` is
+    /// that of the event.
+    pub(super) fn sift(&mut self, event: &Event<'_>, identity: Option<u128>) -> Option<Counted> {
         self.report.read += 1;
-        let valid = match self.screen.screen(event) {
+        let valid = match self.screen.screen_as(event, identity) {
             Screened::Rejected(reason, price) => {
                 let value = price.map_or_else(|| event.event_type.to_owned(), |price| price.to_string());
                 self.report.reject(reason, &value);
                 return None;
             }
             Screened::Ignored(event_type) => {
-                self.alive.insert(self.window(event.time));
+                self.note_alive(self.window(event.time));
                 self.report.ignore(&event_type);
                 return None;
             }
             Screened::Valid(valid) => valid,
         };
         let window = self.window(event.time);
-        self.alive.insert(window);
-        if valid.fingerprint.is_some_and(|f| !self.seen.insert(f)) {
+        self.note_alive(window);
+        if valid.fingerprint.is_some_and(|f| !self.seen.insert(window, f)) {
             self.report.duplicates += 1;
             return None;
         }
@@ -78,6 +82,12 @@ impl Sieve {
             self.report.purchases_without_price += 1;
         }
         Some(Counted { window, step, micro_price: micro_price.unwrap_or_default() })
+    }
+
+    fn note_alive(&mut self, window: Timestamp) {
+        if self.latest.replace(window) != Some(window) {
+            self.alive.insert(window);
+        }
     }
 
     pub(super) fn reject(&mut self, reason: Rejection, value: &str) {

@@ -89,3 +89,26 @@ fn a_missing_file_is_named() {
     let error = Config::layers().file(Path::new("no/such.toml")).unwrap_err();
     assert!(error.to_string().starts_with("no/such.toml: "), "{error}");
 }
+
+#[cfg(feature = "incidents")]
+#[test]
+fn the_time_zone_of_the_input_is_that_of_all_sections_without_their_own() {
+    use funnelpulse_incidents::IncidentConfig;
+
+    let zones = |text: &str| {
+        let config = Config::layers().toml(text).unwrap().build().unwrap();
+        let incidents = config.detectors.get::<IncidentConfig>("incidents").unwrap().timezone.clone();
+        // What a model file keeps reads the same.
+        assert_eq!(Config::layers().toml(&config.to_toml()).unwrap().build().unwrap(), config, "{text}");
+        [config.features.timezone, incidents]
+    };
+    assert_eq!(zones(""), ["UTC", "UTC"]);
+    assert_eq!(zones("input.timezone = 'Europe/Berlin'"), ["Europe/Berlin", "Europe/Berlin"]);
+    // Files that set one of them mean that one.
+    assert_eq!(zones("incidents.timezone = 'Asia/Tokyo'"), ["UTC", "Asia/Tokyo"]);
+    assert_eq!(zones("features.timezone = 'Asia/Tokyo'"), ["Asia/Tokyo", "UTC"]);
+    let both = "input.timezone = 'Europe/Berlin'\nincidents.timezone = 'UTC'";
+    assert_eq!(zones(both), ["Europe/Berlin", "UTC"]);
+    let unknown = Config::layers().toml("input.timezone = 'Mars'").unwrap().build().unwrap_err().to_string();
+    assert!(unknown.contains("timezone = `Mars`"), "{unknown}");
+}

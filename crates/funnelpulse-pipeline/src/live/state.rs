@@ -139,6 +139,29 @@ impl LivePipeline {
         live.resumed(saved.now, saved.series, &saved.incidents, false)
     }
 
+    /// Goes on from a snapshot with this model, whichever took it: as [`restore`](Self::restore) with
+    /// the model of the snapshot, else as after a [`swap`](Self::swap).
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/shop.rs"));
+    /// # use shop::{pipeline, shop};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::sync::Arc;
+    /// use funnelpulse_pipeline::LivePipeline;
+    ///
+    /// let bytes = pipeline()?.fit(&shop(60))?.live().snapshot()?;
+    /// let newer = Arc::new(pipeline()?.fit(&shop(96))?);
+    /// assert!(LivePipeline::resume(newer, &bytes)?.now().is_none());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn resume(model: Arc<FittedPipeline>, bytes: &[u8]) -> Result<Self, PipelineError> {
+        let saved: Saved = read_model(bytes)?;
+        let is_other = saved.model != ModelId::of(&model)?;
+        let live = Self::new(model).with_expiry(saved.expire_after);
+        live.resumed(saved.now, saved.series, &saved.incidents, is_other)
+    }
+
     /// This pipeline, before its first row, with the rows of another. `with_history` puts the rows
     /// that the model was trained on before those, where they reach further back.
     pub(super) fn resumed(

@@ -10,8 +10,8 @@ mod normal;
 mod rows;
 mod stats;
 
-pub(crate) use normal::{Normal, Scale, Theta, step};
-pub(crate) use rows::{Model, TrendWalk, add_slopes, normal};
+pub(crate) use normal::{Normal, Theta};
+pub(crate) use rows::{Model, TrendWalk, add_slopes, normal as normal_of_rows};
 pub(crate) use stats::Stats;
 
 use crate::{SeasonalError, design::Features, likelihood::Family};
@@ -85,7 +85,7 @@ impl Problem<'_> {
     fn normal(&self, theta: &Theta) -> Normal {
         match *self {
             Self::Sums { stats, changepoints, .. } => stats.normal(changepoints, theta),
-            Self::Rows { data, model, .. } => normal(data, model, theta, 0..data.y.len()),
+            Self::Rows { data, model, .. } => normal_of_rows(data, model, theta, 0..data.y.len()),
         }
     }
 
@@ -164,9 +164,9 @@ pub(crate) fn minimum(
     theta: &Theta,
     logistic: bool,
 ) -> Option<Theta> {
-    DAMPING
-        .into_iter()
-        .find_map(|damping| step(normal, Scale { precision, damping }, changepoints, priors, theta, logistic).ok())
+    DAMPING.into_iter().find_map(|damping| {
+        normal::step(normal, normal::Scale { precision, damping }, changepoints, priors, theta, logistic).ok()
+    })
 }
 
 /// Climbs from `start` to an optimum, until less than `tolerance` is left to gain.

@@ -1,4 +1,5 @@
 //! Normal equations from the rows themselves: any likelihood, logistic growth.
+#![allow(clippy::inline_always, reason = "only what is inlined is compiled for the vector registers there are")]
 
 use std::ops::Range;
 
@@ -34,6 +35,20 @@ pub(crate) fn add_slopes(normal: &mut Normal, data: &Data<'_>, model: Model<'_>,
 }
 
 fn pass<const CURVATURE: bool>(
+    normal: &mut Normal,
+    data: &Data<'_>,
+    model: Model<'_>,
+    theta: &Theta,
+    rows: Range<usize>,
+) {
+    pulp::Arch::new().dispatch(
+        #[inline(always)]
+        || add_rows::<CURVATURE>(normal, data, model, theta, rows),
+    );
+}
+
+#[inline(always)]
+fn add_rows<const CURVATURE: bool>(
     normal: &mut Normal,
     data: &Data<'_>,
     model: Model<'_>,
@@ -86,6 +101,7 @@ fn pass<const CURVATURE: bool>(
 }
 
 /// Adds `slope` times a row of the jacobian: `g x` for multiplicative features, `z` for the others.
+#[inline(always)]
 fn add_features(out: &mut [f64], features: &[f64], multiplicative: usize, g: f64, slope: f64) {
     let (out_x, out_z) = out.split_at_mut(multiplicative);
     let (x, z) = features.split_at(multiplicative);
@@ -111,6 +127,7 @@ impl Products {
     }
 
     /// Takes a row; true if it is full.
+    #[inline(always)]
     fn push(&mut self, features: &[f64], multiplicative: usize, g: f64, curvature: f64, along: f64, t: f64) -> bool {
         let at = self.rows;
         let own = &mut self.jacobian[at * self.width..(at + 1) * self.width];
@@ -122,6 +139,7 @@ impl Products {
     }
 
     /// Adds the products of its rows and forgets them.
+    #[inline(always)]
     fn add_to(&mut self, normal: &mut Normal, segment: usize) {
         let width = self.width;
         let cross = &mut normal.cross[segment * 2 * width..(segment + 1) * 2 * width];
@@ -141,7 +159,7 @@ impl Products {
 }
 
 /// `out += sum of factor[b] rows[b]`.
-#[inline]
+#[inline(always)]
 pub(super) fn axpy(out: &mut [f64], factor: &[f64; BLOCK], rows: &[&[f64]; BLOCK]) {
     let n = out.len();
     let [a, b, c, d] = rows.map(|row| &row[..n]);

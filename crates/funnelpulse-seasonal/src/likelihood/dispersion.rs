@@ -16,7 +16,7 @@ pub(crate) struct Counts<'a> {
 
 /// Change of the logarithm of the dispersion at which Newton's method ends: the error left is its
 /// square.
-const TOLERANCE: f64 = 1e-5;
+const TOLERANCE: f64 = 3e-4;
 /// Longest step of the logarithm of the dispersion.
 const LONGEST: f64 = 3.0;
 /// Counts up to this many times the number of rows are taken together: a sum over counts is then
@@ -90,7 +90,9 @@ impl Likelihood {
         let few = !family.has_trials() && most <= FEW * rows.len() as f64;
         let above = few.then(|| {
             let mut above = vec![0.0; most as usize + 1];
-            rows.iter().for_each(|row| above[row.y as usize] += row.weight);
+            for row in &rows {
+                above[row.y as usize] += row.weight;
+            }
             let mut sum = 0.0;
             for weight in above.iter_mut().rev() {
                 let own = *weight;

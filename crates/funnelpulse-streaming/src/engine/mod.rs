@@ -57,7 +57,7 @@ pub enum Signal {
 /// let config = EngineConfig { jump_confirmations: 1, ..EngineConfig::new(60) };
 /// let mut engine = Engine::new(&EventSpec::default(), config)?;
 /// let partition = engine.assign("shop/0", None);
-/// let view = |seconds| Event {
+/// let view = |seconds: i64| Event {
 ///     time: Timestamp::from_seconds(1_569_888_000 + seconds),
 ///     event_type: "view",
 ///     keys: &[Some("Runail")],

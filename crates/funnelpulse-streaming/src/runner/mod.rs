@@ -278,9 +278,8 @@ impl<S: Source, O: Operator, K: Sink> Runner<S, O, K> {
             let states = [(self.config.task.clone(), state.clone())].into();
             self.store.commit(epoch, states, files.clone(), &checkpoint.model)?;
         }
-        let group = self.source.group();
-        let (files, positions, group) = (&files, &checkpoint.positions, group.as_ref());
-        self.sink.commit(&Commit { epoch, files, state: &state, positions, group })?;
+        let (files, positions) = (&files, &checkpoint.positions);
+        self.sink.commit(&Commit { epoch, files, state: &state, positions })?;
         self.store.clean(epoch)?;
         self.epoch = epoch;
         self.dirty = false;

@@ -10,7 +10,7 @@ pub use files::{FileFormat, FileSink};
 pub use memory::MemorySink;
 pub use writer::WriterSink;
 
-use crate::{Group, Positions, StreamError};
+use crate::{Positions, StreamError};
 
 /// What rows are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -42,8 +42,6 @@ pub struct Commit<'a> {
     pub state: &'a str,
     /// How far the input was read.
     pub positions: &'a Positions,
-    /// The consumer group, where the source has one.
-    pub group: Option<&'a Group>,
 }
 
 /// A sink in two phases: rows are written during an epoch, made durable by [`prepare`](Self::prepare), and become

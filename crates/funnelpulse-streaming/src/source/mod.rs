@@ -98,25 +98,4 @@ pub trait Source {
     fn committed(&mut self) -> Result<Option<String>, StreamError> {
         Ok(None)
     }
-
-    /// The consumer group, for sinks that commit the positions within their transaction.
-    fn group(&self) -> Option<Group> {
-        None
-    }
-}
-
-/// A consumer group at the moment of a commit: what a transaction needs to commit positions on its behalf.
-#[derive(Clone)]
-pub struct Group {
-    #[cfg(feature = "kafka")]
-    pub(crate) metadata: std::sync::Arc<rdkafka::consumer::ConsumerGroupMetadata>,
-    /// Partitions by the name that positions have: topic and number.
-    #[cfg(feature = "kafka")]
-    pub(crate) partitions: BTreeMap<String, (String, i32)>,
-}
-
-impl std::fmt::Debug for Group {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Group").finish_non_exhaustive()
-    }
 }

@@ -13,11 +13,11 @@ use std::{
 use parquet::{
     basic::{Compression, Type},
     errors::ParquetError,
-    file::metadata::{ColumnChunkMetaData, ParquetMetaData, RowGroupMetaData},
+    file::metadata::{ColumnChunkMetaData, ParquetMetaData},
 };
 
 use super::Failure;
-use crate::{IoError, table::budget::Budget};
+use crate::table::budget::Budget;
 
 /// Most bytes of the header of a page. Headers hold statistics, never data.
 const MAX_HEADER: u64 = 16 << 20;
@@ -184,7 +184,7 @@ impl PageHeader {
                 ([3], value) => page.compressed = size(value)?,
                 // Of a data page, a dictionary and a data page of the second version.
                 ([5 | 7 | 8, 1], value) => page.values = size(value)?,
-                ([5, 2] | [7, 2] | [8, 4], value) => page.encoding = value,
+                ([5 | 7, 2] | [8, 4], value) => page.encoding = value,
                 ([8, 5 | 6], value) => page.levels = page.levels.saturating_add(size(value)?),
                 ([8, 7], value) => page.packed = value != 0,
                 _ => {}
