@@ -13,6 +13,9 @@ const LEADING: f64 = 0.5;
 /// Decades of evidence that a history can tell apart: a tail probability below one in 100,000 rows is
 /// extrapolated, and no reason to overrule a detector that leads.
 const RESOLVED: f64 = 5.0;
+/// Decades of evidence of the others that count for nothing where a detector leads: an extrapolated tail is
+/// easily off by as many decades as it reaches beyond the [`RESOLVED`] ones.
+const CERTAIN: f64 = 2.0 * RESOLVED;
 /// Decades of evidence beyond which more makes no difference.
 const MOST: f64 = 1e9;
 
@@ -21,7 +24,8 @@ const MOST: f64 = 1e9;
 #[serde(rename_all = "snake_case")]
 pub enum Voting {
     /// A detector with more than half of the weight leads: the others add to its evidence by their
-    /// shares (logarithmic opinion pool, Genest and Zidek 1986), so that none of them overrules it.
+    /// shares (logarithmic opinion pool, Genest and Zidek 1986), so that none of them overrules it
+    /// unless it is beyond doubt: ten decades more than a flag needs.
     /// Without such a detector, as `Tail`.
     #[default]
     Lead,
@@ -296,12 +300,21 @@ impl Ensemble {
 }
 
 /// The score of the mean evidence by weight (logarithmic opinion pool). Detectors that do not lead
-/// count with at most [`RESOLVED`] decades, or as many as the one that leads has.
+/// count with at most [`RESOLVED`] decades, or as many as the one that leads has. What all of them
+/// together are certain of beyond [`CERTAIN`] decades counts all the same: the one that leads may not
+/// look at what they see.
 fn pool(ballots: impl Iterator<Item = (f64, f64)> + Clone) -> f64 {
     let evidence = |score: f64| evidence_of_score(score).min(MOST);
     let lead = ballots.clone().filter(|(_, share)| *share > LEADING).map(|(score, _)| evidence(score)).sum::<f64>();
     let most = lead.max(RESOLVED);
-    score_of_evidence(ballots.map(|(score, share)| share * evidence(score).min(most)).sum())
+    let pooled: f64 = ballots.clone().map(|(score, share)| share * evidence(score).min(most)).sum();
+    let others = ballots.filter(|(_, share)| *share <= LEADING && *share > 0.0);
+    let weight: f64 = others.clone().map(|(_, share)| share).sum();
+    if weight <= 0.0 {
+        return score_of_evidence(pooled);
+    }
+    let together = cauchy(others.map(|(score, share)| (score, share / weight)));
+    score_of_evidence(pooled.max(evidence(together) - CERTAIN))
 }
 
 /// The score of the combined tail probability: each probability `p` as the Cauchy variable
@@ -389,8 +402,10 @@ mod tests {
         };
         assert!((evidence(3.0, 2.0) - 2.9).abs() < 1e-9);
         // Beyond what a history can tell apart nothing is added.
-        assert_eq!(evidence(2.0, 5.0), evidence(2.0, 40.0));
-        assert!(evidence(3.0, 0.0) > evidence(2.0, 40.0));
+        assert_eq!(evidence(2.0, 5.0), evidence(2.0, 12.0));
+        assert!(evidence(3.0, 0.0) > evidence(2.0, 12.0));
+        // What is beyond doubt counts: the one that leads may not look there.
+        assert!((evidence(0.1, 40.0) - 30.0).abs() < 0.1);
         // A detector that leads and has no score leaves the row to the others.
         let other = [Vote::new("lead", array![f64::NAN]), Vote::new("other", array![score_of_evidence(4.0)])];
         let verdict = ensemble.combine(&hours(1), &other).unwrap()[0];

@@ -413,9 +413,10 @@ impl IncidentModel {
         CONTEXT_DAYS * Timestamp::DAY
     }
 
-    /// How far ahead of a row, in microseconds, its score looks: 48 hours later it is final.
+    /// How far ahead of a row, in microseconds, its score looks: three days later it is final. Two days of
+    /// windows, and the day after a window that begins on the second.
     pub fn horizon(&self) -> i64 {
-        2 * DAY as i64 * Timestamp::HOUR
+        3 * DAY as i64 * Timestamp::HOUR
     }
 
     /// Judges every row of `panel`. The score of a row depends on the model and on rows up to

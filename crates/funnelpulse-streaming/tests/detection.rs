@@ -117,7 +117,7 @@ fn final_rows_are_those_of_the_batch_and_alerts_come_once() {
     let streamed = concat_batches(&batches[0].schema(), &batches).unwrap();
     let finals = streamed.column_by_name("final").unwrap().as_boolean();
     let final_rows = by_row(&arrow::compute::filter_record_batch(&streamed, finals).unwrap());
-    assert_eq!(final_rows.len(), 3 * (LATER_HOURS - 48));
+    assert_eq!(final_rows.len(), 3 * (LATER_HOURS - 72));
     for (row, cells) in &final_rows {
         assert_eq!(cells, &expected[row], "{row:?}");
     }

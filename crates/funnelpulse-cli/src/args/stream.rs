@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 #[derive(Debug, Args)]
 #[command(
     after_help = "Events are counted per window of the model (an hour) and series; a window is closed once events \
-                        are --lateness seconds past its end, and scored with the trained model. Rows of the two days \
+                        are --lateness seconds past its end, and scored with the trained model. Rows of the three days \
                         before can still be revised: each row has a revision and says whether it is final. Final \
                         rows are those that `detect` gives to the whole table.\n\n\
                         What was read, counted and found is saved with each checkpoint; a second start goes on where \

@@ -3,7 +3,7 @@
 //! The training knows the mean effect of the entries of a kind, not that of an entry still to come. Its
 //! effect is estimated as in training, from the same priors: what all series share, then what is
 //! particular to each. The effect on a day is estimated with rows up to its end: windows reach one day
-//! further, so that scores are final after 48 hours.
+//! further, so that scores are final after three days.
 
 use super::{
     Known, Place,

@@ -118,8 +118,8 @@ fn final_verdicts_are_those_of_the_batch_and_provisional_ones_those_of_the_batch
         }
     }
     assert!(flagged > 0 && revised > 0, "a test without an incident shows little: {flagged}, {revised}");
-    // All rows but those of the last two days.
-    assert!(finals.len() + 3 * 48 >= all.len() && finals.len() > all.len() / 2, "{} of {}", finals.len(), all.len());
+    // All rows but those of the last three days.
+    assert!(finals.len() + 3 * 72 >= all.len() && finals.len() > all.len() / 3, "{} of {}", finals.len(), all.len());
     for (row, verdict) in finals {
         assert_eq!(verdict, all[&row], "{row:?}");
     }
