@@ -18,19 +18,20 @@ pub(crate) struct StreamArgs {
     /// The model that `train` saved; a new one in its place is taken into use between two windows
     #[arg(long, value_name = "PATH")]
     pub(crate) model: PathBuf,
-    /// A file or folder of events (CSV, JSON lines, Parquet), or - for standard input
+    /// A file or folder of events (CSV, JSON lines, Parquet), - for standard input, or kafka://HOST:PORT/TOPIC in a
+    /// build with the feature `kafka`
     #[arg(long, value_name = "PATH")]
     pub(crate) input: PathBuf,
     /// The layout of standard input
     #[arg(long, value_enum, default_value_t = TextLayout::Jsonl, value_name = "LAYOUT")]
     pub(crate) input_format: TextLayout,
-    /// Folder of the results, one file per checkpoint, or - for JSON lines on standard output
+    /// Folder of the results, one file per checkpoint, - for JSON lines on standard output, or kafka://HOST:PORT/TOPIC
     #[arg(long, value_name = "DIR")]
     pub(crate) output: PathBuf,
     /// The format of the results in the folder
     #[arg(long, value_enum, default_value_t = RowFormat::Parquet, value_name = "FORMAT")]
     pub(crate) format: RowFormat,
-    /// Seconds by which an event may be older than the newest one of its file and still count
+    /// Seconds by which an event may be older than the newest one of its file or partition and still count
     #[arg(long, value_name = "SECONDS")]
     pub(crate) lateness: u64,
     /// Wait for new files, and for files that grow, until the process is stopped; otherwise all windows are closed at
@@ -46,6 +47,18 @@ pub(crate) struct StreamArgs {
     /// Seconds without any event after which the feed counts as stopped: an alert, and open windows are closed
     #[arg(long, value_name = "SECONDS")]
     pub(crate) silence: Option<u64>,
+    /// Consumer group of a Kafka input, and transactional id of a Kafka output
+    #[arg(long, default_value = "funnelpulse", value_name = "NAME")]
+    #[cfg_attr(not(feature = "kafka"), allow(dead_code, reason = "only Kafka has groups"))]
+    pub(crate) group: String,
+    /// Setting of the Kafka client, such as security.protocol=SSL; can be repeated
+    #[arg(long, value_name = "NAME=VALUE")]
+    #[cfg_attr(not(feature = "kafka"), allow(dead_code, reason = "only for Kafka"))]
+    pub(crate) kafka_property: Vec<String>,
+    /// Topic for events that are late, rejected or unreadable, where the results go to Kafka
+    #[arg(long, value_name = "TOPIC")]
+    #[cfg_attr(not(feature = "kafka"), allow(dead_code, reason = "only for Kafka"))]
+    pub(crate) dead_letters: Option<String>,
     /// Deliver alerts as this file says (TOML; see the book); status 4 when some are left
     #[arg(long, value_name = "FILE")]
     pub(crate) alerts: Option<PathBuf>,

@@ -22,6 +22,9 @@ use funnelpulse_streaming::{
     PipeSource, Reading, Runner, RunnerConfig, Sink, Source, TextFormat, WriterSink,
 };
 
+#[cfg_attr(not(feature = "kafka"), path = "stream/no_kafka.rs")]
+mod kafka;
+
 use crate::{
     Outcome,
     args::{RowFormat, StreamArgs, TextLayout},
@@ -51,7 +54,10 @@ pub(crate) fn stream(args: &StreamArgs) -> anyhow::Result<Outcome> {
         Some(alerts) => Some(Receiver { dispatcher: alerts.start()? }),
         None => None,
     };
-    let metrics = if is_dash(&args.input) {
+    let metrics = if let Some(address) = kafka::address(&args.input) {
+        let source = kafka::source(args, address, &config.events, &options)?;
+        with_sink(args, &config, source, operator, receiver)?
+    } else if is_dash(&args.input) {
         let format = match args.input_format {
             TextLayout::Jsonl => TextFormat::JsonLines,
             TextLayout::Csv => TextFormat::Csv,
@@ -81,6 +87,10 @@ fn with_sink<S: Source>(
 ) -> anyhow::Result<Metrics> {
     if is_dash(&args.output) {
         return run(args, config, source, WriterSink::new(io::stdout()), operator, receiver);
+    }
+    if let Some(address) = kafka::address(&args.output) {
+        let sink = kafka::sink(args, address, config)?;
+        return run(args, config, source, sink, operator, receiver);
     }
     let format = match args.format {
         RowFormat::Parquet => FileFormat::Parquet,
@@ -125,9 +135,10 @@ fn run<S: Source, K: Sink>(
 
 /// The address of the checkpoints.
 fn address(args: &StreamArgs) -> anyhow::Result<String> {
-    let beside = || (!is_dash(&args.output)).then(|| args.output.join("_checkpoints"));
+    let is_folder = !is_dash(&args.output) && kafka::address(&args.output).is_none();
+    let beside = || is_folder.then(|| args.output.join("_checkpoints"));
     let folder = args.checkpoints.clone().or_else(beside);
-    let folder = folder.context("--checkpoints is needed where the results go to standard output")?;
+    let folder = folder.context("--checkpoints is needed where the results do not go to a folder")?;
     folder.to_str().map(str::to_owned).with_context(|| format!("{}: not a name in UTF-8", folder.display()))
 }
 
@@ -191,5 +202,5 @@ fn say(args: &StreamArgs, text: &dyn std::fmt::Display) -> anyhow::Result<()> {
         output::note(text);
         return Ok(());
     }
-    Ok(output::say(text)?)
+    output::say(text)
 }

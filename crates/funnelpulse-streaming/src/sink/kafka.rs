@@ -142,14 +142,16 @@ impl KafkaSink {
         }
     }
 
-    /// The keys of the rows: a JSON array of the values of the key columns that are there.
-    fn keys(&self, rows: &RecordBatch) -> Result<Vec<String>, StreamError> {
+    /// The keys of the rows: a JSON array of the values of these columns.
+    fn keys(columns: &[String], rows: &RecordBatch) -> Result<Vec<String>, StreamError> {
         let text = |name: &String| {
-            let column = rows.column_by_name(name)?;
-            Some(arrow::compute::cast(column, &DataType::Utf8))
+            let column = rows.column_by_name(name).ok_or_else(|| StreamError::Rows {
+                sink: "Kafka",
+                reason: format!("no column `{name}`, which is part of the key"),
+            })?;
+            arrow::compute::cast(column, &DataType::Utf8).map_err(rows_error("Kafka"))
         };
-        let columns: Result<Vec<_>, _> = self.key_columns.iter().filter_map(text).collect();
-        let columns = columns.map_err(rows_error("Kafka"))?;
+        let columns = columns.iter().map(text).collect::<Result<Vec<_>, _>>()?;
         let key = |row: usize| {
             let value = |column: &arrow::array::ArrayRef| {
                 let texts = column.as_string::<i32>();
@@ -205,10 +207,10 @@ impl Sink for KafkaSink {
     }
 
     fn write(&mut self, channel: Channel, rows: &RecordBatch) -> Result<(), StreamError> {
-        let topic = match channel {
-            Channel::Rows => self.config.topic.clone(),
+        let (topic, keys) = match channel {
+            Channel::Rows => (self.config.topic.clone(), Self::keys(&self.key_columns, rows)?),
             Channel::DeadLetters => match &self.dead_letters {
-                Some(topic) => topic.clone(),
+                Some(topic) => (topic.clone(), Self::keys(&["partition".to_owned()], rows)?),
                 None => return Ok(()),
             },
         };
@@ -216,7 +218,6 @@ impl Sink for KafkaSink {
         let mut text = Vec::new();
         let mut json = LineDelimitedWriter::new(&mut text);
         json.write(rows).and_then(|()| json.finish()).map_err(rows_error("Kafka"))?;
-        let keys = self.keys(rows)?;
         for (key, value) in keys.iter().zip(text.split(|b| *b == b'\n')) {
             self.send(&topic, key, value)?;
         }

@@ -1,0 +1,28 @@
+//! In the place of Kafka in a build without it.
+
+use std::path::Path;
+
+use anyhow::bail;
+use funnelpulse::{Config, features::EventSpec, io::ReadOptions};
+use funnelpulse_streaming::{MemorySink, MemorySource};
+
+use crate::args::StreamArgs;
+
+/// What follows `kafka://`.
+pub(super) fn address(path: &Path) -> Option<&str> {
+    path.to_str()?.strip_prefix("kafka://")
+}
+
+/// An error: there is no such source.
+pub(super) fn source(_: &StreamArgs, address: &str, _: &EventSpec, _: &ReadOptions) -> anyhow::Result<MemorySource> {
+    refuse(address)
+}
+
+/// An error: there is no such sink.
+pub(super) fn sink(_: &StreamArgs, address: &str, _: &Config) -> anyhow::Result<MemorySink> {
+    refuse(address)
+}
+
+fn refuse<T>(address: &str) -> anyhow::Result<T> {
+    bail!("kafka://{address}: this build has no Kafka; build it with `cargo install funnelpulse-cli --features kafka`")
+}
