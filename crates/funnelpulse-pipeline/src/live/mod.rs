@@ -339,7 +339,7 @@ impl LivePipeline {
     fn frames_of(&self, columns: &funnelpulse_core::Columns) -> Result<Vec<(&SeriesKey, Frame, usize)>, PipelineError> {
         let plan = &*self.model.plan;
         let is_stored = columns.iter().all(|c| plan.matrix.inputs().position(c).is_some());
-        let frame = |(key, series): (&'_ SeriesKey, &LiveSeries)| {
+        let frame = |(key, series): (&SeriesKey, &LiveSeries)| -> Result<Option<(Frame, usize)>, PipelineError> {
             if is_stored {
                 return Ok(Some((series.inputs.view().select(columns)?, series.skip())));
             }
