@@ -3,7 +3,6 @@
 use std::{
     collections::BTreeMap,
     fs,
-    io::Write,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -14,7 +13,7 @@ use funnelpulse_ensemble::Ensemble;
 use rayon::prelude::*;
 
 use crate::{
-    Catalog, Config, LeftOut, Phase, PipelineError, Progress, drift,
+    Catalog, Config, LeftOut, Phase, PipelineError, Progress, aside, drift,
     plan::Plan,
     prepared::{Prepared, SeriesState},
     progress::Reporter,
@@ -279,11 +278,11 @@ impl FittedPipeline {
     pub fn save(&self, path: &Path) -> Result<(), PipelineError> {
         let bytes = saved::to_bytes(self)?;
         if path.extension().is_some() && !path.is_dir() {
-            return write_aside(path, &bytes);
+            return aside::write(path, &bytes);
         }
         fs::create_dir_all(path).map_err(|source| PipelineError::File { path: path.to_owned(), source })?;
-        write_aside(&path.join(CONFIG_FILE), self.plan.config.to_toml().as_bytes())?;
-        write_aside(&path.join(MODEL_FILE), &bytes)
+        aside::write(&path.join(CONFIG_FILE), self.plan.config.to_toml().as_bytes())?;
+        aside::write(&path.join(MODEL_FILE), &bytes)
     }
 
     /// Loads a model that was saved to `path`, with the detectors of [`Catalog::default`].
@@ -334,26 +333,4 @@ impl FittedPipeline {
     pub fn from_bytes(bytes: &[u8], catalog: &Catalog) -> Result<Self, ModelError> {
         saved::from_bytes(bytes, catalog)
     }
-}
-
-/// First characters of the names of temporary files.
-const ASIDE: &str = ".funnelpulse-";
-
-/// Temporary files are private; a model is read by whoever may read any other new file.
-fn readable() -> tempfile::Builder<'static, 'static> {
-    #[cfg_attr(not(unix), expect(unused_mut, reason = "permissions are Unix permissions"))]
-    let mut builder = tempfile::Builder::new();
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    builder
-}
-
-/// Writes a temporary file beside `path`, then renames it.
-fn write_aside(path: &Path, bytes: &[u8]) -> Result<(), PipelineError> {
-    let fail = |source| PipelineError::File { path: path.to_owned(), source };
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = readable().prefix(ASIDE).tempfile_in(folder).map_err(fail)?;
-    file.write_all(bytes).and_then(|()| file.as_file().sync_all()).map_err(fail)?;
-    file.persist(path).map_err(|e| fail(e.error))?;
-    Ok(())
 }
