@@ -67,7 +67,7 @@ pub(crate) fn table(folder: &Folder) -> anyhow::Result<()> {
         for (key, entity) in &entities {
             let segments = truth.get(key).with_context(|| format!("no truth for `{key}`"))?;
             let (history, test) = entity.frames()?;
-            let detection = detector.fit_dyn(history.view())?.detect(test.view())?;
+            let detection = detector.fit_dyn(history.view())?.explain(test.view())?;
             let scores = detection.score().to_vec();
             let threshold = threshold_at_fpr(&entity.labels, &scores, 0.01)?;
             let contributions = detection.contributions().context("a detector that does not explain itself")?;

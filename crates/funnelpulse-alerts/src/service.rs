@@ -188,6 +188,29 @@ impl fmt::Display for Delivery {
 }
 
 impl AlertService {
+    /// A dispatcher with the sinks of the settings, for alerts that a program makes as it goes.
+    ///
+    /// ```
+    /// use std::{path::Path, time::Duration};
+    /// use funnelpulse_alerts::{Alert, AlertsConfig};
+    /// use funnelpulse_core::{Severity, Timestamp};
+    ///
+    /// let folder = tempfile::tempdir()?;
+    /// let path = folder.path().join("alerts.toml");
+    /// let inbox = folder.path().join("inbox.jsonl");
+    /// let text = format!("state = 'state.json'\n[[sinks]]\nkind = 'json_lines'\nname = 'inbox'\npath = '{}'", inbox.display());
+    /// std::fs::write(&path, text)?;
+    /// let dispatcher = AlertsConfig::load(&path)?.start()?;
+    /// let alert = Alert::new("runail/dip", Severity::High, Timestamp::from_seconds(0));
+    /// dispatcher.send_once(alert).expect("there is room");
+    /// let report = dispatcher.shutdown(Duration::from_secs(10));
+    /// assert_eq!(report.waiting(), 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn start(&self) -> Result<Dispatcher, AlertsError> {
+        Dispatcher::new(self.config.dispatch.clone(), sinks(&self.config)?)
+    }
+
     /// The settings.
     pub fn config(&self) -> &AlertsConfig {
         &self.config

@@ -51,7 +51,41 @@ impl Findings {
     /// ```
     pub fn to_batch(&self, all_rows: bool) -> RecordBatch {
         let rows = self.select(all_rows);
-        let mut columns = Columns { rows: &rows, fields: Vec::new(), arrays: Vec::new() };
+        let mut columns = self.columns(&rows);
+        columns.integer("rank", |r| Some(r.anomaly?.rank as i64));
+        columns.text("models", |r| Some(r.series.models_in_words()));
+        columns.finish()
+    }
+
+    /// The same table of these rows, each the position of its series and its row there, in this
+    /// order. Without `rank`, which is a place among all rows.
+    ///
+    /// # Panics
+    /// If a series or a row is not there.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/found.rs"));
+    /// # use found::findings;
+    /// # fn main() {
+    /// // The second row of the first series.
+    /// let batch = findings(0.5).rows_to_batch(&[(0, 1)]);
+    /// assert_eq!((batch.num_rows(), batch.column_by_name("rank").is_none()), (1, true));
+    /// # }
+    /// ```
+    pub fn rows_to_batch(&self, rows: &[(usize, usize)]) -> RecordBatch {
+        let row = |&(series, index): &(usize, usize)| {
+            let series = &self.series()[series];
+            Row { series, index, anomaly: series.anomalies.iter().find(|a| a.row == index) }
+        };
+        let rows: Vec<Row<'_>> = rows.iter().map(row).collect();
+        let mut columns = self.columns(&rows);
+        columns.text("models", |r| Some(r.series.models_in_words()));
+        columns.finish()
+    }
+
+    /// The columns of every table.
+    fn columns<'a>(&'a self, rows: &'a [Row<'a>]) -> Columns<'a> {
+        let mut columns = Columns { rows, fields: Vec::new(), arrays: Vec::new() };
         let time = |r: &Row<'_>| r.series.time[r.index];
         columns.push("window_start", Arc::new(microseconds(rows.iter().map(time))));
         columns.text("window_date", |r| Some(date(time(r))));
@@ -101,9 +135,7 @@ impl Findings {
         });
         columns.text("alert_priority", |r| Some(r.anomaly?.notice.priority.to_string()));
         columns.text("alert_id", |r| Some(r.anomaly?.notice.id.clone()));
-        columns.integer("rank", |r| Some(r.anomaly?.rank as i64));
-        columns.text("models", |r| Some(r.series.models_in_words()));
-        columns.finish()
+        columns
     }
 
     fn select(&self, all_rows: bool) -> Vec<Row<'_>> {

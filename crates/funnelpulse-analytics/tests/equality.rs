@@ -1,5 +1,7 @@
 //! When findings are equal.
 
+#![expect(dead_code, unreachable_pub, reason = "the shop is shared with the examples of the documentation")]
+
 use funnelpulse_analytics::SeriesFindings;
 
 include!("doc/found.rs");

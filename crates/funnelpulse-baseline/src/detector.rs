@@ -1,11 +1,13 @@
 //! Standard deviations from the seasonal mean.
 
-use funnelpulse_core::{Detector, Error, FrameView, Timestamp};
-use ndarray::Array1;
+use std::ops::Range;
+
+use funnelpulse_core::{CrossValidated, Detector, Error, FrameView, Timestamp};
+use ndarray::{Array1, ArrayView2, s};
 use serde::{Deserialize, Serialize};
 use statrs::distribution::{ContinuousCDF, Normal};
 
-use crate::ZScoreModel;
+use crate::{ZScoreModel, model::SortedHistory};
 
 /// The name of the detector in models and results.
 pub const KIND: &str = "zscore";
@@ -159,22 +161,73 @@ impl Detector for ZScore {
     }
 
     fn fit_pooled(&self, histories: &[FrameView<'_>]) -> Result<ZScoreModel, Error> {
-        let span = |h: &FrameView<'_>| match h.time() {
-            [first, .., last] => last.as_micros().saturating_sub(first.as_micros()),
-            _ => 0,
-        };
-        let season = self.config.season.resolve(histories.iter().map(span).max().unwrap_or(0));
+        let season = self.config.season.resolve(histories.iter().map(|h| span(h.time())).max().unwrap_or(0));
         let columns = histories.first().map(|h| h.columns().clone());
         let Some(columns) = columns.filter(|c| !c.is_empty()) else {
-            return Err(Error::TooFewRows { detector: KIND, rows: 0, needed: 2 });
+            return Err(too_few(0));
         };
         let parts = histories.iter().map(|h| h.aligned(&columns)).collect::<Result<Vec<_>, _>>()?;
-        let usable: usize =
-            parts.iter().map(|p| p.rows().into_iter().filter(|r| r.iter().any(|v| !v.is_nan())).count()).sum();
+        let usable: usize = parts.iter().map(|p| usable_rows(p.view())).sum();
         if usable < 2 {
-            return Err(Error::TooFewRows { detector: KIND, rows: usable, needed: 2 });
+            return Err(too_few(usable));
         }
         let parts: Vec<_> = histories.iter().map(FrameView::time).zip(parts.iter().map(|p| p.view())).collect();
-        Ok(ZScoreModel::learn_all(&self.config, season, columns, &parts))
+        Ok(if self.config.robust {
+            ZScoreModel::learn_robust(&self.config, columns, &SortedHistory::new(season, &parts, |_| 0))
+        } else {
+            ZScoreModel::learn_plain(&self.config, season, columns, &parts)
+        })
+    }
+
+    /// Medians without a part of the history are those of the sorted columns without its values:
+    /// the held-out scores are exactly those of models that were fitted without that part.
+    fn fit_cross_validated(&self, history: FrameView<'_>, folds: usize) -> CrossValidated<ZScoreModel, Error> {
+        let time = history.time();
+        let blocks: Vec<_> =
+            (0..folds).map(|fold| fold * time.len() / folds..(fold + 1) * time.len() / folds).collect();
+        let season = self.config.season.resolve(span(time));
+        let same_season = |block: &Range<usize>| self.config.season.resolve(span_without(time, block)) == season;
+        let enough = |block: &Range<usize>| {
+            let rows = |rows: Range<usize>| usable_rows(history.values().slice(s![rows, ..]));
+            rows(0..block.start) + rows(block.end..time.len()) >= 2
+        };
+        if !self.config.robust || history.ncols() == 0 || !blocks.iter().all(|b| enough(b) && same_season(b)) {
+            return Ok((self.fit(history)?, None));
+        }
+        let columns = history.columns();
+        let fold_of = |row: usize| blocks.partition_point(|block| block.end <= row) as u32;
+        let sorted = SortedHistory::new(season, &[(time, history.values())], fold_of);
+        let mut held_out = Array1::from_elem(time.len(), f64::NAN);
+        for (fold, block) in blocks.iter().enumerate() {
+            let model = ZScoreModel::learn_robust(&self.config, columns.clone(), &sorted.without(fold as u32));
+            held_out.slice_mut(s![block.clone()]).assign(&model.scores(history.rows(block.clone()))?);
+        }
+        Ok((ZScoreModel::learn_robust(&self.config, columns.clone(), &sorted), Some(held_out)))
+    }
+}
+
+fn too_few(rows: usize) -> Error {
+    Error::TooFewRows { detector: KIND, rows, needed: 2 }
+}
+
+/// Rows with any value.
+fn usable_rows(values: ArrayView2<'_, f64>) -> usize {
+    values.rows().into_iter().filter(|r| r.iter().any(|v| !v.is_nan())).count()
+}
+
+/// From the first to the last time, microseconds.
+fn span(time: &[Timestamp]) -> i64 {
+    match time {
+        [first, .., last] => last.as_micros().saturating_sub(first.as_micros()),
+        _ => 0,
+    }
+}
+
+/// The same without a block of rows.
+fn span_without(time: &[Timestamp], block: &Range<usize>) -> i64 {
+    let (before, after) = (&time[..block.start], &time[block.end..]);
+    match (before.first().or(after.first()), after.last().or(before.last())) {
+        (Some(first), Some(last)) => last.as_micros().saturating_sub(first.as_micros()),
+        _ => 0,
     }
 }

@@ -3,6 +3,7 @@
 mod detector;
 mod model;
 mod scale;
+mod sorted;
 mod spread;
 #[cfg(test)]
 mod tests;

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use funnelpulse_core::{
     Columns, Detection, Error, FittedDetector, FrameView, OnlineDetector, PersistentModel, Timestamp,
 };
-use ndarray::{Array2, ArrayView2};
+use ndarray::{Array1, Array2, ArrayView2};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     KIND, Scale, Season, ZScoreConfig,
     scale::Unit,
+    sorted::{SortedColumn, nth_of_ascending},
     spread::{Prediction, Spread},
 };
 
@@ -76,34 +77,71 @@ impl TryFrom<Unchecked> for ZScoreModel {
     }
 }
 
-impl ZScoreModel {
-    pub(crate) fn learn_all(
-        config: &ZScoreConfig,
-        season: Season,
-        columns: Columns,
-        parts: &[(&[Timestamp], ArrayView2<'_, f64>)],
-    ) -> Self {
-        let unit = |column| {
-            let values = parts.iter().flat_map(|(_, part)| part.column(column)).copied().filter(|v| !v.is_nan());
-            Unit::choose(config, values.collect())
+/// The rows of a frame.
+pub(crate) type Part<'a> = (&'a [Timestamp], ArrayView2<'a, f64>);
+
+/// The columns of a history in ascending order.
+#[derive(Debug)]
+pub(crate) struct SortedHistory {
+    season: Season,
+    columns: Vec<SortedColumn>,
+}
+
+impl SortedHistory {
+    /// Sorts the rows of some frames; `part` says which part of the history a row belongs to.
+    pub(crate) fn new(season: Season, frames: &[Part<'_>], part: impl Fn(usize) -> u32) -> Self {
+        let width = frames.first().map_or(0, |(_, values)| values.ncols());
+        let column = |column: usize| {
+            let rows = frames.iter().map(|(time, values)| (*time, values.column(column)));
+            SortedColumn::new(season, rows, &part)
         };
-        let units: Vec<Unit> = (0..columns.len()).map(unit).collect();
-        let mut model = Self {
+        Self { season, columns: (0..width).map(column).collect() }
+    }
+
+    /// The same without the rows of a part.
+    pub(crate) fn without(&self, part: u32) -> Self {
+        Self { season: self.season, columns: self.columns.iter().map(|c| c.without(part)).collect() }
+    }
+}
+
+impl ZScoreModel {
+    fn empty(config: &ZScoreConfig, season: Season, columns: Columns, units: Vec<Unit>) -> Self {
+        Self {
             season,
             robust: config.robust,
             updates_like_refit: config.season != Season::Auto && config.scale != Scale::Log,
             units,
             tempers: vec![[1.0; 2]; columns.len()],
-            spreads: vec![Spread::default(); columns.len() * (season.bins() + 1)],
+            spreads: Vec::with_capacity(columns.len() * (season.bins() + 1)),
             columns,
+        }
+    }
+
+    /// Medians and median absolute deviations.
+    pub(crate) fn learn_robust(config: &ZScoreConfig, columns: Columns, history: &SortedHistory) -> Self {
+        let units = history.columns.iter().map(|c| Unit::choose(config, c.all())).collect();
+        let mut model = Self::empty(config, history.season, columns, units);
+        for (column, unit) in history.columns.iter().zip(&model.units) {
+            model.spreads.extend(column.bins().map(|bin| Spread::robust(bin, *unit)));
+            model.spreads.push(Spread::robust(column.all(), *unit));
+        }
+        model.temper(history);
+        model
+    }
+
+    /// Means and standard deviations.
+    pub(crate) fn learn_plain(config: &ZScoreConfig, season: Season, columns: Columns, parts: &[Part<'_>]) -> Self {
+        let unit = |column| {
+            let values = parts.iter().flat_map(|(_, part)| part.column(column)).copied();
+            let mut known: Vec<f64> = values.filter(|v| !v.is_nan()).collect();
+            known.sort_unstable_by(f64::total_cmp);
+            Unit::choose(config, &known)
         };
-        if config.robust {
-            model.learn_robust(parts);
-            model.temper(parts);
-        } else {
-            for (time, part) in parts {
-                model.learn(time, *part);
-            }
+        let units = (0..columns.len()).map(unit).collect();
+        let mut model = Self::empty(config, season, columns, units);
+        model.spreads.resize(model.columns.len() * (season.bins() + 1), Spread::default());
+        for (time, part) in parts {
+            model.learn(time, *part);
         }
         model
     }
@@ -123,8 +161,7 @@ impl ZScoreModel {
         for (column, predictions) in self.predictions().enumerate() {
             let unit = self.units[column];
             for (value, &time) in values.column_mut(column).iter_mut().zip(time) {
-                let p = &predictions[self.season.bin(time)];
-                *value = ((unit.transform(*value) - p.center) / p.deviation).clamp(-f64::MAX, f64::MAX);
+                *value = predictions[self.season.bin(time)].z(unit.transform(*value));
             }
         }
         values
@@ -132,16 +169,25 @@ impl ZScoreModel {
 
     /// Weighs the sides of each column by their tails in the history, so that a column that bursts
     /// now and then does not drown the one that never did.
-    fn temper(&mut self, parts: &[(&[Timestamp], ArrayView2<'_, f64>)]) {
-        let residuals: Vec<Array2<f64>> = parts.iter().map(|(t, part)| self.standardize(t, part.to_owned())).collect();
-        for (column, temper) in self.tempers.iter_mut().enumerate() {
-            let known = residuals.iter().flat_map(|r| r.column(column)).copied().filter(|z| !z.is_nan());
-            let mut z: Vec<f64> = known.collect();
-            let Some(last) = z.len().checked_sub(1) else { continue };
-            z.sort_unstable_by(f64::total_cmp);
-            let tail = (TAIL.0 * last as f64).round() as usize;
-            *temper = [-z[tail], z[last - tail]].map(|start| (TAIL.1 / start.max(TAIL.1)).max(f64::MIN_POSITIVE));
-        }
+    fn temper(&mut self, history: &SortedHistory) {
+        let tempers: Vec<[f64; 2]> = self
+            .predictions()
+            .zip(&history.columns)
+            .zip(&self.units)
+            .map(|((predictions, column), unit)| {
+                let Some(last) = column.all().len().checked_sub(1) else { return [1.0; 2] };
+                // A z-score rises with the value within a bin.
+                let bins: Vec<&[f64]> = column.bins().collect();
+                let z = |bin: usize, place: usize| predictions[bin].z(unit.transform(bins[bin][place]));
+                let len = |bin: usize| bins[bin].len();
+                let tail = (TAIL.0 * last as f64).round() as usize;
+                let below = nth_of_ascending(bins.len(), tail, len, z).map(|z| -z);
+                let above = nth_of_ascending(bins.len(), tail, len, |bin, i| -z(bin, len(bin) - 1 - i)).map(|z| -z);
+                let weight = |start: f64| (TAIL.1 / start.max(TAIL.1)).max(f64::MIN_POSITIVE);
+                [below, above].map(|start| start.map_or(1.0, weight))
+            })
+            .collect();
+        self.tempers = tempers;
     }
 
     /// Per column, what each bin expects.
@@ -171,20 +217,19 @@ impl ZScoreModel {
         }
     }
 
-    fn learn_robust(&mut self, parts: &[(&[Timestamp], ArrayView2<'_, f64>)]) {
-        let bins = self.season.bins();
-        for (column, spreads) in self.spreads.chunks_exact_mut(bins + 1).enumerate() {
-            let mut samples = vec![Vec::new(); bins + 1];
-            for (time, part) in parts {
-                for (&t, &value) in time.iter().zip(part.column(column)).filter(|(_, v)| !v.is_nan()) {
-                    samples[self.season.bin(t)].push(value);
-                    samples[bins].push(value);
-                }
-            }
-            for (spread, sample) in spreads.iter_mut().zip(&samples) {
-                *spread = Spread::robust(sample, self.units[column]);
-            }
+    /// The weighed z-scores of every row, and the raw score: the highest of them.
+    fn weighed(&self, frame: FrameView<'_>) -> Result<(Array2<f64>, Array1<f64>), Error> {
+        let mut z = self.residuals(frame)?;
+        for (mut column, [below, above]) in z.columns_mut().into_iter().zip(&self.tempers) {
+            column.mapv_inplace(|z| if z < 0.0 { -z * below } else { z * above });
         }
+        let score = z.rows().into_iter().map(|row| row.iter().copied().fold(f64::NAN, f64::max)).collect();
+        Ok((z, score))
+    }
+
+    /// The raw score of every row.
+    pub(crate) fn scores(&self, frame: FrameView<'_>) -> Result<Array1<f64>, Error> {
+        Ok(self.weighed(frame)?.1)
     }
 }
 
@@ -198,20 +243,20 @@ impl FittedDetector for ZScoreModel {
     }
 
     fn detect(&self, frame: FrameView<'_>) -> Result<Detection, Error> {
-        let mut contributions = self.residuals(frame)?;
-        for (mut column, [below, above]) in contributions.columns_mut().into_iter().zip(&self.tempers) {
-            column.mapv_inplace(|z| if z < 0.0 { -z * below } else { z * above });
-        }
-        let score = contributions.rows().into_iter().map(|row| row.iter().copied().fold(f64::NAN, f64::max)).collect();
+        let (contributions, score) = self.weighed(frame)?;
         let shape = contributions.dim();
         let [mut expected, mut lower, mut upper] = [0; 3].map(|_| Array2::zeros(shape));
         for (column, predictions) in self.predictions().enumerate() {
             let unit = self.units[column];
+            let band = |p: &Prediction| {
+                let reach = INTERVAL * p.deviation;
+                let (low, high) = (unit.invert(p.center - reach), unit.invert(p.center + reach));
+                [p.level, low.min(p.level), high.max(p.level)]
+            };
+            let bands: Vec<[f64; 3]> = predictions.iter().map(band).collect();
             for (row, &time) in frame.time().iter().enumerate() {
-                let p = &predictions[self.season.bin(time)];
-                expected[[row, column]] = p.level;
-                lower[[row, column]] = unit.invert(p.center - INTERVAL * p.deviation).min(p.level);
-                upper[[row, column]] = unit.invert(p.center + INTERVAL * p.deviation).max(p.level);
+                let at = [row, column];
+                [expected[at], lower[at], upper[at]] = bands[self.season.bin(time)];
             }
         }
         Ok(Detection::new(score)

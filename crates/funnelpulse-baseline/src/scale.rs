@@ -14,14 +14,13 @@ pub(crate) struct Unit {
 }
 
 impl Unit {
-    /// Chooses by the values of the history, none of them NaN.
-    pub(crate) fn choose(config: &ZScoreConfig, mut values: Vec<f64>) -> Self {
-        values.sort_unstable_by(f64::total_cmp);
+    /// Chooses by the values of the history in ascending order, none of them NaN.
+    pub(crate) fn choose(config: &ZScoreConfig, values: &[f64]) -> Self {
         let nonnegative = values.first().is_some_and(|v| *v >= 0.0);
         let log = match config.scale {
             Scale::Linear => false,
             Scale::Log => true,
-            Scale::Auto => config.robust && nonnegative && is_skewed(&values),
+            Scale::Auto => config.robust && nonnegative && is_skewed(values),
         };
         let positive = &values[values.partition_point(|v| *v <= 0.0)..];
         let unit = positive.get(positive.len() / 2).copied().unwrap_or(1.0);
@@ -68,7 +67,9 @@ mod tests {
     use super::*;
 
     fn unit(scale: Scale, values: &[f64]) -> Unit {
-        Unit::choose(&ZScoreConfig { scale, ..ZScoreConfig::default() }, values.to_vec())
+        let mut values = values.to_vec();
+        values.sort_by(f64::total_cmp);
+        Unit::choose(&ZScoreConfig { scale, ..ZScoreConfig::default() }, &values)
     }
 
     #[test]

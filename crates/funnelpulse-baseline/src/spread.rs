@@ -20,6 +20,13 @@ pub(crate) struct Prediction {
     pub(crate) deviation: f64,
 }
 
+impl Prediction {
+    /// The standard deviations of a value on the scale of comparison from the center.
+    pub(crate) fn z(&self, transformed: f64) -> f64 {
+        ((transformed - self.center) / self.deviation).clamp(-f64::MAX, f64::MAX)
+    }
+}
+
 /// Welford's running moments (1962), with the root of the sum of squares in place of the sum, so
 /// that values up to the largest float have a finite standard deviation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -46,30 +53,35 @@ impl Spread {
         self.root = self.root.hypot(step).min(f64::MAX);
     }
 
-    /// Median and scaled median absolute deviation; where more than half of the values are equal
-    /// the standard deviation instead of the latter. The level is the mean of the values within
-    /// five standard deviations.
-    pub(crate) fn robust(sample: &[f64], unit: Unit) -> Self {
-        let mut plain = Self::default();
-        let mut transformed: Vec<f64> = sample.iter().map(|v| unit.transform(*v)).collect();
-        for (&value, &transformed) in sample.iter().zip(&transformed) {
-            plain.push(value, transformed);
+    /// Median and scaled median absolute deviation of an ascending sample; where more than half of
+    /// the values are equal the standard deviation instead of the latter. The level is the mean of
+    /// the values within five standard deviations.
+    pub(crate) fn robust(ascending: &[f64], unit: Unit) -> Self {
+        let n = ascending.len();
+        if n == 0 {
+            return Self::default();
         }
-        if sample.is_empty() {
-            return plain;
-        }
-        let center = median(&mut transformed);
-        let mut distances: Vec<f64> = transformed.iter().map(|v| (v - center).abs().min(f64::MAX)).collect();
+        let at = |i: usize| unit.transform(ascending[i]);
+        let center = if n % 2 == 1 { at(n / 2) } else { at(n / 2 - 1) / 2.0 + at(n / 2) / 2.0 };
         // 1.4826 makes it the standard deviation of a normal distribution.
-        let deviation = 1.482_602_218_505_602 * median(&mut distances);
-        let deviation = if deviation > 0.0 { deviation } else { plain.deviation() };
-        let mut trimmed = Self::default();
-        for &value in sample.iter().filter(|v| (unit.transform(**v) - center).abs() <= TRIM * deviation) {
-            trimmed.push(value, value);
+        let deviation = 1.482_602_218_505_602 * median_distance(n, center, at);
+        let deviation = if deviation > 0.0 { deviation } else { Self::plain(ascending, unit).deviation() };
+        // Distances rise from the middle on, to either side.
+        let limit = TRIM * deviation;
+        let first = partition(0, n / 2, |i| center - at(i) > limit);
+        let last = partition(n / 2, n, |i| at(i) - center <= limit);
+        let level = mean(&ascending[first..last]);
+        let root = (deviation * ((n - 1) as f64).sqrt()).min(f64::MAX);
+        Self { count: n as u64, level, center, root }
+    }
+
+    /// The running moments of a sample.
+    fn plain(sample: &[f64], unit: Unit) -> Self {
+        let mut plain = Self::default();
+        for value in sample {
+            plain.push(*value, unit.transform(*value));
         }
-        let freedom = (plain.count.saturating_sub(1)) as f64;
-        let root = (deviation * freedom.sqrt()).min(f64::MAX);
-        Self { count: plain.count, level: trimmed.level, center, root }
+        plain
     }
 
     pub(crate) fn count(&self) -> u64 {
@@ -98,15 +110,31 @@ impl Spread {
     }
 }
 
-/// The median of a non-empty sample, which it reorders.
-fn median(sample: &mut [f64]) -> f64 {
-    let (middle, odd) = (sample.len() / 2, sample.len() % 2 == 1);
-    let (below, &mut upper, _) = sample.select_nth_unstable_by(middle, f64::total_cmp);
-    if odd {
-        return upper;
+/// The median of `|at(i) - center|` for `i < n`, where `at` rises and `center` is its median: the
+/// values nearest to it are neighbours.
+fn median_distance(n: usize, center: f64, at: impl Fn(usize) -> f64) -> f64 {
+    let farthest_of_nearest = |count: usize| {
+        let first = partition(0, n - count, |i| center - at(i) > at(i + count) - center);
+        (center - at(first)).max(at(first + count - 1) - center).min(f64::MAX)
+    };
+    let upper = farthest_of_nearest(n / 2 + 1);
+    if n % 2 == 1 { upper } else { farthest_of_nearest(n / 2) / 2.0 + upper / 2.0 }
+}
+
+/// The first place from `low` on where `holds` does not, at most `high`; it holds up to there.
+fn partition(mut low: usize, mut high: usize, holds: impl Fn(usize) -> bool) -> usize {
+    while low < high {
+        let middle = usize::midpoint(low, high);
+        if holds(middle) { low = middle + 1 } else { high = middle }
     }
-    let lower = below.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    lower / 2.0 + upper / 2.0
+    low
+}
+
+/// The mean, also where the sum overflows.
+fn mean(sample: &[f64]) -> f64 {
+    let sum: f64 = sample.iter().sum();
+    let n = sample.len().max(1) as f64;
+    if sum.is_finite() { sum / n } else { sample.iter().map(|v| v / n).sum() }
 }
 
 #[cfg(test)]
@@ -117,7 +145,7 @@ mod tests {
     use crate::{Scale, ZScoreConfig};
 
     fn linear() -> Unit {
-        Unit::choose(&ZScoreConfig { scale: Scale::Linear, ..ZScoreConfig::default() }, vec![-1.0])
+        Unit::choose(&ZScoreConfig { scale: Scale::Linear, ..ZScoreConfig::default() }, &[-1.0])
     }
 
     proptest! {
@@ -133,6 +161,35 @@ mod tests {
         }
     }
 
+    /// The definition: medians by sorting.
+    fn by_sorting(sample: &[f64]) -> (f64, f64, f64) {
+        let median = |mut values: Vec<f64>| {
+            values.sort_by(f64::total_cmp);
+            let n = values.len();
+            if n % 2 == 1 { values[n / 2] } else { f64::midpoint(values[n / 2 - 1], values[n / 2]) }
+        };
+        let center = median(sample.to_vec());
+        let deviation = 1.482_602_218_505_602 * median(sample.iter().map(|v| (v - center).abs()).collect());
+        let near = sample.iter().filter(|v| (**v - center).abs() <= TRIM * deviation);
+        (center, deviation, near.clone().sum::<f64>() / near.count() as f64)
+    }
+
+    proptest! {
+        #[test]
+        fn robust_moments_are_those_of_the_definition(
+            mut sample in prop::collection::vec(prop_oneof![-1e3..1e3f64, -1.0..1.0f64], 1..60),
+        ) {
+            let (center, deviation, level) = by_sorting(&sample);
+            sample.sort_by(f64::total_cmp);
+            let spread = Spread::robust(&sample, linear());
+            prop_assert_eq!(spread.center, center);
+            if deviation > 0.0 {
+                prop_assert!((spread.deviation() - deviation).abs() <= 1e-12 * deviation);
+                prop_assert!((spread.level - level).abs() < 1e-9);
+            }
+        }
+    }
+
     #[test]
     fn huge_values_do_not_overflow() {
         let mut spread = Spread::default();
@@ -140,7 +197,7 @@ mod tests {
             spread.push(value, value);
         }
         assert!(spread.is_valid() && spread.deviation() > 1e308);
-        assert!(Spread::robust(&[1e308, -1e308], linear()).is_valid());
+        assert!(Spread::robust(&[-1e308, 1e308], linear()).is_valid());
     }
 
     #[test]

@@ -73,3 +73,28 @@ fn signed_residuals_tell_up_from_down() {
     assert!(low[[50, 0]] < -5.0);
     assert!(model.residuals(plant(&frame, 50, 0, f64::NAN).view()).unwrap()[[50, 0]].is_nan());
 }
+
+#[test]
+fn held_out_scores_are_those_of_models_fitted_without_the_part() {
+    // Three columns: a count with quiet nights, one with gaps, one that is negative half of the time.
+    let noise = noise_frame(24 * 40, 3, 9);
+    let (time, columns, mut values) = noise.into_parts();
+    for (i, mut row) in values.rows_mut().into_iter().enumerate() {
+        row[0] = (row[0].abs() * if i % 24 < 6 { 0.01 } else { 5.0 }).round();
+        row[1] = if i % 7 == 0 { f64::NAN } else { row[1] };
+        row[2] -= 100.0;
+    }
+    let frame = Frame::new(time, columns, values).unwrap();
+    let detector = ZScore::default();
+    let (model, held_out) = detector.fit_cross_validated(frame.view(), 5).unwrap();
+    assert_eq!(model, detector.fit(frame.view()).unwrap());
+    let held_out = held_out.expect("sorted columns give them");
+    for fold in 0..5 {
+        let block = fold * 960 / 5..(fold + 1) * 960 / 5;
+        let rest = (0..960).filter(|row| !block.contains(row)).collect::<Vec<_>>();
+        let time = rest.iter().map(|row| frame.time()[*row]).collect();
+        let rest = Frame::new(time, frame.columns().clone(), frame.values().select(ndarray::Axis(0), &rest)).unwrap();
+        let scores = detector.fit(rest.view()).unwrap().detect(frame.view().rows(block.clone())).unwrap().into_score();
+        assert_eq!(held_out.slice(ndarray::s![block]), scores);
+    }
+}

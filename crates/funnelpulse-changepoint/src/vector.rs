@@ -26,7 +26,7 @@ pub(crate) fn exp_neg(x: f64) -> f64 {
 
 /// `ln(x)` for normal positive `x`, to a relative error of about 1e-15 away from 1, without a branch.
 #[inline(always)]
-fn ln(x: f64) -> f64 {
+pub(crate) fn ln(x: f64) -> f64 {
     // Half the mantissa range either side of one: x = 2^e m with m in [sqrt(1/2), sqrt(2)).
     const SPLIT: u64 = 0x3FE6_A09E_667F_3BCD;
     const EXPONENT_ONE: f64 = 4_503_599_627_370_496.0;

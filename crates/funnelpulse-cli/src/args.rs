@@ -12,9 +12,11 @@ use crate::context::catalog;
 
 mod series;
 mod sides;
+mod stream;
 
 pub(crate) use series::{ChangepointsArgs, ForecastArgs};
 pub(crate) use sides::{CompareArgs, LocateArgs};
+pub(crate) use stream::{RowFormat, StreamArgs, TextLayout};
 
 /// Find and explain anomalies in shop funnels and other hourly tables.
 #[derive(Debug, Parser)]
@@ -66,6 +68,8 @@ pub(crate) enum Command {
     Config(ConfigArgs),
     /// Inspect a model file
     Model(ModelArgs),
+    /// Follow events as they come: score each hour when it is over, revise, alert
+    Stream(StreamArgs),
     /// Check how alerts are delivered
     Alerts(AlertsArgs),
 }

@@ -10,10 +10,10 @@ use funnelpulse::{
     Config, Feedback, Findings, Incident, SeriesFailure,
     analytics::{HISTORY_DAYS, LocalizeConfig, windows_of_incidents},
     core::{Panel, SeriesKey, Timestamp},
-    features::{IngestReport, NO_KEY},
+    features::{Gold, IngestReport, NO_KEY},
     io::{
-        InputKind, PanelRead, ReadOptions, StrayRow, Table, read_cube, read_events, read_panel, recognise,
-        set_aside_strays,
+        InputKind, PanelRead, ReadOptions, StrayRow, Table, read_cube, read_events, read_panel, recognise, scan_events,
+        set_aside_strays, wanted_columns,
     },
 };
 
@@ -195,18 +195,20 @@ fn note_rows(duplicates: usize, strays: &[StrayRow]) {
 
 /// Reads events or hourly rows, whichever it is.
 pub(crate) fn read(path: &Path, config: &Config) -> anyhow::Result<Input> {
-    let table = Table::read_with(path, &read_options(config))?;
+    let columns = Some(wanted_columns(&config.input, &config.events));
+    let options = ReadOptions { columns, ..read_options(config) };
+    // Events are only kept where their causes are to be located.
+    if config.events.further_dimensions().next().is_none()
+        && let Some((gold, rows)) = scan_events(path, &options, &config.input, &config.events)?
+    {
+        return of_events(path, gold, rows, None);
+    }
+    let table = Table::read_with(path, &options)?;
     match recognise(&table, &config.input, &config.events)? {
         InputKind::Events => {
             let gold = read_events(&table, &config.events, config.input.step_seconds)?;
-            if gold.panel.is_empty() {
-                bail!("{}: not one event could be counted\n{}", path.display(), gold.report);
-            }
             let rows = table.num_rows();
-            let events = config.events.further_dimensions().next().is_some().then_some(table);
-            let (panel, strays) = set_aside_strays(gold.panel)?;
-            let ingest = Some(gold.report);
-            Ok(Input { panel, ingest, rows, failures: Vec::new(), duplicates: 0, strays, events })
+            of_events(path, gold, rows, Some(table))
         }
         InputKind::Hourly => {
             let PanelRead { panel, problems, rows_read, duplicates, strays, .. } = read_panel(&table, &config.input)?;
@@ -223,4 +225,13 @@ pub(crate) fn read(path: &Path, config: &Config) -> anyhow::Result<Input> {
             Ok(Input { panel, ingest: None, rows: rows_read, failures, duplicates, strays, events: None })
         }
     }
+}
+
+/// The input that events add up to.
+fn of_events(path: &Path, gold: Gold, rows: usize, events: Option<Table>) -> anyhow::Result<Input> {
+    if gold.panel.is_empty() {
+        bail!("{}: not one event could be counted\n{}", path.display(), gold.report);
+    }
+    let (panel, strays) = set_aside_strays(gold.panel)?;
+    Ok(Input { panel, ingest: Some(gold.report), rows, failures: Vec::new(), duplicates: 0, strays, events })
 }

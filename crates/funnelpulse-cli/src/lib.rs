@@ -118,6 +118,7 @@ fn dispatch(command: &Command) -> anyhow::Result<Outcome> {
         Command::Compare(args) => commands::compare::compare(args).map(|()| Outcome::Done),
         Command::Config(args) => commands::config::config(args).map(|()| Outcome::Done),
         Command::Model(args) => commands::model::model(args).map(|()| Outcome::Done),
+        Command::Stream(args) => commands::stream::stream(args),
         Command::Alerts(args) => commands::alerts::alerts(args).map(|()| Outcome::Done),
     }
 }

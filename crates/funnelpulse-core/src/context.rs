@@ -83,6 +83,24 @@ impl Context {
         let reach = from.offset(-self.span);
         time[..first].partition_point(|t| *t < reach)
     }
+
+    /// Number of rows at the front that no row after `now` looks back to; `time` is that of all
+    /// rows of a series. Of a detector's horizon: the rows that are final.
+    ///
+    /// ```
+    /// use funnelpulse_core::{Context, Timestamp};
+    ///
+    /// let time: Vec<Timestamp> = (0..10).map(|h| Timestamp::from_seconds(3600 * h)).collect();
+    /// let day = Context::span(2 * Timestamp::HOUR);
+    /// // At 9:00 the rows up to 7:00 are final.
+    /// assert_eq!(day.settled(&time, time[9]), 8);
+    /// assert_eq!(Context::rows(3).settled(&time, time[9]), 7);
+    /// assert_eq!(Context::NONE.settled(&time, time[9]), 10);
+    /// ```
+    pub fn settled(&self, time: &[Timestamp], now: Timestamp) -> usize {
+        let until = now.offset(-self.span);
+        time.get(self.rows..).map_or(0, |later| later.partition_point(|t| *t <= until))
+    }
 }
 
 #[cfg(test)]

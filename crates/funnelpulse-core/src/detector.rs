@@ -5,7 +5,7 @@
 
 use std::{fmt::Debug, sync::Arc};
 
-use ndarray::Array1;
+use ndarray::{Array1, Array2};
 
 use crate::{Context, Detection, Error, FrameView, LiveDetector, Writer, live::SeriesWindow};
 
@@ -50,7 +50,22 @@ pub trait Detector: Debug + Send + Sync {
     /// Learns one model from many series with the same columns. A detector for which that makes
     /// no sense returns an error that says so.
     fn fit_pooled(&self, histories: &[FrameView<'_>]) -> Result<Self::Fitted, Self::Error>;
+
+    /// [`fit`](Self::fit), together with held-out scores where they cost less than fitting `folds`
+    /// more times: with the history cut into `folds` parts of consecutive rows (part `i` is the
+    /// rows from `i * n / folds` on), each row's raw score by what the other parts teach. One score
+    /// per row; NaN where there is none. `None`, the default: the caller has to fit again.
+    ///
+    /// Statistics that add up make this cheap: those of the other parts are what is left when a
+    /// part's are taken out.
+    fn fit_cross_validated(&self, history: FrameView<'_>, folds: usize) -> CrossValidated<Self::Fitted, Self::Error> {
+        let _ = folds;
+        Ok((self.fit(history)?, None))
+    }
 }
+
+/// A model of all rows, and the held-out scores of each of them if there are any.
+pub type CrossValidated<M, E> = Result<(M, Option<Array1<f64>>), E>;
 
 /// A trained model: immutable while it scores, usable from many threads, serializable.
 ///
@@ -110,6 +125,28 @@ pub trait FittedDetector: Debug + Send + Sync + erased_serde::Serialize {
     /// Scores every row of `frame`. Columns are found by name: their order makes no difference,
     /// additional ones are ignored, a missing one is an error.
     fn detect(&self, frame: FrameView<'_>) -> Result<Detection, Error>;
+
+    /// Contributions of the columns to the scores of some rows of `frame`, a row per element of
+    /// `rows` and a column per column of the model: for models whose [`detect`](Self::detect) leaves
+    /// them out because they cost more than the scores. `None`, the default, where detections have
+    /// them, or the model has none.
+    fn contributions(&self, frame: FrameView<'_>, rows: &[usize]) -> Result<Option<Array2<f64>>, Error> {
+        let _ = (frame, rows);
+        Ok(None)
+    }
+
+    /// Scores every row, with contributions where the model has any.
+    fn explain(&self, frame: FrameView<'_>) -> Result<Detection, Error> {
+        let detection = self.detect(frame)?;
+        if detection.contributions().is_some() {
+            return Ok(detection);
+        }
+        let all: Vec<usize> = (0..frame.nrows()).collect();
+        Ok(match self.contributions(frame, &all)? {
+            Some(contributions) => detection.with_contributions(contributions),
+            None => detection,
+        })
+    }
 
     /// Raw scores of the rows the model was trained on, each given by parts of the model that
     /// did not see the row (out-of-bag trees, say), one array per training frame in the order of
@@ -233,6 +270,13 @@ pub trait DynDetector: Debug + Send + Sync {
 
     /// [`Detector::fit_pooled`].
     fn fit_pooled_dyn(&self, histories: &[FrameView<'_>]) -> Result<Box<dyn FittedDetector>, Error>;
+
+    /// [`Detector::fit_cross_validated`].
+    fn fit_cross_validated_dyn(
+        &self,
+        history: FrameView<'_>,
+        folds: usize,
+    ) -> CrossValidated<Box<dyn FittedDetector>, Error>;
 }
 
 impl<D: Detector> DynDetector for D {
@@ -250,6 +294,16 @@ impl<D: Detector> DynDetector for D {
     fn fit_pooled_dyn(&self, histories: &[FrameView<'_>]) -> Result<Box<dyn FittedDetector>, Error> {
         match self.fit_pooled(histories) {
             Ok(model) => Ok(Box::new(model)),
+            Err(error) => Err(Error::detector(Detector::kind(self), error)),
+        }
+    }
+    fn fit_cross_validated_dyn(
+        &self,
+        history: FrameView<'_>,
+        folds: usize,
+    ) -> CrossValidated<Box<dyn FittedDetector>, Error> {
+        match self.fit_cross_validated(history, folds) {
+            Ok((model, held_out)) => Ok((Box::new(model), held_out)),
             Err(error) => Err(Error::detector(Detector::kind(self), error)),
         }
     }

@@ -26,7 +26,7 @@ pub use budget::{AlarmBudget, ParseBudgetError};
 pub use calibrator::{Calibrator, ScoreSketch, evidence_of_score, score_of_evidence};
 pub use context::Context;
 pub use detection::Detection;
-pub use detector::{Detector, DynDetector, FittedDetector, OnlineDetector};
+pub use detector::{CrossValidated, Detector, DynDetector, FittedDetector, OnlineDetector};
 pub use episode::{Episode, Episodes, Funnel, Posterior, SITE};
 pub use error::{BoxError, Error, FrameError, ModelError};
 pub use frame::{Columns, Frame, FrameView};

@@ -114,7 +114,32 @@ const EPOCH: DateTime = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
 pub fn parse_timestamp(text: &str) -> Result<Timestamp, FrameError> {
     let trimmed = text.trim();
     let bare = trimmed.strip_suffix("UTC").map_or(trimmed, str::trim_end);
-    micros(bare).map(Timestamp).ok_or_else(|| FrameError::Timestamp { text: text.to_owned() })
+    plain(bare).or_else(|| micros(bare)).map(Timestamp).ok_or_else(|| FrameError::Timestamp { text: text.to_owned() })
+}
+
+/// `2019-10-01 02:00:00`, and with a `T` in the middle or a `Z` at the end, as most tables write it; in
+/// a tenth of the time that it takes to read any time.
+fn plain(text: &str) -> Option<i64> {
+    let text = text.strip_suffix('Z').unwrap_or(text).as_bytes();
+    let &[y0, y1, y2, y3, b'-', m0, m1, b'-', d0, d1, b' ' | b'T', h0, h1, b':', n0, n1, b':', s0, s1] = text else {
+        return None;
+    };
+    let digits = [y0, y1, y2, y3, m0, m1, d0, d1, h0, h1, n0, n1, s0, s1];
+    if !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let two = |a: u8, b: u8| i64::from(a - b'0') * 10 + i64::from(b - b'0');
+    let (year, month, day) = (100 * two(y0, y1) + two(y2, y3), two(m0, m1), two(d0, d1));
+    let (hour, minute, second) = (two(h0, h1), two(n0, n1), two(s0, s1));
+    // Days up to the 28th are in every month; the others are left to the calendar.
+    if !(1..=12).contains(&month) || !(1..=28).contains(&day) || hour > 23 || minute > 59 || second > 59 {
+        return None;
+    }
+    // Days since 1970 by years that begin in March (Hinnant 2013, chrono-compatible date algorithms).
+    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let (era, of_era) = (year.div_euclid(400), year.rem_euclid(400));
+    let days = era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + (153 * month + 2) / 5 + day - 1 - 719_468;
+    Some(((days * 24 + hour) * 60 + minute) * 60 * Timestamp::SECOND + second * Timestamp::SECOND)
 }
 
 fn micros(text: &str) -> Option<i64> {
@@ -147,6 +172,23 @@ mod tests {
         for micros in [0, -1, 1_569_888_000_123_456, -62_135_596_800_000_000].into_iter().chain(ends) {
             let t = Timestamp::from_micros(micros);
             assert_eq!(parse_timestamp(&t.to_string()).unwrap(), t);
+        }
+    }
+
+    #[test]
+    fn plain_times_are_what_the_calendar_says() {
+        for text in ["2019-10-01 02:03:04", "0000-01-01T00:00:00", "2000-02-28 23:59:59Z", "9999-12-28T12:00:00Z"] {
+            assert_eq!(plain(text), micros(text), "{text}");
+        }
+        let mut text = String::new();
+        for days in (0..4_000_000).step_by(977) {
+            let time = Timestamp::from_seconds(days * 86_400 - 62_000_000_000 + days % 86_400);
+            text.clear();
+            text.push_str(&time.to_string());
+            assert!(plain(&text).is_none_or(|micros| micros == time.as_micros()), "{text}");
+        }
+        for text in ["2019-13-01 00:00:00", "2019-10-01 24:00:00", "2019-1-01 00:00:000", "2019-10-01 00:00:00+1"] {
+            assert_eq!(plain(text), None, "{text}");
         }
     }
 

@@ -61,7 +61,7 @@ impl AdaptiveConfig {
 /// }
 /// assert!(threshold.limit() > 0.8);
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AdaptiveThreshold {
     base: f64,
     config: AdaptiveConfig,
@@ -72,6 +72,22 @@ impl AdaptiveThreshold {
     /// A threshold that starts at, and never falls below, `base`.
     pub fn new(base: f64, config: &AdaptiveConfig) -> Self {
         Self { base, config: config.clone(), recent: VecDeque::new() }
+    }
+
+    /// The same scores under other settings: those of a newly trained ensemble.
+    ///
+    /// ```
+    /// use funnelpulse_core::Timestamp;
+    /// use funnelpulse_ensemble::{AdaptiveConfig, AdaptiveThreshold};
+    ///
+    /// let config = AdaptiveConfig::default();
+    /// let threshold = AdaptiveThreshold::new(0.5, &config).with_settings(0.7, &config);
+    /// assert_eq!(threshold.limit(), 0.7);
+    /// ```
+    pub fn with_settings(mut self, base: f64, config: &AdaptiveConfig) -> Self {
+        self.base = base;
+        self.config = config.clone();
+        self
     }
 
     /// The limit for the next row.

@@ -8,14 +8,30 @@ use serde::{Deserialize, Serialize};
 
 use crate::{AdaptiveConfig, AdaptiveThreshold, EnsembleError, SeverityLevels, Weighting, error::check};
 
+/// Share of all weight above which a detector leads.
+const LEADING: f64 = 0.5;
+/// Decades of evidence that a history can tell apart: a tail probability below one in 100,000 rows is
+/// extrapolated, and no reason to overrule a detector that leads.
+const RESOLVED: f64 = 5.0;
+/// Decades of evidence of the others that count for nothing where a detector leads: an extrapolated tail is
+/// easily off by as many decades as it reaches beyond the [`RESOLVED`] ones.
+const CERTAIN: f64 = 2.0 * RESOLVED;
+/// Decades of evidence beyond which more makes no difference.
+const MOST: f64 = 1e9;
+
 /// The method of combining the detectors.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Voting {
+    /// A detector with more than half of the weight leads: the others add to its evidence by their
+    /// shares (logarithmic opinion pool, Genest and Zidek 1986), so that none of them overrules it
+    /// unless it is beyond doubt: ten decades more than a flag needs.
+    /// Without such a detector, as `Tail`.
+    #[default]
+    Lead,
     /// The tail probabilities behind the scores decide, combined by weight (Cauchy combination, Liu
     /// and Xie 2020): one detector that is certain is enough, and detectors that see the same don't
     /// count twice.
-    #[default]
     Tail,
     /// The weighted mean of the scores decides, as in the original system.
     Weighted,
@@ -194,8 +210,34 @@ impl Ensemble {
     /// # Ok::<(), EnsembleError>(())
     /// ```
     pub fn combine(&self, time: &[Timestamp], votes: &[Vote]) -> Result<Vec<Verdict>, EnsembleError> {
+        self.combine_after(&mut self.adaptive_threshold(), time, votes)
+    }
+
+    /// The same for rows that follow others: `threshold` knows the scores of those.
+    ///
+    /// ```
+    /// use funnelpulse_core::Timestamp;
+    /// use funnelpulse_ensemble::{Ensemble, EnsembleConfig, EnsembleError, Vote};
+    /// use ndarray::{Array1, s};
+    ///
+    /// let ensemble = Ensemble::new(EnsembleConfig::default())?;
+    /// let time: Vec<_> = (0..60).map(|h| Timestamp::from_seconds(3600 * h)).collect();
+    /// let scores = Array1::from_shape_fn(60, |h| 0.1 + 0.3 * f64::from(h % 2 == 0));
+    /// let votes = |rows: std::ops::Range<usize>| [Vote::new("zscore", scores.slice(s![rows]).to_owned())];
+    /// let whole = ensemble.combine(&time, &votes(0..60))?;
+    /// let mut threshold = ensemble.adaptive_threshold();
+    /// let mut parts = ensemble.combine_after(&mut threshold, &time[..40], &votes(0..40))?;
+    /// parts.extend(ensemble.combine_after(&mut threshold, &time[40..], &votes(40..60))?);
+    /// assert_eq!(parts, whole);
+    /// # Ok::<(), EnsembleError>(())
+    /// ```
+    pub fn combine_after(
+        &self,
+        threshold: &mut AdaptiveThreshold,
+        time: &[Timestamp],
+        votes: &[Vote],
+    ) -> Result<Vec<Verdict>, EnsembleError> {
         let weights = votes.iter().map(|vote| self.weight_of(vote, time.len())).collect::<Result<Vec<_>, _>>()?;
-        let mut threshold = AdaptiveThreshold::new(self.config.threshold, &self.config.adaptive);
         let verdict = |(row, &time): (usize, &Timestamp)| {
             let ballots: Vec<(f64, f64)> = votes
                 .iter()
@@ -203,9 +245,14 @@ impl Ensemble {
                 .map(|(vote, &weight)| (vote.scores[row], weight))
                 .filter(|(score, _)| !score.is_nan())
                 .collect();
-            self.decide(time, &ballots, &mut threshold)
+            self.decide(time, &ballots, threshold)
         };
         Ok(time.iter().enumerate().map(verdict).collect())
+    }
+
+    /// The threshold of a series of which no row is known yet.
+    pub fn adaptive_threshold(&self) -> AdaptiveThreshold {
+        AdaptiveThreshold::new(self.config.threshold, &self.config.adaptive)
     }
 
     fn weight_of(&self, vote: &Vote, rows: usize) -> Result<f64, EnsembleError> {
@@ -227,8 +274,10 @@ impl Ensemble {
         let share = |weight: f64| if total > 0.0 { weight / total } else { 1.0 / ballots.len() as f64 };
         let score = match ballots {
             [] => f64::NAN,
-            _ if self.config.voting == Voting::Tail => {
-                cauchy(ballots.iter().map(|&(score, weight)| (score, share(weight))))
+            _ if matches!(self.config.voting, Voting::Lead | Voting::Tail) => {
+                let shares = || ballots.iter().map(|&(score, weight)| (score, share(weight)));
+                let leads = self.config.voting == Voting::Lead && shares().any(|(_, share)| share > LEADING);
+                if leads { pool(shares()) } else { cauchy(shares()) }
             }
             _ => ballots.iter().map(|&(score, weight)| score * share(weight)).sum(),
         };
@@ -238,7 +287,7 @@ impl Ensemble {
         let limit = threshold.limit();
         let over_limit = threshold.judge(time, score);
         let decided = match self.config.voting {
-            Voting::Tail | Voting::Weighted => over_limit,
+            Voting::Lead | Voting::Tail | Voting::Weighted => over_limit,
             Voting::Majority => 2 * n_models_flagged > n_models,
         };
         let is_anomaly = n_models > 0 && decided && n_models_flagged >= self.config.min_agreement.min(n_models);
@@ -248,6 +297,24 @@ impl Ensemble {
         let severity = is_anomaly.then(|| self.config.severity.of(score).unwrap_or(Severity::Low));
         Verdict { score, confidence, n_models_flagged, n_models, threshold: limit, is_anomaly, severity }
     }
+}
+
+/// The score of the mean evidence by weight (logarithmic opinion pool). Detectors that do not lead
+/// count with at most [`RESOLVED`] decades, or as many as the one that leads has. What all of them
+/// together are certain of beyond [`CERTAIN`] decades counts all the same: the one that leads may not
+/// look at what they see.
+fn pool(ballots: impl Iterator<Item = (f64, f64)> + Clone) -> f64 {
+    let evidence = |score: f64| evidence_of_score(score).min(MOST);
+    let lead = ballots.clone().filter(|(_, share)| *share > LEADING).map(|(score, _)| evidence(score)).sum::<f64>();
+    let most = lead.max(RESOLVED);
+    let pooled: f64 = ballots.clone().map(|(score, share)| share * evidence(score).min(most)).sum();
+    let others = ballots.filter(|(_, share)| *share <= LEADING && *share > 0.0);
+    let weight: f64 = others.clone().map(|(_, share)| share).sum();
+    if weight <= 0.0 {
+        return score_of_evidence(pooled);
+    }
+    let together = cauchy(others.map(|(score, share)| (score, share / weight)));
+    score_of_evidence(pooled.max(evidence(together) - CERTAIN))
 }
 
 /// The score of the combined tail probability: each probability `p` as the Cauchy variable
@@ -322,6 +389,27 @@ mod tests {
         let certain = score(&[Vote::new("seasonal", array![1.0]), vote("zscore", 0.0)]);
         assert!(certain > 0.99 && certain.is_finite());
         assert!(score(&[vote("seasonal", 0.0), vote("zscore", 0.0)]).abs() < 0.01);
+    }
+
+    #[test]
+    fn the_others_add_to_a_detector_that_leads_and_do_not_overrule_it() {
+        let weights = [("lead".to_owned(), 9.0), ("other".to_owned(), 1.0)].into();
+        let ensemble = Ensemble::new(EnsembleConfig { weights, ..Default::default() }).unwrap();
+        let evidence = |lead: f64, other: f64| {
+            let vote = |name, evidence| Vote::new(name, array![score_of_evidence(evidence)]);
+            let verdicts = ensemble.combine(&hours(1), &[vote("lead", lead), vote("other", other)]).unwrap();
+            evidence_of_score(verdicts[0].score)
+        };
+        assert!((evidence(3.0, 2.0) - 2.9).abs() < 1e-9);
+        // Beyond what a history can tell apart nothing is added.
+        assert_eq!(evidence(2.0, 5.0), evidence(2.0, 12.0));
+        assert!(evidence(3.0, 0.0) > evidence(2.0, 12.0));
+        // What is beyond doubt counts: the one that leads may not look there.
+        assert!((evidence(0.1, 40.0) - 30.0).abs() < 0.1);
+        // A detector that leads and has no score leaves the row to the others.
+        let other = [Vote::new("lead", array![f64::NAN]), Vote::new("other", array![score_of_evidence(4.0)])];
+        let verdict = ensemble.combine(&hours(1), &other).unwrap()[0];
+        assert!((evidence_of_score(verdict.score) - 4.0).abs() < 1e-9);
     }
 
     #[test]

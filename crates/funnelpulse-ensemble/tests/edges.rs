@@ -67,7 +67,7 @@ fn the_threshold_decides_what_is_flagged() {
 
 #[test]
 fn weights_of_zero_count_votes_but_move_no_score() {
-    for voting in [Voting::Tail, Voting::Weighted] {
+    for voting in [Voting::Lead, Voting::Tail, Voting::Weighted] {
         let weights = weights(&[("a", 1.0), ("mute", 0.0)]);
         let ensemble = Ensemble::new(EnsembleConfig { weights, voting, ..EnsembleConfig::default() }).unwrap();
         let alone = ensemble.combine(&hours(1), &[Vote::new("a", array![0.2])]).unwrap()[0];
@@ -95,7 +95,7 @@ fn no_rows_have_no_verdicts() {
 
 #[test]
 fn scores_of_zero_and_one_stay_in_range() {
-    for voting in [Voting::Tail, Voting::Weighted, Voting::Majority] {
+    for voting in [Voting::Lead, Voting::Tail, Voting::Weighted, Voting::Majority] {
         let ensemble = Ensemble::new(EnsembleConfig { voting, ..EnsembleConfig::default() }).unwrap();
         let votes = [Vote::new("a", array![0.0, 1.0, 1.0]), Vote::new("b", array![0.0, 0.0, 1.0])];
         for verdict in ensemble.combine(&hours(3), &votes).unwrap() {

@@ -1,7 +1,7 @@
 //! Which columns set a row apart.
 
 use funnelpulse_core::{Error, FrameView};
-use ndarray::{Array1, Array2};
+use ndarray::{Array1, Array2, ArrayView2};
 
 use crate::{
     IsolationForestModel, parallel,
@@ -64,7 +64,7 @@ impl IsolationForestModel {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn importance(&self, frame: FrameView<'_>) -> Result<Array1<f64>, Error> {
-        let (scores, contributions) = self.explain(frame)?;
+        let (scores, contributions) = self.explain_values(frame.aligned(&self.columns)?.view());
         let mut order: Vec<usize> = (0..scores.len()).filter(|&row| !scores[row].is_nan()).collect();
         order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
         let (high, low) = order.split_at((order.len() / 10).max(1).min(order.len()));
@@ -83,15 +83,14 @@ impl IsolationForestModel {
         Ok(importance)
     }
 
-    /// Scores and contributions of every row.
-    pub(crate) fn explain(&self, frame: FrameView<'_>) -> Result<(Array1<f64>, Array2<f64>), Error> {
-        let values = frame.aligned(&self.columns)?;
+    /// Scores and contributions of every row of a matrix with the columns in the order of training.
+    pub(crate) fn explain_values(&self, values: ArrayView2<'_, f64>) -> (Array1<f64>, Array2<f64>) {
         let values = values.as_standard_layout();
         let table = values.as_slice().expect("standard layout is contiguous");
         let width = self.columns.len();
         let scores = self.scorer().scores(table, width);
         let credits = contributions(&self.trees, table, width, self.samples, &scores);
         let credits = Array2::from_shape_vec((scores.len(), width), credits).expect("a credit per row and column");
-        Ok((Array1::from(scores), credits))
+        (Array1::from(scores), credits)
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use funnelpulse_core::{
     Columns, Detection, Error, FittedDetector, FrameView, OnlineDetector, PersistentModel, Threshold,
 };
-use ndarray::{Array1, ArrayView2};
+use ndarray::{Array1, Array2, ArrayView2, Axis};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -204,13 +204,16 @@ impl FittedDetector for IsolationForestModel {
         &self.columns
     }
 
-    /// Contributions: every split credits the columns that it looks at with
-    /// `ln(training rows before / after)`, a direction's columns by their share of the projection;
-    /// the credits of a row are scaled to sum to its score, in equal parts where no split isolates
-    /// it.
+    /// Scores alone; [`contributions`](FittedDetector::contributions) cost several times as much.
     fn detect(&self, frame: FrameView<'_>) -> Result<Detection, Error> {
-        let (scores, contributions) = self.explain(frame)?;
-        Ok(Detection::new(scores).with_contributions(contributions))
+        Ok(Detection::new(self.score_values(frame.aligned(&self.columns)?.view())?))
+    }
+
+    /// Every split credits the columns that it looks at with `ln(training rows before / after)`, a
+    /// direction's columns by their share of the projection; the credits of a row are scaled to sum
+    /// to its score, in equal parts where no split isolates it.
+    fn contributions(&self, frame: FrameView<'_>, rows: &[usize]) -> Result<Option<Array2<f64>>, Error> {
+        Ok(Some(self.explain_values(frame.aligned(&self.columns)?.select(Axis(0), rows).view()).1))
     }
 
     /// Out-of-bag scores: each row by the trees that were not grown on it. `None` when every tree

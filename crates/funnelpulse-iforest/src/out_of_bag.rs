@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    path::STEPS,
     sample::tree_rng,
-    score::{BLOCK, Scorer},
+    score::Scorer,
     trees::{Block, Nursery, Trees},
 };
 
@@ -27,24 +28,19 @@ pub(crate) fn scores(nursery: &Nursery<'_>, trees: &[Trees]) -> Vec<f64> {
     let mut sums = scorer.path_sums(nursery.table, nursery.width);
     let n_trees = scorer.n_trees();
     let mut outside = vec![n_trees as u32; n];
-    let (mut block, mut rows, mut table) = (Block::default(), Vec::new(), Vec::new());
+    let (mut block, mut rows) = (Block::default(), Vec::new());
     let mut number = 0;
     for group in trees {
+        // Every row may be drawn by some tree: ranked once for all of them.
+        group.prepare(nursery.table, &mut block);
         for tree in 0..group.len() {
             nursery.population.draw(nursery.samples, &mut tree_rng(nursery.config.seed, number), &mut rows);
             number += 1;
             rows.sort_unstable();
             rows.dedup();
-            for rows in rows.chunks(BLOCK) {
-                table.clear();
-                table.extend(
-                    rows.iter().flat_map(|&row| &nursery.table[row as usize * nursery.width..][..nursery.width]),
-                );
-                group.prepare(&table, &mut block);
-                for (at, &row) in rows.iter().enumerate() {
-                    sums[row as usize] -= group.path(tree, &block, at);
-                    outside[row as usize] -= 1;
-                }
+            for &row in &rows {
+                sums[row as usize] -= f64::from(group.path(tree, &block, row as usize)) / STEPS;
+                outside[row as usize] -= 1;
             }
         }
     }

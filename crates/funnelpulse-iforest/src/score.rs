@@ -22,8 +22,17 @@ pub(crate) struct Scorer<'a> {
 struct Scratch {
     block: Block,
     sums: Vec<u32>,
-    /// The rows of a block that miss no value, and where they came from.
-    whole: Vec<f64>,
+    /// The rows of a block that miss no value and those that miss some, and where they came from.
+    whole: Sorted,
+    gaps: Sorted,
+    /// The rows of a block by the values that they miss.
+    order: Vec<(u64, usize)>,
+}
+
+/// Rows of a block, and their places in it.
+#[derive(Debug, Default)]
+struct Sorted {
+    rows: Vec<f64>,
     places: Vec<usize>,
 }
 
@@ -58,50 +67,56 @@ impl Scorer<'_> {
         let mut sums = vec![f64::NAN; n];
         parallel::fill(&mut sums, BLOCK, Scratch::default, |scratch, block, sums| {
             let rows = &table[block * BLOCK * width..][..sums.len() * width];
-            self.block_sums(&engines, scratch, rows, width, sums);
+            Self::block_sums(&engines, scratch, rows, width, sums);
         });
         sums
     }
 
-    fn block_sums(&self, engines: &[Engine<'_>], scratch: &mut Scratch, rows: &[f64], width: usize, sums: &mut [f64]) {
-        if !rows.iter().any(|v| v.is_nan()) {
-            add_whole(engines, &mut scratch.block, &mut scratch.sums, rows, sums.len());
-            for (sum, &fixed) in sums.iter_mut().zip(&scratch.sums) {
-                *sum = f64::from(fixed) / STEPS;
-            }
+    fn block_sums(engines: &[Engine<'_>], scratch: &mut Scratch, rows: &[f64], width: usize, sums: &mut [f64]) {
+        let Scratch { block, sums: added, whole, gaps, order } = scratch;
+        let has_gap = |row: &[f64]| row.iter().any(|v| v.is_nan());
+        if !has_gap(rows) {
+            add(engines, false, block, added, rows, sums.len());
+            sums.iter_mut().zip(added).for_each(|(sum, fixed)| *sum = f64::from(*fixed) / STEPS);
             return;
         }
-        scratch.whole.clear();
-        scratch.places.clear();
-        for (at, row) in rows.chunks_exact(width).enumerate() {
-            if !row.iter().any(|v| v.is_nan()) {
-                scratch.whole.extend_from_slice(row);
-                scratch.places.push(at);
-            } else if row.iter().any(|v| !v.is_nan()) {
-                sums[at] = self.sum_of_one(&mut scratch.block, row);
-            }
+        let all_take_gaps = engines.iter().all(Engine::takes_gaps);
+        for sorted in [&mut *whole, &mut *gaps] {
+            sorted.rows.clear();
+            sorted.places.clear();
         }
-        add_whole(engines, &mut scratch.block, &mut scratch.sums, &scratch.whole, scratch.places.len());
-        for (&at, &fixed) in scratch.places.iter().zip(&scratch.sums) {
-            sums[at] = f64::from(fixed) / STEPS;
+        // Rows that miss the same values next to each other: a tile of them is less work.
+        let known = |row: &[f64]| row.iter().any(|v| !v.is_nan());
+        order.clear();
+        order.extend(
+            rows.chunks_exact(width).enumerate().filter(|(_, row)| known(row)).map(|(at, row)| (pattern(row), at)),
+        );
+        order.sort_unstable();
+        for &(pattern, at) in &*order {
+            let sorted = if all_take_gaps || pattern != 0 { &mut *gaps } else { &mut *whole };
+            sorted.rows.extend_from_slice(&rows[at * width..][..width]);
+            sorted.places.push(at);
         }
-    }
-
-    fn sum_of_one(&self, block: &mut Block, row: &[f64]) -> f64 {
-        let mut sum = 0.0;
-        for trees in self.trees {
-            trees.prepare(row, block);
-            sum += (0..trees.len()).map(|tree| trees.path(tree, block, 0)).sum::<f64>();
+        for (Sorted { rows, places }, with_gaps) in [(&*whole, false), (&*gaps, true)] {
+            add(engines, with_gaps, block, added, rows, places.len());
+            places.iter().zip(&*added).for_each(|(at, fixed)| sums[*at] = f64::from(*fixed) / STEPS);
         }
-        sum
     }
 }
 
-fn add_whole(engines: &[Engine<'_>], block: &mut Block, sums: &mut Vec<u32>, rows: &[f64], n: usize) {
+/// The columns that a row misses, a bit each; columns 64 apart share one. Zero for a whole row.
+fn pattern(row: &[f64]) -> u64 {
+    row.iter().enumerate().fold(0, |pattern, (column, value)| pattern | u64::from(value.is_nan()) << (column % 64))
+}
+
+fn add(engines: &[Engine<'_>], with_gaps: bool, block: &mut Block, sums: &mut Vec<u32>, rows: &[f64], n: usize) {
     sums.clear();
     sums.resize(n, 0);
-    for engine in engines {
-        engine.prepare(rows, block);
-        engine.add_paths(block, sums);
+    for engine in engines.iter().filter(|_| n > 0) {
+        if with_gaps {
+            engine.add_any(rows, block, sums);
+        } else {
+            engine.add_whole(rows, block, sums);
+        }
     }
 }

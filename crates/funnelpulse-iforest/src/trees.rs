@@ -70,6 +70,7 @@ pub(crate) fn replace(groups: &mut Vec<Trees>, saplings: Vec<(usize, Sapling)>) 
 #[derive(Debug, Default)]
 pub(crate) struct Block {
     ranks: axis::Ranks,
+    sweep: axis::Scratch,
     scaled: Vec<f32>,
 }
 
@@ -116,14 +117,14 @@ impl Trees {
     pub(crate) fn engine(&self, rows: usize) -> Engine<'_> {
         match self {
             Self::Axis(trees) if rows >= MIN_LANE_ROWS => {
-                Engine { trees: self, lanes: trees.lanes().map(|l| (trees, l)) }
+                Engine { trees: self, lanes: trees.lanes().map(|l| (trees, l)), sweeps: trees.are_small() }
             }
-            _ => Engine { trees: self, lanes: None },
+            _ => Engine { trees: self, lanes: None, sweeps: false },
         }
     }
 
-    /// Path length of one row of the block in one tree.
-    pub(crate) fn path(&self, tree: usize, block: &Block, row: usize) -> f64 {
+    /// Path length of one row of the block in one tree, in fixed point.
+    pub(crate) fn path(&self, tree: usize, block: &Block, row: usize) -> u16 {
         match self {
             Self::Axis(trees) => trees.walk(tree, &block.ranks, row).path(),
             Self::Oblique(trees) => trees.walk(tree, &block.scaled, row).path(),
@@ -142,28 +143,54 @@ impl Trees {
 /// Fewest rows that are worth a forest for the vector kernel.
 const MIN_LANE_ROWS: usize = 256;
 
-/// Adds up path lengths of whole rows.
+/// Adds up path lengths.
 #[derive(Debug)]
 pub(crate) struct Engine<'a> {
     trees: &'a Trees,
     lanes: Option<(&'a AxisTrees, axis::LaneTrees)>,
+    /// Looks at every split of a tree.
+    sweeps: bool,
 }
 
 impl Engine<'_> {
-    /// Brings rows that lie one after the other into the form that this engine sees.
-    pub(crate) fn prepare(&self, rows: &[f64], block: &mut Block) {
-        match &self.lanes {
-            Some((trees, lanes)) => trees.rank_for(lanes, rows, &mut block.ranks),
-            None => self.trees.prepare(rows, block),
+    /// True if rows that miss values are as welcome as others: then blocks need not be sorted.
+    pub(crate) fn takes_gaps(&self) -> bool {
+        self.sweeps && self.lanes.is_none()
+    }
+
+    /// Adds the path lengths of rows that lie one after the other, none of which misses a value, to
+    /// `sums`.
+    pub(crate) fn add_whole(&self, rows: &[f64], block: &mut Block, sums: &mut [u32]) {
+        match (&self.lanes, self.trees) {
+            (Some((trees, lanes)), _) => {
+                trees.rank_for(lanes, rows, &mut block.ranks);
+                lanes.add_paths(&block.ranks, sums);
+            }
+            (None, Trees::Axis(_)) if self.sweeps => self.add_any(rows, block, sums),
+            (None, Trees::Axis(trees)) => {
+                trees.rank(rows, &mut block.ranks);
+                trees.add_paths(&block.ranks, sums);
+            }
+            (None, Trees::Oblique(trees)) => {
+                trees.scale().apply(rows, &mut block.scaled);
+                trees.add_paths(&block.scaled, sums);
+            }
         }
     }
 
-    /// Adds the path lengths of the block's rows, none of which misses a value, to `sums`.
-    pub(crate) fn add_paths(&self, block: &Block, sums: &mut [u32]) {
-        match (&self.lanes, self.trees) {
-            (Some((_, lanes)), _) => lanes.add_paths(&block.ranks, sums),
-            (None, Trees::Axis(trees)) => trees.add_paths(&block.ranks, sums),
-            (None, Trees::Oblique(trees)) => trees.add_paths(&block.scaled, sums),
+    /// The same of rows that may miss values, but not all of them.
+    pub(crate) fn add_any(&self, rows: &[f64], block: &mut Block, sums: &mut [u32]) {
+        match self.trees {
+            Trees::Axis(trees) if self.sweeps => {
+                trees.rank_by_column(rows, &mut block.ranks);
+                trees.add_paths_with_gaps(&block.ranks, &mut block.sweep, sums);
+            }
+            trees => {
+                trees.prepare(rows, block);
+                for (row, sum) in sums.iter_mut().enumerate() {
+                    *sum += (0..trees.len()).map(|tree| u32::from(trees.path(tree, block, row))).sum::<u32>();
+                }
+            }
         }
     }
 }

@@ -8,6 +8,7 @@ mod config;
 mod error;
 mod grid;
 mod incident;
+mod live;
 mod mask;
 mod model;
 mod name;

@@ -9,14 +9,16 @@ use serde::{Deserialize, Serialize};
 use crate::{
     IncidentConfig, IncidentError, Scan,
     alarm::Alarm,
-    grid::{DAY, Grid},
+    grid::{DAY, Grid, STEPS},
     mask::MaskHeight,
     prior,
     scan::{self, Scanned, track},
     series::{self, DayShape, Series},
     site::{self, Part, SiteModel, Sum},
     structure::{
-        Common, Known, Shape, jump,
+        Common, Known, Shape,
+        drift::{self, Drift, Drifts},
+        jump,
         sweep::{self, Fitted, Input},
     },
     windows::{
@@ -30,9 +32,10 @@ use crate::{
 
 /// Hours with visits that a series needs to be learnt.
 const MIN_HOURS: usize = 48;
-/// Days before a row that its score depends on, of hours after training: levels of ten days, for
-/// the first look and for the second, each with weights; runs of a week; windows and flanks.
-const CONTEXT_DAYS: i64 = 60;
+/// Days before a row that its score depends on, of hours after training: levels of two weeks before
+/// calendar entries are known, for the first look and for the second; a week of a calendar entry; runs of a week;
+/// windows and flanks, twice.
+const CONTEXT_DAYS: i64 = 66;
 
 /// Finds incidents in panels of hourly counts. See the crate's front page for an example.
 #[derive(Clone, Debug, PartialEq)]
@@ -86,6 +89,8 @@ pub struct IncidentModel {
     pub(crate) hindsight: Calibration,
     pub(crate) live: Calibration,
     pub(crate) prior_log_odds: f64,
+    /// How levels move after training.
+    pub(crate) drifts: Drifts,
 }
 
 /// A model from a file, before anything is known to be right.
@@ -98,13 +103,14 @@ struct Saved {
     hindsight: Calibration,
     live: Calibration,
     prior_log_odds: f64,
+    drifts: Drifts,
 }
 
 impl TryFrom<Saved> for IncidentModel {
     type Error = String;
 
     fn try_from(saved: Saved) -> Result<Self, String> {
-        let Saved { config, day, common, series, hindsight, live, prior_log_odds } = saved;
+        let Saved { config, day, common, series, hindsight, live, prior_log_odds, drifts } = saved;
         config.validate().map_err(|e| e.to_string())?;
         let (_, calendar) = config.place().map_err(|e| e.to_string())?;
         let number = statistics(config.known()).len();
@@ -113,12 +119,13 @@ impl TryFrom<Saved> for IncidentModel {
             ("common", common.is_valid(&calendar)),
             ("hindsight", hindsight.is_valid(number)),
             ("live", live.is_valid(number)),
+            ("drifts", drifts.iter().all(Drift::is_valid)),
             ("prior_log_odds", prior::is_valid(prior_log_odds)),
             ("series", series.values().all(|s| s.is_valid(calendar.entries.len(), number))),
         ];
         match parts.into_iter().find(|(_, is_valid)| !is_valid) {
             Some((part, _)) => Err(format!("{part}: a value is missing, out of range or out of order")),
-            None => Ok(Self { config, day, common, series, hindsight, live, prior_log_odds }),
+            None => Ok(Self { config, day, common, series, hindsight, live, prior_log_odds, drifts }),
         }
     }
 }
@@ -215,9 +222,17 @@ impl IncidentDetector {
         let models: BTreeMap<SeriesKey, SeriesModel> = keys.into_iter().cloned().zip(models).collect();
         let hindsight = Calibration { statistics: second.statistics, site: site.map(|(site, _)| site), alarm };
         let live = hindsight.clone();
-        let mut model =
-            IncidentModel { config: self.config.clone(), day, common, series: models, hindsight, live, prior_log_odds };
-        let (live, watches) = {
+        let mut model = IncidentModel {
+            config: self.config.clone(),
+            day,
+            common,
+            series: models,
+            hindsight,
+            live,
+            prior_log_odds,
+            drifts: [drift::UNKNOWN; STEPS],
+        };
+        let (drifts, live, watches) = {
             let models: Vec<&SeriesModel> = model.series.values().collect();
             let scanned = Scanned {
                 model: &model,
@@ -228,8 +243,12 @@ impl IncidentDetector {
                 series: &series,
                 models: &models,
             };
-            calibrate_live(&scanned)
+            let drifts = scanned.drifts();
+            let model = IncidentModel { drifts, ..model.clone() };
+            let (live, watches) = calibrate_live(&Scanned { model: &model, ..scanned });
+            (drifts, live, watches)
         };
+        model.drifts = drifts;
         model.live = live;
         model.series.values_mut().zip(watches).for_each(|(series, watch)| series.live = watch);
         Ok(model)
@@ -394,9 +413,10 @@ impl IncidentModel {
         CONTEXT_DAYS * Timestamp::DAY
     }
 
-    /// How far ahead of a row, in microseconds, its score looks: 48 hours later it is final.
+    /// How far ahead of a row, in microseconds, its score looks: three days later it is final. Two days of
+    /// windows, and the day after a window that begins on the second.
     pub fn horizon(&self) -> i64 {
-        2 * DAY as i64 * Timestamp::HOUR
+        3 * DAY as i64 * Timestamp::HOUR
     }
 
     /// Judges every row of `panel`. The score of a row depends on the model and on rows up to

@@ -13,7 +13,7 @@ use crate::{
     name::{self, Stretch},
     series::Series,
     site::{self, Part, Sum},
-    structure::{Known, Place, exposure, jump, level, robust, sweep::winsorized},
+    structure::{Known, drift, entries::Correction, jump, level},
     windows::{
         Track, evaluate,
         evaluate::{Coefficients, Watched},
@@ -55,24 +55,28 @@ pub(crate) struct Normal {
 }
 
 impl Scanned<'_> {
-    fn known(&self) -> Known {
+    pub(crate) fn known(&self) -> Known {
         self.model.config.known()
     }
 
     /// Expected values and what every hour shows.
     pub(crate) fn run(&self) -> (Vec<Normal>, Vec<Vec<Found>>) {
-        let each = |heights: Option<&Vec<Vec<Found>>>| -> Vec<Normal> {
-            let normal = |at: usize| self.normal(at, heights.map(|h| h[at].as_slice()));
+        let each = |found: Option<&Vec<Vec<Found>>>, corrections: &[Vec<Correction>]| -> Vec<Normal> {
+            let of = |at: usize| corrections.get(at).map_or(&[] as &[Correction], Vec::as_slice);
+            let normal = |at: usize| self.normal(at, found.map(|f| f[at].as_slice()), of(at));
             (0..self.series.len()).into_par_iter().map(normal).collect()
         };
-        let normal = each(None);
-        let found = self.found(&normal, false);
+        let normal = each(None, &[]);
         if normal.iter().all(|n| n.is_trained.iter().all(|t| *t)) {
+            let found = self.found(&normal, false);
             return (normal, found);
         }
-        // Hours after training: a second look, without the hours that the first found abnormal.
-        let first = later(&normal, found, self.found(&normal, true));
-        let normal = each(Some(&first));
+        // Hours after training: what calendar entries do is learnt as they come, and a second look leaves out
+        // the hours that the first found abnormal.
+        let corrections = self.corrections(&normal);
+        let normal = each(None, &corrections);
+        let first = later(&normal, self.found(&normal, false), self.found(&normal, true));
+        let normal = each(Some(&first), &corrections);
         let found = later(&normal, self.found(&normal, false), self.found(&normal, true));
         (normal, found)
     }
@@ -109,17 +113,17 @@ impl Scanned<'_> {
 
     /// Expected values of the history as if every hour came after training, with the masks of the model.
     pub(crate) fn as_live(&self) -> Vec<Normal> {
-        (0..self.series.len()).into_par_iter().map(|at| self.normal_of(at, None, true)).collect()
+        (0..self.series.len()).into_par_iter().map(|at| self.normal_of(at, None, &[], true)).collect()
     }
 
     /// Expected values of one series: within the days of its training from the levels of the model,
-    /// else from the ten days before. `found` is what a first look found.
-    fn normal(&self, at: usize, found: Option<&[Found]>) -> Normal {
-        self.normal_of(at, found, false)
+    /// else filtered from the days before. `found` is what a first look found.
+    pub(crate) fn normal(&self, at: usize, found: Option<&[Found]>, corrections: &[Correction]) -> Normal {
+        self.normal_of(at, found, corrections, false)
     }
 
-    fn normal_of(&self, at: usize, found: Option<&[Found]>, is_live: bool) -> Normal {
-        let (series, model) = (&self.series[at], self.models[at]);
+    fn normal_of(&self, at: usize, found: Option<&[Found]>, corrections: &[Correction], is_live: bool) -> Normal {
+        let model = self.models[at];
         let shape = &model.shape;
         let hours = self.grid.hours;
         let first_day = self.grid.start.div_euclid(DAY as i64);
@@ -128,13 +132,14 @@ impl Scanned<'_> {
             (0..hours).map(|hour| trained.contains(&(first_day + (hour / DAY) as i64))).collect();
         let mask = self.mask(model, &is_trained, found);
         let is_trained = if is_live { vec![false; hours] } else { is_trained };
-        let place = Place { grid: self.grid, cells: self.cells, calendar: self.calendar, name: self.names[at] };
+        let place = self.place(at);
         let mut expected: [Vec<f64>; STEPS] = std::array::from_fn(|_| vec![0.0; hours]);
         let known = self.known();
         for step in (0..STEPS).filter(|&step| known[step]) {
-            let mut base = shape.factors(&self.model.common, &place, step);
-            let exposure = exposure(known, &self.model.common, series, &expected, step);
-            base.iter_mut().zip(exposure).for_each(|(b, e)| *b *= e);
+            let mut base = self.base(at, &expected, step);
+            for correction in corrections {
+                correction.apply(&mut base, &place, step, &is_trained);
+            }
             let knots = &shape.knots[step];
             let stored = |hour: usize| {
                 let day = first_day + (hour / DAY) as i64 - trained.start;
@@ -144,18 +149,16 @@ impl Scanned<'_> {
             let mut levels: Vec<f64> =
                 (0..hours).map(|hour| if is_trained[hour] { stored(hour) } else { f64::NAN }).collect();
             if is_trained.iter().any(|t| !t) {
-                let value = winsorized(known, series, shape.unit, step);
-                let allowed: Vec<f64> = series.seen[step].iter().zip(&mask).map(|(s, m)| s * m).collect();
-                let ends = (knots[0], knots[knots.len() - 1] + jump::level(&shape.jumps[step], i64::MAX));
-                let start = |day: usize| if first_day + day as i64 <= trained.start { ends.0 } else { ends.1 };
-                // First without, then with weights from what the first levels leave.
-                let first = causal_levels(&value, &base, &allowed, &levels, start);
-                let expected: Vec<f64> = base.iter().zip(&first).map(|(b, l)| b * l.exp()).collect();
-                let residuals = robust::residuals(&value, &expected, &allowed);
-                let spread = shape.spread[step];
-                let weight: Vec<f64> =
-                    residuals.iter().zip(&allowed).map(|(r, a)| a * robust::weight(*r, spread)).collect();
-                levels = causal_levels(&value, &base, &weight, &levels, start);
+                let end = knots[knots.len() - 1] + jump::level(&shape.jumps[step], i64::MAX);
+                let known = drift::Known {
+                    days: (trained.start - first_day, trained.end - first_day),
+                    levels: (knots[0], end),
+                };
+                let days = self.days(at, &base, &mask, step);
+                let noise = self.day_noise(at, step);
+                for (day, levels) in levels.chunks_mut(DAY).enumerate().filter(|(_, levels)| levels[0].is_nan()) {
+                    levels.fill(self.model.drifts[step].level(&days, day, known, noise));
+                }
             }
             base.iter_mut().zip(levels).for_each(|(b, l)| *b *= l.exp());
             expected[step] = base;
@@ -343,25 +346,6 @@ pub(crate) fn take_over(own: &mut [Found], site: &[Found]) {
     for (own, site) in own.iter_mut().zip(site).filter(|(own, site)| site.height > own.height) {
         *own = Found { is_shared: true, ..*site };
     }
-}
-
-/// Levels of the hours without one: constant over each day, from the ten days before.
-fn causal_levels(
-    value: &[f64],
-    base: &[f64],
-    weight: &[f64],
-    stored: &[f64],
-    start: impl Fn(usize) -> f64,
-) -> Vec<f64> {
-    let mut levels = stored.to_vec();
-    for day in 0..stored.len().div_ceil(DAY) {
-        let hours = day * DAY..((day + 1) * DAY).min(stored.len());
-        if stored[hours.start].is_nan() {
-            let level = level::causal(value, base, weight, day, start(day));
-            levels[hours].fill(level);
-        }
-    }
-    levels
 }
 
 /// Running sums of a series. Revenue is compared with what the observed purchases bring.

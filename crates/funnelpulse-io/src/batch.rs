@@ -63,8 +63,8 @@ fn timestamp_type() -> DataType {
     DataType::Timestamp(arrow::datatypes::TimeUnit::Microsecond, Some("UTC".into()))
 }
 
-/// Undoes [`SeriesKey::from_parts`].
-fn split_key(key: &SeriesKey, parts: usize) -> Vec<String> {
+/// The parts of the name of a series: undoes [`SeriesKey::from_parts`].
+pub fn split_key(key: &SeriesKey, parts: usize) -> Vec<String> {
     if parts <= 1 {
         return vec![key.as_str().to_owned()];
     }

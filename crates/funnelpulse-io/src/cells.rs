@@ -1,6 +1,6 @@
 //! The cells of a column, whatever type they are stored in.
 
-mod clock;
+pub(crate) mod clock;
 
 use std::collections::BTreeMap;
 

@@ -9,16 +9,18 @@ mod panel;
 mod recognise;
 mod strays;
 mod table;
+mod times;
 mod write;
 
-pub use batch::{panel_from_batches, panel_to_batch};
+pub use batch::{panel_from_batches, panel_to_batch, split_key};
 pub use error::IoError;
-pub use events::{further_columns, read_cube, read_events};
+pub use events::{EventRow, each_event, further_columns, read_cube, read_events, scan_events, wanted_columns};
 pub use options::{Epoch, ReadOptions};
 pub use panel::{PanelRead, SeriesProblem, read_panel};
 pub use recognise::{InputKind, recognise};
 pub use strays::{StrayRow, set_aside_strays};
 pub use table::Table;
+pub use times::TimeReader;
 pub use write::{
     Companion, StagedFile, WriteReport, parquet_bytes, recover, write_bytes, write_file, write_partitioned,
     write_results,

@@ -45,11 +45,22 @@ pub struct ReadOptions {
     pub timezone: Option<String>,
     /// What numbers in a column of times are.
     pub epoch: Epoch,
+    /// The columns whose values are kept, as far as they are there; all by default. Of the others
+    /// only the names are known. Chosen by the program that reads, not in a configuration.
+    #[serde(skip)]
+    pub columns: Option<Vec<String>>,
 }
 
 impl Default for ReadOptions {
     fn default() -> Self {
-        Self { max_rows: 1_000_000_000, max_bytes: None, file_column: None, timezone: None, epoch: Epoch::Auto }
+        Self {
+            max_rows: 1_000_000_000,
+            max_bytes: None,
+            file_column: None,
+            timezone: None,
+            epoch: Epoch::Auto,
+            columns: None,
+        }
     }
 }
 

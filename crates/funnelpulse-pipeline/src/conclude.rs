@@ -2,7 +2,7 @@
 
 use funnelpulse_analytics::{Anomaly, Impact, Incident, ModelScores, Notice, SeriesFindings, top_factors};
 use funnelpulse_core::{AnomalyType, Funnel, IncidentKind, Severity, Verdict};
-use funnelpulse_ensemble::Ensemble;
+use funnelpulse_ensemble::{AdaptiveThreshold, Ensemble};
 
 use crate::{PipelineError, plan::Plan, prepared::Expectation, runs, scored::Scored};
 
@@ -14,7 +14,18 @@ impl Scored {
         ensemble: &Ensemble,
         funnel: Option<&Funnel>,
     ) -> Result<SeriesFindings, PipelineError> {
-        let verdicts = ensemble.combine(&self.time, &self.votes())?;
+        self.conclude_after(&mut ensemble.adaptive_threshold(), plan, ensemble, funnel)
+    }
+
+    /// The same for rows that follow others: `threshold` knows the scores of those.
+    pub(crate) fn conclude_after(
+        self,
+        threshold: &mut AdaptiveThreshold,
+        plan: &Plan,
+        ensemble: &Ensemble,
+        funnel: Option<&Funnel>,
+    ) -> Result<SeriesFindings, PipelineError> {
+        let verdicts = ensemble.combine_after(threshold, &self.time, &self.votes())?;
         let anomalies: Vec<Anomaly> = verdicts
             .iter()
             .enumerate()
@@ -33,7 +44,7 @@ impl Scored {
 
     fn explain(&self, plan: &Plan, row: usize, verdict: &Verdict, severity: Severity) -> Anomaly {
         let deviations = self.expectation.deviations(plan, row);
-        let why: Vec<Vec<f64>> = self.contributions.iter().map(|c| c.row(row).to_vec()).collect();
+        let why: Vec<Vec<f64>> = self.contributions.iter().map(|c| c.values.row(row).to_vec()).collect();
         let why: Vec<&[f64]> = why.iter().map(Vec::as_slice).collect();
         let factors = top_factors(&deviations, &why, plan.config.alerts.max_factors);
         let strongest = deviations.iter().map(|d| d.z).filter(|z| !z.is_nan());

@@ -84,6 +84,24 @@ pub enum PipelineError {
         #[source]
         source: std::io::Error,
     },
+    /// Rows for a live pipeline that are not later than those it has seen.
+    #[error("series `{series}`: a row at {first} is not later than the last one, at {last}")]
+    NotLater {
+        /// The series.
+        series: funnelpulse_core::SeriesKey,
+        /// Time of the first new row.
+        first: funnelpulse_core::Timestamp,
+        /// Time of the last row that was taken.
+        last: funnelpulse_core::Timestamp,
+    },
+    /// A model of other stored metrics for a live pipeline.
+    #[error("the pipeline keeps rows of `{has}`, the new model needs `{needs}`")]
+    OtherInputs {
+        /// The stored metrics that are kept.
+        has: String,
+        /// Those of the new model.
+        needs: String,
+    },
 }
 
 impl PipelineError {

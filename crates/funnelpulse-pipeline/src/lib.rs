@@ -1,5 +1,7 @@
 #![doc = include_str!("../README.md")]
 
+#[cfg(feature = "alerts")]
+mod alerts;
 mod aside;
 mod catalog;
 mod conclude;
@@ -10,6 +12,7 @@ mod expectation;
 mod feedback;
 mod fitted;
 mod learn;
+mod live;
 mod matrix;
 mod member;
 mod pipeline;
@@ -26,11 +29,14 @@ mod scoring;
 mod tests;
 mod timings;
 
+#[cfg(feature = "alerts")]
+pub use alerts::{alert_candidate, observation};
 pub use catalog::{BuildContext, Built, Catalog, ColumnNames, Entry, RawScores, TrainedOn};
 pub use config::Config;
 pub use error::PipelineError;
 pub use feedback::Feedback;
 pub use fitted::{FittedPipeline, SeriesInfo};
+pub use live::{Advance, IncidentChange, LiveIncident, LivePipeline, LiveRow};
 pub use member::LeftOut;
 pub use pipeline::{Pipeline, PipelineBuilder};
 pub use pipeline_config::{PipelineConfig, Scope};

@@ -30,8 +30,7 @@ pub(crate) struct Matrix {
     proportions: Vec<(usize, usize)>,
     min_exposure: f64,
     engineer: FeatureEngineer,
-    /// Look-back of the engineered columns, microseconds.
-    engineered_span: i64,
+    features: FeatureConfig,
 }
 
 /// The metrics of a series.
@@ -61,9 +60,8 @@ impl Matrix {
             })
             .collect();
         let engineer = FeatureEngineer::new(&config.input, &config.features)?;
-        let engineered_span = engineered_span(&config.features);
         let min_exposure = config.pipeline.min_exposure;
-        Ok(Self { metrics, proportions, min_exposure, engineer, engineered_span })
+        Ok(Self { metrics, proportions, min_exposure, engineer, features: config.features.clone() })
     }
 
     /// Names of the stored metrics, then of the rates.
@@ -101,7 +99,7 @@ impl Matrix {
     /// Look-back of a column, microseconds.
     fn span_of(&self, column: &str) -> i64 {
         if self.is_engineered(column) {
-            return self.engineered_span;
+            return self.features.look_back(column);
         }
         let ends = |hours: &i64| column.ends_with(&format!("{RESIDUAL}_{hours}h"));
         TRAILING_HOURS.iter().find(|hours| ends(hours)).map_or(0, |hours| hours * Timestamp::HOUR)
@@ -171,17 +169,6 @@ impl Matrix {
     }
 }
 
-/// Look-back of engineered columns, microseconds. Without a limit on their past the statistical
-/// ones look back to the beginning.
-fn engineered_span(config: &FeatureConfig) -> i64 {
-    if config.statistical && config.statistical_days.is_none() {
-        return i64::MAX;
-    }
-    let days = config.rolling_days.iter().chain(&config.statistical_days).map(|d| i64::from(*d) * Timestamp::DAY);
-    let hours = config.lag_hours.iter().map(|h| i64::from(*h) * Timestamp::HOUR);
-    days.chain(hours).max().unwrap_or(0)
-}
-
 /// The rows of `context` before those of `series`, then those of `series`; and how many came first.
 pub(crate) fn with_context(context: &Frame, series: FrameView<'_>) -> Result<(Frame, usize), PipelineError> {
     let before = series.time().first().map_or(0, |first| context.time().partition_point(|t| t < first));
@@ -206,4 +193,24 @@ fn trailing_sums(time: &[Timestamp], z: ArrayView2<'_, f64>, width: i64) -> Arra
         }
     }
     sums
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_detector_looks_back_as_far_as_its_own_columns() {
+        let matrix = Matrix::new(&Config::default()).unwrap();
+        let reach = |columns: &[&str]| {
+            let columns = Columns::new(columns.iter().copied()).unwrap();
+            matrix.context(Context::NONE, &columns)
+        };
+        let hours = |hours: i64| Context::NONE.with_span(hours * Timestamp::HOUR);
+        assert_eq!(reach(&["views", "conversion_rate", "hour"]), Context::NONE);
+        assert_eq!(reach(&["views_residual", "views_residual_24h"]), hours(24));
+        assert_eq!(reach(&["views_lag_1h", "views_change_168h"]), hours(168));
+        assert_eq!(reach(&["views_rolling_std_7d", "views_lag_1h"]), hours(7 * 24));
+        assert_eq!(reach(&["views_percentile"]), Context::NONE.with_span(i64::MAX));
+    }
 }

@@ -51,6 +51,12 @@ impl Plan {
         self.matrix.metric_names()
     }
 
+    /// The positions of the steps of a funnel among the metrics.
+    pub(crate) fn positions(&self, funnel: Option<&Funnel>) -> [Option<usize>; 4] {
+        let position = |step: Option<&str>| self.metric_names().position(step?);
+        funnel.map_or([None; 4], |funnel| funnel.steps().map(position))
+    }
+
     /// The meaning of rows and columns of findings.
     pub(crate) fn layout(&self, funnel: Option<Funnel>, fell_back: bool, threshold: f64) -> Layout {
         let metrics = self.metric_names().clone();

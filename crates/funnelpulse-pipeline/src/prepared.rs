@@ -39,7 +39,7 @@ pub(crate) struct Prepared {
 }
 
 /// Expected values of every metric by the baseline; a row per scored row.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Expectation {
     pub(crate) observed: Array2<f64>,
     pub(crate) expected: Array2<f64>,
@@ -82,7 +82,8 @@ impl Prepared {
         Self::new(plan, key, joined.view(), skip, &metrics, state.baseline.clone())
     }
 
-    fn new(
+    /// The rows of `frame` after the first `skip`, given their metrics.
+    pub(crate) fn new(
         plan: &Plan,
         key: &SeriesKey,
         frame: FrameView<'_>,
@@ -149,6 +150,6 @@ impl Prepared {
     }
 }
 
-fn rows_with_data(frame: FrameView<'_>) -> usize {
+pub(crate) fn rows_with_data(frame: FrameView<'_>) -> usize {
     frame.values().rows().into_iter().filter(|r| r.iter().any(|v| !v.is_nan())).count()
 }

@@ -14,14 +14,22 @@ use crate::{
     timings::Stopwatch,
 };
 
+/// What a detector says of the part that each metric has in a score.
+#[derive(Clone, Debug)]
+pub(crate) struct Contributions {
+    pub(crate) detector: String,
+    /// A value per row and metric.
+    pub(crate) values: Array2<f64>,
+}
+
 /// A series with the scores of all detectors, before anything is decided.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Scored {
     pub(crate) series: SeriesKey,
     pub(crate) time: Vec<Timestamp>,
     pub(crate) models: Vec<ModelScores>,
-    /// Per detector that has them, a value per row and metric.
-    pub(crate) contributions: Vec<Array2<f64>>,
+    /// Those of the detectors that have them.
+    pub(crate) contributions: Vec<Contributions>,
     pub(crate) posterior: Option<Posterior>,
     pub(crate) expectation: Expectation,
 }
@@ -35,24 +43,7 @@ impl Scored {
         prepared: Prepared,
         watch: &Stopwatch,
     ) -> Result<Self, PipelineError> {
-        let mut scored = Self {
-            series: prepared.key.clone(),
-            time: prepared.time().to_vec(),
-            models: Vec::new(),
-            contributions: Vec::new(),
-            posterior: None,
-            expectation: Expectation::default(),
-        };
-        for (member, survey) in plan.members.iter().zip(surveys) {
-            let Some(survey) = survey else { continue };
-            let detect = || isolated(&member.name, || survey.detect(&prepared.view()));
-            let found = watch.time(&member.name, detect).map_err(PipelineError::series)?;
-            if let Some(found) = found {
-                scored.add(plan, member, found, prepared.observed());
-            }
-        }
-        scored.expectation = prepared.expectation(plan)?;
-        drop(prepared);
+        let mut scored = Self::by_members(plan, surveys, prepared, watch)?;
         if scored.models.is_empty() {
             scored.fall_back(plan);
         }
@@ -62,16 +53,52 @@ impl Scored {
         Ok(scored)
     }
 
-    fn add(&mut self, plan: &Plan, member: &Member, found: SeriesDetection, observed: ArrayView2<'_, f64>) {
+    /// The scores of the members alone, and the expectations of the baseline.
+    pub(crate) fn by_members(
+        plan: &Plan,
+        surveys: &[Option<Box<dyn Survey + '_>>],
+        prepared: Prepared,
+        watch: &Stopwatch,
+    ) -> Result<Self, PipelineError> {
+        let mut scored = Self::empty(&prepared.key);
+        scored.time = prepared.time().to_vec();
+        for (member, survey) in plan.members.iter().zip(surveys) {
+            let Some(survey) = survey else { continue };
+            let detect = || isolated(&member.name, || survey.detect(&prepared.view()));
+            let found = watch.time(&member.name, detect).map_err(PipelineError::series)?;
+            if let Some(found) = found {
+                scored.add(plan, member, found, prepared.observed());
+            }
+        }
+        scored.expectation = prepared.expectation(plan)?;
+        Ok(scored)
+    }
+
+    /// A series without rows.
+    pub(crate) fn empty(series: &SeriesKey) -> Self {
+        Self {
+            series: series.clone(),
+            time: Vec::new(),
+            models: Vec::new(),
+            contributions: Vec::new(),
+            posterior: None,
+            expectation: Expectation::default(),
+        }
+    }
+
+    /// Adds what one member found in all rows; `observed` are their metrics.
+    pub(crate) fn add(&mut self, plan: &Plan, member: &Member, found: SeriesDetection, observed: ArrayView2<'_, f64>) {
         let SeriesDetection { source, detection, scores, posterior } = found;
-        self.contributions.extend(per_metric(plan, member, &detection));
+        let detector = || member.name.clone();
+        let contributions = per_metric(plan, member, &detection);
+        self.contributions.extend(contributions.map(|values| Contributions { detector: detector(), values }));
         let expected = expected_primary(plan, member, &detection, observed);
-        self.models.push(ModelScores { detector: member.name.clone(), source, scores, expected });
+        self.models.push(ModelScores { detector: detector(), source, scores, expected });
         self.posterior = self.posterior.take().or(posterior);
     }
 
     /// Takes the scores of the baseline where no member has a model.
-    fn fall_back(&mut self, plan: &Plan) {
+    pub(crate) fn fall_back(&mut self, plan: &Plan) {
         self.models.push(ModelScores {
             detector: funnelpulse_baseline::KIND.to_owned(),
             source: ModelSource::Fallback,

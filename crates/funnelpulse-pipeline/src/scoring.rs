@@ -42,9 +42,7 @@ pub(crate) fn score(
     }
     drop(view);
     let funnel = models.iter().flatten().find_map(|model| model.funnel()).cloned();
-    let steps = funnel.iter().flat_map(Funnel::steps).map(|step| plan.metric_names().position(step?));
-    let mut positions = [None; 4];
-    positions.iter_mut().zip(steps).for_each(|(to, step)| *to = step);
+    let positions = plan.positions(funnel.as_ref());
     let series = prepared
         .into_par_iter()
         .map(|prepared| {

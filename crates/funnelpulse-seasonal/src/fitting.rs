@@ -5,12 +5,15 @@ use funnelpulse_core::Timestamp;
 use crate::{
     Covariates, Growth, Likelihood, SeasonalConfig, SeasonalError, SeasonalModel,
     design::{Clock, Design, terms_of},
-    fit::{Data, LEAST_SIGMA, Optimum, Priors, Problem, Stats, Theta, optimize},
+    fit::{Data, EXACT, LEAST_SIGMA, Model, Optimum, Priors, Problem, ROUGH, Stats, Theta, optimize},
     history::History,
     likelihood::{Counts, Family},
     model::{Scale, Settings},
     rows::Rows,
 };
+
+/// Change of the logarithm of the dispersion below which coefficients and dispersion agree.
+const SETTLED: f64 = 1e-2;
 
 /// Standard deviation of the normal priors of the trend's rate and offset.
 const TREND_PRIOR: f64 = 5.0;
@@ -92,15 +95,26 @@ impl Seasonal {
         covariates: &Covariates<'_>,
         earlier: Option<&SeasonalModel>,
     ) -> Result<SeasonalModel, SeasonalError> {
+        let history = History::new(&self.config, likelihood, exposure, time, values, covariates)?;
+        Ok(self.fit_history(&history, likelihood, exposure, earlier)?.0)
+    }
+
+    /// The model of a history, and the rows that it is fitted to.
+    pub(crate) fn fit_history<'a>(
+        &self,
+        history: &'a History,
+        likelihood: Likelihood,
+        exposure: Option<&str>,
+        earlier: Option<&SeasonalModel>,
+    ) -> Result<(SeasonalModel, Rows<'a>), SeasonalError> {
         let config = &self.config;
-        let history = History::new(config, likelihood, exposure, time, values, covariates)?;
         let own = history.view();
         let clock = Clock::new(config, &history.time)?;
         let (terms, dropped) = terms_of(config, likelihood, &history.time, &own).map_err(|e| history.as_given(e))?;
         let design = Design::new(clock, terms);
         let gaussian = likelihood == Likelihood::Gaussian;
         let scale = if gaussian { history.scale(config) } else { Scale { offset: 0.0, divisor: 1.0 } };
-        let mut rows = Rows::new(&history, &design, scale)?;
+        let mut rows = Rows::new(history, &design, scale)?;
         let start = rows.start(config.growth, gaussian, design.width() + 2, design.clock.changepoints().len());
         let start = earlier.and_then(|e| e.as_start(&design)).unwrap_or(start);
         let mut model = SeasonalModel {
@@ -119,25 +133,34 @@ impl Seasonal {
             stats: None,
             design,
         };
-        self.fit_rows(&mut model, &rows)?;
+        self.fit_rows(&mut model, &rows, if config.robust { ROUGH } else { EXACT })?;
         if config.robust {
             self.fit_without_outliers(&mut model, &mut rows)?;
+            if !gaussian {
+                self.fit_rows(&mut model, &rows, EXACT)?;
+            }
         }
-        Ok(model)
+        Ok((model, rows))
     }
 
-    /// From the model's coefficients to the best ones.
-    pub(crate) fn fit_rows(&self, model: &mut SeasonalModel, rows: &Rows<'_>) -> Result<(), SeasonalError> {
+    /// From the model's coefficients to the best ones, until less than `tolerance` of the log
+    /// posterior is left to gain.
+    pub(crate) fn fit_rows(
+        &self,
+        model: &mut SeasonalModel,
+        rows: &Rows<'_>,
+        tolerance: f64,
+    ) -> Result<(), SeasonalError> {
         if matches!(model.family, Family::Gaussian) {
             self.fit_gaussian(model, rows)
         } else {
-            self.fit_counts(model, rows)
+            self.fit_counts(model, rows, tolerance)
         }
     }
 
     /// Alternates between the coefficients and the dispersion.
-    fn fit_counts(&self, model: &mut SeasonalModel, rows: &Rows<'_>) -> Result<(), SeasonalError> {
-        let priors = priors(&model.design, self.config.changepoint_prior_scale);
+    fn fit_counts(&self, model: &mut SeasonalModel, rows: &Rows<'_>, tolerance: f64) -> Result<(), SeasonalError> {
+        let priors = self.priors(&model.design);
         let changepoints = model.design.clock.changepoints().to_vec();
         let data = rows.data(&changepoints);
         let flat = self.config.growth == Growth::Flat;
@@ -145,13 +168,17 @@ impl Seasonal {
         // An anomaly would be taken for dispersion, and then for normal.
         let wary = self.config.robust && !rows.is_masked();
         let undispersed = model.family;
+        let mut settled = !undispersed.is_dispersed();
         for _ in 0..8 {
             let family = model.family;
-            let problem =
-                Problem::Rows { data: &data, family: &family, changepoints: &changepoints, multiplicative, flat };
-            let optimum = optimize(&problem, &priors, model.theta())?;
+            let problem = Problem::Rows {
+                data: &data,
+                model: Model { family: &family, changepoints: &changepoints, multiplicative },
+                flat,
+            };
+            let optimum = optimize(&problem, &priors, model.theta(), if settled { tolerance } else { ROUGH })?;
             model.set_optimum(optimum);
-            if !family.is_dispersed() {
+            if settled {
                 break;
             }
             let eta = rows.predictors(model);
@@ -160,7 +187,8 @@ impl Seasonal {
             let counts = Counts { eta: &eta, y: data.y, exposure: data.exposure, weight };
             model.family = family.with_dispersion(&counts);
             let change = (model.family.dispersion() / family.dispersion()).ln().abs();
-            if change < 1e-2 {
+            settled = change < SETTLED;
+            if settled && tolerance >= ROUGH {
                 break;
             }
         }
@@ -169,17 +197,17 @@ impl Seasonal {
 
     fn fit_gaussian(&self, model: &mut SeasonalModel, rows: &Rows<'_>) -> Result<(), SeasonalError> {
         let config = &self.config;
-        let priors = priors(&model.design, config.changepoint_prior_scale);
+        let priors = self.priors(&model.design);
         let changepoints = model.design.clock.changepoints();
-        let multiplicative = model.design.multiplicative();
+        let gaussian = Model { family: &Family::Gaussian, changepoints, multiplicative: model.design.multiplicative() };
         let data = rows.data(changepoints);
         let start = model.theta();
         let flat = config.growth == Growth::Flat;
         let optimum = if config.growth == Growth::Logistic {
-            let family = &Family::Gaussian;
-            optimize(&Problem::Rows { data: &data, family, changepoints, multiplicative, flat }, &priors, start)?
+            optimize(&Problem::Rows { data: &data, model: gaussian, flat }, &priors, start, EXACT)?
         } else {
-            let mut stats = Stats::new(changepoints.len() + 1, multiplicative, model.design.width(), level(&data));
+            let mut stats =
+                Stats::new(changepoints.len() + 1, gaussian.multiplicative, model.design.width(), level(&data));
             stats.add(&data);
             let constant = rows.y().iter().all(|y| *y == rows.y()[0]);
             let optimum = if constant {
@@ -189,13 +217,12 @@ impl Seasonal {
                 theta.free[0] = rows.y()[0];
                 Optimum { theta, sigma: LEAST_SIGMA, log_posterior: f64::INFINITY, iterations: 0 }
             } else {
-                let found = optimize(&Problem::Sums { stats: &stats, changepoints, flat }, &priors, start)?;
+                let found = optimize(&Problem::Sums { stats: &stats, changepoints, flat }, &priors, start, EXACT)?;
                 if stats.resolve(found.sigma) {
                     found
                 } else {
-                    let family = &Family::Gaussian;
-                    let problem = Problem::Rows { data: &data, family, changepoints, multiplicative, flat };
-                    let exact = optimize(&problem, &priors, found.theta)?;
+                    let problem = Problem::Rows { data: &data, model: gaussian, flat };
+                    let exact = optimize(&problem, &priors, found.theta, EXACT)?;
                     Optimum { iterations: found.iterations + exact.iterations, ..exact }
                 }
             };
@@ -204,6 +231,10 @@ impl Seasonal {
         };
         model.set_optimum(optimum);
         Ok(())
+    }
+
+    pub(crate) fn priors(&self, design: &Design) -> Priors {
+        priors(design, self.config.changepoint_prior_scale)
     }
 }
 

@@ -1,5 +1,7 @@
 //! The rows that a model is fitted to.
 
+use std::ops::Range;
+
 use funnelpulse_core::Timestamp;
 
 use crate::{Covariates, Growth, Likelihood, Scaling, SeasonalConfig, SeasonalError, model::Scale};
@@ -78,6 +80,12 @@ impl History {
     /// An error about one of these rows as one about the row that was given.
     pub(crate) fn as_given(&self, error: SeasonalError) -> SeasonalError {
         error.with_row(|row| self.given.get(row).copied().unwrap_or(row))
+    }
+
+    /// The rows that stand for a range of those that were given.
+    pub(crate) fn rows_of(&self, given: &Range<usize>) -> Range<usize> {
+        let at = |row: usize| self.given.partition_point(|own| *own < row);
+        at(given.start)..at(given.end)
     }
 
     /// The covariates of these rows.

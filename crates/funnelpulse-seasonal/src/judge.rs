@@ -6,11 +6,12 @@ use funnelpulse_core::Timestamp;
 
 use crate::{
     Covariates, SeasonalError, SeasonalModel,
-    fit::{Data, Problem, optimize, segment_ends},
+    fit::{Data, EXACT, Problem, optimize, segment_ends},
     fitting::priors,
     forecast::{Expectation, Reading},
     history::{check_times, check_value},
     likelihood::Mixture,
+    uncertainty::Predictive,
 };
 
 /// One observation as a model scores it.
@@ -41,34 +42,52 @@ impl SeasonalModel {
         Ok(rows.iter().zip(observed).map(|(row, y)| self.judge_row(row, *y)).collect())
     }
 
+    /// `-log10` of the two-sided tail probabilities of `observed` values: a part of the work of
+    /// [`Self::judge`].
+    pub(crate) fn surprises(
+        &self,
+        time: &[Timestamp],
+        observed: &[f64],
+        covariates: &Covariates<'_>,
+    ) -> Result<Vec<f64>, SeasonalError> {
+        let (rows, _) = self.expectations(time, covariates, false)?;
+        let surprise_of = |(row, y): (&Expectation, &f64)| match self.mixture(row) {
+            Some(mixture) => surprise(self.ln_tail_of_count(row, &mixture, *y)),
+            None => surprise(self.ln_tail_of_value(row, &self.spread(row).predictive(), *y)),
+        };
+        Ok(rows.iter().zip(observed).map(surprise_of).collect())
+    }
+
     fn judge_row(&self, row: &Expectation, observed: f64) -> Verdict {
         if let Some(mixture) = self.mixture(row) {
-            return self.judge_count(row, &mixture, observed);
+            let ln_p = self.ln_tail_of_count(row, &mixture, observed);
+            return Verdict { reading: self.read_counts(row, &mixture), surprise: surprise(ln_p) };
         }
         let predictive = self.spread(row).predictive();
-        let deviation = (observed - self.scale.offset - row.floor) / self.scale.divisor - row.mean();
-        let ln_p = if observed.is_nan() || row.noise.is_nan() { f64::NAN } else { predictive.ln_tail(deviation) };
+        let ln_p = self.ln_tail_of_value(row, &predictive, observed);
         Verdict { reading: self.read_normal(row, &predictive), surprise: surprise(ln_p) }
+    }
+
+    fn ln_tail_of_value(&self, row: &Expectation, predictive: &Predictive, observed: f64) -> f64 {
+        let deviation = (observed - self.scale.offset - row.floor) / self.scale.divisor - row.mean();
+        if observed.is_nan() || row.noise.is_nan() { f64::NAN } else { predictive.ln_tail(deviation) }
     }
 
     /// A value that is not a whole number has the tail probability of the count below it, a negative one
     /// that of zero. With more successes than trials, the number of trials is raised to the successes.
-    fn judge_count(&self, row: &Expectation, mixture: &Mixture, observed: f64) -> Verdict {
-        let reading = self.read_counts(row, mixture);
+    fn ln_tail_of_count(&self, row: &Expectation, mixture: &Mixture, observed: f64) -> f64 {
         let y = observed.max(0.0).floor();
         if observed.is_nan() || row.exposure.is_nan() {
-            return Verdict { reading, surprise: f64::NAN };
+            return f64::NAN;
         }
-        let short = self.family.has_trials() && y > row.exposure;
-        let ln_p = if short {
+        if self.family.has_trials() && y > row.exposure {
             let most = Expectation { exposure: y, ..*row };
             self.mixture(&most).map_or(f64::NAN, |m| m.ln_two_sided(y))
         } else if row.exposure <= 0.0 {
             f64::NAN
         } else {
             mixture.ln_two_sided(y)
-        };
-        Verdict { reading, surprise: surprise(ln_p) }
+        }
     }
 
     /// True if [`Self::update`] can be used: the model was fitted with `online` set.
@@ -153,7 +172,7 @@ impl SeasonalModel {
         stats.add(&data);
         let flat = self.settings.growth == crate::Growth::Flat;
         let priors = priors(&self.design, self.settings.changepoint_prior_scale);
-        let mut optimum = optimize(&Problem::Sums { stats, changepoints, flat }, &priors, self.theta())?;
+        let mut optimum = optimize(&Problem::Sums { stats, changepoints, flat }, &priors, self.theta(), EXACT)?;
         if !stats.resolve(optimum.sigma) {
             // The rows are gone: their noise is what it was.
             optimum.sigma = self.sigma;

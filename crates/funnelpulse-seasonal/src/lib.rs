@@ -9,6 +9,7 @@ mod error;
 mod fit;
 mod fitting;
 mod forecast;
+mod held_out;
 mod history;
 mod judge;
 mod likelihood;

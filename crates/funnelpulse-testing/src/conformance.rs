@@ -79,7 +79,7 @@ impl<'a, D: Detector> Conformance<'a, D> {
 
     fn keeps_row_count(&self, model: &dyn FittedDetector, history: &Frame) {
         for rows in [0, 1, 2, 7, self.rows] {
-            let detection = detect(model, history.view().rows(0..rows), "row count");
+            let detection = explain(model, history.view().rows(0..rows), "row count");
             assert_eq!(detection.len(), rows, "row count: {rows} rows in");
             let parts = [detection.expected(), detection.contributions()];
             let interval = detection.interval().map(|(lower, upper)| [lower, upper]);
@@ -299,7 +299,7 @@ impl<'a, D: Detector> Conformance<'a, D> {
         }
         for (row, column) in [(self.rows / 2, 0), (self.rows - 1, self.columns - 1)] {
             let planted = plant(&fresh, row, column, 160.0);
-            let detection = detect(&*self.fit(planted.view()), planted.view(), "outlier");
+            let detection = explain(&*self.fit(planted.view()), planted.view(), "outlier");
             if let Some(why) = detection.contributions() {
                 let why: ArrayView1<'_, f64> = why.row(row);
                 let cause = why.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).map(|(i, _)| i);
@@ -341,6 +341,13 @@ fn frames_refuse_bad_time() {
     };
     assert!(matches!(frame([1, 1]), Err(FrameError::DuplicateTime { .. })), "time: twice the same");
     assert!(matches!(frame([2, 1]), Err(FrameError::UnsortedTime { .. })), "time: unsorted");
+}
+
+/// The detection with contributions, whose scores are those of the one without.
+fn explain(model: &dyn FittedDetector, frame: FrameView<'_>, rule: &str) -> Detection {
+    let explained = model.explain(frame).unwrap_or_else(|e| panic!("{rule}: {} rows: {e}", frame.nrows()));
+    same_bits(explained.score(), detect(model, frame, rule).score(), "explain: other scores than those of detect");
+    explained
 }
 
 fn detect(model: &dyn FittedDetector, frame: FrameView<'_>, rule: &str) -> Detection {

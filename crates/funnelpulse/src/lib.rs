@@ -13,9 +13,14 @@ pub mod prelude {
 pub use funnelpulse_analytics::{Anomaly, Findings, Incident, ModelScores, Notice, SeriesFailure, SeriesFindings};
 #[doc(inline)]
 pub use funnelpulse_pipeline::{
-    BuildContext, Built, Catalog, ColumnNames, Config, Entry, Feedback, FittedPipeline, LeftOut, Phase, Pipeline,
-    PipelineBuilder, PipelineConfig, PipelineError, Preset, Progress, RawScores, Scope, SeriesInfo, TrainedOn,
+    Advance, BuildContext, Built, Catalog, ColumnNames, Config, Entry, Feedback, FittedPipeline, IncidentChange,
+    LeftOut, LiveIncident, LivePipeline, LiveRow, Phase, Pipeline, PipelineBuilder, PipelineConfig, PipelineError,
+    Preset, Progress, RawScores, Scope, SeriesInfo, TrainedOn,
 };
+
+#[cfg(feature = "alerts")]
+#[doc(inline)]
+pub use funnelpulse_pipeline::{alert_candidate, observation};
 
 #[cfg(feature = "alerts")]
 #[doc(inline)]

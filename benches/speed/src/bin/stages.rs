@@ -17,7 +17,7 @@ use funnelpulse::{
     features::PanelSpec,
     io::{Table, panel_to_batch, read_panel, write_file, write_partitioned},
 };
-use funnelpulse_benches::{config, shop};
+use funnelpulse_benches::{config, peak_mib, shop};
 
 fn main() -> anyhow::Result<()> {
     match std::env::args_os().skip(1).collect::<Vec<OsString>>().as_slice() {
@@ -145,14 +145,10 @@ fn deliver(findings: &Findings, folder: &Path, clock: &mut Clock) -> anyhow::Res
 fn finish(start: Moment, findings: &Findings) -> anyhow::Result<()> {
     ensure!(findings.failures().is_empty(), "{:?}", findings.failures());
     Moment::now().show("all", start);
-    println!("  {} rows of {} series, peak memory {}\n", findings.rows(), findings.series().len(), peak_memory());
+    println!("  {} rows of {} series, peak memory {}\n", findings.rows(), findings.series().len(), memory());
     Ok(())
 }
 
-/// The high-water mark of this process's resident memory, where the system tells.
-fn peak_memory() -> String {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let mark = status.lines().find_map(|l| l.strip_prefix("VmHWM:"));
-    let kib = mark.and_then(|l| l.trim().trim_end_matches(" kB").parse::<f64>().ok());
-    kib.map_or_else(|| "unknown on this system".to_owned(), |kib| format!("{:.0} MiB", kib / 1024.0))
+fn memory() -> String {
+    peak_mib().map_or_else(|| "unknown on this system".to_owned(), |mib| format!("{mib:.0} MiB"))
 }

@@ -10,6 +10,9 @@ use crate::ChangepointError;
 /// an old one.
 pub(super) const OLDER: [usize; 10] = [1, 2, 3, 4, 6, 9, 12, 18, 30, 48];
 
+/// The longest horizon, rows.
+pub(super) const MOST_HORIZON: usize = 48;
+
 /// The action of a change on a column.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -58,7 +61,7 @@ impl ChangepointConfig {
     /// assert_eq!(config.validate().unwrap_err().to_string(), "horizon = 0 is out of range (1 to 48)");
     /// ```
     pub fn validate(&self) -> Result<(), ChangepointError> {
-        if !(1..=48).contains(&self.horizon) {
+        if !(1..=MOST_HORIZON).contains(&self.horizon) {
             return Err(ChangepointError::config("horizon", self.horizon, "1 to 48"));
         }
         if !(8..=720).contains(&self.lookback) {

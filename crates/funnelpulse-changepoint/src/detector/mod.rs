@@ -5,10 +5,15 @@ mod evidence;
 mod model;
 mod profile;
 mod season;
+mod sorted;
 #[cfg(test)]
 mod tests;
 
-use funnelpulse_core::{Detector, Error, FrameView, Threshold};
+use std::ops::Range;
+
+use funnelpulse_core::{CrossValidated, Detector, Error, FrameView, Threshold, Timestamp};
+use ndarray::{Array1, s};
+use sorted::SortedColumn;
 
 pub use self::{
     config::{ChangeScale, ChangepointConfig},
@@ -100,15 +105,71 @@ impl Detector for Changepoint {
     }
 
     fn fit(&self, history: FrameView<'_>) -> Result<ChangepointModel, ChangepointError> {
-        let rows = history.values().rows().into_iter().filter(|row| row.iter().any(|v| !v.is_nan())).count();
+        let rows = usable_rows(history);
         if rows < MIN_ROWS || history.ncols() == 0 {
             return Err(Error::TooFewRows { detector: KIND, rows, needed: MIN_ROWS }.into());
         }
-        Ok(ChangepointModel::learn(&self.config, history))
+        let config = self.with_season(self.config.season.resolve(history.time()));
+        let values = history.values();
+        let column = |values| {
+            let entries = sorted::entries(config.season, history.time(), values, |_| 0);
+            SortedColumn::new(config.season, entries.iter())
+        };
+        let sorted: Vec<_> = values.columns().into_iter().map(column).collect();
+        Ok(ChangepointModel::learn(&config, history, &sorted))
+    }
+
+    /// Levels and spreads of each part are those of the other parts; the 95 % quantiles of the
+    /// evidence, which one fifth of the rows hardly moves, are those of all rows.
+    fn fit_cross_validated(
+        &self,
+        history: FrameView<'_>,
+        folds: usize,
+    ) -> CrossValidated<ChangepointModel, ChangepointError> {
+        let (time, n) = (history.time(), history.nrows());
+        let blocks: Vec<_> = (0..folds).map(|fold| fold * n / folds..(fold + 1) * n / folds).collect();
+        let season = self.config.season.resolve(time);
+        let possible = |block: &Range<usize>| {
+            let rest: Vec<Timestamp> = time[..block.start].iter().chain(&time[block.end..]).copied().collect();
+            let rows = usable_rows(history.rows(0..block.start)) + usable_rows(history.rows(block.end..n));
+            rows >= MIN_ROWS && self.config.season.resolve(&rest) == season
+        };
+        if history.ncols() == 0 || !blocks.iter().all(possible) {
+            return Ok((self.fit(history)?, None));
+        }
+        let config = self.with_season(season);
+        let fold_of = |row: usize| blocks.partition_point(|block| block.end <= row) as u32;
+        let values = history.values();
+        let column = |values| sorted::entries(season, time, values, fold_of);
+        let entries: Vec<_> = values.columns().into_iter().map(column).collect();
+        let all: Vec<_> = entries.iter().map(|column| SortedColumn::new(season, column.iter())).collect();
+        let model = ChangepointModel::learn(&config, history, &all);
+        let mut held_out = Array1::from_elem(n, f64::NAN);
+        for (fold, block) in blocks.into_iter().enumerate() {
+            let others = |column: &Vec<_>| {
+                SortedColumn::new(season, column.iter().filter(|entry: &&sorted::Entry| entry.2 as usize != fold))
+            };
+            let model = model.with_profiles(&entries.iter().map(others).collect::<Vec<_>>());
+            let first = block.start.saturating_sub(config.context());
+            let scores = model.scores(history.rows(first..block.end))?;
+            held_out.slice_mut(s![block.clone()]).assign(&scores.slice(s![block.start - first..]));
+        }
+        Ok((model, Some(held_out)))
     }
 
     /// Not supported: every series has a season and a level of its own.
     fn fit_pooled(&self, _: &[FrameView<'_>]) -> Result<ChangepointModel, ChangepointError> {
         Err(Error::Unsupported { detector: KIND, what: "one model of many series (each has its own season)" }.into())
     }
+}
+
+impl Changepoint {
+    fn with_season(&self, season: ProfileSeason) -> ChangepointConfig {
+        ChangepointConfig { season, ..self.config.clone() }
+    }
+}
+
+/// Rows with any value.
+fn usable_rows(frame: FrameView<'_>) -> usize {
+    frame.values().rows().into_iter().filter(|row| row.iter().any(|v| !v.is_nan())).count()
 }

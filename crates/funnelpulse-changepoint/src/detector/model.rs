@@ -1,4 +1,5 @@
 //! The fitted changepoint detector.
+#![allow(clippy::inline_always, reason = "only what is inlined is compiled for the vector registers there are")]
 
 use std::sync::Arc;
 
@@ -8,8 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ChangepointConfig, KIND, ProfileSeason,
-    evidence::{Comparison, Window},
+    evidence::{Evidence, Pairs},
     profile::Profile,
+    sorted::SortedColumn,
 };
 
 /// Half-width of the reported interval, standard deviations.
@@ -57,26 +59,33 @@ impl TryFrom<Unchecked> for ChangepointModel {
 }
 
 impl ChangepointModel {
-    pub(super) fn learn(config: &ChangepointConfig, history: FrameView<'_>) -> Self {
-        let season = config.season.resolve(history.time());
-        let config = ChangepointConfig { season, ..config.clone() };
-        let mut profiles = Vec::with_capacity(history.ncols());
+    /// Learns the profile of every column from its sorted values, and the variation of the
+    /// evidence from its rows.
+    pub(super) fn learn(config: &ChangepointConfig, history: FrameView<'_>, sorted: &[SortedColumn]) -> Self {
+        let profiles = profiles(config, sorted);
+        let mut evidence = vec![Vec::with_capacity(history.nrows()); config.horizon];
         let mut scales = Vec::with_capacity(history.ncols());
-        for values in history.values().columns() {
-            let profile = Profile::learn(config.scale, season, history.time(), values);
-            let terms = terms(&profile, season, history.time(), values);
-            let mut window = Window::new(&profile, &config);
-            let mut evidence = vec![Vec::with_capacity(values.len()); config.horizon];
-            for row in 0..values.len() {
-                window.move_to(&terms, row);
-                for (m, evidence) in evidence.iter_mut().enumerate() {
-                    evidence.push(window.compare(m + 1).z.abs());
-                }
-            }
-            scales.push(evidence.into_iter().map(scale).collect());
-            profiles.push(profile);
+        for (values, profile) in history.values().columns().into_iter().zip(&profiles) {
+            let terms = Evidence::new(profile, config, terms(profile, config.season, history.time(), values));
+            evidence.iter_mut().for_each(Vec::clear);
+            pulp::Arch::new().dispatch(
+                #[inline(always)]
+                || {
+                    let mut pairs = Pairs::new();
+                    for row in 0..values.len() {
+                        terms.compare(row, &mut pairs);
+                        evidence.iter_mut().zip(pairs.z()).for_each(|(all, z)| all.push(z.abs()));
+                    }
+                },
+            );
+            scales.push(evidence.iter_mut().map(|evidence| scale(evidence)).collect());
         }
-        Self { columns: history.columns().clone(), config, profiles, scales }
+        Self { columns: history.columns().clone(), config: config.clone(), profiles, scales }
+    }
+
+    /// The same with other profiles.
+    pub(super) fn with_profiles(&self, sorted: &[SortedColumn]) -> Self {
+        Self { profiles: profiles(&self.config, sorted), ..self.clone() }
     }
 
     /// The season it found, never [`ProfileSeason::Auto`].
@@ -86,39 +95,82 @@ impl ChangepointModel {
 
     /// The highest evidence of the last 1, 2, ... rows. If an older break explains them better, they
     /// have to differ from what came after it too.
-    fn strongest(&self, window: &Window<'_>, scales: &[f64]) -> f64 {
-        let breaks: Vec<Comparison> = (1..=scales.len()).map(|m| window.compare(m)).collect();
-        let highest = breaks.iter().map(|b| b.z.abs()).fold(0.0, f64::max);
-        let older = window.older(highest);
-        let evidence = breaks.iter().zip(scales).enumerate().map(|(i, (found, scale))| {
-            let weaker = older.map(|since| window.compare_since(i + 1, since)).filter(|b| b.z.abs() < found.z.abs());
-            let found = weaker.unwrap_or(*found);
-            found.z.abs() / scale * self.counts(found.magnitude)
-        });
-        evidence.fold(0.0, f64::max)
+    #[inline(always)]
+    fn strongest(&self, evidence: &Evidence<'_>, at: usize, scales: &[f64], pairs: &mut [Pairs; 2]) -> f64 {
+        let [breaks, other] = pairs;
+        evidence.compare(at, breaks);
+        let highest = breaks.z().iter().map(|z| z.abs()).fold(0.0, f64::max);
+        let older = evidence.older(at, highest, other);
+        if let Some(since) = older {
+            evidence.compare_since(at, since, other);
+        }
+        let mut strongest = 0.0_f64;
+        for (m, scale) in scales.iter().enumerate() {
+            let weaker = older.is_some() && other.z()[m].abs() < breaks.z()[m].abs();
+            let found = if weaker { &*other } else { &*breaks };
+            strongest = strongest.max(found.z()[m].abs() / scale * self.counts(found.magnitude()[m]));
+        }
+        strongest
+    }
+
+    /// The evidence of a column at each of `rows`, NaN where its value is missing.
+    fn scores_of_column(&self, column: usize, evidence: &Evidence<'_>, known: &[bool], out: &mut [f64]) {
+        let scales = &self.scales[column];
+        pulp::Arch::new().dispatch(
+            #[inline(always)]
+            || {
+                let mut pairs = [Pairs::new(), Pairs::new()];
+                for (row, out) in out.iter_mut().enumerate() {
+                    *out = if known[row] { self.strongest(evidence, row, scales, &mut pairs) } else { f64::NAN };
+                }
+            },
+        );
+    }
+
+    /// The raw score of every row.
+    pub(super) fn scores(&self, frame: FrameView<'_>) -> Result<Array1<f64>, Error> {
+        let values = frame.aligned(&self.columns)?;
+        let mut scores = Array1::from_elem(frame.nrows(), f64::NAN);
+        let mut own = vec![0.0; frame.nrows()];
+        for (column, profile) in self.profiles.iter().enumerate() {
+            let values = values.column(column);
+            let known: Vec<bool> = values.iter().map(|v| !v.is_nan()).collect();
+            let terms = terms(profile, self.config.season, frame.time(), values);
+            self.scores_of_column(column, &Evidence::new(profile, &self.config, terms), &known, &mut own);
+            scores.iter_mut().zip(&own).for_each(|(score, own)| *score = own.max(*score));
+        }
+        Ok(scores)
     }
 
     /// The weight of evidence when the level changes this much.
+    #[inline(always)]
     fn counts(&self, magnitude: f64) -> f64 {
         if magnitude < self.config.min_magnitude { magnitude / self.config.min_magnitude } else { 1.0 }
     }
 }
 
 /// The variation of the evidence in the history, relative to its nominal one.
-fn scale(mut evidence: Vec<f64>) -> f64 {
+fn scale(evidence: &mut [f64]) -> f64 {
     let at = (CALIBRATION.0 * (evidence.len() - 1) as f64).round() as usize;
     let (_, quantile, _) = evidence.select_nth_unstable_by(at, f64::total_cmp);
     (*quantile / CALIBRATION.1).max(1.0)
 }
 
-fn terms(
-    profile: &Profile,
+fn profiles(config: &ChangepointConfig, sorted: &[SortedColumn]) -> Vec<Profile> {
+    sorted.iter().map(|column| Profile::learn(config.scale, column)).collect()
+}
+
+fn terms<'a>(
+    profile: &'a Profile,
     season: ProfileSeason,
-    time: &[Timestamp],
-    values: ArrayView1<'_, f64>,
-) -> Vec<Option<(f64, f64)>> {
-    let term = |(&time, &value): (&Timestamp, &f64)| (!value.is_nan()).then(|| profile.terms(season.bin(time), value));
-    time.iter().zip(values).map(term).collect()
+    time: &'a [Timestamp],
+    values: ArrayView1<'a, f64>,
+) -> impl ExactSizeIterator<Item = Option<(f64, f64)>> + 'a {
+    let term = move |(row, time): (usize, &Timestamp)| {
+        let value = values[row];
+        (!value.is_nan()).then(|| profile.terms(season.bin(*time), value))
+    };
+    time.iter().enumerate().map(term)
 }
 
 impl FittedDetector for ChangepointModel {
@@ -140,13 +192,14 @@ impl FittedDetector for ChangepointModel {
         let [mut contributions, mut expected, mut lower, mut upper] = [0; 4].map(|_| Array2::zeros(shape));
         let mut score = Array1::from_elem(shape.0, f64::NAN);
         let season = self.config.season;
+        let mut own = vec![0.0; shape.0];
         for (column, (profile, scales)) in self.profiles.iter().zip(&self.scales).enumerate() {
-            let terms = terms(profile, season, frame.time(), values.column(column));
-            let mut window = Window::new(profile, &self.config);
-            for row in 0..shape.0 {
-                window.move_to(&terms, row);
-                let bin = season.bin(frame.time()[row]);
-                let level = window.level();
+            let values = values.column(column);
+            let known: Vec<bool> = values.iter().map(|v| !v.is_nan()).collect();
+            let evidence = Evidence::new(profile, &self.config, terms(profile, season, frame.time(), values));
+            for (row, time) in frame.time().iter().enumerate() {
+                let bin = season.bin(*time);
+                let level = evidence.level(row);
                 let center =
                     if profile.multiplicative { profile.level[bin] * level } else { profile.level[bin] + level };
                 let variance = profile.dispersion[bin] * if profile.multiplicative { center.max(0.0) } else { 1.0 };
@@ -156,11 +209,10 @@ impl FittedDetector for ChangepointModel {
                 let floor = if profile.multiplicative { 0.0 } else { -f64::MAX };
                 lower[[row, column]] = finite(center - width).max(floor).min(finite(center));
                 upper[[row, column]] = finite(center + width);
-                if terms[row].is_none() {
-                    continue;
-                }
-                let strongest = self.strongest(&window, scales);
-                contributions[[row, column]] = strongest;
+            }
+            self.scores_of_column(column, &evidence, &known, &mut own);
+            for (row, strongest) in own.iter().enumerate().filter(|(_, s)| !s.is_nan()) {
+                contributions[[row, column]] = *strongest;
                 score[row] = strongest.max(score[row]);
             }
         }

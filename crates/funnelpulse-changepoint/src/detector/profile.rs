@@ -1,13 +1,11 @@
 //! The normal profile of a column: a level and a spread for each hour.
 
-use funnelpulse_core::Timestamp;
-use ndarray::ArrayView1;
 use serde::{Deserialize, Serialize};
 
-use super::{ChangeScale, ProfileSeason};
+use super::{ChangeScale, ProfileSeason, sorted::SortedColumn};
 
 /// Values are kept within this, so that squares are finite.
-const LARGEST: f64 = 1e100;
+pub(super) const LARGEST: f64 = 1e100;
 /// Rows that the spread common to all hours counts for beside an hour's own.
 const PRIOR_ROWS: f64 = 4.0;
 /// Share of an hour's values that is left out at either end.
@@ -25,30 +23,20 @@ pub(super) struct Profile {
 }
 
 impl Profile {
-    /// Learns from the values of a column, NaN where missing.
-    pub(super) fn learn(
-        scale: ChangeScale,
-        season: ProfileSeason,
-        time: &[Timestamp],
-        values: ArrayView1<'_, f64>,
-    ) -> Self {
-        let mut bins: Vec<Vec<f64>> = vec![Vec::new(); season.bins()];
-        for (&time, value) in time.iter().zip(values).filter(|(_, v)| !v.is_nan()) {
-            bins[season.bin(time)].push(value.clamp(-LARGEST, LARGEST));
-        }
-        let known: Vec<f64> = bins.iter().flatten().copied().collect();
+    /// Learns from the sorted values of a column.
+    pub(super) fn learn(scale: ChangeScale, column: &SortedColumn) -> Self {
         let multiplicative = match scale {
-            ChangeScale::Auto => known.iter().all(|v| *v >= 0.0),
+            ChangeScale::Auto => column.all().first().is_none_or(|v| *v >= 0.0),
             ChangeScale::Relative => true,
             ChangeScale::Absolute => false,
         };
-        let (common, _) = trimmed(known.clone());
+        let (common, _) = trimmed(column.all());
         // Hours without any activity still expect a little: a hundredth of the average, or less
         // than one in the whole history.
-        let floor = if common > 0.0 { 0.01 * common } else { 0.5 / known.len().max(1) as f64 };
-        let mut level = Vec::with_capacity(bins.len());
-        let mut spread = Vec::with_capacity(bins.len());
-        for bin in bins {
+        let floor = if common > 0.0 { 0.01 * common } else { 0.5 / column.all().len().max(1) as f64 };
+        let mut level = Vec::new();
+        let mut spread = Vec::new();
+        for bin in column.bins() {
             let rows = bin.len() as f64;
             let (mean, variance) = if bin.is_empty() { (common, 0.0) } else { trimmed(bin) };
             let mean = if multiplicative { mean.max(floor) } else { mean };
@@ -93,14 +81,13 @@ impl Profile {
     }
 }
 
-/// Mean and variance without the extreme values of either end. The variance is that of a normal
+/// Mean and variance of ascending values without the extreme ones of either end. The variance is that of a normal
 /// distribution trimmed alike.
-fn trimmed(mut values: Vec<f64>) -> (f64, f64) {
+fn trimmed(values: &[f64]) -> (f64, f64) {
     let n = values.len();
     if n == 0 {
         return (0.0, 0.0);
     }
-    values.sort_unstable_by(f64::total_cmp);
     let cut = if n < 4 { 0 } else { ((TRIM * n as f64).round() as usize).max(1).min((n - 2) / 2) };
     let kept = &values[cut..n - cut];
     let mean = kept.iter().map(|v| v / kept.len() as f64).sum::<f64>();

@@ -1,4 +1,4 @@
-use funnelpulse_core::{FittedDetector, Frame, Registry, Timestamp};
+use funnelpulse_core::{Calibrator, FittedDetector, Frame, Registry, Timestamp};
 use funnelpulse_eval::generator::{AnomalyKind, Difficulty, GeneratedFunnel, GeneratorConfig};
 use funnelpulse_testing::Conformance;
 use ndarray::Array1;
@@ -101,5 +101,49 @@ fn level_shifts_flagged_within_six_hours_are_as_many_as_the_readme_says() {
         delays.sort_unstable();
         println!("{difficulty}: {found} of {all} found, median delay {:?} h", delays.get(delays.len() / 2));
         assert_eq!((found, all), (wanted, 64), "{difficulty}: {found} of {all}");
+    }
+}
+
+/// Scores of each fifth of the rows by a model that was fitted to the others.
+fn scores_of_refits(frame: &Frame) -> Vec<f64> {
+    let n = frame.nrows();
+    let score = |fold: usize| {
+        let block = fold * n / 5..(fold + 1) * n / 5;
+        let rest: Vec<usize> = (0..n).filter(|row| !block.contains(row)).collect();
+        let time = rest.iter().map(|row| frame.time()[*row]).collect();
+        let rest = Frame::new(time, frame.columns().clone(), frame.values().select(ndarray::Axis(0), &rest)).unwrap();
+        let model = detector().fit(rest.view()).unwrap();
+        model.detect(frame.view().rows(block)).unwrap().into_score().to_vec()
+    };
+    (0..5).flat_map(score).collect()
+}
+
+/// Calibrated on half of the history by either kind of held-out scores, the scores of the other half
+/// have the tail probabilities that they should.
+#[test]
+fn held_out_scores_calibrate_as_well_as_those_of_refits() {
+    let limits = [0.1, 0.03, 0.01];
+    let (mut rows, mut ours, mut theirs) = (0.0, [0.0; 3], [0.0; 3]);
+    for (_, frame) in funnel(Difficulty::Medium, 0.0, 8).panel() {
+        let split = frame.nrows() / 2;
+        let history = frame.view().rows(0..split);
+        let (model, held_out) = detector().fit_cross_validated(history, 5).unwrap();
+        assert_eq!(model, detector().fit(history).unwrap());
+        let held_out = held_out.expect("a history of weeks");
+        let refits = scores_of_refits(&history.select(frame.columns()).unwrap());
+        let calibrators = [held_out, Array1::from(refits)].map(|scores| Calibrator::fit(scores.view()).unwrap());
+        let scores = model.detect(frame.view()).unwrap().into_score();
+        rows += (scores.len() - split) as f64;
+        for (calibrator, counts) in calibrators.iter().zip([&mut ours, &mut theirs]) {
+            for (limit, count) in limits.iter().zip(counts) {
+                let known = scores.iter().skip(split).filter(|s| calibrator.tail_probability(**s) <= *limit);
+                *count += known.count() as f64;
+            }
+        }
+    }
+    for ((limit, ours), theirs) in limits.iter().zip(ours).zip(theirs) {
+        let [ours, theirs] = [ours, theirs].map(|count| count / rows / limit);
+        println!("{limit}: {ours:.2} of the nominal share of rows, after refits {theirs:.2}");
+        assert!(ours.ln().abs() < theirs.ln().abs() + 0.15, "{limit}: {ours} against {theirs}");
     }
 }

@@ -14,4 +14,5 @@ pub(crate) mod locate;
 pub(crate) mod model;
 pub(crate) mod run;
 pub(crate) mod score;
+pub(crate) mod stream;
 pub(crate) mod train;

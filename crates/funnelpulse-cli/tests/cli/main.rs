@@ -12,4 +12,5 @@ mod inspection;
 mod locations;
 mod results;
 mod scores;
+mod streams;
 mod terminal;

@@ -2,10 +2,14 @@
 
 use std::sync::Arc;
 
-use ndarray::{Array1, ArrayView1, Axis, concatenate};
+use ndarray::{Array1, Array2, ArrayView1, Axis, concatenate};
 
 use super::Training;
 use crate::{Calibrator, Detection, DynDetector, Error, FittedDetector, Frame, FrameView};
+
+/// The calibrated score from which on contributions are asked for where they cost extra: that of one
+/// clean row in twenty.
+const EXPLAINED_FROM: f64 = 0.3;
 
 /// A trained detector and the calibrator of its scores.
 #[derive(Clone, Debug)]
@@ -21,10 +25,16 @@ impl CalibratedModel {
         frames: &[FrameView<'_>],
         training: &Training,
     ) -> Result<Self, Error> {
-        let model = fit(detector, frames)?;
-        let out_of_sample = match model.out_of_sample_scores(frames)? {
-            Some(scores) => join(&scores),
-            None => cross_validated_scores(detector, frames, training.folds)?,
+        let (model, held_out) = match frames {
+            [only] => detector.fit_cross_validated_dyn(*only, training.folds)?,
+            many => (detector.fit_pooled_dyn(many)?, None),
+        };
+        let out_of_sample = match held_out {
+            Some(scores) => scores,
+            None => match model.out_of_sample_scores(frames)? {
+                Some(scores) => join(&scores),
+                None => cross_validated_scores(detector, frames, training.folds)?,
+            },
         };
         let calibrator = Calibrator::fit_contaminated(out_of_sample.view(), training.contamination)?;
         Ok(Self { model: model.into(), calibrator })
@@ -40,7 +50,28 @@ impl CalibratedModel {
     pub(super) fn detect(&self, frame: FrameView<'_>, skip: usize) -> Result<(Detection, Array1<f64>), Error> {
         let detection = self.model.detect(frame)?.rows(skip..frame.nrows());
         let scores = self.calibrator.scores(detection.score());
+        let detection = self.with_contributions(detection, &scores, frame, skip)?;
         Ok((detection, scores))
+    }
+
+    /// The detection with the contributions to its high scores, where the model gives them only on
+    /// request; zeros elsewhere.
+    fn with_contributions(
+        &self,
+        detection: Detection,
+        scores: &Array1<f64>,
+        frame: FrameView<'_>,
+        skip: usize,
+    ) -> Result<Detection, Error> {
+        if detection.contributions().is_some() {
+            return Ok(detection);
+        }
+        let high: Vec<usize> = (0..scores.len()).filter(|row| scores[*row] >= EXPLAINED_FROM).collect();
+        let rows: Vec<usize> = high.iter().map(|row| skip + row).collect();
+        let Some(found) = self.model.contributions(frame, &rows)? else { return Ok(detection) };
+        let mut contributions = Array2::zeros((scores.len(), found.ncols()));
+        high.iter().zip(found.rows()).for_each(|(row, found)| contributions.row_mut(*row).assign(&found));
+        Ok(detection.with_contributions(contributions))
     }
 }
 

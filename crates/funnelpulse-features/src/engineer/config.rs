@@ -1,8 +1,10 @@
 //! Which features.
 
+use funnelpulse_core::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::statistical::SUFFIXES;
 use crate::FeatureError;
 
 /// Which columns to make.
@@ -109,6 +111,31 @@ impl FeatureConfig {
             return Err(FeatureError::field("business_hours", format!("{start} to {end}"), "0 <= start < end <= 24"));
         }
         self.zone().map(|_| ())
+    }
+
+    /// How far back an engineered column looks, microseconds; `i64::MAX` for one that looks back to
+    /// the beginning.
+    ///
+    /// ```
+    /// use funnelpulse_features::FeatureConfig;
+    ///
+    /// const HOUR: i64 = 3_600_000_000;
+    /// let config = FeatureConfig::default();
+    /// assert_eq!(config.look_back("views_lag_24h"), 24 * HOUR);
+    /// assert_eq!(config.look_back("views_rolling_mean_7d"), 7 * 24 * HOUR);
+    /// assert_eq!(config.look_back("views_min"), i64::MAX);
+    /// assert_eq!(config.look_back("is_weekend"), 0);
+    /// ```
+    pub fn look_back(&self, column: &str) -> i64 {
+        let days = |days: u32| i64::from(days) * Timestamp::DAY;
+        let ends = |ending: String| column.ends_with(&ending);
+        let rolls = |d: u32| ends(format!("_rolling_mean_{d}d")) || ends(format!("_rolling_std_{d}d"));
+        let lags = |h: u32| ends(format!("_lag_{h}h")) || ends(format!("_change_{h}h"));
+        let rolling = self.rolling_days.iter().filter(|d| rolls(**d)).map(|d| days(*d));
+        let lagged = self.lag_hours.iter().filter(|h| lags(**h)).map(|h| i64::from(*h) * Timestamp::HOUR);
+        let is_statistical = SUFFIXES.iter().any(|suffix| ends(format!("_{suffix}")));
+        let statistical = is_statistical.then(|| self.statistical_days.map_or(i64::MAX, days));
+        rolling.chain(lagged).chain(statistical).max().unwrap_or(0)
     }
 
     pub(super) fn zone(&self) -> Result<jiff::tz::TimeZone, FeatureError> {

@@ -33,7 +33,9 @@ pub struct Gold {
 /// series to the last window of the feed. It is *unknown*, no row, where no series has an event.
 ///
 /// Memory grows with what is known, not with what was read: 16 bytes (before the hash table's
-/// slack) per distinct event for the deduplication and about 64 per series and window with events.
+/// slack) per distinct event for the deduplication, of the last
+/// [`dedup_horizon_hours`](EventSpec::dedup_horizon_hours) where they are set, and about 64 per series
+/// and window with events.
 ///
 /// ```
 /// use funnelpulse_core::Timestamp;
@@ -74,7 +76,13 @@ impl FunnelBuilder {
     /// Adds an event. Keys beyond those of the specification are left out, keys that are not
     /// there count as null.
     pub fn push(&mut self, event: &Event<'_>) {
-        let Some(Counted { window, step, micro_price }) = self.sieve.sift(event) else { return };
+        self.push_identified(event, event.identity());
+    }
+
+    /// The same for a caller that knows the [identity](Event::identity) of the event, for example
+    /// from another thread.
+    pub fn push_identified(&mut self, event: &Event<'_>, identity: Option<u128>) {
+        let Some(Counted { window, step, micro_price }) = self.sieve.sift(event, identity) else { return };
         if let Some(keys) = event.keys.get(..self.keys) {
             self.aggregate.add(keys, window, step, micro_price);
         } else {

@@ -6,6 +6,7 @@ use std::{
 };
 
 use funnelpulse_core::{SeriesKey, Timestamp};
+use serde::{Deserialize, Serialize};
 
 use super::{
     Event, EventSpec,
@@ -15,7 +16,7 @@ use super::{
 use crate::FeatureError;
 
 /// The counts of one leaf in one window. Integers: the order of events makes no difference.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     /// Views.
     pub views: u64,
@@ -33,7 +34,8 @@ impl Counts {
         self.micro_revenue as f64 / 1e6
     }
 
-    fn add(&mut self, step: Step, micro_price: i64) {
+    /// Counts an event; only of a purchase the price matters.
+    pub fn add(&mut self, step: Step, micro_price: i64) {
         match step {
             Step::View => self.views += 1,
             Step::Cart => self.carts += 1,
@@ -179,6 +181,11 @@ impl CubeBuilder {
     /// Adds an event with its values of the further dimensions, in their order. Missing keys and
     /// values count as null, those beyond are left out.
     pub fn push(&mut self, event: &Event<'_>, values: &[Option<&str>]) {
+        self.push_identified(event, event.identity(), values);
+    }
+
+    /// The same for a caller that knows the [identity](Event::identity) of the event.
+    pub fn push_identified(&mut self, event: &Event<'_>, identity: Option<u128>, values: &[Option<&str>]) {
         let window = self.sieve.window(event.time);
         if self.only.as_ref().is_some_and(|only| !only.contains(&window)) {
             // Duplicates have the same time, so that none is missed. An event outside these windows still shows
@@ -186,7 +193,7 @@ impl CubeBuilder {
             self.sieve.alive.insert(window);
             return;
         }
-        let Some(counted) = self.sieve.sift(event) else { return };
+        let Some(counted) = self.sieve.sift(event, identity) else { return };
         self.place.clear();
         for (dimension, names) in self.values.iter_mut().enumerate() {
             let value = if dimension < self.keys {

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use funnelpulse_core::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_128;
 
 use crate::FeatureError;
 
@@ -25,6 +26,38 @@ pub struct Event<'a> {
     pub session: Option<&'a str>,
     /// The price of one piece.
     pub price: Option<f64>,
+}
+
+impl Event<'_> {
+    /// 128 bits that stand for time, user, session and product: one collision is expected among
+    /// 2^64 events. `None` when neither user nor session is known, so that the event can't be
+    /// distinguished from similar ones.
+    pub fn identity(&self) -> Option<u128> {
+        if self.user.is_none() && self.session.is_none() {
+            return None;
+        }
+        let parts = [self.user, self.session, self.product];
+        let time = self.time.as_micros().to_le_bytes();
+        // In one piece where it fits, which it all but always does: hashing pieces costs more.
+        let (mut bytes, mut long) = ([0; 256], Vec::new());
+        let size = time.len() + parts.iter().map(|part| 8 + part.map_or(0, str::len)).sum::<usize>();
+        let bytes = if size <= bytes.len() {
+            &mut bytes[..size]
+        } else {
+            long.resize(size, 0);
+            &mut long[..]
+        };
+        bytes[..8].copy_from_slice(&time);
+        let mut at = 8;
+        for part in parts {
+            // With the length in front, different parts never make the same bytes.
+            let (length, text) = (part.map_or(u64::MAX, |text| text.len() as u64), part.unwrap_or_default());
+            bytes[at..at + 8].copy_from_slice(&length.to_le_bytes());
+            bytes[at + 8..at + 8 + text.len()].copy_from_slice(text.as_bytes());
+            at += 8 + text.len();
+        }
+        Some(xxh3_128(bytes))
+    }
 }
 
 /// The columns of a table of events and the words for its event types.
@@ -60,6 +93,10 @@ pub struct EventSpec {
     /// an incident is located over them and the keys. The column of the price is taken in
     /// bands.
     pub dimensions: Vec<String>,
+    /// Hours behind the newest event within which duplicates are found, 1 to 87840; without a limit by
+    /// default. It bounds the memory: that of the events of so many hours.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dedup_horizon_hours: Option<u32>,
     /// The types that are views.
     pub view: Vec<String>,
     /// The types that put something into the cart.
@@ -79,6 +116,7 @@ impl Default for EventSpec {
             session: "user_session".into(),
             price: "price".into(),
             dimensions: Vec::new(),
+            dedup_horizon_hours: None,
             view: vec!["view".into()],
             cart: vec!["cart".into()],
             purchase: vec!["purchase".into()],
@@ -115,6 +153,9 @@ impl EventSpec {
                 let allowed = "each column named once, neither time nor type of the event";
                 return Err(FeatureError::field("dimensions", format!("`{name}`"), allowed));
             }
+        }
+        if let Some(hours) = self.dedup_horizon_hours.filter(|hours| !(1..=87_840).contains(hours)) {
+            return Err(FeatureError::field("dedup_horizon_hours", hours, "1 to 87840"));
         }
         let mut seen = BTreeSet::new();
         for (field, words) in [("view", &self.view), ("cart", &self.cart), ("purchase", &self.purchase)] {

@@ -1,30 +1,27 @@
 //! From raw to clean: validation, one spelling per name, and who has been seen before.
 
-use std::{
-    borrow::Cow,
-    collections::HashMap,
-    hash::{Hash, Hasher},
-};
+use std::borrow::Cow;
 
-use funnelpulse_core::Timestamp;
-
-use super::{Event, EventSpec, Rejection};
+use super::{EventSpec, Rejection};
 use crate::NO_KEY;
 
 /// A step of the funnel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Step {
+pub enum Step {
+    /// A product was looked at.
     View,
+    /// A product was put into a cart.
     Cart,
+    /// A product was bought.
     Purchase,
 }
 
 /// Above this a price is a data error, and its millionths would no longer be exact.
 const MAX_PRICE: f64 = 1e12;
 
-/// Which words mean which step.
+/// Which words mean which step. A handful: comparing them is quicker than hashing.
 #[derive(Clone, Debug)]
-pub(super) struct Vocabulary(HashMap<String, Step>);
+pub(super) struct Vocabulary(Vec<(String, Step)>);
 
 impl Vocabulary {
     pub(super) fn new(spec: &EventSpec) -> Self {
@@ -34,12 +31,16 @@ impl Vocabulary {
     }
 
     pub(super) fn step(&self, tidy_type: &str) -> Option<Step> {
-        self.0.get(tidy_type).copied()
+        self.0.iter().find(|(word, _)| word == tidy_type).map(|(_, step)| *step)
     }
 }
 
 /// One spelling per name: trimmed, in lower case.
 pub(super) fn tidy(text: &str) -> Cow<'_, str> {
+    let is_tidy = |text: &str| text.bytes().all(|b| b.is_ascii_graphic() && !b.is_ascii_uppercase());
+    if is_tidy(text) {
+        return Cow::Borrowed(text);
+    }
     let trimmed = text.trim();
     if trimmed.bytes().all(|b| b.is_ascii() && !b.is_ascii_uppercase()) {
         Cow::Borrowed(trimmed)
@@ -61,20 +62,6 @@ pub(super) fn micro_price(price: Option<f64>) -> Result<Option<i64>, (Rejection,
         Some(p) if (0.0..=MAX_PRICE).contains(&p) => Ok(Some((p * 1e6).round() as i64)),
         Some(p) => Err((Rejection::Price, p)),
     }
-}
-
-/// 128 bits that stand for the event: one collision is expected among 2^64 events. `None` when
-/// neither user nor session is known, so that it can't be distinguished from similar events.
-pub(super) fn fingerprint(time: Timestamp, step: Step, event: &Event<'_>) -> Option<u128> {
-    if event.user.is_none() && event.session.is_none() {
-        return None;
-    }
-    let half = |salt: u8| {
-        let mut hasher = std::hash::DefaultHasher::new();
-        (salt, time, step, event.user, event.session, event.product).hash(&mut hasher);
-        u128::from(hasher.finish())
-    };
-    Some((half(0) << 64) | half(1))
 }
 
 #[cfg(test)]

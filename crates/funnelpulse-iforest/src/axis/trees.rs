@@ -6,6 +6,7 @@ use super::{
     cuts::{Cuts, MAX_CUTS, MISSING, Ranks},
     portable,
     simd::LaneTrees,
+    sweep,
 };
 use crate::{
     grown::{GrownNode, Unfolded, depth_of, unfold},
@@ -139,10 +140,25 @@ impl AxisTrees {
         portable::add_paths(&self.trees, &self.nodes, &ranks.by_row, self.width(), sums);
     }
 
+    /// The same of rows that may miss values.
+    pub(crate) fn add_paths_with_gaps(&self, ranks: &Ranks, scratch: &mut sweep::Scratch, sums: &mut [u32]) {
+        sweep::add_paths(&self.trees, (&self.nodes, &self.rows), ranks, self.width(), scratch, sums);
+    }
+
+    /// True if trees are so small that looking at every split is quicker than going down.
+    pub(crate) fn are_small(&self) -> bool {
+        self.trees.iter().all(|tree| tree.end - tree.start <= 2 * sweep::MOST_SPLITS)
+    }
+
     /// The same trees for vector registers, where the processor has them and the trees fit. They
     /// are quick to make and large to keep.
     pub(crate) fn lanes(&self) -> Option<LaneTrees> {
         LaneTrees::new(self.width(), &self.trees, &self.nodes)
+    }
+
+    /// The ranks of rows that lie one after the other, column after column.
+    pub(crate) fn rank_by_column(&self, rows: &[f64], ranks: &mut Ranks) {
+        ranks.fill(rows, &self.columns, self.width(), true);
     }
 
     /// The ranks of rows that lie one after the other, as the vector kernel wants them.

@@ -12,7 +12,7 @@ fn contributions_sum_to_the_score() {
     let frame = plant(&noise_frame(300, 4, 5), 9, 2, f64::NAN);
     for split in SPLITS {
         let model = fitted(IsolationForestConfig { split, ..Default::default() }, &frame);
-        let detection = model.detect(frame.view()).unwrap();
+        let detection = model.explain(frame.view()).unwrap();
         let sums = detection.contributions().unwrap().sum_axis(Axis(1));
         for (sum, score) in sums.iter().zip(detection.score()) {
             assert!((sum - score).abs() < 1e-12, "{split:?} {sum} {score}");
@@ -26,7 +26,7 @@ fn rows_that_nothing_tells_apart_are_explained_in_equal_parts() {
     let constant =
         funnelpulse_core::Frame::from_rows(frame.columns().clone(), Array2::from_elem((50, 4), 7.0)).unwrap();
     let model = fitted(IsolationForestConfig::default(), &constant);
-    let detection = model.detect(constant.view()).unwrap();
+    let detection = model.explain(constant.view()).unwrap();
     let score = detection.score()[0];
     assert!(detection.contributions().unwrap().row(0).iter().all(|c| (c - score / 4.0).abs() < 1e-12));
 }
@@ -38,7 +38,7 @@ fn the_planted_column_is_blamed() {
         for column in 0..6 {
             let frame = plant(&noise_frame(400, 6, 30 + column as u64), 77, column, 112.0);
             let model = fitted(IsolationForestConfig { split, ..Default::default() }, &frame);
-            let detection = model.detect(frame.view()).unwrap();
+            let detection = model.explain(frame.view()).unwrap();
             let credits = detection.contributions().unwrap().row(77).to_vec();
             blamed += usize::from((0..6).all(|other| credits[other] <= credits[column]));
         }

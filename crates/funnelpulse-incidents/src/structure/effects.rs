@@ -10,22 +10,27 @@ use crate::{
 /// of each other, so that one with a million views is not a million witnesses.
 const FULL_WEIGHT: f64 = 20.0;
 /// Variance per count, and of the wandering of an hour's rate, before any noise is estimated.
-const COUNT_NOISE: f64 = 1.5;
-const HOUR_NOISE: f64 = 0.1;
+pub(super) const COUNT_NOISE: f64 = 1.5;
+pub(super) const HOUR_NOISE: f64 = 0.1;
 /// Variance of a week's common factor in one hour: weeks are the sample of a common profile.
-const WEEK_NOISE: f64 = 0.02;
+pub(super) const WEEK_NOISE: f64 = 0.02;
 /// Prior variances of log effects. An hour of the week around its type of day:
 const WEEK_PRIOR: f64 = 0.1 * 0.1;
 /// A series around the common week, for traffic and for rates:
 const OWN_PRIOR: [f64; STEPS] = [0.25 * 0.25, 0.1 * 0.1, 0.1 * 0.1, 0.1 * 0.1];
 /// A calendar entry around the mean of its kind:
-const ENTRY_PRIOR: f64 = 0.3 * 0.3;
+pub(super) const ENTRY_PRIOR: f64 = 0.3 * 0.3;
 /// A series around the effect of an entry, for traffic and for rates:
-const ENTRY_OWN_PRIOR: [f64; STEPS] = [0.12 * 0.12, 0.08 * 0.08, 0.08 * 0.08, 0.08 * 0.08];
+pub(super) const ENTRY_OWN_PRIOR: [f64; STEPS] = [0.12 * 0.12, 0.08 * 0.08, 0.08 * 0.08, 0.08 * 0.08];
 /// Largest log effect of a calendar entry: an abnormal day in a promotion is not learnt as its effect.
-const ENTRY_LIMIT: [f64; STEPS] = [0.4, 0.25, 0.3, 0.15];
+pub(super) const ENTRY_LIMIT: [f64; STEPS] = [0.4, 0.25, 0.3, 0.15];
 /// Hours that wander together: a run of so many hours counts as one observation of the wandering.
-const TOGETHER: f64 = 6.0;
+pub(super) const TOGETHER: f64 = 6.0;
+
+/// Weight in what all series share, of a series with so many counts per hour.
+pub(super) fn share(mean: f64) -> f64 {
+    1.0 / (1.0 + mean / FULL_WEIGHT)
+}
 
 /// Sums of one series and step.
 pub(crate) struct Sums {
@@ -54,7 +59,7 @@ impl Sums {
             sums.hours[cell] += weight[hour];
         }
         let mean = sums.expected.iter().sum::<f64>() / sums.hours.iter().sum::<f64>().max(1.0);
-        sums.share = 1.0 / (1.0 + mean / FULL_WEIGHT);
+        sums.share = share(mean);
         for (index, entry) in place.calendar.entries.iter().enumerate() {
             let hours = entry.within(place.grid);
             if hours.is_empty() || !entry.concerns(place.name) {

@@ -6,8 +6,6 @@ use crate::grid::DAY;
 pub(crate) const KERNEL_SD: f64 = 72.0;
 /// Standard deviations beyond which the kernel is cut off.
 const REACH: f64 = 3.0;
-/// Hours before a day that its causal level looks at.
-pub(crate) const CAUSAL_REACH: usize = 240;
 /// Hours of a bin: sums over bins make the kernel cheap.
 const BIN: usize = 6;
 /// Counts that pull a level without data to the level it starts from.
@@ -67,14 +65,6 @@ pub(crate) fn smooth(value: &[f64], base: &[f64], weight: &[f64], start: f64, sd
     (0..knots).map(knot).collect()
 }
 
-/// The log level of a day from the ten days before it.
-pub(crate) fn causal(value: &[f64], base: &[f64], weight: &[f64], day: usize, start: f64) -> f64 {
-    let last = (day * DAY).min(value.len());
-    let first = last.saturating_sub(CAUSAL_REACH);
-    let bins = Bins::new(&value[first..last], &base[first..last], &weight[first..last]);
-    shrunk(bins.around(last - first, 0..bins.observed.len(), KERNEL_SD), start)
-}
-
 fn shrunk((observed, expected): (f64, f64), start: f64) -> f64 {
     start + ratio(observed + PRIOR_COUNTS, expected * start.exp() + PRIOR_COUNTS)
 }
@@ -103,11 +93,5 @@ mod tests {
         let spike: Vec<f64> = (0..2400).map(|h| if (1200..1212).contains(&h) { 60.0 } else { 20.0 }).collect();
         let knots = smooth(&spike, &base, &vec![1.0; 2400], 0.0, KERNEL_SD);
         assert!(between(&knots, 1206) < 0.15);
-    }
-
-    #[test]
-    fn without_data_a_level_stays_where_it_was() {
-        let (value, base) = (vec![0.0; 480], vec![20.0; 480]);
-        assert!((causal(&value, &base, &vec![0.0; 480], 15, 1.3) - 1.3).abs() < 1e-12);
     }
 }

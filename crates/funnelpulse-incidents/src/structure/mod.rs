@@ -5,7 +5,9 @@
 //! kernel mean), a weekly profile in local time that all series share, its own deviation from it,
 //! and the effects of calendar entries. All are fitted in turn, four times.
 
+pub(crate) mod drift;
 pub(crate) mod effects;
+pub(crate) mod entries;
 pub(crate) mod jump;
 pub(crate) mod lag;
 pub(crate) mod level;
@@ -45,8 +47,6 @@ pub(crate) struct Shape {
     pub(crate) unit: f64,
     /// Mean revenue relative to its expectation of winsorized values: heavy tails are part of a mean.
     pub(crate) tail_factor: f64,
-    /// Spread of the 24-hour log residual per step, for robust weights.
-    pub(crate) spread: [f64; STEPS],
     /// The first day of the levels, counted from 1970.
     pub(crate) first_day: i64,
     /// Log levels at the start of each day and at the end of the last.
@@ -93,7 +93,6 @@ impl Shape {
             start: [0.0; STEPS],
             unit,
             tail_factor: 1.0,
-            spread: [0.1; STEPS],
             first_day: grid.start / DAY as i64,
             knots: std::array::from_fn(|_| vec![0.0; grid.hours.div_ceil(DAY) + 1]),
             jumps: Default::default(),
@@ -108,7 +107,6 @@ impl Shape {
             && self.start.iter().copied().all(bounded)
             && (1e-12..=1e15).contains(&self.unit)
             && (0.1..=10.0).contains(&self.tail_factor)
-            && self.spread.iter().all(|s| (0.0..=100.0).contains(s))
             && self.first_day.abs() < 1 << 36
             && days >= 2
             && self.knots.iter().all(|knots| knots.len() == days && knots.iter().copied().all(bounded))

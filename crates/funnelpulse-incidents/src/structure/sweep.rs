@@ -182,7 +182,6 @@ fn reweigh(input: &Input<'_>, index: usize, state: &mut State) {
         let allowed: Vec<f64> = series.seen[step].iter().zip(&input.mask[index]).map(|(s, m)| s * m).collect();
         let residuals = robust::residuals(&value, &state.expected[step], &allowed);
         let spread = robust::spread(&residuals, &allowed);
-        state.shape.spread[step] = spread;
         let weights = residuals.iter().zip(&allowed).map(|(r, a)| a * robust::weight(*r, spread));
         state.weight[step] = weights.collect();
     }

@@ -1,7 +1,8 @@
 //! From windows to hours: the best window first, no two that overlap.
 //!
 //! The hours of a day (UTC) are settled among the windows of two days before it to two days after
-//! its start, so that no score depends on anything later than 48 hours.
+//! its start, so that no score depends on anything later than three days: a window of the second day is compared with the hours
+//! after it.
 
 use super::{HORIZON, LENGTHS, evaluate::Best};
 use crate::grid::DAY;

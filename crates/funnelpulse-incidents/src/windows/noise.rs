@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{LENGTHS, Track};
-use crate::grid::{REVENUE, STEPS};
+use crate::grid::{DAY, REVENUE, STEPS};
 
 /// Least dispersion of counts; Poisson counts have 1.
 const LEAST_DISPERSION: f64 = 0.8;
@@ -35,6 +35,12 @@ impl Noise {
         let relative_is_valid = |v: &f64| (RELATIVE.0..=RELATIVE.1).contains(v);
         self.dispersion.iter().all(|v| (LEAST_REVENUE..=MOST_DISPERSION).contains(v))
             && self.relative.iter().all(|r| r.len() == LENGTHS.len() && r.iter().all(relative_is_valid))
+    }
+
+    /// The relative variance of a day's sum.
+    pub(crate) fn relative_of_day(&self, step: usize) -> f64 {
+        let day = LENGTHS.iter().position(|&length| length == DAY).unwrap_or(LENGTHS.len() - 1);
+        self.relative[step][day]
     }
 
     /// Estimates one series from windows without masked hours.

@@ -104,7 +104,7 @@ pub(crate) struct Flanks(Vec<(f64, f64)>);
 
 impl Surroundings<'_> {
     /// The flanks of a step. What comes after a window is looked at up to two days after the start of the day in
-    /// which the window starts, so that its score is final 48 hours later.
+    /// which the window starts, so that nothing later than three days after the start of the day before counts.
     pub(crate) fn flanks(&self, step: usize) -> Flanks {
         let hours = LENGTHS[self.length];
         let flank = hours.max(LEAST_FLANK);

@@ -16,7 +16,13 @@ const REVENUE_LIMIT: f64 = 3.0;
 pub(crate) fn deviate(observed: f64, expected: f64, dispersion: f64, relative: f64) -> f64 {
     let expected = expected.max(LEAST_EXPECTED);
     let shape = (expected / (dispersion + relative * expected)).max(LEAST_SHAPE);
-    3.0 * shape.sqrt() * ((observed / expected).cbrt() - 1.0 + 1.0 / (9.0 * shape))
+    3.0 * shape.sqrt() * (cube_root(observed / expected) - 1.0 + 1.0 / (9.0 * shape))
+}
+
+/// The cube root of what is not negative. By logarithms: `cbrt` of some targets takes ten times as
+/// long, and this is called for every window.
+fn cube_root(value: f64) -> f64 {
+    if value > 0.0 { (value.ln() / 3.0).exp() } else { 0.0 }
 }
 
 /// The deviate of a step: revenue of no purchase says nothing, and large ones say less.

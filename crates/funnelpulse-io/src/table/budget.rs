@@ -19,12 +19,30 @@ pub(super) struct Budget {
     max_bytes: u64,
     rows: u64,
     bytes: u64,
+    /// The columns that are kept; all by default.
+    columns: Option<Vec<String>>,
 }
 
 impl Budget {
     /// For files of `size` bytes.
     pub(super) fn new(options: &ReadOptions, size: u64) -> Self {
-        Self { max_rows: options.max_rows, max_bytes: options.bytes_for(size), rows: 0, bytes: 0 }
+        Self {
+            max_rows: options.max_rows,
+            max_bytes: options.bytes_for(size),
+            rows: 0,
+            bytes: 0,
+            columns: options.columns.clone(),
+        }
+    }
+
+    /// True if the values of a column are kept.
+    pub(super) fn keeps(&self, column: &str) -> bool {
+        self.columns.as_ref().is_none_or(|columns| columns.iter().any(|c| c == column))
+    }
+
+    /// The bytes that were read are gone again; the rows still count.
+    pub(super) fn release(&mut self) {
+        self.bytes = 0;
     }
 
     /// Counts rows and bytes that were read from a file.

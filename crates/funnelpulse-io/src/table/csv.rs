@@ -1,14 +1,14 @@
 //! CSV files.
 
-use std::{fs::File, io::Read, path::Path, sync::Arc};
+use std::{fs::File, io::Read, ops::ControlFlow, path::Path, sync::Arc};
 
 use arrow::{
-    array::{ArrayRef, RecordBatch, StringBuilder},
+    array::{ArrayRef, RecordBatch, RecordBatchOptions, StringBuilder},
     datatypes::{DataType, Field, Schema},
 };
 
 use super::{
-    FileTable,
+    FileTable, Pieces,
     budget::{Budget, MAX_RECORD, Meter, Metered},
     unique,
 };
@@ -21,7 +21,15 @@ const BATCH_BYTES: usize = 256 << 20;
 /// Bytes in memory of where a row starts in the file.
 const LINE_BYTES: u64 = 8;
 
-pub(super) fn read(path: &Path, delimiter: u8, gzip: bool, budget: &mut Budget) -> Result<FileTable, IoError> {
+/// Reads a file in pieces of so many batches at most, the first of which has no rows; with no limit
+/// as one piece.
+pub(super) fn read(
+    path: &Path,
+    (delimiter, gzip): (u8, bool),
+    budget: &mut Budget,
+    batches: usize,
+    take: Pieces<'_>,
+) -> Result<ControlFlow<()>, IoError> {
     let file = File::open(path).map_err(IoError::file(path))?;
     let input: Box<dyn Read> = if gzip { Box::new(flate2::read::MultiGzDecoder::new(file)) } else { Box::new(file) };
     let meter = Meter::default();
@@ -34,7 +42,14 @@ pub(super) fn read(path: &Path, delimiter: u8, gzip: bool, budget: &mut Budget) 
         return Err(IoError::Empty { path: path.to_path_buf(), what: "the file is empty" });
     }
     unique(path, &columns)?;
-    let mut rows = Rows::new(&columns);
+    let (mut rows, mut any) = (Rows::new(&columns, budget), false);
+    if batches < usize::MAX {
+        rows.finish_batch(path, budget)?;
+        any = true;
+        if take(rows.piece(&columns))?.is_break() {
+            return Ok(ControlFlow::Break(()));
+        }
+    }
     let mut record = csv::StringRecord::new();
     while reader.read_record(&mut record).map_err(|error| broken(path, error, &meter, budget))? {
         meter.record();
@@ -42,12 +57,19 @@ pub(super) fn read(path: &Path, delimiter: u8, gzip: bool, budget: &mut Budget) 
         rows.push(&record);
         if rows.batch_is_full() {
             rows.finish_batch(path, budget)?;
+            if rows.batches.len() >= batches {
+                if take(rows.piece(&columns))?.is_break() {
+                    return Ok(ControlFlow::Break(()));
+                }
+                budget.release();
+                any = true;
+            }
         }
     }
-    if rows.in_batch > 0 || rows.batches.is_empty() {
+    if rows.in_batch > 0 || rows.batches.is_empty() && !any {
         rows.finish_batch(path, budget)?;
     }
-    Ok(FileTable { columns, batches: rows.batches, lines: Some(rows.lines) })
+    if rows.batches.is_empty() { Ok(ControlFlow::Continue(())) } else { take(rows.piece(&columns)) }
 }
 
 /// The rows that were read.
@@ -55,19 +77,21 @@ struct Rows {
     schema: Arc<Schema>,
     batches: Vec<RecordBatch>,
     lines: Vec<u64>,
-    builders: Vec<StringBuilder>,
+    /// Of the columns that are kept, with their places.
+    builders: Vec<(usize, StringBuilder)>,
     in_batch: usize,
     bytes_in_batch: usize,
 }
 
 impl Rows {
-    fn new(columns: &[String]) -> Self {
-        let fields: Vec<Field> = columns.iter().map(|name| Field::new(name, DataType::Utf8, true)).collect();
+    fn new(columns: &[String], budget: &Budget) -> Self {
+        let kept: Vec<usize> = (0..columns.len()).filter(|&place| budget.keeps(&columns[place])).collect();
+        let fields: Vec<Field> = kept.iter().map(|&place| Field::new(&columns[place], DataType::Utf8, true)).collect();
         Self {
             schema: Arc::new(Schema::new(fields)),
             batches: Vec::new(),
             lines: Vec::new(),
-            builders: columns.iter().map(|_| StringBuilder::new()).collect(),
+            builders: kept.into_iter().map(|place| (place, StringBuilder::new())).collect(),
             in_batch: 0,
             bytes_in_batch: 0,
         }
@@ -75,11 +99,17 @@ impl Rows {
 
     fn push(&mut self, record: &csv::StringRecord) {
         self.lines.push(record.position().map_or(0, csv::Position::line));
-        for (builder, text) in self.builders.iter_mut().zip(record) {
-            builder.append_option((!text.is_empty()).then_some(text));
+        for (place, builder) in &mut self.builders {
+            builder.append_option(record.get(*place).filter(|text| !text.is_empty()));
         }
         self.in_batch += 1;
         self.bytes_in_batch += record.as_slice().len();
+    }
+
+    /// What was read since the last piece.
+    fn piece(&mut self, columns: &[String]) -> FileTable {
+        let (batches, lines) = (std::mem::take(&mut self.batches), std::mem::take(&mut self.lines));
+        FileTable { columns: columns.to_vec(), batches, lines: Some(lines) }
     }
 
     fn batch_is_full(&self) -> bool {
@@ -87,8 +117,10 @@ impl Rows {
     }
 
     fn finish_batch(&mut self, path: &Path, budget: &mut Budget) -> Result<(), IoError> {
-        let arrays = self.builders.iter_mut().map(|b| Arc::new(b.finish()) as ArrayRef).collect();
-        let batch = RecordBatch::try_new(self.schema.clone(), arrays).map_err(IoError::arrow(path))?;
+        let arrays = self.builders.iter_mut().map(|(_, builder)| Arc::new(builder.finish()) as ArrayRef).collect();
+        let rows = RecordBatchOptions::new().with_row_count(Some(self.in_batch));
+        let batch =
+            RecordBatch::try_new_with_options(self.schema.clone(), arrays, &rows).map_err(IoError::arrow(path))?;
         budget.take(path, 0, batch.get_array_memory_size() as u64)?;
         (self.in_batch, self.bytes_in_batch) = (0, 0);
         self.batches.push(batch);

@@ -1,7 +1,9 @@
 //! Folders of files, with Hive partitions.
 
 use std::{
+    collections::BTreeSet,
     fs,
+    ops::ControlFlow,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -12,7 +14,7 @@ use arrow::{
     datatypes::{DataType, Field, Schema},
 };
 
-use super::{FileTable, Kind, Table, budget::Budget, read_file, stem};
+use super::{FileTable, Kind, PIECE, Table, budget::Budget, read_file, read_pieces, stem};
 use crate::{IoError, ReadOptions, cells::Clock, write::hive};
 
 /// Levels of partitions; more are a link that leads back.
@@ -22,36 +24,96 @@ const DEPTH: usize = 16;
 type Partition = Vec<(String, Option<String>)>;
 
 pub(super) fn read(folder: &Path, options: &ReadOptions) -> Result<Table, IoError> {
-    let mut search = Search { any_name: options.file_column.is_some(), size: 0, files: Vec::new() };
-    search.collect(folder, 0, &mut Vec::new())?;
-    let (files, mut budget) = (search.files, Budget::new(options, search.size));
-    if files.is_empty() {
-        let what = "the folder holds no CSV or Parquet file";
-        return Err(IoError::Empty { path: folder.to_path_buf(), what });
-    }
-    let types = partition_types(folder, &files)?;
+    let found = Found::new(folder, options)?;
+    let mut budget = Budget::new(options, found.size);
     let mut tables: Vec<(PathBuf, FileTable)> = Vec::new();
-    for (path, partition) in files {
-        let mut table = with_partition(&path, read_file(&path, &mut budget)?, &partition, &types)?;
-        if let Some(column) = &options.file_column {
-            let within = path.strip_prefix(folder).unwrap_or(&path);
-            table = with_file(&path, table, column, &stem(within))?;
+    for (path, partition) in &found.files {
+        let table = found.complete(folder, options, path, partition, read_file(path, &mut budget)?)?;
+        if let Some((first, expected)) = tables.first() {
+            check_columns(path, &table.columns, first, &expected.columns)?;
         }
-        if let Some((first, expected)) = tables.first().map(|(p, t)| (p, &t.columns)) {
-            let (mut a, mut b) = (expected.clone(), table.columns.clone());
-            a.sort();
-            b.sort();
-            if a != b {
-                let (ours, theirs) = (table.columns.join(", "), expected.join(", "));
-                let reason = format!("columns ({ours}) differ from those of {} ({theirs})", first.display());
-                return Err(IoError::Unsupported { path, reason });
-            }
-        }
-        tables.push((path, table));
+        tables.push((path.clone(), table));
     }
-    let partitions = types.into_iter().map(|(name, _)| name).collect();
     let clock = Clock::of(options)?;
-    Ok(Table { partitions, clock, ..Table::from_files(folder, tables) })
+    Ok(Table { partitions: found.partitions(), clock, ..Table::from_files(folder, tables) })
+}
+
+/// Reads the files piece by piece.
+pub(super) fn scan(
+    folder: &Path,
+    options: &ReadOptions,
+    take: &mut dyn FnMut(&Table) -> Result<ControlFlow<()>, IoError>,
+) -> Result<(), IoError> {
+    let found = Found::new(folder, options)?;
+    let (clock, mut budget) = (Clock::of(options)?, Budget::new(options, found.size));
+    let mut first: Option<(&PathBuf, Vec<String>)> = None;
+    for (path, partition) in &found.files {
+        let mut piece = |file: FileTable| {
+            let file = found.complete(folder, options, path, partition, file)?;
+            let (first, expected) = first.get_or_insert_with(|| (path, file.columns.clone()));
+            check_columns(path, &file.columns, first, expected)?;
+            let table = Table::from_files(folder, vec![(path.clone(), file)]);
+            take(&Table { partitions: found.partitions(), clock: clock.clone(), ..table })
+        };
+        if read_pieces(path, &mut budget, PIECE, &mut piece)?.is_break() {
+            return Ok(());
+        }
+        budget.release();
+    }
+    Ok(())
+}
+
+/// The files of a folder, and the types of the columns that its folders stand for.
+struct Found {
+    files: Vec<(PathBuf, Partition)>,
+    /// Bytes of all files.
+    size: u64,
+    types: Vec<(String, DataType)>,
+}
+
+impl Found {
+    fn new(folder: &Path, options: &ReadOptions) -> Result<Self, IoError> {
+        let mut search = Search { any_name: options.file_column.is_some(), size: 0, files: Vec::new() };
+        search.collect(folder, 0, &mut Vec::new())?;
+        let Search { size, files, .. } = search;
+        if files.is_empty() {
+            let what = "the folder holds no CSV or Parquet file";
+            return Err(IoError::Empty { path: folder.to_path_buf(), what });
+        }
+        let types = partition_types(folder, &files)?;
+        Ok(Self { files, size, types })
+    }
+
+    fn partitions(&self) -> Vec<String> {
+        self.types.iter().map(|(name, _)| name.clone()).collect()
+    }
+
+    /// What a file holds, with the columns that its folders and its name stand for.
+    fn complete(
+        &self,
+        folder: &Path,
+        options: &ReadOptions,
+        path: &Path,
+        partition: &Partition,
+        table: FileTable,
+    ) -> Result<FileTable, IoError> {
+        let table = with_partition(path, table, partition, &self.types)?;
+        match &options.file_column {
+            Some(column) => with_file(path, table, column, &stem(path.strip_prefix(folder).unwrap_or(path))),
+            None => Ok(table),
+        }
+    }
+}
+
+/// Files differ in the order of their columns, but not in the columns.
+fn check_columns(path: &Path, ours: &[String], first: &Path, expected: &[String]) -> Result<(), IoError> {
+    let sorted = |columns: &[String]| columns.iter().cloned().collect::<BTreeSet<_>>();
+    if sorted(ours) == sorted(expected) {
+        return Ok(());
+    }
+    let (ours, theirs) = (ours.join(", "), expected.join(", "));
+    let reason = format!("columns ({ours}) differ from those of {} ({theirs})", first.display());
+    Err(IoError::Unsupported { path: path.to_path_buf(), reason })
 }
 
 /// Adds the column that says which file the rows are from.

@@ -7,6 +7,7 @@ mod parquet;
 
 use std::{
     collections::BTreeSet,
+    ops::ControlFlow,
     path::{Path, PathBuf},
 };
 
@@ -145,6 +146,54 @@ impl Table {
         }
         let clock = Clock::of(options)?;
         Ok(Self { clock, ..Self::from_files(path, vec![(path.to_path_buf(), table)]) })
+    }
+
+    /// Reads a file or a folder in pieces, each a table of some hundred thousand rows that is gone
+    /// before the next one: memory does not grow with the files. The first piece of each file has no
+    /// rows, only columns. `take` says whether to go on.
+    ///
+    /// ```
+    /// use std::ops::ControlFlow;
+    /// use funnelpulse_io::{ReadOptions, Table};
+    ///
+    /// let folder = tempfile::tempdir()?;
+    /// for (name, text) in [("a.csv", "time,views\n2019-10-01,12\n"), ("b.csv", "time,views\n2019-10-02,9\n")] {
+    ///     std::fs::write(folder.path().join(name), text)?;
+    /// }
+    /// let mut views = 0.0;
+    /// Table::scan(folder.path(), &ReadOptions::default(), |piece| {
+    ///     views += piece.f64_column("views")?.iter().sum::<f64>();
+    ///     Ok(ControlFlow::Continue(()))
+    /// })?;
+    /// assert_eq!(views, 21.0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn scan(
+        path: &Path,
+        options: &ReadOptions,
+        mut take: impl FnMut(&Self) -> Result<ControlFlow<()>, IoError>,
+    ) -> Result<(), IoError> {
+        options.validate()?;
+        let metadata = match std::fs::metadata(path) {
+            Ok(metadata) => metadata,
+            Err(error) => match crate::write::previous_of_interrupted(path) {
+                Some(previous) => return Self::scan(&previous, options, take),
+                None => return Err(IoError::file(path)(error)),
+            },
+        };
+        if metadata.is_dir() {
+            return folder::scan(path, options, &mut take);
+        }
+        let (clock, name) = (Clock::of(options)?, path.file_name().map(PathBuf::from).unwrap_or_default());
+        let mut budget = Budget::new(options, metadata.len());
+        let mut piece = |file: FileTable| {
+            let file = match &options.file_column {
+                Some(column) => folder::with_file(path, file, column, &stem(&name))?,
+                None => file,
+            };
+            take(&Self { clock: clock.clone(), ..Self::from_files(path, vec![(path.to_path_buf(), file)]) })
+        };
+        read_pieces(path, &mut budget, PIECE, &mut piece).map(|_| ())
     }
 
     /// A table of batches that have the same column names. `source` is what errors call it.
@@ -385,10 +434,33 @@ fn stem(path: &Path) -> String {
     ends.iter().fold(name, |name, end| cut(&name, end).unwrap_or(name))
 }
 
+/// Takes the pieces of a file in order, and says whether to go on.
+type Pieces<'a> = &'a mut dyn FnMut(FileTable) -> Result<ControlFlow<()>, IoError>;
+
+/// Batches of a text file, and row groups per thread of a Parquet file, that make a piece.
+const PIECE: (usize, usize) = (8, 1);
+
+/// A file as a whole.
 fn read_file(path: &Path, budget: &mut Budget) -> Result<FileTable, IoError> {
+    let mut whole = None;
+    let mut take = |piece| {
+        whole = Some(piece);
+        Ok(ControlFlow::Continue(()))
+    };
+    // It goes on to the end.
+    let _ = read_pieces(path, budget, (usize::MAX, usize::MAX), &mut take)?;
+    Ok(whole.expect("a file that is read has a piece"))
+}
+
+fn read_pieces(
+    path: &Path,
+    budget: &mut Budget,
+    (batches, groups): (usize, usize),
+    take: Pieces<'_>,
+) -> Result<ControlFlow<()>, IoError> {
     match Kind::of(path) {
-        Some(Kind::Text { delimiter, gzip }) => csv::read(path, delimiter, gzip, budget),
-        Some(Kind::Parquet) => parquet::read(path, budget),
+        Some(Kind::Text { delimiter, gzip }) => csv::read(path, (delimiter, gzip), budget, batches, take),
+        Some(Kind::Parquet) => parquet::read(path, budget, groups, take),
         None => Err(IoError::Unsupported {
             path: path.to_path_buf(),
             reason: "the name should end in .csv, .csv.gz, .tsv, .tsv.gz or .parquet".into(),

@@ -2,10 +2,11 @@
 
 mod pages;
 
-use std::{fs::File, panic, path::Path};
+use std::{fs::File, ops::ControlFlow, panic, path::Path};
 
-use arrow::array::RecordBatch;
+use arrow::array::{RecordBatch, RecordBatchReader};
 use parquet::{
+    arrow::ProjectionMask,
     arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder},
     column::page::Page,
     errors::ParquetError,
@@ -16,7 +17,9 @@ use parquet::{
     },
 };
 
-use super::{FileTable, budget::Budget, names};
+use rayon::prelude::*;
+
+use super::{FileTable, Pieces, budget::Budget, names};
 use crate::IoError;
 
 /// Rows per batch.
@@ -24,19 +27,56 @@ const BATCH: u64 = 65_536;
 /// Bytes of texts per batch, column and file, as far as the longest text of a dictionary allows.
 const BATCH_BYTES: u64 = 256 << 20;
 
-pub(super) fn read(path: &Path, budget: &mut Budget) -> Result<FileTable, IoError> {
+/// Reads a file in pieces of so many row groups per thread at most, the first of which has no rows;
+/// with no limit as one piece.
+pub(super) fn read(
+    path: &Path,
+    budget: &mut Budget,
+    groups: usize,
+    take: Pieces<'_>,
+) -> Result<ControlFlow<()>, IoError> {
     let file = File::open(path).map_err(IoError::file(path))?;
     if file.metadata().map_err(IoError::file(path))?.len() == 0 {
         return Err(IoError::Empty { path: path.to_path_buf(), what: "the file is empty" });
     }
     // The decoder checks most of what a file claims, but not all of it: a damaged page can trip an
     // assertion. That must not take the process down with it.
-    let read = panic::catch_unwind(panic::AssertUnwindSafe(|| decode(path, file, budget)));
-    let (columns, batches) = read
-        .unwrap_or_else(|_| Err(Failure::Decoder(ParquetError::General("the decoder gave up".into()))))
-        .map_err(|failure| failure.of(path))?;
-    let columns = names(path, &columns)?;
-    Ok(FileTable { columns, batches, lines: None })
+    let guarded = |work: &mut dyn FnMut() -> Result<(), Failure>| {
+        let done = panic::catch_unwind(panic::AssertUnwindSafe(work));
+        done.unwrap_or_else(|_| Err(Failure::Decoder(ParquetError::General("the decoder gave up".into()))))
+            .map_err(|failure| failure.of(path))
+    };
+    let mut opened = None;
+    guarded(&mut || {
+        opened = Some(Opened::new(path, &file, budget)?);
+        Ok(())
+    })?;
+    let opened = opened.expect("opened without an error");
+    let columns = names(path, &opened.empty)?;
+    let all: Vec<usize> = (0..opened.metadata.metadata().num_row_groups()).collect();
+    let mut batches = Vec::new();
+    let mut any = groups < usize::MAX;
+    let header = FileTable { columns: columns.clone(), batches: vec![opened.none.clone()], lines: None };
+    if any && take(header)?.is_break() {
+        return Ok(ControlFlow::Break(()));
+    }
+    for groups in all.chunks(groups.saturating_mul(rayon::current_num_threads()).min(all.len()).max(1)) {
+        guarded(&mut || opened.decode(path, groups, budget, &mut batches))?;
+        if !batches.is_empty() {
+            any = true;
+            let piece = FileTable { columns: columns.clone(), batches: std::mem::take(&mut batches), lines: None };
+            if take(piece)?.is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+            if groups.len() < all.len() {
+                budget.release();
+            }
+        }
+    }
+    if any {
+        return Ok(ControlFlow::Continue(()));
+    }
+    take(FileTable { columns, batches: vec![opened.none.clone()], lines: None })
 }
 
 /// Why a file is not read.
@@ -71,29 +111,81 @@ impl Failure {
     }
 }
 
-/// An empty batch that knows the columns, and the rows.
-fn decode(path: &Path, file: File, budget: &mut Budget) -> Result<(RecordBatch, Vec<RecordBatch>), Failure> {
-    // Parquet's own types say all that is needed; the Arrow schema that some writers embed beside
-    // them is one more thing that a damaged file can trip over.
-    let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-    let metadata = ArrowReaderMetadata::load(&file, options)?;
-    let rows = check_sizes(path, metadata.metadata(), budget)?;
-    let longest =
-        pages::inspect(path, &file, metadata.metadata(), budget, |group, column| longest_text(&file, group, column))?;
-    let batch = (BATCH_BYTES / longest).clamp(1, BATCH);
-    let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata);
-    let reader = builder.with_batch_size(batch.min(rows.max(1)) as usize).build()?;
-    let empty = RecordBatch::new_empty(arrow::array::RecordBatchReader::schema(&reader));
-    let mut batches = Vec::new();
-    for batch in reader {
+/// A file whose claims were checked.
+struct Opened {
+    metadata: ArrowReaderMetadata,
+    kept: ProjectionMask,
+    /// An empty batch with all columns, and one with those that are kept.
+    empty: RecordBatch,
+    none: RecordBatch,
+    /// Rows per batch.
+    size: usize,
+}
+
+impl Opened {
+    fn new(path: &Path, file: &File, budget: &mut Budget) -> Result<Self, Failure> {
+        // Parquet's own types say all that is needed; the Arrow schema that some writers embed beside
+        // them is one more thing that a damaged file can trip over.
+        let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+        let metadata = ArrowReaderMetadata::load(file, options)?;
+        let rows = check_sizes(path, metadata.metadata(), budget)?;
+        let longest =
+            pages::inspect(path, file, metadata.metadata(), budget, |group, column| longest_text(file, group, column))?;
+        let batch = (BATCH_BYTES / longest).clamp(1, BATCH);
+        let size = batch.min(rows.max(1)) as usize;
+        let file = file.try_clone().map_err(IoError::file(path))?;
+        let all = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata.clone());
+        let empty = RecordBatch::new_empty(all.schema().clone());
+        let kept = all.schema().fields().iter().enumerate().filter(|(_, field)| budget.keeps(field.name()));
+        let kept = ProjectionMask::roots(all.parquet_schema(), kept.map(|(place, _)| place));
+        let none = RecordBatch::new_empty(all.with_projection(kept.clone()).build()?.schema());
+        Ok(Self { metadata, kept, empty, none, size })
+    }
+
+    /// Decodes some groups, as many at a time as there are threads.
+    fn decode(
+        &self,
+        path: &Path,
+        groups: &[usize],
+        budget: &mut Budget,
+        batches: &mut Vec<RecordBatch>,
+    ) -> Result<(), Failure> {
+        for groups in groups.chunks(rayon::current_num_threads()) {
+            let left: &Budget = budget;
+            let decode = |group: &usize| decode_group(path, &self.metadata, *group, &self.kept, self.size, left);
+            for decoded in groups.par_iter().map(decode).collect::<Vec<_>>() {
+                for batch in decoded? {
+                    budget.take(path, batch.num_rows() as u64, batch.get_array_memory_size() as u64)?;
+                    batches.push(batch);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The rows of a group.
+fn decode_group(
+    path: &Path,
+    metadata: &ArrowReaderMetadata,
+    group: usize,
+    kept: &ProjectionMask,
+    size: usize,
+    budget: &Budget,
+) -> Result<Vec<RecordBatch>, Failure> {
+    // Copies of a file share its position: each group has a file of its own.
+    let file = File::open(path).map_err(IoError::file(path))?;
+    let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata.clone());
+    let builder = builder.with_row_groups(vec![group]).with_projection(kept.clone()).with_batch_size(size);
+    let (mut batches, mut bytes) = (Vec::new(), 0u64);
+    for batch in builder.build()? {
         let batch = batch.map_err(ParquetError::from)?;
-        budget.take(path, batch.num_rows() as u64, batch.get_array_memory_size() as u64)?;
+        bytes = bytes.saturating_add(batch.get_array_memory_size() as u64);
+        // Refused in the middle of a group: one alone may be too large.
+        budget.check(path, 0, bytes)?;
         batches.push(batch);
     }
-    if batches.is_empty() {
-        batches.push(empty.clone());
-    }
-    Ok((empty, batches))
+    Ok(batches)
 }
 
 /// Refuses a file that says itself that it becomes too large. Returns its rows.

@@ -152,7 +152,12 @@ fn iforest() -> Entry {
     Entry::new("iforest", "isolation forest: rows that few random cuts set apart", build)
         // On residuals, which are on one scale and hardly correlated, gain criteria find less than
         // the 100 standard trees of the original system.
-        .section(Section::new("iforest", IsolationForestConfig::standard(), check))
+        // Models are trained anew, not updated: no recent rows have to be kept for that.
+        .section(Section::new(
+            "iforest",
+            IsolationForestConfig { reservoir: 0, ..IsolationForestConfig::standard() },
+            check,
+        ))
         .weight(0.25)
         .runs_by_default(1)
         .output_columns("isolation_forest_anomaly_score", None)

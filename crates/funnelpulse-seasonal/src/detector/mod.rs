@@ -3,13 +3,13 @@
 mod combine;
 mod model;
 
-use funnelpulse_core::{Columns, Detector, Error, FrameView};
+use funnelpulse_core::{Columns, CrossValidated, Detector, Error, FrameView};
 use ndarray::ArrayView1;
 
 use model::FittedMetric;
 pub use model::SeasonalDetectorModel;
 
-use crate::{Covariates, KIND, Metric, Seasonal, SeasonalConfig, SeasonalError};
+use crate::{Covariates, KIND, Metric, Seasonal, SeasonalConfig, SeasonalError, SeasonalModel, held_out::Series};
 
 impl SeasonalConfig {
     /// Columns of a frame that describe rows instead of being watched.
@@ -57,24 +57,19 @@ impl Named {
     }
 }
 
-impl Detector for Seasonal {
-    type Fitted = SeasonalDetectorModel;
-    type Error = SeasonalError;
-
-    fn kind(&self) -> &'static str {
-        KIND
-    }
-
-    /// One model per metric. A metric with fewer than two usable values gets none (its part of
-    /// every detection is missing) as long as another one does.
-    fn fit(&self, history: FrameView<'_>) -> Result<SeasonalDetectorModel, SeasonalError> {
+impl Seasonal {
+    /// A model per metric, by `fit`.
+    fn fit_frame(
+        &self,
+        history: FrameView<'_>,
+        mut fit: impl FnMut(&Series<'_>) -> Result<SeasonalModel, SeasonalError>,
+    ) -> Result<SeasonalDetectorModel, SeasonalError> {
         let (columns, metrics) = self.config.choose(history.columns())?;
         let roles: std::collections::BTreeSet<&str> = self.config.roles().collect();
-        let mut named = Vec::new();
+        let mut covariates = Vec::new();
         for role in roles.into_iter().filter(|role| columns.position(role).is_some()) {
-            named.push((role, history.column(role).map_err(Error::from)?));
+            covariates.push((role.to_owned(), history.column(role).map_err(Error::from)?.to_vec()));
         }
-        let named = Named::new(named);
         let mut fitted = Vec::with_capacity(metrics.len());
         let mut most_rows = 0;
         for metric in metrics {
@@ -85,8 +80,9 @@ impl Detector for Seasonal {
                 crate::Likelihood::Gaussian => None,
                 _ => metric.exposure.as_deref().or(self.config.exposure.as_deref()),
             };
-            let model = self.fit_metric(likelihood, exposure, history.time(), &values, &named.covariates(), None);
-            let model = match model {
+            let series =
+                Series { likelihood, exposure, values: &values, time: history.time(), covariates: &covariates };
+            let model = match fit(&series) {
                 Ok(model) => Some(model),
                 Err(SeasonalError::Core(Error::TooFewRows { rows, .. })) => {
                     most_rows = most_rows.max(rows);
@@ -103,6 +99,47 @@ impl Detector for Seasonal {
             return Err(Error::TooFewRows { detector: KIND, rows: most_rows, needed: 2 }.into());
         }
         Ok(SeasonalDetectorModel { columns, metrics: fitted, combine: self.config.combine })
+    }
+}
+
+impl Detector for Seasonal {
+    type Fitted = SeasonalDetectorModel;
+    type Error = SeasonalError;
+
+    fn kind(&self) -> &'static str {
+        KIND
+    }
+
+    /// One model per metric. A metric with fewer than two usable values gets none (its part of
+    /// every detection is missing) as long as another one does.
+    fn fit(&self, history: FrameView<'_>) -> Result<SeasonalDetectorModel, SeasonalError> {
+        self.fit_frame(history, |series| {
+            let covariates = series.covariates(0..history.nrows());
+            let Series { likelihood, exposure, values, .. } = *series;
+            self.fit_metric(likelihood, exposure, history.time(), values, &covariates, None)
+        })
+    }
+
+    /// Held-out scores from the sums of the other parts, as the module `held_out` says.
+    fn fit_cross_validated(
+        &self,
+        history: FrameView<'_>,
+        folds: usize,
+    ) -> CrossValidated<SeasonalDetectorModel, SeasonalError> {
+        let n = history.nrows();
+        let blocks: Vec<_> = (0..folds).map(|fold| fold * n / folds..(fold + 1) * n / folds).collect();
+        let mut held_out = Some(Vec::new());
+        let model = self.fit_frame(history, |series| {
+            let (model, surprises) = self.fit_held_out(series, &blocks)?;
+            held_out = held_out.take().zip(surprises).map(|(mut all, own)| {
+                all.push(own);
+                all
+            });
+            Ok(model)
+        })?;
+        let combined =
+            |all: Vec<Vec<f64>>| (0..n).map(|row| self.config.combine.apply(all.iter().map(|own| own[row]))).collect();
+        Ok((model, held_out.map(combined)))
     }
 
     /// Not supported: trend and scale are a series' own.

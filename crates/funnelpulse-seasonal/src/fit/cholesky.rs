@@ -44,7 +44,8 @@ pub(super) fn backward(l: &[f64], n: usize, b: &mut [f64]) {
 }
 
 /// Inner product in four lanes.
-#[inline]
+#[inline(always)]
+#[allow(clippy::inline_always, reason = "only what is inlined is compiled for the vector registers there are")]
 pub(super) fn dot(a: &[f64], b: &[f64]) -> f64 {
     let mut lanes = [0.0; 4];
     let (a4, b4) = (a.chunks_exact(4), b.chunks_exact(4));

@@ -8,7 +8,7 @@ use super::{
 
 /// Curvature and slope of the log-likelihood, in the basis where every trend segment has an
 /// intercept and a slope of its own: there, a row touches two trend coefficients instead of all.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Normal {
     /// Per segment: curvature over `1 1`, `1 t`, `t t`; slope over `1`, `t`.
     pub(crate) segments: Vec<[f64; 5]>,
@@ -31,6 +31,23 @@ impl Normal {
             gradient: vec![0.0; width],
             loss: 0.0,
         }
+    }
+
+    /// Loss and slopes of zero; the curvature stays.
+    pub(crate) fn clear_slopes(&mut self) {
+        self.loss = 0.0;
+        self.gradient.fill(0.0);
+        self.segments.iter_mut().for_each(|sums| sums[3..].fill(0.0));
+    }
+
+    /// Adds the sums over other rows, times a factor.
+    pub(crate) fn add(&mut self, other: &Self, factor: f64) {
+        let add = |out: &mut [f64], values: &[f64]| out.iter_mut().zip(values).for_each(|(o, v)| *o += factor * v);
+        self.segments.iter_mut().zip(&other.segments).for_each(|(own, other)| add(own, other));
+        add(&mut self.cross, &other.cross);
+        add(&mut self.hessian, &other.hessian);
+        add(&mut self.gradient, &other.gradient);
+        self.loss += factor * other.loss;
     }
 }
 

@@ -10,6 +10,7 @@ use super::{
     Data,
     cholesky::dot,
     normal::{Normal, Theta},
+    rows::axpy,
 };
 
 /// Sums per segment, with `p = 1 + multiplicative columns` and `q = additive columns + 1` (`y` last).
@@ -259,14 +260,5 @@ fn add_block(
     for i in 0..q {
         let factor: [f64; BLOCK] = std::array::from_fn(|b| rights[b][i]);
         axpy(&mut rest[i * q..=i * q + i], &factor, &rights);
-    }
-}
-
-#[inline]
-fn axpy(out: &mut [f64], factor: &[f64; BLOCK], rows: &[&[f64]; BLOCK]) {
-    let n = out.len();
-    let [a, b, c, d] = rows.map(|row| &row[..n]);
-    for j in 0..n {
-        out[j] += (factor[0] * a[j] + factor[1] * b[j]) + (factor[2] * c[j] + factor[3] * d[j]);
     }
 }

@@ -94,7 +94,7 @@ impl Discrete {
     }
 
     /// [`Self::ln_pmf`] without what depends on the count and its trials only.
-    pub(super) fn ln_kernel(&self, y: f64) -> f64 {
+    fn ln_kernel(&self, y: f64) -> f64 {
         match *self {
             Self::Poisson { mean } => y * mean.ln() - mean,
             Self::NegativeBinomial { mean, size } => {
@@ -241,6 +241,27 @@ impl Discrete {
     }
 }
 
+/// The least count with a share `p` at or below it, if a few steps of Newton's method from `guess` on
+/// meet it: by as many counts as probability is missing at the last one, but no more than `longest`.
+fn newton(guess: f64, p: f64, longest: f64, most: f64, shares: impl Fn(f64) -> (f64, f64)) -> Option<f64> {
+    let mut k = guess;
+    for _ in 0..6 {
+        let (below, own) = shares(k);
+        // Where single counts are rounding there is no telling one from the next.
+        if own.is_nan() || own < 1e-9 || k > 1e9 {
+            return None;
+        }
+        if below < p {
+            k = (k + ((p - below) / own).ceil().min(longest.max(1.0).floor())).min(most);
+        } else if k == 0.0 || below - own < p {
+            return Some(k);
+        } else {
+            k = (k - ((below - own - p) / own).floor().min(longest.floor()) - 1.0).max(0.0);
+        }
+    }
+    None
+}
+
 fn ln_choose(n: f64, k: f64) -> f64 {
     ln_gamma(n + 1.0) - ln_gamma(k + 1.0) - ln_gamma(n - k + 1.0)
 }
@@ -293,10 +314,12 @@ impl Mixture {
 
     /// The least count with at least a share `p` of the distribution at or below it.
     pub(crate) fn quantile(&self, p: f64) -> f64 {
-        let covered = |k: f64| {
+        // The shares at or below a count, and at it.
+        let shares = |k: f64| {
             let own: f64 = self.0.iter().map(|(w, d)| w * d.ln_pmf(k).exp()).sum();
-            self.ln_mid_tails(k).0.exp() + 0.5 * own >= p
+            (self.ln_mid_tails(k).0.exp() + 0.5 * own, own)
         };
+        let covered = |k: f64| shares(k).0 >= p;
         let mean = self.mean();
         let second: f64 = self.0.iter().map(|(w, d)| w * (d.variance() + (d.mean() - mean).powi(2))).sum();
         if !second.is_finite() {
@@ -305,6 +328,9 @@ impl Mixture {
         let most = self.0.iter().map(|(_, d)| d.most()).fold(0.0, f64::max);
         let z = std::f64::consts::SQRT_2 * statrs::function::erf::erf_inv(2.0 * p - 1.0);
         let guess = (mean + z * second.sqrt()).round().clamp(0.0, most.floor().min(f64::MAX));
+        if let Some(found) = newton(guess, p, 0.5 * second.sqrt(), most.floor(), shares) {
+            return found;
+        }
         // Gallop to a bracket, then halve it.
         let mut step = (0.05 * second.sqrt()).ceil().max(1.0);
         let (mut low, mut high) = if covered(guess) { (f64::NAN, guess) } else { (guess, f64::NAN) };

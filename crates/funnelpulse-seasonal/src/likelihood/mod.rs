@@ -1,5 +1,6 @@
 //! Distributions of an observation around its mean.
 
+mod digamma;
 mod discrete;
 mod dispersion;
 
@@ -128,14 +129,7 @@ impl Family {
             other => other,
         };
         let most = if self.has_trials() { 0.9 } else { 1e3 };
-        let fits = |dispersion: f64| rows.log_likelihood(&with(dispersion));
-        let present = self.dispersion();
-        let estimate = if present > 10.0 * LEAST_DISPERSION {
-            dispersion::near(present, most, fits)
-        } else {
-            dispersion::maximize(LEAST_DISPERSION, most, fits)
-        };
-        with(estimate)
+        with(rows.best_dispersion(&self, self.dispersion(), most))
     }
 
     /// Its dispersion, 0 where it has none.
@@ -151,8 +145,9 @@ impl Family {
 pub(crate) use dispersion::Counts;
 
 fn binomial(logit: f64, y: f64, trials: f64) -> Piece {
-    let share = 1.0 / (1.0 + (-logit).exp());
+    let tail = (-logit.abs()).exp();
+    let share = if logit < 0.0 { tail / (1.0 + tail) } else { 1.0 / (1.0 + tail) };
     // ln(1 + e^x) without overflow.
-    let softplus = logit.max(0.0) + (-logit.abs()).exp().ln_1p();
+    let softplus = logit.max(0.0) + tail.ln_1p();
     Piece { loss: trials * softplus - y * logit, slope: y - trials * share, curvature: trials * share * (1.0 - share) }
 }

@@ -21,7 +21,7 @@ fn traffic(rng: &mut Pcg64) -> f64 {
 }
 
 /// One observation with a daily season, and its exposure.
-fn draw(likelihood: Likelihood, hour: usize, rng: &mut Pcg64) -> (f64, f64) {
+pub(crate) fn draw(likelihood: Likelihood, hour: usize, rng: &mut Pcg64) -> (f64, f64) {
     let count = |mean: f64, rng: &mut Pcg64| Poisson::new(mean).unwrap().sample(rng);
     match likelihood {
         Likelihood::Gaussian => {
@@ -47,7 +47,7 @@ fn draw(likelihood: Likelihood, hour: usize, rng: &mut Pcg64) -> (f64, f64) {
     }
 }
 
-fn config(likelihood: Likelihood) -> SeasonalConfig {
+pub(crate) fn config(likelihood: Likelihood) -> SeasonalConfig {
     let exposure = matches!(likelihood, Likelihood::Binomial | Likelihood::BetaBinomial).then(|| "views".to_owned());
     SeasonalConfig { likelihood, exposure, interval_width: 0.95, ..Default::default() }
 }

@@ -5,6 +5,7 @@
 mod conformance;
 mod coverage;
 mod golden;
+mod held_out;
 mod hostile;
 mod inputs;
 mod numerics;

@@ -1,0 +1,46 @@
+"""Makes the files that both sides read: python3 make.py FOLDER EVENTS"""
+
+import sys
+
+import numpy as np
+import polars as pl
+
+
+def events(folder, n):
+    rng = np.random.default_rng(1)
+    hours = max(n // 14_000, 24)
+    seconds = np.sort(rng.integers(0, 3600 * hours, n))
+    brands = np.array([f"brand_{i:03}" for i in range(40)] + [None], dtype=object)
+    kinds = np.array(["view", "cart", "purchase", "remove_from_cart"])
+    start = np.datetime64("2019-10-01T00:00:00", "us")
+    table = pl.DataFrame(
+        {
+            "event_time": start + seconds.astype("timedelta64[s]").astype("timedelta64[us]"),
+            "event_type": kinds[rng.choice(4, n, p=[0.7, 0.15, 0.05, 0.1])],
+            "product_id": rng.integers(1_000_000, 6_000_000, n),
+            "category_id": rng.integers(10**18, 2 * 10**18, n),
+            "category_code": np.array(["appliances.kitchen", "electronics.audio", "beauty"])[rng.integers(0, 3, n)],
+            "brand": brands[rng.zipf(1.3, n) % 41].tolist(),
+            "price": np.round(rng.gamma(2.0, 5.0, n), 2),
+            "user_id": rng.integers(10**8, 2 * 10**8, n),
+            "user_session": [f"{a:016x}-{b:016x}" for a, b in rng.integers(0, 2**62, (n, 2))],
+        }
+    )
+    # One event in a hundred comes twice.
+    table = pl.concat([table, table.sample(n // 100, seed=1)]).sort("event_time")
+    table.write_parquet(f"{folder}/events.parquet", row_group_size=262_144)
+    texts = table.with_columns(pl.col("event_time").dt.strftime("%Y-%m-%d %H:%M:%S UTC"))
+    texts.write_csv(f"{folder}/events.csv")
+
+
+def forest(folder):
+    for columns in [8, 32]:
+        x = np.random.default_rng(0).normal(size=(20_000, columns))
+        x.tofile(f"{folder}/x{columns}.f64")
+        x[np.arange(len(x)), np.arange(len(x)) % columns] = np.nan
+        x.tofile(f"{folder}/gaps{columns}.f64")
+
+
+if __name__ == "__main__":
+    events(sys.argv[1], int(sys.argv[2]))
+    forest(sys.argv[1])

@@ -1,0 +1,195 @@
+//! `funnelpulse stream`: follow events as they come.
+
+use std::{
+    io,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use anyhow::Context;
+use funnelpulse::{
+    Config,
+    core::{BoxError, Timestamp},
+    io::ReadOptions,
+};
+use funnelpulse_alerts::{Alert as Message, AlertsConfig, Dispatcher};
+use funnelpulse_streaming::{
+    Alert, CheckpointStore, Deliver, Engine, EngineConfig, FileFormat, FileSink, FolderSource, LiveDetection, Metrics,
+    PipeSource, Reading, Runner, RunnerConfig, Sink, Source, TextFormat, WriterSink,
+};
+
+use crate::{
+    Outcome,
+    args::{RowFormat, StreamArgs, TextLayout},
+    context::{READ, catalog},
+    output, overwrite,
+};
+
+/// Interval at which a folder is looked at for new files.
+const SCAN: Duration = Duration::from_secs(1);
+/// Time that alerts have to get to the disk of the spool.
+const SPOOL_PATIENCE: Duration = Duration::from_secs(60);
+/// The name of the one task of this process, part of file names.
+const TASK: &str = "task-0";
+
+pub(crate) fn stream(args: &StreamArgs) -> anyhow::Result<Outcome> {
+    overwrite::refuse(&[&args.input, &args.model], &[("--output", Some(&*args.output))])?;
+    let alerts = args.alerts.as_deref().map(AlertsConfig::load).transpose()?;
+    let loading = output::spinner("loading");
+    let mut operator = LiveDetection::load(&args.model, (*catalog()).clone())?;
+    loading.finish_and_clear();
+    if let Some(alerts) = &alerts {
+        operator = operator.with_alerts(alerts.config().notifier.clone())?;
+    }
+    let config = operator.live().model().config().clone();
+    let options = config.detectors.get::<ReadOptions>(READ).cloned().unwrap_or_default();
+    let receiver = match &alerts {
+        Some(alerts) => Some(Receiver { dispatcher: alerts.start()? }),
+        None => None,
+    };
+    let metrics = if is_dash(&args.input) {
+        let format = match args.input_format {
+            TextLayout::Jsonl => TextFormat::JsonLines,
+            TextLayout::Csv => TextFormat::Csv,
+            TextLayout::Tsv => TextFormat::Tsv,
+        };
+        let source = PipeSource::new(io::stdin(), format, &config.events, &options)?;
+        with_sink(args, &config, source, operator, receiver)?
+    } else {
+        let reading = if args.follow { Reading::Watch(SCAN) } else { Reading::Once };
+        let source = FolderSource::new(&args.input, &config.events, &options, reading)?;
+        with_sink(args, &config, source, operator, receiver)?
+    };
+    report(args, &metrics)?;
+    Ok(if metrics.alerts_waiting > 0 { Outcome::Waiting } else { Outcome::Done })
+}
+
+fn is_dash(path: &Path) -> bool {
+    path.as_os_str() == "-"
+}
+
+fn with_sink<S: Source>(
+    args: &StreamArgs,
+    config: &Config,
+    source: S,
+    operator: LiveDetection,
+    receiver: Option<Receiver>,
+) -> anyhow::Result<Metrics> {
+    if is_dash(&args.output) {
+        return run(args, config, source, WriterSink::new(io::stdout()), operator, receiver);
+    }
+    let format = match args.format {
+        RowFormat::Parquet => FileFormat::Parquet,
+        RowFormat::Jsonl => FileFormat::JsonLines,
+    };
+    let sink = FileSink::new(&args.output, format, TASK)?;
+    run(args, config, source, sink, operator, receiver)
+}
+
+fn run<S: Source, K: Sink>(
+    args: &StreamArgs,
+    config: &Config,
+    source: S,
+    sink: K,
+    operator: LiveDetection,
+    receiver: Option<Receiver>,
+) -> anyhow::Result<Metrics> {
+    let window_seconds = config.input.step_seconds;
+    let engine = EngineConfig { window_seconds, silent_seconds: args.silence, ..EngineConfig::new(args.lateness) };
+    let engine = Engine::new(&config.events, engine)?;
+    let store = CheckpointStore::open(&address(args)?)?;
+    let settings = RunnerConfig {
+        task: TASK.to_owned(),
+        checkpoint_seconds: args.checkpoint_seconds,
+        flush: !args.follow,
+        ..RunnerConfig::default()
+    };
+    let mut runner = Runner::new(source, engine, operator, sink, store, settings)?;
+    if let Some(receiver) = receiver {
+        runner = runner.with_alerts(Box::new(receiver));
+    }
+    let stop = Arc::new(AtomicBool::new(false));
+    let handler = stop.clone();
+    // A second command in one process keeps the handler of the first.
+    let _ = ctrlc::set_handler(move || handler.store(true, Ordering::Relaxed));
+    let metrics = runner.run(&stop, wall_clock)?;
+    if let Some(problem) = runner.operator().problem() {
+        output::note(format_args!("warning: the changed model was not taken into use: {problem}"));
+    }
+    Ok(metrics)
+}
+
+/// The address of the checkpoints.
+fn address(args: &StreamArgs) -> anyhow::Result<String> {
+    let beside = || (!is_dash(&args.output)).then(|| args.output.join("_checkpoints"));
+    let folder = args.checkpoints.clone().or_else(beside);
+    let folder = folder.context("--checkpoints is needed where the results go to standard output")?;
+    folder.to_str().map(str::to_owned).with_context(|| format!("{}: not a name in UTF-8", folder.display()))
+}
+
+fn wall_clock() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+}
+
+/// Hands alerts to the dispatcher; once they are in its spool they are its business.
+struct Receiver {
+    dispatcher: Dispatcher,
+}
+
+impl Deliver for Receiver {
+    fn deliver(&mut self, alerts: &[Alert]) -> Result<(), BoxError> {
+        for alert in alerts {
+            let message: Message = serde_json::from_str(&alert.body)?;
+            self.dispatcher.send_once(message).map_err(|_| "the queue of alerts is full")?;
+        }
+        Ok(self.dispatcher.persist(SPOOL_PATIENCE)?)
+    }
+}
+
+fn report(args: &StreamArgs, metrics: &Metrics) -> anyhow::Result<()> {
+    let Metrics { account, .. } = metrics;
+    let rejected = account.rejected_total();
+    if args.json {
+        let counts = serde_json::json!({
+            "read": account.read, "counted": account.counted, "duplicates": account.duplicate,
+            "ignored": account.ignored, "late": account.late, "rejected": rejected,
+            "unreadable": account.dead_lettered, "windows": metrics.windows, "rows": metrics.rows,
+            "checkpoints": metrics.checkpoints, "alerts": metrics.alerts, "alerts_waiting": metrics.alerts_waiting,
+        });
+        return say(args, &counts);
+    }
+    say(
+        args,
+        &format_args!(
+            "{} events: {} counted, {} duplicates, {} of other types, {} late, {rejected} rejected, {} unreadable\n\
+             {} windows closed, {} rows written, {} alerts delivered",
+            account.read,
+            account.counted,
+            account.duplicate,
+            account.ignored,
+            account.late,
+            account.dead_lettered,
+            metrics.windows,
+            metrics.rows,
+            metrics.alerts
+        ),
+    )?;
+    if let Some(error) = &metrics.alert_error {
+        output::note(format_args!("warning: {} alerts wait: {error}", metrics.alerts_waiting));
+    }
+    Ok(())
+}
+
+/// Where the rows go to standard output, counts go to the error stream.
+fn say(args: &StreamArgs, text: &dyn std::fmt::Display) -> anyhow::Result<()> {
+    if is_dash(&args.output) {
+        output::note(text);
+        return Ok(());
+    }
+    Ok(output::say(text)?)
+}

@@ -1,0 +1,37 @@
+//! What a score depends on in time.
+
+use super::shop::{Shop, fit, heights, largest, outage, part};
+use funnelpulse_core::Timestamp;
+
+#[test]
+fn a_score_is_final_after_three_days() {
+    let panel =
+        Shop::new(4, 70, |brand, hour| if hour == 1100 { [3.0, 1.0, 1.0, 1.0] } else { outage(brand, hour) }).panel();
+    let model = fit(&part(&panel, 0, 40 * 24));
+    let all = model.scan(&panel).unwrap();
+    for end in (45 * 24..62 * 24).step_by(53) {
+        let early = model.scan(&part(&panel, 0, end)).unwrap();
+        for series in 0..4 {
+            let (early, all) = (heights(&early, series), heights(&all, series));
+            assert_eq!(early[..end - 72], all[..end - 72], "rows up to {end}");
+        }
+    }
+    // The outage came after training.
+    assert!(largest(&all.series[2], 1000..1010) > 4.0);
+}
+
+#[test]
+fn a_score_looks_back_no_further_than_the_context() {
+    let panel = Shop::new(3, 130, outage).panel();
+    let model = fit(&part(&panel, 0, 30 * 24));
+    let all = model.scan(&panel).unwrap();
+    let from = 40 * 24;
+    let late = model.scan(&part(&panel, from, panel.iter().next().unwrap().1.nrows())).unwrap();
+    let context = (model.context() / Timestamp::HOUR) as usize;
+    for series in 0..3 {
+        let (all, late) = (heights(&all, series), heights(&late, series));
+        for row in context..late.len() {
+            assert!((late[row] - all[from + row]).abs() < 1e-6, "row {row}: {} and {}", late[row], all[from + row]);
+        }
+    }
+}

@@ -1,0 +1,435 @@
+//! A trained pipeline that follows a site window by window.
+//!
+//! It has neither input nor output nor a clock: time is what the rows say. Scores are those of the
+//! batch. The verdict on the newest row is what [`FittedPipeline::detect`] says of the last row of
+//! everything so far; a verdict that is final is what it says of the row in the whole table.
+
+mod advance;
+mod incidents;
+mod kept;
+mod series;
+mod state;
+#[cfg(test)]
+mod tests;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use funnelpulse_analytics::{Findings, SeriesFailure, SeriesFindings};
+use funnelpulse_core::{
+    AnomalyType, Context, Frame, Funnel, ModelSource, Panel, PanelView, SeriesDetection, SeriesKey, SeriesView,
+    Severity, Survey, Timestamp, isolated,
+};
+use rayon::prelude::*;
+
+pub use self::advance::{Advance, IncidentChange, LiveIncident, LiveRow};
+use self::{
+    incidents::Incidents,
+    series::{LiveSeries, Said},
+};
+use crate::{
+    FittedPipeline, PipelineError, pipeline::context_of, prepared::Prepared, scored::Scored, timings::Stopwatch,
+};
+
+/// Rows are kept for this long after they are final, so that incidents are seen whole: few last
+/// longer than five days.
+const MEMORY: i64 = 5 * Timestamp::DAY;
+/// A series without rows for this long is forgotten: four weeks.
+const EXPIRE_AFTER: i64 = 28 * Timestamp::DAY;
+
+/// A [`FittedPipeline`] that follows a site: closed windows of all series in, verdicts out.
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/shop.rs"));
+/// # use shop::{pipeline, shop};
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use funnelpulse_core::Panel;
+///
+/// let model = pipeline()?.fit(&shop(96))?;
+/// let mut live = model.live();
+/// for hour in 96..120 {
+///     let mut window = Panel::new(shop(1).columns().clone());
+///     for (key, frame) in shop(120).iter() {
+///         window.insert(key.clone(), frame.view().rows(hour..hour + 1).to_frame())?;
+///     }
+///     for opened in live.advance(&window)?.incidents {
+///         println!("{}", opened.incident.summary);
+///     }
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct LivePipeline {
+    model: Arc<FittedPipeline>,
+    reach: Reach,
+    expire_after: i64,
+    series: BTreeMap<SeriesKey, LiveSeries>,
+    incidents: Incidents,
+    now: Option<Timestamp>,
+}
+
+/// How far the members of a pipeline look.
+#[derive(Clone, Copy, Debug)]
+struct Reach {
+    /// Rows after a row that may revise it.
+    horizon: Context,
+    /// Rows before a row that any member looks back to.
+    context: Context,
+    /// Those that members without a horizon look back to.
+    narrow: Context,
+}
+
+impl Reach {
+    fn of(model: &FittedPipeline) -> Self {
+        let plan = &*model.plan;
+        let members = plan.members.iter().zip(&model.models);
+        let models = members.filter_map(|(member, model)| Some((member, model.as_ref()?)));
+        let (mut horizon, mut narrow) = (Context::NONE, plan.matrix.context(Context::NONE, plan.matrix.metric_names()));
+        for (member, model) in models {
+            horizon = horizon.union(model.horizon());
+            if model.horizon().is_none() {
+                narrow = narrow.union(plan.matrix.context(model.context(), &member.columns));
+            }
+        }
+        Self { horizon, context: context_of(plan, &model.models).union(narrow), narrow }
+    }
+}
+
+impl FittedPipeline {
+    /// The pipeline as it follows its site from the end of its training on.
+    pub fn live(&self) -> LivePipeline {
+        LivePipeline::new(Arc::new(self.clone()))
+    }
+
+    /// The funnel that a detector looks at.
+    pub(crate) fn funnel(&self) -> Option<&Funnel> {
+        self.models.iter().flatten().find_map(|model| model.funnel())
+    }
+}
+
+impl LivePipeline {
+    /// Follows a site by `model`.
+    pub fn new(model: Arc<FittedPipeline>) -> Self {
+        Self {
+            reach: Reach::of(&model),
+            model,
+            expire_after: EXPIRE_AFTER,
+            series: BTreeMap::new(),
+            incidents: Incidents::default(),
+            now: None,
+        }
+    }
+
+    /// Forgets a series that had no rows for this long, microseconds; by default four weeks. When
+    /// it comes back, it starts from its training.
+    pub fn with_expiry(mut self, micros: i64) -> Self {
+        self.expire_after = micros.max(Timestamp::HOUR);
+        self
+    }
+
+    /// The model that scores.
+    pub fn model(&self) -> &FittedPipeline {
+        &self.model
+    }
+
+    /// Time of the newest row; `None` before the first.
+    pub fn now(&self) -> Option<Timestamp> {
+        self.now
+    }
+
+    /// The series that are followed.
+    pub fn series(&self) -> impl ExactSizeIterator<Item = &SeriesKey> {
+        self.series.keys()
+    }
+
+    /// Scores the rows of all series that follow those seen so far: one window or several. Series
+    /// without a row in it may be missing.
+    ///
+    /// An error, and nothing is changed, if the panel lacks a stored metric or a series has rows
+    /// that are not later than its last one. A series that can't be scored is reported in
+    /// [`Findings::failures`]; the others go on.
+    pub fn advance(&mut self, window: &Panel) -> Result<Advance, PipelineError> {
+        self.check(window)?;
+        let mut failures = Vec::new();
+        let mut waiting = Vec::new();
+        let new = self.take(window, &mut failures, &mut waiting);
+        self.score_new(new, &mut failures);
+        let newest = window.iter().filter_map(|(_, frame)| frame.time().last()).max().copied();
+        self.now = self.now.max(newest);
+        let now = self.now.unwrap_or_default();
+        self.expire(now);
+        let (series, site) = self.conclude(&mut failures);
+        Ok(self.report(now, series, &site, failures, waiting))
+    }
+
+    /// Goes on with another model, between two windows. Rows that can still change are judged by
+    /// the new one from the next window on; series that it does not know are scored by their
+    /// baseline.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/shop.rs"));
+    /// # use shop::{pipeline, shop};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let mut live = pipeline()?.fit(&shop(60))?.live();
+    /// live.swap(pipeline()?.fit(&shop(96))?)?;
+    /// assert_eq!(live.model().series().next().unwrap().rows, 96);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn swap(&mut self, model: FittedPipeline) -> Result<(), PipelineError> {
+        let inputs = model.plan.matrix.inputs();
+        if inputs != self.model.plan.matrix.inputs() {
+            let (has, needs) = (self.model.plan.matrix.inputs().joined(), inputs.joined());
+            return Err(PipelineError::OtherInputs { has, needs });
+        }
+        let states = self.series.iter().map(|(key, series)| state::SavedSeries::of(key, series)).collect::<Vec<_>>();
+        let names = self.incidents.names();
+        let fresh = Self::new(Arc::new(model)).with_expiry(self.expire_after);
+        *self = fresh.resumed(self.now, states, &names, true)?;
+        Ok(())
+    }
+
+    fn check(&self, window: &Panel) -> Result<(), PipelineError> {
+        for column in self.model.plan.matrix.inputs().iter() {
+            window.columns().require(column)?;
+        }
+        for (key, frame) in window.iter() {
+            let last =
+                self.series.get(key).filter(|s| !s.kept.time.is_empty() || !s.is_known).and_then(LiveSeries::last);
+            if let (Some(last), Some(first)) = (last, frame.time().first().copied())
+                && first <= last
+            {
+                return Err(PipelineError::NotLater { series: key.clone(), first, last });
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the rows of a window, and says how many of each series are to be scored.
+    fn take(
+        &mut self,
+        window: &Panel,
+        failures: &mut Vec<SeriesFailure>,
+        waiting: &mut Vec<(SeriesKey, String)>,
+    ) -> Vec<(SeriesKey, usize)> {
+        let model = &self.model;
+        let plan = &*model.plan;
+        let mut new = Vec::new();
+        for (key, frame) in window.iter().filter(|(_, frame)| frame.nrows() > 0) {
+            let fresh = || LiveSeries::new(model, key, model.series.get(key));
+            let series = self.series.entry(key.clone()).or_insert_with(fresh);
+            let before = series.rows;
+            let taken = frame.view().select(plan.matrix.inputs()).map_err(PipelineError::from);
+            let learnt = taken.and_then(|rows| series.take(rows.view())).and_then(|()| series.learn(plan, before));
+            match learnt {
+                Ok(true) => new.push((key.clone(), frame.nrows())),
+                Ok(false) => {
+                    let (has, needs) = (series.rows, plan.config.pipeline.min_fallback_rows);
+                    waiting.push((key.clone(), format!("a new series: {has} rows with data, {needs} are needed")));
+                }
+                Err(error) => failures.push(SeriesFailure { series: key.clone(), message: error.to_string() }),
+            }
+            if series.baseline.is_none() {
+                let first = self.reach.context.first_row(series.inputs.time(), series.inputs.nrows());
+                series.inputs = series.inputs.view().rows(first..series.inputs.nrows()).to_frame();
+            }
+        }
+        new
+    }
+
+    /// Scores new rows by the members whose scores never change.
+    fn score_new(&mut self, new: Vec<(SeriesKey, usize)>, failures: &mut Vec<SeriesFailure>) {
+        let (model, reach) = (self.model.clone(), self.reach);
+        let plan = &*model.plan;
+        let prepare = |(key, rows): &(SeriesKey, usize)| {
+            let prepared = self.series[key].prepare(plan, key, *rows, reach.narrow);
+            prepared.map_err(|e| SeriesFailure { series: key.clone(), message: e.to_string() })
+        };
+        let prepared: Vec<_> = new.par_iter().map(prepare).collect();
+        let mut ready: Vec<Prepared> = Vec::new();
+        let mut failed = Vec::new();
+        for prepared in prepared {
+            match prepared {
+                Ok(prepared) => ready.extend(prepared),
+                Err(failure) => failed.push(failure),
+            }
+        }
+        let surveys = surveys(&model, &ready, failures);
+        let watch = Stopwatch::default();
+        let scored: Vec<_> = ready
+            .into_par_iter()
+            .map(|prepared| {
+                let key = prepared.key.clone();
+                let scored = Scored::by_members(plan, &surveys, prepared, &watch);
+                scored.map_err(|e| SeriesFailure { series: key, message: e.to_string() })
+            })
+            .collect();
+        for scored in scored {
+            match scored {
+                Ok(scored) => {
+                    if let Some(series) = self.series.get_mut(&scored.series) {
+                        series.said.resize(series.said.len() + scored.time.len(), Said::default());
+                        series.kept.append(scored);
+                    }
+                }
+                Err(failure) => failed.push(failure),
+            }
+        }
+        for failure in failed {
+            let rows = new.iter().find(|(key, _)| *key == failure.series).map_or(0, |(_, rows)| *rows);
+            if let Some(series) = self.series.get_mut(&failure.series) {
+                series.untake(rows);
+            }
+            failures.push(failure);
+        }
+    }
+
+    fn expire(&mut self, now: Timestamp) {
+        let since = now.offset(-self.expire_after);
+        self.series.retain(|_, series| series.last().is_some_and(|last| last >= since));
+    }
+
+    /// The findings in all kept rows, and the episodes of the whole site.
+    fn conclude(&self, failures: &mut Vec<SeriesFailure>) -> (Vec<SeriesFindings>, Vec<funnelpulse_core::Episode>) {
+        let model = &*self.model;
+        let mut found: BTreeMap<&SeriesKey, Vec<(usize, SeriesDetection)>> = BTreeMap::new();
+        let mut site = Vec::new();
+        let members = model.plan.members.iter().zip(&model.models).enumerate();
+        for (index, (member, fitted)) in members {
+            let Some(fitted) = fitted.as_ref().filter(|fitted| !fitted.horizon().is_none()) else { continue };
+            let scored = self.frames_of(fitted.columns()).and_then(|frames| {
+                let views = frames
+                    .iter()
+                    .map(|(key, frame, skip)| SeriesView { skip: *skip, ..SeriesView::new(key, frame.view()) });
+                let view = PanelView::new(views.collect());
+                let survey = isolated(&member.name, || fitted.survey(&view)).map_err(PipelineError::series)?;
+                site.extend(survey.site_episodes());
+                let detect =
+                    |series: &SeriesView<'_>| (isolated(&member.name, || survey.detect(series)), series.key.clone());
+                Ok(view.series().par_iter().map(detect).collect::<Vec<_>>())
+            });
+            let scored = match scored {
+                Ok(scored) => scored,
+                Err(error) => {
+                    failures.push(cannot_score(&member.name, &error));
+                    continue;
+                }
+            };
+            for (detection, key) in scored {
+                match (detection, self.series.get_key_value(&key)) {
+                    (Ok(Some(detection)), Some((key, _))) => found.entry(key).or_default().push((index, detection)),
+                    (Err(error), _) => failures.push(SeriesFailure { series: key, message: error.to_string() }),
+                    _ => {}
+                }
+            }
+        }
+        let kept: Vec<(&SeriesKey, &LiveSeries)> =
+            self.series.iter().filter(|(_, s)| !s.kept.time.is_empty()).collect();
+        let parts: Vec<_> =
+            kept.into_iter().map(|(key, series)| (key, series, found.remove(key).unwrap_or_default())).collect();
+        let conclude = |(key, series, found): (&SeriesKey, &LiveSeries, Vec<(usize, SeriesDetection)>)| {
+            let message = |e: PipelineError| SeriesFailure { series: key.clone(), message: e.to_string() };
+            series.conclude(model, found).map_err(message)
+        };
+        let concluded: Vec<_> = parts.into_par_iter().map(conclude).collect();
+        (crate::pipeline::partition(concluded, failures), site)
+    }
+
+    /// The columns of every series with kept rows, with the number of rows before those.
+    fn frames_of(&self, columns: &funnelpulse_core::Columns) -> Result<Vec<(&SeriesKey, Frame, usize)>, PipelineError> {
+        let plan = &*self.model.plan;
+        let is_stored = columns.iter().all(|c| plan.matrix.inputs().position(c).is_some());
+        let frame = |(key, series): (&'_ SeriesKey, &LiveSeries)| {
+            if is_stored {
+                return Ok(Some((series.inputs.view().select(columns)?, series.skip())));
+            }
+            let prepared = series.prepare(plan, key, series.kept.time.len(), self.reach.context)?;
+            Ok(prepared.map(|p| Ok::<_, PipelineError>((p.wide.view().select(columns)?, p.skip))).transpose()?)
+        };
+        let series: Vec<_> = self.series.iter().filter(|(_, s)| !s.kept.time.is_empty()).collect();
+        let frames: Vec<(&SeriesKey, Result<Option<(Frame, usize)>, PipelineError>)> =
+            series.into_par_iter().map(|(key, series)| (key, frame((key, series)))).collect();
+        let mut all = Vec::with_capacity(frames.len());
+        for (key, frame) in frames {
+            all.extend(frame?.map(|(frame, skip)| (key, frame, skip)));
+        }
+        Ok(all)
+    }
+
+    fn findings(
+        &self,
+        series: Vec<SeriesFindings>,
+        site: &[funnelpulse_core::Episode],
+        failures: Vec<SeriesFailure>,
+    ) -> Findings {
+        let model = &*self.model;
+        let fell_back = series.iter().flat_map(|s| &s.models).any(|m| m.source == ModelSource::Fallback);
+        let layout = model.plan.layout(model.funnel().cloned(), fell_back, model.threshold());
+        Findings::new(layout, series, site, failures)
+    }
+
+    /// Says what is new, and forgets what is final and old.
+    fn report(
+        &mut self,
+        now: Timestamp,
+        series: Vec<SeriesFindings>,
+        site: &[funnelpulse_core::Episode],
+        failures: Vec<SeriesFailure>,
+        waiting: Vec<(SeriesKey, String)>,
+    ) -> Advance {
+        let findings = self.findings(series, site, failures);
+        let mut rows = Vec::new();
+        for (index, found) in findings.series().iter().enumerate() {
+            let Some(series) = self.series.get_mut(&found.series) else { continue };
+            let settled = self.reach.horizon.settled(&found.time, now);
+            rows.extend(news(index, found, settled, &mut series.said));
+        }
+        let kept_since = self.series.values().filter_map(|s| s.kept.time.first()).min().copied().unwrap_or(now);
+        let incidents = self.incidents.update(&findings, kept_since);
+        let cutoff = now.offset(-MEMORY);
+        for found in findings.series() {
+            let Some(series) = self.series.get_mut(&found.series) else { continue };
+            let old = self.reach.horizon.settled(&found.time, cutoff).min(found.time.partition_point(|t| *t <= cutoff));
+            series.trim(found, old, self.reach.context);
+        }
+        Advance { now, findings, rows, incidents, waiting }
+    }
+}
+
+/// The rows of a series whose verdict is new.
+fn news(index: usize, found: &SeriesFindings, settled: usize, said: &mut [Said]) -> Vec<LiveRow> {
+    let mut flags: Vec<Option<(Severity, AnomalyType)>> = vec![None; found.time.len()];
+    for anomaly in &found.anomalies {
+        flags[anomaly.row] = Some((anomaly.severity, anomaly.anomaly_type));
+    }
+    let mut rows = Vec::new();
+    for (row, (said, flag)) in said.iter_mut().zip(flags).enumerate() {
+        let is_final = row < settled;
+        let is_new = said.times == 0 || !said.is_final && (said.flag != flag || is_final);
+        if is_new {
+            rows.push(LiveRow { series: index, row, revision: said.times, is_final });
+            *said = Said { times: said.times + 1, is_final, flag };
+        }
+    }
+    rows
+}
+
+/// What series share, by the members without a horizon; `None` for the others.
+fn surveys<'a>(
+    model: &'a FittedPipeline,
+    prepared: &[Prepared],
+    failures: &mut Vec<SeriesFailure>,
+) -> Vec<Option<Box<dyn Survey + 'a>>> {
+    let view = PanelView::new(prepared.iter().map(Prepared::view).collect());
+    let mut surveys = Vec::with_capacity(model.models.len());
+    for (member, fitted) in model.plan.members.iter().zip(&model.models) {
+        let stable = fitted.as_ref().filter(|fitted| fitted.horizon().is_none());
+        let survey = stable.map(|fitted| isolated(&member.name, || fitted.survey(&view)));
+        surveys.push(survey.and_then(|survey| survey.map_err(|e| failures.push(cannot_score(&member.name, &e))).ok()));
+    }
+    surveys
+}
+
+fn cannot_score(member: &str, error: &dyn std::fmt::Display) -> SeriesFailure {
+    SeriesFailure { series: SeriesKey::new("(all)"), message: format!("`{member}` can't score this window: {error}") }
+}

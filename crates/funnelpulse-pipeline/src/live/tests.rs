@@ -1,0 +1,248 @@
+//! Live equals batch, whatever the windows, and across restarts.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use funnelpulse_core::{Frame, Panel, SeriesKey, Timestamp, Verdict};
+use funnelpulse_eval::generator::{GeneratedFunnel, GeneratorConfig};
+
+use super::*;
+use crate::{Config, Pipeline};
+
+/// Days of the training, and of what follows it.
+const DAYS: (usize, usize) = (18, 5);
+
+fn shop() -> Panel {
+    let config = GeneratorConfig {
+        brands: 3,
+        days: DAYS.0 + DAYS.1,
+        seed: 31,
+        quiet_days: 7,
+        missing_share: 0.02,
+        anomaly_share: 0.08,
+        site_wide_incidents: 2,
+        ..GeneratorConfig::default()
+    };
+    let generated = GeneratedFunnel::generate(&config).unwrap();
+    let mut panel = Panel::new(generated.panel().columns().clone());
+    for (index, (key, frame)) in generated.panel().clone().into_iter().enumerate() {
+        let (time, columns, mut values) = frame.into_parts();
+        // Two outages after the training, so that there is something to find.
+        let broken = 24 * (DAYS.0 + 1 + 2 * index) + 9;
+        for row in (broken..broken + 12).filter(|_| index < 2) {
+            values.slice_mut(ndarray::s![row, 2 - index..]).fill(0.0);
+        }
+        panel.insert(key, Frame::new(time, columns, values).unwrap()).unwrap();
+    }
+    panel
+}
+
+fn part(panel: &Panel, from: Timestamp, to: Timestamp) -> Panel {
+    let mut part = Panel::new(panel.columns().clone());
+    for (key, frame) in panel.iter() {
+        let at = |time: Timestamp| frame.time().partition_point(|t| *t < time);
+        let rows = frame.view().rows(at(from)..at(to)).to_frame();
+        if rows.nrows() > 0 {
+            part.insert(key.clone(), rows).unwrap();
+        }
+    }
+    part
+}
+
+fn hour(panel: &Panel, hours: usize) -> Timestamp {
+    let start = panel.iter().filter_map(|(_, f)| f.time().first()).min().unwrap();
+    start.offset(hours as i64 * Timestamp::HOUR)
+}
+
+fn trained(panel: &Panel, toml: &str) -> Arc<FittedPipeline> {
+    let config = Config::layers().toml(toml).unwrap().build().unwrap();
+    let pipeline = Pipeline::builder().config(config).build().unwrap();
+    let history = part(panel, hour(panel, 0), hour(panel, 24 * DAYS.0));
+    Arc::new(pipeline.fit(&history).unwrap())
+}
+
+/// Verdicts by series and time, as bits.
+type Verdicts = BTreeMap<(SeriesKey, Timestamp), [u64; 4]>;
+
+fn bits(verdict: &Verdict) -> [u64; 4] {
+    let severity = verdict.severity.map_or(0, |s| 1 + s as u64);
+    [verdict.score.to_bits(), verdict.threshold.to_bits(), verdict.confidence.to_bits(), severity]
+}
+
+fn verdicts(findings: &Findings) -> Verdicts {
+    let rows = |s: &SeriesFindings| {
+        let rows = s.time.iter().zip(&s.verdicts);
+        rows.map(|(time, verdict)| ((s.series.clone(), *time), bits(verdict))).collect::<Vec<_>>()
+    };
+    findings.series().iter().flat_map(rows).collect()
+}
+
+/// Adds what one step says is final; each row once.
+fn note_finals(advance: &Advance, finals: &mut Verdicts) {
+    for row in advance.rows.iter().filter(|row| row.is_final) {
+        let series = &advance.findings.series()[row.series];
+        let before = finals.insert((series.series.clone(), series.time[row.row]), bits(&series.verdicts[row.row]));
+        assert_eq!(before, None, "final twice");
+    }
+}
+
+/// The rows after the training, in windows that begin at these hours.
+fn windows(panel: &Panel, starts: impl Iterator<Item = usize>) -> Vec<Panel> {
+    let (first, end) = (24 * DAYS.0, 24 * (DAYS.0 + DAYS.1));
+    let inner = starts.filter(|h| (first + 1..end).contains(h));
+    let edges: Vec<usize> = [first].into_iter().chain(inner).chain([end]).collect();
+    edges.windows(2).map(|pair| part(panel, hour(panel, pair[0]), hour(panel, pair[1]))).collect()
+}
+
+#[test]
+fn final_verdicts_are_those_of_the_batch_and_provisional_ones_those_of_the_batch_so_far() {
+    let panel = shop();
+    let model = trained(&panel, "");
+    let begin = hour(&panel, 24 * DAYS.0);
+    let all = verdicts(&model.detect(&part(&panel, begin, Timestamp::from_micros(i64::MAX))).unwrap());
+    let mut live = LivePipeline::new(model.clone());
+    let mut finals = Verdicts::new();
+    let (mut flagged, mut revised) = (0, 0);
+    for (step, window) in windows(&panel, 0..24 * (DAYS.0 + DAYS.1)).iter().enumerate() {
+        let advance = live.advance(window).unwrap();
+        assert!(advance.findings.failures().is_empty(), "{:?}", advance.findings.failures());
+        note_finals(&advance, &mut finals);
+        revised += advance.rows.iter().filter(|r| r.revision > 0 && !r.is_final).count();
+        flagged += advance.findings.series().iter().map(|s| s.anomalies.len()).max().unwrap_or(0);
+        if step % 23 == 5 {
+            let so_far = part(&panel, begin, advance.now.offset(1));
+            let batch = verdicts(&model.detect(&so_far).unwrap());
+            let kept = verdicts(&advance.findings);
+            for (row, verdict) in kept {
+                assert_eq!(verdict, batch[&row], "{row:?} at {}", advance.now);
+            }
+        }
+    }
+    assert!(flagged > 0 && revised > 0, "a test without an incident shows little: {flagged}, {revised}");
+    // All rows but those of the last three days.
+    assert!(finals.len() + 3 * 72 >= all.len() && finals.len() > all.len() / 3, "{} of {}", finals.len(), all.len());
+    for (row, verdict) in finals {
+        assert_eq!(verdict, all[&row], "{row:?}");
+    }
+}
+
+#[test]
+fn windows_of_any_length_and_restarts_change_nothing() {
+    let panel = shop();
+    let model = trained(&panel, "pipeline.detectors = ['incidents', 'zscore', 'changepoint']");
+    let run = |starts: &dyn Fn() -> Vec<usize>, restarts: bool| {
+        let mut live = LivePipeline::new(model.clone());
+        let mut finals = Verdicts::new();
+        let mut incidents = Vec::new();
+        for window in windows(&panel, starts().into_iter()) {
+            let advance = live.advance(&window).unwrap();
+            note_finals(&advance, &mut finals);
+            incidents.extend(advance.incidents.iter().map(|i| (i.id.clone(), i.change, i.incident.end)));
+            if restarts {
+                let bytes = live.snapshot().unwrap();
+                live = LivePipeline::restore(model.clone(), &bytes).unwrap();
+                assert!(live.snapshot().unwrap() == bytes, "equal states are equal bytes");
+            }
+        }
+        (finals, incidents)
+    };
+    let hourly = run(&|| (0..24 * (DAYS.0 + DAYS.1)).collect(), false);
+    let uneven = run(&|| (0..24 * (DAYS.0 + DAYS.1)).filter(|h| h % 7 == 0 || h % 31 < 3).collect(), false);
+    let twelve = || (0..24 * (DAYS.0 + DAYS.1)).step_by(12).collect();
+    let (whole, restarted) = (run(&twelve, false), run(&twelve, true));
+    for (row, verdict) in &uneven.0 {
+        assert_eq!(Some(verdict), hourly.0.get(row), "{row:?}");
+    }
+    assert_eq!(whole, restarted);
+    assert!(!hourly.1.is_empty(), "no incident opened");
+}
+
+#[test]
+fn an_incident_keeps_its_name_and_ends_once() {
+    let panel = shop();
+    let model = trained(&panel, "");
+    let mut live = LivePipeline::new(model);
+    let mut open: BTreeMap<String, IncidentChange> = BTreeMap::new();
+    for window in windows(&panel, (0..24 * (DAYS.0 + DAYS.1)).step_by(3)) {
+        for news in live.advance(&window).unwrap().incidents {
+            let before = open.insert(news.id.clone(), news.change);
+            match news.change {
+                IncidentChange::Opened => assert_eq!(before, None, "{} opened twice", news.id),
+                _ => assert!(before.is_some(), "{} {} before it opened", news.id, news.change),
+            }
+        }
+    }
+    assert!(open.len() > 1);
+}
+
+#[test]
+fn new_series_start_with_a_baseline_and_series_that_stay_away_are_forgotten() {
+    let panel = shop();
+    let model = trained(&panel, "pipeline.detectors = ['zscore', 'incidents']");
+    let mut live = LivePipeline::new(model).with_expiry(3 * Timestamp::DAY);
+    let names: Vec<SeriesKey> = panel.keys().cloned().collect();
+    let (mut waited, mut scored) = (0, 0);
+    for (step, window) in windows(&panel, (0..24 * (DAYS.0 + DAYS.1)).step_by(6)).iter().enumerate() {
+        let mut changed = Panel::new(window.columns().clone());
+        for (key, frame) in window.iter() {
+            // The first series is also delivered under another name; the last one ends after a day.
+            if *key == names[0] {
+                changed.insert("newcomer", frame.clone()).unwrap();
+            }
+            if step < 4 || *key != names[names.len() - 1] {
+                changed.insert(key.clone(), frame.clone()).unwrap();
+            }
+        }
+        let advance = live.advance(&changed).unwrap();
+        waited += advance.waiting.len();
+        scored += advance.findings.series().iter().filter(|s| s.series.as_str() == "newcomer").count();
+        assert!(advance.findings.failures().is_empty(), "{:?}", advance.findings.failures());
+    }
+    assert!((3..=5).contains(&waited), "{waited} windows of six hours until a day is known");
+    assert!(scored > 10);
+    assert!(live.series().all(|key| *key != names[names.len() - 1]), "it had no row for a week");
+    assert!(live.series().any(|key| key.as_str() == "newcomer"));
+}
+
+#[test]
+fn a_new_model_takes_over_between_two_windows() {
+    let panel = shop();
+    let model = trained(&panel, "pipeline.detectors = ['zscore', 'incidents']");
+    let pipeline = Pipeline::builder().config(model.config().clone()).build().unwrap();
+    let longer = pipeline.fit(&part(&panel, hour(&panel, 0), hour(&panel, 24 * (DAYS.0 + 4)))).unwrap();
+    let mut live = LivePipeline::new(model);
+    let mut finals = Verdicts::new();
+    for (step, window) in windows(&panel, (0..24 * (DAYS.0 + DAYS.1)).step_by(8)).iter().enumerate() {
+        if step == 12 {
+            live.swap(longer.clone()).unwrap();
+        }
+        let advance = live.advance(window).unwrap();
+        // What was final stays so and is not said again.
+        note_finals(&advance, &mut finals);
+    }
+    assert_eq!(live.model().series().next().unwrap().rows, longer.series().next().unwrap().rows);
+    let other = Config::layers().toml("input.metrics = [{ name = 'load', kind = 'amount' }]").unwrap().build().unwrap();
+    let mut load = Panel::new(funnelpulse_core::Columns::new(["load"]).unwrap());
+    for (key, frame) in panel.iter() {
+        let values = frame.values().slice(ndarray::s![.., 0..1]).to_owned();
+        load.insert(key.clone(), Frame::new(frame.time().to_vec(), load.columns().clone(), values).unwrap()).unwrap();
+    }
+    let other = Pipeline::builder().config(other).build().unwrap().fit(&load).unwrap();
+    assert!(matches!(live.swap(other), Err(PipelineError::OtherInputs { .. })));
+}
+
+#[test]
+fn rows_that_are_not_later_are_refused_and_change_nothing() {
+    let panel = shop();
+    let model = trained(&panel, "pipeline.detectors = ['zscore']");
+    let mut live = LivePipeline::new(model);
+    let windows = windows(&panel, (0..24 * (DAYS.0 + DAYS.1)).step_by(24));
+    live.advance(&windows[0]).unwrap();
+    let before = live.snapshot().unwrap();
+    let error = live.advance(&windows[0]).unwrap_err();
+    assert!(matches!(error, PipelineError::NotLater { .. }), "{error}");
+    assert!(live.snapshot().unwrap() == before);
+    // Damaged states are errors.
+    for cut in [0, 10, before.len() / 2, before.len() - 1] {
+        assert!(LivePipeline::restore(live.model.clone(), &before[..cut]).is_err());
+    }
+}

@@ -1,0 +1,26 @@
+#![doc = include_str!("../README.md")]
+
+mod checkpoint;
+mod decode;
+mod detection;
+mod engine;
+mod error;
+mod operator;
+mod runner;
+mod sink;
+mod source;
+
+pub use checkpoint::{Checkpoint, CheckpointStore, Manifest};
+pub use decode::TextFormat;
+pub use detection::LiveDetection;
+pub use engine::{
+    Account, ClosedWindow, Engine, EngineConfig, EngineState, Fate, GOLD_COLUMNS, PartitionIndex, Refusal, Signal,
+    WindowKind, WindowRow, gold_batch,
+};
+pub use error::StreamError;
+pub use operator::{Alert, GoldRows, Operator, Output};
+pub use runner::{Deliver, Metrics, NoAlerts, Runner, RunnerConfig, Step};
+pub use sink::{Channel, Commit, FileFormat, FileSink, MemorySink, Sink, WriterSink};
+pub use source::{
+    FolderSource, Input, MemoryRecord, MemorySource, PipeSource, Polled, Position, Positions, Reading, Source,
+};

@@ -1,0 +1,370 @@
+//! The loop: source, engine, operator, sink, checkpoint.
+
+mod config;
+mod letters;
+mod metrics;
+mod outbox;
+
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Instant,
+};
+
+use funnelpulse_core::{BoxError, Timestamp};
+
+pub use config::RunnerConfig;
+pub use metrics::Metrics;
+pub use outbox::{Deliver, NoAlerts};
+
+use self::{letters::DeadLetters, outbox::Outbox};
+use crate::{
+    Channel, Checkpoint, CheckpointStore, ClosedWindow, Commit, Engine, Fate, Input, Operator, Output, PartitionIndex,
+    Polled, Sink, Source, StreamError, WindowKind,
+};
+
+/// Runs a stream: reads records, closes windows, hands them to the operator and its rows to the sink, and commits
+/// everything together at intervals.
+///
+/// After a crash, a new runner on the same checkpoints goes on from the last committed epoch: the output is that of a run
+/// without a crash.
+///
+/// ```
+/// use funnelpulse_core::Timestamp;
+/// use funnelpulse_features::EventSpec;
+/// use funnelpulse_streaming::{
+///     Channel, CheckpointStore, Engine, EngineConfig, GoldRows, MemoryRecord, MemorySink, MemorySource, Runner,
+///     RunnerConfig,
+/// };
+///
+/// let view = MemoryRecord::Event {
+///     time: Timestamp::from_seconds(1_569_888_000),
+///     event_type: "view".into(),
+///     keys: vec![Some("Runail".into())],
+///     product: None,
+///     user: None,
+///     session: None,
+///     price: None,
+/// };
+/// let sink = MemorySink::default();
+/// let mut runner = Runner::new(
+///     MemorySource::new(vec![vec![view]], 100),
+///     Engine::new(&EventSpec::default(), EngineConfig::new(0))?,
+///     GoldRows::new(vec!["brand".into()]),
+///     sink.clone(),
+///     CheckpointStore::open("memory://example")?,
+///     RunnerConfig { flush: true, ..RunnerConfig::default() },
+/// )?;
+/// let metrics = runner.run(&false.into(), || Timestamp::from_seconds(1_600_000_000))?;
+/// assert_eq!((metrics.account.counted, metrics.windows), (1, 1));
+/// assert_eq!(sink.rows(Channel::Rows)[0].num_rows(), 1);
+/// # Ok::<(), funnelpulse_streaming::StreamError>(())
+/// ```
+#[derive(Debug)]
+pub struct Runner<S, O, K> {
+    source: S,
+    engine: Engine,
+    operator: O,
+    sink: K,
+    store: CheckpointStore,
+    config: RunnerConfig,
+    partitions: Vec<Option<(PartitionIndex, String)>>,
+    letters: DeadLetters,
+    outbox: Outbox,
+    epoch: u64,
+    /// Something happened since the last checkpoint.
+    dirty: bool,
+    records_at_checkpoint: u64,
+    checkpoint_at: Instant,
+    metrics: Metrics,
+}
+
+/// The result of one [`Runner::step`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// It goes on.
+    More,
+    /// The input is at its end, and everything is committed.
+    Done,
+}
+
+impl<S: Source, O: Operator, K: Sink> Runner<S, O, K> {
+    /// Goes on from the last committed checkpoint of this task, or starts anew where there is none. Alerts are dropped
+    /// unless a [receiver](Self::with_alerts) is set.
+    pub fn new(
+        source: S,
+        engine: Engine,
+        operator: O,
+        sink: K,
+        store: CheckpointStore,
+        config: RunnerConfig,
+    ) -> Result<Self, StreamError> {
+        config.validate()?;
+        let mut runner = Self {
+            letters: DeadLetters::new(config.max_dead_letters, config.max_dead_letter_bytes),
+            outbox: Outbox::new(config.max_waiting_alerts, Box::new(NoAlerts)),
+            source,
+            engine,
+            operator,
+            sink,
+            store,
+            config,
+            partitions: Vec::new(),
+            epoch: 0,
+            dirty: false,
+            records_at_checkpoint: 0,
+            checkpoint_at: Instant::now(),
+            metrics: Metrics::default(),
+        };
+        runner.recover()?;
+        Ok(runner)
+    }
+
+    /// Sets the receiver of alerts.
+    pub fn with_alerts(mut self, receiver: Box<dyn Deliver>) -> Self {
+        let waiting = self.outbox.waiting();
+        self.outbox = Outbox::new(self.config.max_waiting_alerts, receiver);
+        self.outbox.add(waiting);
+        self
+    }
+
+    fn recover(&mut self) -> Result<(), StreamError> {
+        // First of all: it ends what an earlier process left open, which may decide what is committed.
+        self.sink.start()?;
+        let (name, files) = if self.sink.commits_positions() {
+            (self.source.committed()?, Vec::new())
+        } else {
+            match self.store.latest()? {
+                None => (None, Vec::new()),
+                Some(manifest) => {
+                    let name = manifest.states.get(&self.config.task).cloned();
+                    let name = name.ok_or_else(|| StreamError::Corrupt {
+                        place: self.store.place().to_owned(),
+                        reason: format!("no state of task `{}` in epoch {}", self.config.task, manifest.epoch),
+                    })?;
+                    (Some(name), manifest.files)
+                }
+            }
+        };
+        self.sink.recover(&files)?;
+        let Some(name) = name else { return Ok(()) };
+        let Checkpoint { epoch, positions, engine, operator, model: _, alerts } = self.store.load(&name)?;
+        self.engine.restore(engine)?;
+        self.operator.restore(&operator).map_err(|source| failed("restoring the operator", source))?;
+        self.source.seek(&positions)?;
+        self.outbox.add(alerts);
+        self.epoch = epoch;
+        self.records_at_checkpoint = self.engine.account().read;
+        Ok(())
+    }
+
+    /// Runs until the input ends or `stop` is set; then commits what was read and returns. `now` is the wall clock.
+    ///
+    /// Setting `stop` ends the loop within one poll; windows that are open stay open for the next run.
+    pub fn run(&mut self, stop: &AtomicBool, mut now: impl FnMut() -> Timestamp) -> Result<Metrics, StreamError> {
+        while !stop.load(Ordering::Relaxed) {
+            if self.step(now())? == Step::Done {
+                return Ok(self.metrics());
+            }
+        }
+        self.checkpoint()?;
+        Ok(self.metrics())
+    }
+
+    /// One round: a poll, the windows that closed, and a checkpoint when it is time.
+    pub fn step(&mut self, now: Timestamp) -> Result<Step, StreamError> {
+        self.engine.tick(now);
+        let polled = self.poll()?;
+        if polled == Polled::End && self.config.flush {
+            self.engine.flush();
+        }
+        self.close_windows(now)?;
+        self.write_letters()?;
+        if polled == Polled::End {
+            if self.config.flush {
+                let output = self.operator.finish().map_err(|source| failed("end of the input", source))?;
+                self.emit(output)?;
+            }
+            self.checkpoint()?;
+            return Ok(Step::Done);
+        }
+        let read = self.engine.account().read - self.records_at_checkpoint;
+        let due = self.checkpoint_at.elapsed() >= self.config.checkpoint_interval();
+        if due || read >= self.config.checkpoint_records {
+            self.checkpoint()?;
+        }
+        Ok(Step::More)
+    }
+
+    fn poll(&mut self) -> Result<Polled, StreamError> {
+        let Self { source, engine, partitions, letters, dirty, config, .. } = self;
+        source.poll(config.poll_wait(), &mut |input| take(input, engine, partitions, letters, dirty))
+    }
+
+    /// Hands closed windows and news about the feed to the operator.
+    fn close_windows(&mut self, now: Timestamp) -> Result<(), StreamError> {
+        for signal in self.engine.signals() {
+            let output = self.operator.signal(signal, now).map_err(|source| failed("news about the feed", source))?;
+            self.emit(output)?;
+        }
+        for window in self.engine.drain() {
+            let started = Instant::now();
+            let output = self.operate(&window)?;
+            let seconds = started.elapsed().as_secs_f64();
+            self.metrics.operator_seconds += seconds;
+            self.metrics.slowest_window_seconds = self.metrics.slowest_window_seconds.max(seconds);
+            self.emit(output)?;
+        }
+        Ok(())
+    }
+
+    fn operate(&mut self, window: &ClosedWindow) -> Result<Output, StreamError> {
+        let fail = |source| failed(&window.start.to_string(), source);
+        if window.kind == WindowKind::Early {
+            self.metrics.early_windows += 1;
+            return self.operator.early(window).map_err(fail);
+        }
+        // A new model counts from the next window on; the checkpoint before it holds the old one.
+        if self.operator.refresh().map_err(fail)? {
+            self.dirty = true;
+        }
+        self.metrics.windows += 1;
+        self.operator.window(window).map_err(fail)
+    }
+
+    fn emit(&mut self, output: Output) -> Result<(), StreamError> {
+        for rows in output.rows.iter().filter(|rows| rows.num_rows() > 0) {
+            self.sink.write(Channel::Rows, rows)?;
+            self.metrics.rows += rows.num_rows() as u64;
+            self.dirty = true;
+        }
+        self.dirty |= !output.alerts.is_empty();
+        self.outbox.add(output.alerts);
+        Ok(())
+    }
+
+    fn write_letters(&mut self) -> Result<(), StreamError> {
+        if let Some(rows) = self.letters.take()? {
+            self.metrics.dead_letters += rows.num_rows() as u64;
+            self.sink.write(Channel::DeadLetters, &rows)?;
+        }
+        Ok(())
+    }
+
+    /// Commits everything since the last checkpoint: positions, state and rows together.
+    pub fn checkpoint(&mut self) -> Result<(), StreamError> {
+        self.checkpoint_at = Instant::now();
+        if self.dirty {
+            self.commit()?;
+        }
+        // Only what a committed checkpoint holds is delivered, and again after a crash.
+        self.outbox.send();
+        Ok(())
+    }
+
+    fn commit(&mut self) -> Result<(), StreamError> {
+        let started = Instant::now();
+        let epoch = self.epoch + 1;
+        let files = self.sink.prepare(epoch)?;
+        let checkpoint = Checkpoint {
+            epoch,
+            positions: self.source.positions(),
+            engine: self.engine.state(),
+            operator: self.operator.state().map_err(|source| failed("state of the operator", source))?,
+            model: self.operator.model(),
+            alerts: self.outbox.waiting(),
+        };
+        let (state, bytes) = self.store.put(&self.config.task, &checkpoint)?;
+        if !self.sink.commits_positions() {
+            let states = [(self.config.task.clone(), state.clone())].into();
+            self.store.commit(epoch, states, files.clone(), &checkpoint.model)?;
+        }
+        let (files, positions) = (&files, &checkpoint.positions);
+        self.sink.commit(&Commit { epoch, files, state: &state, positions })?;
+        self.store.clean(epoch)?;
+        self.epoch = epoch;
+        self.dirty = false;
+        self.letters.next_epoch();
+        self.records_at_checkpoint = self.engine.account().read;
+        self.metrics.checkpoints += 1;
+        self.metrics.checkpoint_bytes = bytes;
+        self.metrics.checkpoint_seconds += started.elapsed().as_secs_f64();
+        Ok(())
+    }
+
+    /// The numbers so far.
+    pub fn metrics(&self) -> Metrics {
+        let [series, panes, remembered] = self.engine.sizes();
+        Metrics {
+            account: self.engine.account().clone(),
+            epoch: self.epoch,
+            watermark: self.engine.watermark(),
+            newest: self.engine.newest(),
+            closed_until: self.engine.closed_until(),
+            feed_stopped: self.engine.is_silent(),
+            series,
+            panes,
+            remembered,
+            dead_letters_dropped: self.letters.dropped,
+            alerts: self.outbox.delivered,
+            alerts_waiting: self.outbox.len(),
+            alerts_dropped: self.outbox.dropped,
+            alert_error: self.outbox.error.clone(),
+            model: self.operator.model(),
+            ..self.metrics.clone()
+        }
+    }
+
+    /// The operator, for example to look at its state.
+    pub fn operator(&self) -> &O {
+        &self.operator
+    }
+}
+
+/// One input into the engine; what does not count becomes a dead letter.
+fn take(
+    input: Input<'_>,
+    engine: &mut Engine,
+    partitions: &mut Vec<Option<(PartitionIndex, String)>>,
+    letters: &mut DeadLetters,
+    dirty: &mut bool,
+) {
+    let place = |partitions: &[Option<(PartitionIndex, String)>], partition: u32| {
+        partitions.get(partition as usize).and_then(Option::as_ref).map(|(index, _)| *index)
+    };
+    let name = |partitions: &[Option<(PartitionIndex, String)>], partition: u32| {
+        partitions.get(partition as usize).and_then(Option::as_ref).map_or_else(String::new, |(_, name)| name.clone())
+    };
+    match input {
+        Input::Assigned { partition, name, not_before } => {
+            let index = engine.assign(name, not_before);
+            let place = partition as usize;
+            partitions.resize(partitions.len().max(place + 1), None);
+            partitions[place] = Some((index, name.to_owned()));
+        }
+        Input::Event { partition, event } => {
+            let Some(index) = place(partitions, partition) else { return };
+            *dirty = true;
+            match engine.push(index, event) {
+                Fate::Counted | Fate::Duplicate | Fate::Ignored => {}
+                Fate::Late => letters.event(&name(partitions, partition), "late: its window is closed", event),
+                Fate::Rejected(refusal) => letters.event(&name(partitions, partition), &refusal.to_string(), event),
+            }
+        }
+        Input::Broken { partition, reason, value } => {
+            let Some(index) = place(partitions, partition) else { return };
+            *dirty = true;
+            engine.dead_letter(index);
+            letters.broken(&name(partitions, partition), &reason, value);
+        }
+        Input::Finished { partition } => {
+            if let Some(index) = place(partitions, partition) {
+                engine.finish_partition(index);
+                *dirty = true;
+            }
+        }
+    }
+}
+
+fn failed(window: &str, source: BoxError) -> StreamError {
+    StreamError::Operator { window: window.to_owned(), source }
+}

@@ -1,0 +1,101 @@
+//! Where records come from.
+
+mod files;
+mod folder;
+mod memory;
+mod parquet;
+mod pipe;
+mod text;
+
+use std::{borrow::Cow, collections::BTreeMap, time::Duration};
+
+use funnelpulse_core::Timestamp;
+use funnelpulse_features::Event;
+use serde::{Deserialize, Serialize};
+
+pub use folder::{FolderSource, Reading};
+pub use memory::{MemoryRecord, MemorySource};
+pub use pipe::PipeSource;
+
+use crate::StreamError;
+
+/// How far a partition was read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Position {
+    /// Where to go on: an offset in Kafka, bytes of a text, rows of a Parquet file.
+    pub next: u64,
+    /// Nothing more will come.
+    pub done: bool,
+}
+
+/// How far each partition was read, by name.
+pub type Positions = BTreeMap<String, Position>;
+
+/// What a source hands out.
+#[derive(Clone, Debug)]
+pub enum Input<'a> {
+    /// A partition is read from now on, and holds windows open until it has had records, is idle or is finished.
+    Assigned {
+        /// The number by which it is called from now on; a number is never used for another name.
+        partition: u32,
+        /// Its name, the same after a restart.
+        name: &'a str,
+        /// None of its records is older, where that is known.
+        not_before: Option<Timestamp>,
+    },
+    /// An event.
+    Event {
+        /// Its partition.
+        partition: u32,
+        /// The event.
+        event: &'a Event<'a>,
+    },
+    /// A record that can't be read as an event.
+    Broken {
+        /// Its partition.
+        partition: u32,
+        /// The reason.
+        reason: Cow<'a, str>,
+        /// The record.
+        value: &'a [u8],
+    },
+    /// No more records of the partition will come for now: it no longer holds windows open.
+    Finished {
+        /// The partition.
+        partition: u32,
+    },
+}
+
+/// The result of a [`Source::poll`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Polled {
+    /// Records came.
+    Records,
+    /// Nothing came within the time.
+    Nothing,
+    /// Nothing will come any more.
+    End,
+}
+
+/// A source of records in partitions.
+///
+/// A partition keeps its order; records of different partitions come in any order. After [`seek`](Self::seek) to
+/// positions that [`positions`](Self::positions) returned, the same records follow as the first time.
+pub trait Source {
+    /// Hands out the next records, waiting for at most `wait`. All partitions that are known are assigned before the
+    /// first record.
+    fn poll(&mut self, wait: Duration, take: &mut dyn FnMut(Input<'_>)) -> Result<Polled, StreamError>;
+
+    /// The positions after the records that were handed out.
+    fn positions(&self) -> Positions;
+
+    /// Goes on from these positions. To be called before the first poll; partitions that are not named start at their
+    /// beginning.
+    fn seek(&mut self, positions: &Positions) -> Result<(), StreamError>;
+
+    /// Name of the checkpoint that was committed together with the positions, for sources that store both in one
+    /// transaction. By default there is none, and the manifest decides.
+    fn committed(&mut self) -> Result<Option<String>, StreamError> {
+        Ok(None)
+    }
+}

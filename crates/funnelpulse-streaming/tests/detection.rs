@@ -1,0 +1,178 @@
+//! The pipeline behind the windows: final rows are the rows of the batch.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use arrow::{
+    array::{AsArray, RecordBatch},
+    compute::concat_batches,
+    datatypes::{Int64Type, TimestampMicrosecondType},
+};
+use funnelpulse_alerts::NotifierConfig;
+use funnelpulse_core::{Frame, Panel, SeriesKey, Timestamp};
+use funnelpulse_eval::generator::{GeneratedFunnel, GeneratorConfig};
+use funnelpulse_features::Counts;
+use funnelpulse_pipeline::{Config, FittedPipeline, Pipeline};
+use funnelpulse_streaming::{Alert, ClosedWindow, LiveDetection, Operator, Signal, WindowKind, WindowRow};
+
+const TRAINED_HOURS: usize = 14 * 24;
+const LATER_HOURS: usize = 5 * 24;
+
+fn shop() -> Panel {
+    let config = GeneratorConfig {
+        brands: 3,
+        days: (TRAINED_HOURS + LATER_HOURS) / 24,
+        seed: 5,
+        quiet_days: 7,
+        missing_share: 0.0,
+        ..GeneratorConfig::default()
+    };
+    let generated = GeneratedFunnel::generate(&config).unwrap();
+    let mut panel = Panel::new(generated.panel().columns().clone());
+    for (index, (key, frame)) in generated.panel().clone().into_iter().enumerate() {
+        let (time, columns, mut values) = frame.into_parts();
+        // The biggest brand sells nothing for half a day.
+        for row in (TRAINED_HOURS + 30..TRAINED_HOURS + 42).filter(|_| index == 0) {
+            values[[row, 2]] = 0.0;
+            values[[row, 3]] = 0.0;
+        }
+        panel.insert(key, Frame::new(time, columns, values).unwrap()).unwrap();
+    }
+    panel
+}
+
+fn rows(panel: &Panel, rows: std::ops::Range<usize>) -> Panel {
+    let mut part = Panel::new(panel.columns().clone());
+    for (key, frame) in panel.iter() {
+        part.insert(key.clone(), frame.view().rows(rows.clone()).to_frame()).unwrap();
+    }
+    part
+}
+
+fn trained(panel: &Panel) -> Arc<FittedPipeline> {
+    let toml = "pipeline.detectors = ['zscore', 'incidents', 'changepoint']";
+    let config = Config::layers().toml(toml).unwrap().build().unwrap();
+    let pipeline = Pipeline::builder().config(config).build().unwrap();
+    Arc::new(pipeline.fit(&rows(panel, 0..TRAINED_HOURS)).unwrap())
+}
+
+fn window(panel: &Panel, hour: usize) -> ClosedWindow {
+    let row = |(key, frame): (&SeriesKey, &Frame)| {
+        let value = |column: usize| frame.values()[[hour, column]];
+        let counts = Counts {
+            views: value(0) as u64,
+            carts: value(1) as u64,
+            purchases: value(2) as u64,
+            micro_revenue: (value(3) * 1e6).round() as i128,
+        };
+        WindowRow { series: key.clone(), counts }
+    };
+    let start = panel.iter().next().unwrap().1.time()[hour];
+    let end = start.offset(Timestamp::HOUR);
+    ClosedWindow { start, end, kind: WindowKind::Final, rows: panel.iter().map(row).collect() }
+}
+
+/// Every column of the rows, as text, by series and time.
+fn by_row(batch: &RecordBatch) -> BTreeMap<(String, i64), Vec<String>> {
+    let series = batch.column_by_name("brand").unwrap().as_string::<i32>();
+    let time = batch.column_by_name("window_start").unwrap().as_primitive::<TimestampMicrosecondType>();
+    // The time is the key.
+    let skipped = ["window_start", "rank", "revision", "final"];
+    let schema = batch.schema();
+    let columns: Vec<_> = schema.fields().iter().filter(|f| !skipped.contains(&f.name().as_str())).collect();
+    let text = |row: usize| {
+        let cell = |field: &&Arc<arrow::datatypes::Field>| {
+            let column = batch.column_by_name(field.name()).unwrap();
+            format!("{}={}", field.name(), arrow::util::display::array_value_to_string(column, row).unwrap())
+        };
+        columns.iter().map(cell).collect()
+    };
+    (0..batch.num_rows()).map(|row| ((series.value(row).to_owned(), time.value(row)), text(row))).collect()
+}
+
+fn follow(panel: &Panel, model: &Arc<FittedPipeline>, restart_every: usize) -> (Vec<RecordBatch>, Vec<Alert>) {
+    let fresh = || LiveDetection::new(model.clone()).unwrap().with_alerts(NotifierConfig::default()).unwrap();
+    let mut operator = fresh();
+    let (mut batches, mut alerts) = (Vec::new(), Vec::new());
+    for hour in TRAINED_HOURS..TRAINED_HOURS + LATER_HOURS {
+        let output = operator.window(&window(panel, hour)).unwrap();
+        batches.extend(output.rows);
+        alerts.extend(output.alerts);
+        if hour % restart_every == 0 {
+            let state = operator.state().unwrap();
+            operator = fresh();
+            operator.restore(&state).unwrap();
+            assert!(operator.state().unwrap() == state, "equal states are equal bytes");
+        }
+    }
+    (batches, alerts)
+}
+
+#[test]
+fn final_rows_are_those_of_the_batch_and_alerts_come_once() {
+    let panel = shop();
+    let model = trained(&panel);
+    let batch = model.detect(&rows(&panel, TRAINED_HOURS..TRAINED_HOURS + LATER_HOURS)).unwrap().to_batch(true);
+    let expected = by_row(&batch);
+    let (batches, alerts) = follow(&panel, &model, usize::MAX);
+    let streamed = concat_batches(&batches[0].schema(), &batches).unwrap();
+    let finals = streamed.column_by_name("final").unwrap().as_boolean();
+    let final_rows = by_row(&arrow::compute::filter_record_batch(&streamed, finals).unwrap());
+    assert_eq!(final_rows.len(), 3 * (LATER_HOURS - 72));
+    for (row, cells) in &final_rows {
+        assert_eq!(cells, &expected[row], "{row:?}");
+    }
+    let revisions = streamed.column_by_name("revision").unwrap().as_primitive::<Int64Type>();
+    let first = revisions.values().iter().filter(|r| **r == 0).count();
+    assert_eq!(first, 3 * LATER_HOURS, "every row has one first verdict");
+
+    let firing: Vec<&Alert> = alerts.iter().filter(|a| a.body.contains("\"firing\"")).collect();
+    assert!(!firing.is_empty(), "half a day without a sale is worth an alert");
+    let mut ids: Vec<&str> = alerts.iter().map(|a| a.id.as_str()).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), alerts.len(), "no alert twice");
+
+    let (again, alerts_again) = follow(&panel, &model, 7);
+    assert!(again == batches && alerts_again == alerts, "restarts change nothing");
+}
+
+#[test]
+fn a_feed_that_stops_is_an_alert_and_a_damaged_state_is_refused() {
+    let panel = shop();
+    let model = trained(&panel);
+    let mut operator = LiveDetection::new(model).unwrap().with_alerts(NotifierConfig::default()).unwrap();
+    let now = Timestamp::from_seconds(1_600_000_000);
+    let stopped = operator.signal(Signal::FeedStopped(Some(now)), now).unwrap();
+    assert!(stopped.alerts[0].body.contains("no event since 2020-09-13T12:26:40Z"), "{}", stopped.alerts[0].body);
+    let resumed = operator.signal(Signal::FeedResumed, now).unwrap();
+    assert!(resumed.alerts[0].body.contains("\"resolved\"") && resumed.alerts[0].id != stopped.alerts[0].id);
+    for state in [&b""[..], b"nonsense", &[255; 40]] {
+        assert!(operator.restore(state).is_err());
+    }
+}
+
+#[test]
+fn a_changed_model_file_is_taken_into_use_and_a_broken_one_is_not() {
+    let panel = shop();
+    let model = trained(&panel);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("shop.model");
+    model.save(&path).unwrap();
+    let mut operator = LiveDetection::load(&path, funnelpulse_pipeline::Catalog::default()).unwrap();
+    operator.window(&window(&panel, TRAINED_HOURS)).unwrap();
+    assert!(!operator.refresh().unwrap(), "nothing changed");
+    let touch = |seconds: u64| {
+        let file = std::fs::File::options().append(true).open(&path).unwrap();
+        file.set_modified(std::time::SystemTime::now() + std::time::Duration::from_secs(seconds)).unwrap();
+    };
+    std::fs::write(&path, b"no model").unwrap();
+    touch(10);
+    assert!(!operator.refresh().unwrap() && operator.problem().is_some());
+    let before = operator.model();
+    let pipeline = Pipeline::builder().config(model.config().clone()).build().unwrap();
+    pipeline.fit(&rows(&panel, 0..TRAINED_HOURS + 24)).unwrap().save(&path).unwrap();
+    touch(20);
+    assert!(operator.refresh().unwrap() && operator.problem().is_none());
+    assert_ne!(operator.model(), before);
+    operator.window(&window(&panel, TRAINED_HOURS + 1)).unwrap();
+}
