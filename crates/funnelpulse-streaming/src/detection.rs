@@ -106,14 +106,14 @@ impl Operator for LiveDetection {
         let mut message = Message::new(format!("{SITE}/feed"), Severity::Critical, now);
         match signal {
             Signal::FeedStopped(last) => {
-                message.title = "P1 no events".to_owned();
+                message.title = "P1 no events".into();
                 let since = last.map_or_else(|| "at all".to_owned(), |last| format!("since {last}"));
                 message.text = format!("The feed has delivered no event {since}.");
                 message.id = format!("{SITE}/feed:stopped {since}");
             }
             Signal::FeedResumed => {
-                message.title = "Events come again".to_owned();
-                message.text = "The feed delivers events again.".to_owned();
+                message.title = "Events come again".into();
+                message.text = "The feed delivers events again.".into();
                 message.status = Status::Resolved;
                 message.id = format!("{SITE}/feed:resumed {now}");
             }

@@ -83,6 +83,14 @@ pub enum StreamError {
         /// The reason.
         source: BoxError,
     },
+    /// Kafka refuses or can't be reached.
+    #[error("Kafka, {action}: {reason}")]
+    Kafka {
+        /// The action that failed, for example `reading topic events`.
+        action: String,
+        /// The reason, as the client gives it.
+        reason: String,
+    },
     /// Rows can't be turned into the format of a sink.
     #[error("rows of the {sink} sink: {reason}")]
     Rows {

@@ -22,5 +22,14 @@ pub use operator::{Alert, GoldRows, Operator, Output};
 pub use runner::{Deliver, Metrics, NoAlerts, Runner, RunnerConfig, Step};
 pub use sink::{Channel, Commit, FileFormat, FileSink, MemorySink, Sink, WriterSink};
 pub use source::{
-    FolderSource, Input, MemoryRecord, MemorySource, PipeSource, Polled, Position, Positions, Reading, Source,
+    FolderSource, Group, Input, MemoryRecord, MemorySource, PipeSource, Polled, Position, Positions, Reading, Source,
 };
+
+#[cfg(feature = "kafka")]
+mod kafka;
+#[cfg(feature = "kafka")]
+pub use kafka::KafkaConfig;
+#[cfg(feature = "kafka")]
+pub use sink::KafkaSink;
+#[cfg(feature = "kafka")]
+pub use source::KafkaSource;

@@ -81,7 +81,7 @@ impl<'de> Visitor<'de> for Fields<'_, 'de> {
                     map.next_value::<IgnoredAny>()?;
                 }
                 Some(place) => {
-                    self.into[place] = cell(map.next_value::<&RawValue>()?.get()).map_err(A::Error::custom)?
+                    self.into[place] = cell(map.next_value::<&RawValue>()?.get()).map_err(A::Error::custom)?;
                 }
             }
         }

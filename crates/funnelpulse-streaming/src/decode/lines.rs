@@ -86,11 +86,7 @@ impl CsvDecoder {
         let mut from = 0;
         while let Ok(true) = reader.read_byte_record(&mut record) {
             let to = reader.position().byte() as usize;
-            let broken = match self.event(&record, |event| take(Ok(event))) {
-                Ok(()) => None,
-                Err(broken) => Some(broken),
-            };
-            if let Some(broken) = broken {
+            if let Err(broken) = self.event(&record, |event| take(Ok(event))) {
                 take(Err((broken, text.get(from..to).unwrap_or_default().trim_ascii_end())));
             }
             from = to;

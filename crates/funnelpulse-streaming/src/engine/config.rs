@@ -144,7 +144,7 @@ impl EngineConfig {
         range("max_open", self.max_open as u64, 1, 1 << 31)?;
         range("expire_windows", self.expire_windows.unwrap_or(1).into(), 1, u64::from(u32::MAX))?;
         if let Some(slide) = self.slide_seconds
-            && (slide == 0 || slide > self.window_seconds || self.window_seconds % slide != 0)
+            && (slide == 0 || slide > self.window_seconds || !self.window_seconds.is_multiple_of(slide))
         {
             let allowed = format!("a divisor of window_seconds = {}", self.window_seconds);
             return Err(StreamError::setting("slide_seconds", slide, allowed));

@@ -32,7 +32,9 @@ fn engine(config: EngineConfig) -> Engine {
 
 fn batch(events: &[Raw]) -> Gold {
     let mut funnel = FunnelBuilder::new(&EventSpec::default(), 3600).unwrap();
-    events.iter().for_each(|raw| with_event(raw, |event| funnel.push(event)));
+    for raw in events {
+        with_event(raw, |event| funnel.push(event));
+    }
     funnel.finish().unwrap()
 }
 
@@ -55,6 +57,7 @@ fn flat(windows: &[ClosedWindow]) -> Vec<(Timestamp, String, Vec<f64>)> {
 
 #[test]
 fn a_slide_is_a_trailing_window() {
+    use WindowKind::{Early, Final};
     let mut engine = engine(EngineConfig { slide_seconds: Some(300), ..EngineConfig::new(0) });
     let p = engine.assign("p", None);
     for raw in [(10, "view", "a", 1), (3_500, "view", "a", 2), (3_700, "view", "a", 3), (7_300, "view", "b", 4)] {
@@ -65,7 +68,6 @@ fn a_slide_is_a_trailing_window() {
         .iter()
         .map(|w| ((w.end.as_micros() / Timestamp::SECOND - START) / 60, w.kind, w.rows[0].counts.views))
         .collect();
-    use WindowKind::{Early, Final};
     // At minute 65 the trailing hour holds the events of seconds 3500 and 3700, no longer that of second 10.
     assert_eq!(seen, [(5, Early, 1), (60, Final, 2), (65, Early, 2), (120, Final, 1)]);
 }

@@ -99,6 +99,10 @@ impl<S: Source, O: Operator, K: Sink> Runner<S, O, K> {
         config: RunnerConfig,
     ) -> Result<Self, StreamError> {
         config.validate()?;
+        if let Some(longest) = sink.longest_epoch().filter(|longest| config.checkpoint_interval() > *longest) {
+            let allowed = format!("at most {} with this sink: its transactions end by then", longest.as_secs());
+            return Err(StreamError::setting("checkpoint_seconds", config.checkpoint_seconds, allowed));
+        }
         let mut runner = Self {
             letters: DeadLetters::new(config.max_dead_letters, config.max_dead_letter_bytes),
             outbox: Outbox::new(config.max_waiting_alerts, Box::new(NoAlerts)),
@@ -130,8 +134,8 @@ impl<S: Source, O: Operator, K: Sink> Runner<S, O, K> {
     fn recover(&mut self) -> Result<(), StreamError> {
         // First of all: it ends what an earlier process left open, which may decide what is committed.
         self.sink.start()?;
-        let (name, files) = if self.sink.commits_positions() {
-            (self.source.committed()?, Vec::new())
+        let (name, files) = if self.sink.commits_checkpoint() {
+            (self.sink.committed()?, Vec::new())
         } else {
             match self.store.latest()? {
                 None => (None, Vec::new()),
@@ -274,12 +278,13 @@ impl<S: Source, O: Operator, K: Sink> Runner<S, O, K> {
             alerts: self.outbox.waiting(),
         };
         let (state, bytes) = self.store.put(&self.config.task, &checkpoint)?;
-        if !self.sink.commits_positions() {
+        if !self.sink.commits_checkpoint() {
             let states = [(self.config.task.clone(), state.clone())].into();
             self.store.commit(epoch, states, files.clone(), &checkpoint.model)?;
         }
-        let (files, positions) = (&files, &checkpoint.positions);
-        self.sink.commit(&Commit { epoch, files, state: &state, positions })?;
+        let group = self.source.group();
+        let (files, positions, group) = (&files, &checkpoint.positions, group.as_ref());
+        self.sink.commit(&Commit { epoch, files, state: &state, positions, group })?;
         self.store.clean(epoch)?;
         self.epoch = epoch;
         self.dirty = false;

@@ -115,7 +115,7 @@ impl FileSink {
     }
 
     /// Makes moves in a folder durable.
-    fn sync(&self, folder: &Path) -> Result<(), StreamError> {
+    fn sync(folder: &Path) -> Result<(), StreamError> {
         File::open(folder).and_then(|f| f.sync_all()).map_err(StreamError::file(folder))
     }
 }
@@ -133,7 +133,7 @@ impl Sink for FileSink {
                 fs::remove_file(&path).map_err(StreamError::file(&path))?;
             }
         }
-        self.sync(&self.folder)
+        Self::sync(&self.folder)
     }
 
     fn write(&mut self, channel: Channel, rows: &RecordBatch) -> Result<(), StreamError> {
@@ -171,7 +171,7 @@ impl Sink for FileSink {
             names.push(name);
         }
         if !names.is_empty() {
-            self.sync(&self.folder.join(PENDING))?;
+            Self::sync(&self.folder.join(PENDING))?;
         }
         Ok(names)
     }
@@ -180,6 +180,6 @@ impl Sink for FileSink {
         for name in commit.files {
             self.publish(name)?;
         }
-        if commit.files.is_empty() { Ok(()) } else { self.sync(&self.folder) }
+        if commit.files.is_empty() { Ok(()) } else { Self::sync(&self.folder) }
     }
 }

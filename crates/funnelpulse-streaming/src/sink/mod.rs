@@ -1,16 +1,20 @@
 //! Where rows go.
 
 mod files;
+#[cfg(feature = "kafka")]
+mod kafka;
 mod memory;
 mod writer;
 
 use arrow::array::RecordBatch;
 
 pub use files::{FileFormat, FileSink};
+#[cfg(feature = "kafka")]
+pub use kafka::KafkaSink;
 pub use memory::MemorySink;
 pub use writer::WriterSink;
 
-use crate::{Positions, StreamError};
+use crate::{Group, Positions, StreamError};
 
 /// What rows are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -42,6 +46,8 @@ pub struct Commit<'a> {
     pub state: &'a str,
     /// How far the input was read.
     pub positions: &'a Positions,
+    /// The consumer group, where the source has one.
+    pub group: Option<&'a Group>,
 }
 
 /// A sink in two phases: rows are written during an epoch, made durable by [`prepare`](Self::prepare), and become
@@ -65,10 +71,20 @@ pub trait Sink {
     /// Makes the rows of the epoch visible.
     fn commit(&mut self, commit: &Commit<'_>) -> Result<(), StreamError>;
 
-    /// Whether positions and the name of the checkpoint are committed together with the rows in one transaction: then
-    /// no manifest is written, and the source says which checkpoint counts.
-    fn commits_positions(&self) -> bool {
+    /// Whether the name of the checkpoint is committed together with the rows in one transaction: then no manifest is
+    /// written, and [`committed`](Self::committed) says which checkpoint counts.
+    fn commits_checkpoint(&self) -> bool {
         false
+    }
+
+    /// The longest time between two checkpoints that the sink can bear; `None` without a limit.
+    fn longest_epoch(&self) -> Option<std::time::Duration> {
+        None
+    }
+
+    /// The name of the checkpoint of the last transaction. Called after [`start`](Self::start).
+    fn committed(&mut self) -> Result<Option<String>, StreamError> {
+        Ok(None)
     }
 }
 

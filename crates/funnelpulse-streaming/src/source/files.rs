@@ -55,6 +55,14 @@ pub(super) struct EventFile {
     pub(super) ended: Option<u64>,
 }
 
+/// The records that were read of a file.
+pub(super) enum Chunk {
+    /// Some, the last of them at this time, as far as there was an event among them.
+    Records(Option<Timestamp>),
+    /// The file is at its end.
+    End,
+}
+
 /// What a read came to.
 pub(super) enum Progress {
     Records,
@@ -108,7 +116,7 @@ impl EventFile {
             };
         }
         let read = match &mut self.reader {
-            None => None,
+            None => Chunk::End,
             Some(Reader::Text(file)) => {
                 let read = file.read(partition, *bounded, take)?;
                 self.position.next = file.offset;
@@ -120,7 +128,7 @@ impl EventFile {
                 read
             }
         };
-        if let Some(time) = read {
+        if let Chunk::Records(time) = read {
             self.time = self.time.max(time);
             return Ok(Progress::Records);
         }

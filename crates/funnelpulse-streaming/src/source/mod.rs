@@ -2,6 +2,8 @@
 
 mod files;
 mod folder;
+#[cfg(feature = "kafka")]
+mod kafka;
 mod memory;
 mod parquet;
 mod pipe;
@@ -14,6 +16,8 @@ use funnelpulse_features::Event;
 use serde::{Deserialize, Serialize};
 
 pub use folder::{FolderSource, Reading};
+#[cfg(feature = "kafka")]
+pub use kafka::KafkaSource;
 pub use memory::{MemoryRecord, MemorySource};
 pub use pipe::PipeSource;
 
@@ -93,9 +97,26 @@ pub trait Source {
     /// beginning.
     fn seek(&mut self, positions: &Positions) -> Result<(), StreamError>;
 
-    /// Name of the checkpoint that was committed together with the positions, for sources that store both in one
-    /// transaction. By default there is none, and the manifest decides.
-    fn committed(&mut self) -> Result<Option<String>, StreamError> {
-        Ok(None)
+    /// The consumer group, for sinks that commit the positions within their transaction. By default there is none.
+    fn group(&self) -> Option<Group> {
+        None
+    }
+}
+
+/// A consumer group at the moment of a commit: what a transaction needs to commit positions on its behalf.
+#[derive(Clone)]
+pub struct Group {
+    #[cfg(feature = "kafka")]
+    pub(crate) metadata: std::sync::Arc<rdkafka::consumer::ConsumerGroupMetadata>,
+    #[cfg(feature = "kafka")]
+    pub(crate) topic: String,
+    /// Partition and offset of the next record.
+    #[cfg(feature = "kafka")]
+    pub(crate) offsets: Vec<(i32, i64)>,
+}
+
+impl std::fmt::Debug for Group {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Group").finish_non_exhaustive()
     }
 }

@@ -2,7 +2,6 @@
 
 use std::{fs::File, panic, path::Path};
 
-use funnelpulse_core::Timestamp;
 use funnelpulse_features::EventSpec;
 use funnelpulse_io::{EventRow, Table, each_event};
 use parquet::arrow::{
@@ -10,7 +9,7 @@ use parquet::arrow::{
     arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder},
 };
 
-use super::Input;
+use super::{Input, files::Chunk};
 use crate::StreamError;
 
 /// Rows read at a time.
@@ -43,19 +42,19 @@ impl ParquetFile {
         })
     }
 
-    /// Hands out the next records; `None` at the end. Otherwise the first and the last time.
+    /// Hands out the next records.
     pub(super) fn read(
         &mut self,
         path: &Path,
         spec: &EventSpec,
         partition: u32,
         take: &mut dyn FnMut(Input<'_>),
-    ) -> Result<Option<Option<Timestamp>>, StreamError> {
-        let Some(batch) = guarded(path, || Ok(self.reader.next()))? else { return Ok(None) };
+    ) -> Result<Chunk, StreamError> {
+        let Some(batch) = guarded(path, || Ok(self.reader.next()))? else { return Ok(Chunk::End) };
         let batch = batch.map_err(|e| StreamError::contents(path, e))?;
         self.row += batch.num_rows() as u64;
         if batch.num_rows() == 0 {
-            return Ok(Some(None));
+            return Ok(Chunk::Records(None));
         }
         let table = Table::from_batches(path, vec![batch]).map_err(|e| StreamError::contents(path, e))?;
         let mut last = None;
@@ -69,7 +68,7 @@ impl ParquetFile {
             }
         });
         read.map_err(|e| StreamError::contents(path, e))?;
-        Ok(Some(last))
+        Ok(Chunk::Records(last))
     }
 }
 

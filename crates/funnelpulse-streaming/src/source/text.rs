@@ -10,7 +10,7 @@ use funnelpulse_core::Timestamp;
 use funnelpulse_features::EventSpec;
 use funnelpulse_io::TimeReader;
 
-use super::Input;
+use super::{Input, files::Chunk};
 use crate::{
     StreamError,
     decode::{CsvDecoder, JsonDecoder, TextFormat, complete_lines},
@@ -122,13 +122,13 @@ impl TextFile {
         Ok(Some(Self { path, file, format, decoder, offset, rest: Vec::new(), skipping: false }))
     }
 
-    /// Hands out the next records. `None` at the end of what is complete; with `is_complete` the last line needs no end.
+    /// Hands out the next records. With `is_complete` the last line needs no end.
     pub(super) fn read(
         &mut self,
         partition: u32,
         is_complete: bool,
         take: &mut dyn FnMut(Input<'_>),
-    ) -> Result<Option<Option<Timestamp>>, StreamError> {
+    ) -> Result<Chunk, StreamError> {
         loop {
             let before = self.rest.len();
             let read = (&mut self.file).take(CHUNK as u64).read_to_end(&mut self.rest);
@@ -143,7 +143,7 @@ impl TextFile {
                 continue;
             }
             if complete == 0 && at_end {
-                return Ok(None);
+                return Ok(Chunk::End);
             }
             if complete == 0 {
                 continue;
@@ -155,7 +155,7 @@ impl TextFile {
             let last = self.decoder.decode(text, partition, take);
             self.offset += complete as u64;
             self.rest.drain(..complete);
-            return Ok(Some(last));
+            return Ok(Chunk::Records(last));
         }
     }
 

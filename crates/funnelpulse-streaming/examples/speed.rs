@@ -1,0 +1,152 @@
+//! Speed of the stream on one core: events in files to closed windows.
+//!
+//! ```text
+//! cargo run --release -p funnelpulse-streaming --example speed -- [EVENTS]
+//! ```
+//!
+//! Makes EVENTS (1,000,000) distinct events of 1,000 brands over seven days, in order of time, as JSON lines, CSV and
+//! Parquet, and prints events per second of processor time of the best of three runs each.
+
+#![allow(clippy::print_stdout)]
+
+use std::{fmt::Write, path::Path, sync::Arc, time::Instant};
+
+use arrow::{
+    array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray},
+    datatypes::DataType,
+};
+use funnelpulse_core::{BoxError, Timestamp};
+use funnelpulse_features::EventSpec;
+use funnelpulse_io::{ReadOptions, write_file};
+use funnelpulse_streaming::{
+    CheckpointStore, Engine, EngineConfig, FileFormat, FileSink, FolderSource, GoldRows, Reading, Runner, RunnerConfig,
+};
+
+/// 2019-10-01T00:00:00Z.
+const START: i64 = 1_569_888_000;
+const DAYS: i64 = 7;
+const BRANDS: u64 = 1_000;
+
+fn main() -> Result<(), BoxError> {
+    let events: u64 = std::env::args().nth(1).map_or(Ok(1_000_000), |text| text.parse())?;
+    let folder = tempfile::tempdir()?;
+    for (format, write) in [("jsonl", json as fn(&Path, u64) -> _), ("csv", csv), ("parquet", parquet)] {
+        let input = folder.path().join(format!("events.{format}"));
+        write(&input, events)?;
+        for slide in [None, Some(300)] {
+            let mut best = f64::INFINITY;
+            let mut rows = 0;
+            for run in 0..3 {
+                let out = folder.path().join(format!("{format}-{slide:?}-{run}"));
+                let (seconds, written) = stream(&input, &out, slide)?;
+                best = best.min(seconds);
+                rows = written;
+                std::fs::remove_dir_all(&out)?;
+            }
+            let rate = events as f64 / best / 1e6;
+            println!("{format}, slide {slide:?}: {rate:.2} M events/s, {rows} rows to Parquet");
+        }
+    }
+    Ok(())
+}
+
+/// Seconds of processor time, and the rows that were written.
+fn stream(input: &Path, out: &Path, slide_seconds: Option<u64>) -> Result<(f64, u64), BoxError> {
+    let spec = EventSpec::default();
+    let config = EngineConfig { slide_seconds, ..EngineConfig::new(60) };
+    let started = (cpu_seconds(), Instant::now());
+    let mut operator = GoldRows::new(spec.keys.clone());
+    if slide_seconds.is_some() {
+        operator = operator.with_early();
+    }
+    let mut runner = Runner::new(
+        FolderSource::new(input, &spec, &ReadOptions::default(), Reading::Once)?,
+        Engine::new(&spec, config)?,
+        operator,
+        FileSink::new(out, FileFormat::Parquet, "task-0")?,
+        CheckpointStore::open(&out.join("_checkpoints").to_string_lossy())?,
+        RunnerConfig { flush: true, ..RunnerConfig::default() },
+    )?;
+    let metrics = runner.run(&false.into(), || Timestamp::from_seconds(1_900_000_000))?;
+    assert!(metrics.account.balances() && metrics.account.late == 0, "{:?}", metrics.account);
+    let seconds = cpu_seconds().zip(started.0).map_or(started.1.elapsed().as_secs_f64(), |(now, then)| now - then);
+    Ok((seconds, metrics.rows))
+}
+
+/// Processor time of this process, where the system says so.
+fn cpu_seconds() -> Option<f64> {
+    let text = std::fs::read_to_string("/proc/self/stat").ok()?;
+    let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
+    let ticks: u64 = fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?;
+    // A tick is a hundredth of a second on Linux.
+    Some(ticks as f64 / 100.0)
+}
+
+struct Row {
+    time: i64,
+    kind: &'static str,
+    product: i64,
+    brand: String,
+    price: f64,
+    user: i64,
+    session: String,
+}
+
+/// Event `i` of `events`.
+fn row(i: u64, events: u64) -> Row {
+    let random = (i + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(31).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let (a, b) = (random >> 32, random & 0xFFFF_FFFF);
+    Row {
+        time: START + (i as i128 * i128::from(DAYS * 86_400) / i128::from(events)) as i64,
+        kind: ["view", "view", "view", "view", "view", "view", "cart", "cart", "cart", "purchase"][(a % 10) as usize],
+        product: 5_700_000 + (b % 50_000) as i64,
+        brand: format!("brand{}", a % BRANDS),
+        price: (b % 10_000) as f64 / 100.0,
+        user: 500_000_000 + i as i64 / 7,
+        session: format!("{random:016x}-{:08x}", i / 7),
+    }
+}
+
+fn time_text(time: i64) -> String {
+    Timestamp::from_seconds(time).to_string().replace('T', " ").replace('Z', " UTC")
+}
+
+fn json(path: &Path, events: u64) -> Result<(), BoxError> {
+    let mut text = String::new();
+    for i in 0..events {
+        let Row { time, kind, product, brand, price, user, session } = row(i, events);
+        let time = time_text(time);
+        writeln!(
+            text,
+            r#"{{"event_time":"{time}","event_type":"{kind}","product_id":{product},"brand":"{brand}","price":{price:.2},"user_id":{user},"user_session":"{session}"}}"#
+        )?;
+    }
+    Ok(std::fs::write(path, text)?)
+}
+
+fn csv(path: &Path, events: u64) -> Result<(), BoxError> {
+    let mut text = "event_time,event_type,product_id,brand,price,user_id,user_session\n".to_owned();
+    for i in 0..events {
+        let Row { time, kind, product, brand, price, user, session } = row(i, events);
+        writeln!(text, "{},{kind},{product},{brand},{price:.2},{user},{session}", time_text(time))?;
+    }
+    Ok(std::fs::write(path, text)?)
+}
+
+fn parquet(path: &Path, events: u64) -> Result<(), BoxError> {
+    let rows: Vec<Row> = (0..events).map(|i| row(i, events)).collect();
+    let text = |get: fn(&Row) -> &str| Arc::new(StringArray::from_iter_values(rows.iter().map(get))) as ArrayRef;
+    let number = |get: fn(&Row) -> i64| Arc::new(Int64Array::from_iter_values(rows.iter().map(get))) as ArrayRef;
+    let micros = number(|r| r.time * Timestamp::SECOND);
+    let utc = DataType::Timestamp(arrow::datatypes::TimeUnit::Microsecond, Some("UTC".into()));
+    let batch = RecordBatch::try_from_iter([
+        ("event_time", arrow::compute::cast(&micros, &utc)?),
+        ("event_type", text(|r| r.kind)),
+        ("product_id", number(|r| r.product)),
+        ("brand", text(|r| &r.brand)),
+        ("price", Arc::new(Float64Array::from_iter_values(rows.iter().map(|r| r.price)))),
+        ("user_id", number(|r| r.user)),
+        ("user_session", text(|r| &r.session)),
+    ])?;
+    Ok(write_file(path, &batch)?)
+}

@@ -1,0 +1,198 @@
+//! Records of a Kafka topic.
+
+use std::{sync::Arc, time::Duration};
+
+use funnelpulse_features::EventSpec;
+use funnelpulse_io::{ReadOptions, TimeReader};
+use rdkafka::{
+    Message, Offset, TopicPartitionList,
+    consumer::{BaseConsumer, Consumer},
+    error::KafkaError,
+};
+
+use super::{Group, Input, Polled, Position, Positions, Source};
+use crate::{
+    KafkaConfig, StreamError,
+    decode::JsonDecoder,
+    kafka::{PATIENCE, failed},
+};
+
+/// Most messages handed out per poll, unless set otherwise.
+const MOST: usize = 4_096;
+/// The events of a topic as JSON objects, all partitions in one process. Only committed records are read.
+///
+/// Positions are those of the stream's own checkpoints: the next offset after the last record that was handed out. A
+/// partition without a position starts at its beginning.
+#[derive(Debug)]
+pub struct KafkaSource {
+    config: KafkaConfig,
+    consumer: Consumed,
+    decoder: JsonDecoder,
+    partitions: Vec<Partition>,
+    /// Read up to what is there, then end.
+    bounded: bool,
+    batch: usize,
+    started: bool,
+}
+
+struct Consumed(BaseConsumer);
+
+impl std::fmt::Debug for Consumed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("BaseConsumer")
+    }
+}
+
+#[derive(Debug)]
+struct Partition {
+    id: i32,
+    /// Topic and number.
+    name: String,
+    /// The offset of the next record.
+    next: Option<i64>,
+    at_end: bool,
+}
+
+impl KafkaSource {
+    /// Connects. Errors where no broker answers or the topic does not exist.
+    pub fn new(config: &KafkaConfig, spec: &EventSpec, options: &ReadOptions) -> Result<Self, StreamError> {
+        config.validate()?;
+        spec.validate()?;
+        let times = TimeReader::new(options).map_err(|e| StreamError::contents("Kafka", e))?;
+        let mut client = config.client();
+        client
+            .set("group.id", &config.group)
+            .set("enable.auto.commit", "false")
+            .set("enable.auto.offset.store", "false")
+            .set("isolation.level", "read_committed")
+            .set("auto.offset.reset", "earliest")
+            .set("enable.partition.eof", "true");
+        let consumer: BaseConsumer = client.create().map_err(failed("settings of the consumer"))?;
+        let named = |id: i32| Partition { id, name: format!("{}/{id}", config.topic), next: None, at_end: false };
+        let partitions = config.partitions(consumer.client())?.into_iter().map(named).collect();
+        let (decoder, consumer) = (JsonDecoder::new(spec, times), Consumed(consumer));
+        Ok(Self { config: config.clone(), consumer, decoder, partitions, bounded: false, batch: MOST, started: false })
+    }
+
+    /// Ends where the topic ends now, instead of waiting for more.
+    pub fn bounded(self) -> Self {
+        Self { bounded: true, ..self }
+    }
+
+    /// At most so many messages per poll: how closely [`RunnerConfig::checkpoint_records`](crate::RunnerConfig) is kept.
+    pub fn with_batch(self, messages: usize) -> Self {
+        Self { batch: messages.max(1), ..self }
+    }
+
+    fn start(&mut self, take: &mut dyn FnMut(Input<'_>)) -> Result<(), StreamError> {
+        let mut list = TopicPartitionList::new();
+        for (place, partition) in self.partitions.iter().enumerate() {
+            let offset = partition.next.map_or(Offset::Beginning, Offset::Offset);
+            let added = list.add_partition_offset(&self.config.topic, partition.id, offset);
+            added.map_err(failed("assigning partitions"))?;
+            take(Input::Assigned { partition: place as u32, name: &partition.name, not_before: None });
+        }
+        self.consumer.0.assign(&list).map_err(failed("assigning partitions"))?;
+        self.started = true;
+        Ok(())
+    }
+
+    fn place(&self, id: i32) -> Option<usize> {
+        self.partitions.iter().position(|p| p.id == id)
+    }
+
+    /// One message; false if none came.
+    fn take_one(&mut self, wait: Duration, take: &mut dyn FnMut(Input<'_>)) -> Result<bool, StreamError> {
+        let message = match self.consumer.0.poll(wait) {
+            None => return Ok(false),
+            Some(Ok(message)) => message,
+            Some(Err(KafkaError::PartitionEOF(id))) => {
+                if let Some(place) = self.place(id).filter(|_| self.bounded) {
+                    self.partitions[place].at_end = true;
+                    take(Input::Finished { partition: place as u32 });
+                }
+                return Ok(true);
+            }
+            // The client goes on by itself after errors of the connection.
+            Some(Err(error)) if is_passing(&error) => return Ok(false),
+            Some(Err(error)) => return Err(failed(format!("reading topic `{}`", self.config.topic))(error)),
+        };
+        let Some(place) = self.partitions.iter().position(|p| p.id == message.partition()) else { return Ok(true) };
+        let partition = place as u32;
+        let value = message.payload().unwrap_or_default();
+        let read = self.decoder.decode(value, |event| take(Input::Event { partition, event }));
+        if let Err(broken) = read {
+            take(Input::Broken { partition, reason: broken.0, value });
+        }
+        self.partitions[place].next = Some(message.offset() + 1);
+        Ok(true)
+    }
+}
+
+/// Whether the client retries by itself.
+fn is_passing(error: &KafkaError) -> bool {
+    use rdkafka::types::RDKafkaErrorCode as Code;
+    let passing = [
+        Code::BrokerTransportFailure,
+        Code::AllBrokersDown,
+        Code::Resolve,
+        Code::OperationTimedOut,
+        Code::RequestTimedOut,
+        Code::LeaderNotAvailable,
+        Code::NotLeaderForPartition,
+        Code::NetworkException,
+        Code::BrokerNotAvailable,
+    ];
+    error.rdkafka_error_code().is_some_and(|code| passing.contains(&code))
+}
+
+impl Source for KafkaSource {
+    fn poll(&mut self, wait: Duration, take: &mut dyn FnMut(Input<'_>)) -> Result<Polled, StreamError> {
+        if !self.started {
+            self.start(take)?;
+        }
+        if self.bounded && self.partitions.iter().all(|p| p.at_end) {
+            return Ok(Polled::End);
+        }
+        if !self.take_one(wait, take)? {
+            return Ok(Polled::Nothing);
+        }
+        for _ in 1..self.batch {
+            if !self.take_one(Duration::ZERO, take)? {
+                break;
+            }
+        }
+        Ok(Polled::Records)
+    }
+
+    fn positions(&self) -> Positions {
+        let position = |p: &Partition| Some((p.name.clone(), Position { next: p.next? as u64, done: false }));
+        self.partitions.iter().filter_map(position).collect()
+    }
+
+    fn seek(&mut self, positions: &Positions) -> Result<(), StreamError> {
+        for partition in &mut self.partitions {
+            let Some(position) = positions.get(&partition.name) else { continue };
+            let next = i64::try_from(position.next).unwrap_or(i64::MAX);
+            let marks = self.consumer.0.fetch_watermarks(&self.config.topic, partition.id, PATIENCE);
+            let (low, high) = marks.map_err(failed(format!("looking at `{}`", partition.name)))?;
+            if !(low..=high).contains(&next) {
+                return Err(StreamError::Kafka {
+                    action: format!("going on in `{}`", partition.name),
+                    reason: format!(
+                        "the checkpoint is at offset {next}, the topic holds {low} to {high}: records were deleted \
+                         before they were read, or the topic was made anew; start with new checkpoints"
+                    ),
+                });
+            }
+            partition.next = Some(next);
+        }
+        Ok(())
+    }
+
+    fn group(&self) -> Option<Group> {
+        let offsets = self.partitions.iter().filter_map(|p| Some((p.id, p.next?))).collect();
+        let metadata = Arc::new(self.consumer.0.group_metadata()?);
+        Some(Group { metadata, topic: self.config.topic.clone(), offsets })
+    }
+}
