@@ -1,5 +1,7 @@
 //! The pipeline behind the windows: final rows are the rows of the batch.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests, too, stop at what should not happen")]
+
 use std::{collections::BTreeMap, sync::Arc};
 
 use arrow::{
