@@ -44,7 +44,7 @@ fn shop() -> Panel {
 
 fn rows(panel: &Panel, rows: std::ops::Range<usize>) -> Panel {
     let mut part = Panel::new(panel.columns().clone());
-    for (key, frame) in panel.iter() {
+    for (key, frame) in panel {
         part.insert(key.clone(), frame.view().rows(rows.clone()).to_frame()).unwrap();
     }
     part
