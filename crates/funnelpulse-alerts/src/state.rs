@@ -295,8 +295,8 @@ mod tests {
         // It was over by the last look, and is found only now.
         let late = candidate("b/x", Severity::High, (12, 14), false);
         let both = [("b/x", Status::Firing), ("b/x", Status::Resolved)];
-        assert_eq!(statuses(&look(16, &[late.clone()])), both);
-        assert!(look(16, &[late.clone()]).alerts.is_empty(), "the same table again");
+        assert_eq!(statuses(&look(16, std::slice::from_ref(&late))), both);
+        assert!(look(16, std::slice::from_ref(&late)).alerts.is_empty(), "the same table again");
         // Its hours and its kind may still change.
         let wider = candidate("b/x", Severity::High, (11, 15), false);
         let renamed = candidate("b/y", Severity::High, (12, 15), false);
@@ -309,7 +309,7 @@ mod tests {
         // After three days there is nothing to be done about it.
         assert!(look(99, &[]).alerts.is_empty());
         let old = candidate("c/x", Severity::High, (20, 28), false);
-        assert!(look(100, &[old.clone()]).alerts.is_empty());
+        assert!(look(100, std::slice::from_ref(&old)).alerts.is_empty());
         let recent = candidate("c/x", Severity::High, (20, 29), false);
         assert_eq!(look(100, &[recent]).alerts.len(), 2);
     }
@@ -328,7 +328,7 @@ mod tests {
         // One of the same name that goes on is not taken for over.
         let goes_on = candidate("a/x", Severity::High, (19, 21), true);
         let earlier = candidate("a/x", Severity::Critical, (16, 18), false);
-        assert_eq!(statuses(&look(21, &[goes_on.clone()])), [("a/x", Status::Firing)]);
+        assert_eq!(statuses(&look(21, std::slice::from_ref(&goes_on))), [("a/x", Status::Firing)]);
         assert!(look(22, &[earlier, goes_on]).alerts.is_empty());
     }
 

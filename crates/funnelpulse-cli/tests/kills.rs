@@ -33,6 +33,9 @@ const QUICK: &str = "--set pipeline.detectors=[\"zscore\"] --set pipeline.min_ro
 
 const HEADER: &str = "window_start,brand,views,carts,purchases,revenue\n";
 
+/// The user that owns nothing.
+const NOBODY: u32 = 65_534;
+
 /// Hours of three brands; each of them has no purchase for four hours of 36 once the history is over.
 fn table(hours: usize, salt: usize) -> String {
     let mut text = HEADER.to_owned();
@@ -136,7 +139,10 @@ fn collect(folder: &Path, name: &str, found: &mut BTreeMap<String, Vec<u8>>) {
 }
 
 /// A web server that acknowledges two requests of three: the keys and bodies that it took.
-fn receiver() -> (u16, Arc<Mutex<Vec<(String, String)>>>) {
+/// Requests that came in: a line of the header each, and the body.
+type Received = Arc<Mutex<Vec<(String, String)>>>;
+
+fn receiver() -> (u16, Received) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let taken = Arc::new(Mutex::new(Vec::new()));
@@ -370,7 +376,6 @@ fn a_folder_that_can_not_be_written_is_an_error_that_names_it() {
     if fs::write(folder.path("out/probe"), "").is_ok() {
         // Permissions do not hold for the user of this test: let somebody else do it.
         fs::remove_file(folder.path("out/probe")).unwrap();
-        const NOBODY: u32 = 65_534;
         command.uid(NOBODY).gid(NOBODY);
     }
     let output = match command.stderr(Stdio::piped()).output() {

@@ -135,9 +135,15 @@ fn zigzag(value: i64) -> Vec<u8> {
     varint(((value << 1) ^ (value >> 63)) as u64)
 }
 
+/// In front of a field of Thrift: how far its number is from the one before, and its type. In front of a
+/// list: how many, and of which type.
+fn head(step: u8, kind: u8) -> u8 {
+    step * 16 + kind
+}
+
 /// A file of one column `v` made by hand: one page with a header, codec, encoding and claims of our choice.
 struct Handmade {
-    /// Parquet's number of the type: 2 is INT64, 6 is BYTE_ARRAY.
+    /// Parquet's number of the type: 2 is INT64, 6 is `BYTE_ARRAY`.
     kind: i64,
     codec: i64,
     encoding: i64,
@@ -149,15 +155,15 @@ struct Handmade {
 
 impl Handmade {
     fn write(&self, path: &Path) {
-        let number = |step: u8, value: i64| [vec![step << 4 | 5], zigzag(value)].concat();
-        let long = |step: u8, value: i64| [vec![step << 4 | 6], zigzag(value)].concat();
-        let text = |step: u8, value: &str| [vec![step << 4 | 8], varint(value.len() as u64), value.into()].concat();
+        let number = |step: u8, value: i64| [vec![head(step, 5)], zigzag(value)].concat();
+        let long = |step: u8, value: i64| [vec![head(step, 6)], zigzag(value)].concat();
+        let text = |step: u8, value: &str| [vec![head(step, 8)], varint(value.len() as u64), value.into()].concat();
         let header = [
             number(1, 0),
             number(1, self.claimed),
             number(1, self.page.len() as i64),
             // A data page: values, their encoding, and that of levels twice (RLE).
-            vec![2 << 4 | 12],
+            vec![head(2, 12)],
             [number(1, self.values), number(1, self.encoding), number(1, 3), number(1, 3), vec![0]].concat(),
             vec![0],
         ]
@@ -165,8 +171,8 @@ impl Handmade {
         let packed = (header.len() + self.page.len()) as i64;
         let column = [
             number(1, self.kind),
-            [vec![1 << 4 | 9, 1 << 4 | 5], zigzag(self.encoding)].concat(),
-            [vec![1 << 4 | 9, 1 << 4 | 8], varint(1), b"v".to_vec()].concat(),
+            [vec![head(1, 9), head(1, 5)], zigzag(self.encoding)].concat(),
+            [vec![head(1, 9), head(1, 8)], varint(1), b"v".to_vec()].concat(),
             number(1, self.codec),
             long(1, self.values),
             long(1, header.len() as i64 + self.claimed),
@@ -175,15 +181,15 @@ impl Handmade {
             vec![0],
         ]
         .concat();
-        let chunk = [long(2, 4), vec![1 << 4 | 12], column, vec![0]].concat();
-        let group = [vec![1 << 4 | 9, 1 << 4 | 12], chunk, long(1, packed), long(1, self.values), vec![0]].concat();
+        let chunk = [long(2, 4), vec![head(1, 12)], column, vec![0]].concat();
+        let group = [vec![head(1, 9), head(1, 12)], chunk, long(1, packed), long(1, self.values), vec![0]].concat();
         let root = [text(4, "schema"), number(1, 1), vec![0]].concat();
         let leaf = [number(1, self.kind), number(2, 0), text(1, "v"), vec![0]].concat();
         let footer = [
             number(1, 1),
-            [vec![1 << 4 | 9, 2 << 4 | 12], root, leaf].concat(),
+            [vec![head(1, 9), head(2, 12)], root, leaf].concat(),
             long(1, self.values),
-            [vec![1 << 4 | 9, 1 << 4 | 12], group].concat(),
+            [vec![head(1, 9), head(1, 12)], group].concat(),
             vec![0],
         ]
         .concat();

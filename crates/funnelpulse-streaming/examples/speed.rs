@@ -97,7 +97,7 @@ fn row(i: u64, events: u64) -> Row {
     let random = (i + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(31).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     let (a, b) = (random >> 32, random & 0xFFFF_FFFF);
     Row {
-        time: START + (i as i128 * i128::from(DAYS * 86_400) / i128::from(events)) as i64,
+        time: START + (i128::from(i) * i128::from(DAYS * 86_400) / i128::from(events)) as i64,
         kind: ["view", "view", "view", "view", "view", "view", "cart", "cart", "cart", "purchase"][(a % 10) as usize],
         product: 5_700_000 + (b % 50_000) as i64,
         brand: format!("brand{}", a % BRANDS),

@@ -1,5 +1,7 @@
 //! Checkpoint files: equal bytes, damage, disks that are full.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests, too, stop at what should not happen")]
+
 use std::fs;
 
 use funnelpulse_core::Timestamp;

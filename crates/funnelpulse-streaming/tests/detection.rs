@@ -1,5 +1,7 @@
 //! The pipeline behind the windows: final rows are the rows of the batch.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests, too, stop at what should not happen")]
+
 use std::{collections::BTreeMap, sync::Arc};
 
 use arrow::{
@@ -42,7 +44,7 @@ fn shop() -> Panel {
 
 fn rows(panel: &Panel, rows: std::ops::Range<usize>) -> Panel {
     let mut part = Panel::new(panel.columns().clone());
-    for (key, frame) in panel.iter() {
+    for (key, frame) in panel {
         part.insert(key.clone(), frame.view().rows(rows.clone()).to_frame()).unwrap();
     }
     part

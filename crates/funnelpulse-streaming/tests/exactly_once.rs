@@ -1,6 +1,8 @@
 //! The final windows are the rows of the batch, whatever the arrival order, the number of partitions and the place of
 //! a crash.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests, too, stop at what should not happen")]
+
 use std::{cell::Cell, path::Path, rc::Rc, time::Duration};
 
 use arrow::{

@@ -1,5 +1,7 @@
 //! Files and pipes as sources: order of files, growth, damage.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests, too, stop at what should not happen")]
+
 use std::{fs, io::Write, path::Path, time::Duration};
 
 use arrow::{array::AsArray, datatypes::Float64Type};

@@ -118,7 +118,7 @@ fn whole_path(step: &str) -> anyhow::Result<()> {
     } else {
         let last = |frame: &Frame| frame.view().rows(frame.nrows() - 1..frame.nrows()).select(panel.columns());
         let mut hour = Panel::new(panel.columns().clone());
-        for (key, frame) in panel.iter() {
+        for (key, frame) in panel {
             hour.insert(key.clone(), last(frame)?)?;
         }
         print(step, quickest(3, || Ok(model.detect(&hour)?.rows()))?, "40 brands");

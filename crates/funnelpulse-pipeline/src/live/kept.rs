@@ -31,12 +31,11 @@ impl Scored {
             extend(model, nothing);
         }
         for part in later.contributions {
-            match self.contributions.iter_mut().find(|c| c.detector == part.detector) {
-                Some(known) => known.values = below(&known.values, &part.values),
-                None => {
-                    let zeros = Array2::zeros((before, part.values.ncols()));
-                    self.contributions.push(Contributions { values: below(&zeros, &part.values), ..part });
-                }
+            if let Some(known) = self.contributions.iter_mut().find(|c| c.detector == part.detector) {
+                known.values = below(&known.values, &part.values);
+            } else {
+                let zeros = Array2::zeros((before, part.values.ncols()));
+                self.contributions.push(Contributions { values: below(&zeros, &part.values), ..part });
             }
         }
         for part in self.contributions.iter_mut().filter(|c| c.values.nrows() == before && after > 0) {

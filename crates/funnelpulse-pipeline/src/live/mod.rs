@@ -193,7 +193,7 @@ impl LivePipeline {
         for column in self.model.plan.matrix.inputs().iter() {
             window.columns().require(column)?;
         }
-        for (key, frame) in window.iter() {
+        for (key, frame) in window {
             let last =
                 self.series.get(key).filter(|s| !s.kept.time.is_empty() || !s.is_known).and_then(LiveSeries::last);
             if let (Some(last), Some(first)) = (last, frame.time().first().copied())
@@ -339,16 +339,15 @@ impl LivePipeline {
     fn frames_of(&self, columns: &funnelpulse_core::Columns) -> Result<Vec<(&SeriesKey, Frame, usize)>, PipelineError> {
         let plan = &*self.model.plan;
         let is_stored = columns.iter().all(|c| plan.matrix.inputs().position(c).is_some());
-        let frame = |(key, series): (&'_ SeriesKey, &LiveSeries)| {
+        let frame = |(key, series): (&SeriesKey, &LiveSeries)| -> Result<Option<(Frame, usize)>, PipelineError> {
             if is_stored {
                 return Ok(Some((series.inputs.view().select(columns)?, series.skip())));
             }
             let prepared = series.prepare(plan, key, series.kept.time.len(), self.reach.context)?;
-            Ok(prepared.map(|p| Ok::<_, PipelineError>((p.wide.view().select(columns)?, p.skip))).transpose()?)
+            prepared.map(|p| Ok((p.wide.view().select(columns)?, p.skip))).transpose()
         };
         let series: Vec<_> = self.series.iter().filter(|(_, s)| !s.kept.time.is_empty()).collect();
-        let frames: Vec<(&SeriesKey, Result<Option<(Frame, usize)>, PipelineError>)> =
-            series.into_par_iter().map(|(key, series)| (key, frame((key, series)))).collect();
+        let frames: Vec<_> = series.into_par_iter().map(|(key, series)| (key, frame((key, series)))).collect();
         let mut all = Vec::with_capacity(frames.len());
         for (key, frame) in frames {
             all.extend(frame?.map(|(frame, skip)| (key, frame, skip)));

@@ -38,7 +38,7 @@ fn shop() -> Panel {
 
 fn part(panel: &Panel, from: Timestamp, to: Timestamp) -> Panel {
     let mut part = Panel::new(panel.columns().clone());
-    for (key, frame) in panel.iter() {
+    for (key, frame) in panel {
         let at = |time: Timestamp| frame.time().partition_point(|t| *t < time);
         let rows = frame.view().rows(at(from)..at(to)).to_frame();
         if rows.nrows() > 0 {
@@ -183,7 +183,7 @@ fn new_series_start_with_a_baseline_and_series_that_stay_away_are_forgotten() {
     let (mut waited, mut scored) = (0, 0);
     for (step, window) in windows(&panel, (0..24 * (DAYS.0 + DAYS.1)).step_by(6)).iter().enumerate() {
         let mut changed = Panel::new(window.columns().clone());
-        for (key, frame) in window.iter() {
+        for (key, frame) in window {
             // The first series is also delivered under another name; the last one ends after a day.
             if *key == names[0] {
                 changed.insert("newcomer", frame.clone()).unwrap();
@@ -222,7 +222,7 @@ fn a_new_model_takes_over_between_two_windows() {
     assert_eq!(live.model().series().next().unwrap().rows, longer.series().next().unwrap().rows);
     let other = Config::layers().toml("input.metrics = [{ name = 'load', kind = 'amount' }]").unwrap().build().unwrap();
     let mut load = Panel::new(funnelpulse_core::Columns::new(["load"]).unwrap());
-    for (key, frame) in panel.iter() {
+    for (key, frame) in &panel {
         let values = frame.values().slice(ndarray::s![.., 0..1]).to_owned();
         load.insert(key.clone(), Frame::new(frame.time().to_vec(), load.columns().clone(), values).unwrap()).unwrap();
     }

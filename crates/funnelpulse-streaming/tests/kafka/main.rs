@@ -4,6 +4,8 @@
 //! of 750, clients are killed or stopped, the broker is killed, and a consumer that reads committed records all the time
 //! sees each number once and in order. `FUNNELPULSE_KAFKA_KILLS=100 FUNNELPULSE_KAFKA_MESSAGES=50000` makes it long.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests, too, stop at what should not happen")]
+
 mod broker;
 
 use std::{
