@@ -197,8 +197,11 @@ impl AlertService {
     ///
     /// let folder = tempfile::tempdir()?;
     /// let path = folder.path().join("alerts.toml");
-    /// let inbox = folder.path().join("inbox.jsonl");
-    /// let text = format!("state = 'state.json'\n[[sinks]]\nkind = 'json_lines'\nname = 'inbox'\npath = '{}'", inbox.display());
+    /// let text = format!(
+    ///     "state = '{}'\n[[sinks]]\nkind = 'json_lines'\npath = '{}'\n",
+    ///     folder.path().join("state.json").display(),
+    ///     folder.path().join("inbox.jsonl").display(),
+    /// );
     /// std::fs::write(&path, text)?;
     /// let dispatcher = AlertsConfig::load(&path)?.start()?;
     /// let alert = Alert::new("runail/dip", Severity::High, Timestamp::from_seconds(0));

@@ -4,6 +4,7 @@ mod adaptive;
 mod budget;
 mod combine;
 mod error;
+mod evidence;
 mod severity;
 mod weights;
 

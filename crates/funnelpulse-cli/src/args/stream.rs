@@ -47,17 +47,17 @@ pub(crate) struct StreamArgs {
     /// Seconds without any event after which the feed counts as stopped: an alert, and open windows are closed
     #[arg(long, value_name = "SECONDS")]
     pub(crate) silence: Option<u64>,
+    #[cfg(feature = "kafka")]
     /// Consumer group of a Kafka input, and transactional id of a Kafka output
     #[arg(long, default_value = "funnelpulse", value_name = "NAME")]
-    #[cfg_attr(not(feature = "kafka"), allow(dead_code, reason = "only Kafka has groups"))]
     pub(crate) group: String,
+    #[cfg(feature = "kafka")]
     /// Setting of the Kafka client, such as security.protocol=SSL; can be repeated
     #[arg(long, value_name = "NAME=VALUE")]
-    #[cfg_attr(not(feature = "kafka"), allow(dead_code, reason = "only for Kafka"))]
     pub(crate) kafka_property: Vec<String>,
+    #[cfg(feature = "kafka")]
     /// Topic for events that are late, rejected or unreadable, where the results go to Kafka
     #[arg(long, value_name = "TOPIC")]
-    #[cfg_attr(not(feature = "kafka"), allow(dead_code, reason = "only for Kafka"))]
     pub(crate) dead_letters: Option<String>,
     /// Deliver alerts as this file says (TOML; see the book); status 4 when some are left
     #[arg(long, value_name = "FILE")]

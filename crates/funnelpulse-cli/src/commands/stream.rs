@@ -16,7 +16,7 @@ use funnelpulse::{
     core::{BoxError, Timestamp},
     io::ReadOptions,
 };
-use funnelpulse_alerts::{Alert as Message, AlertsConfig, Dispatcher};
+use funnelpulse_alerts::{Alert as Message, AlertsConfig, DispatchReport, Dispatcher};
 use funnelpulse_streaming::{
     Alert, CheckpointStore, Deliver, Engine, EngineConfig, FileFormat, FileSink, FolderSource, LiveDetection, Metrics,
     PipeSource, Reading, Runner, RunnerConfig, Sink, Source, TextFormat, WriterSink,
@@ -50,10 +50,8 @@ pub(crate) fn stream(args: &StreamArgs) -> anyhow::Result<Outcome> {
     }
     let config = operator.live().model().config().clone();
     let options = config.detectors.get::<ReadOptions>(READ).cloned().unwrap_or_default();
-    let receiver = match &alerts {
-        Some(alerts) => Some(Receiver { dispatcher: alerts.start()? }),
-        None => None,
-    };
+    let dispatcher = alerts.as_ref().map(|alerts| alerts.start().map(Arc::new)).transpose()?;
+    let receiver = dispatcher.clone().map(|dispatcher| Receiver { dispatcher });
     let metrics = if let Some(address) = kafka::address(&args.input) {
         let source = kafka::source(args, address, &config.events, &options)?;
         with_sink(args, &config, source, operator, receiver)?
@@ -70,8 +68,15 @@ pub(crate) fn stream(args: &StreamArgs) -> anyhow::Result<Outcome> {
         let source = FolderSource::new(&args.input, &config.events, &options, reading)?;
         with_sink(args, &config, source, operator, receiver)?
     };
-    report(args, &metrics)?;
-    Ok(if metrics.alerts_waiting > 0 { Outcome::Waiting } else { Outcome::Done })
+    // The receivers get the time that the settings give them.
+    let sent = alerts.zip(dispatcher).map(|(alerts, d)| d.flush(alerts.config().dispatch.patience()));
+    let waiting = metrics.alerts_waiting as u64 + sent.as_ref().map_or(0, DispatchReport::waiting);
+    report(args, &metrics, waiting)?;
+    if waiting > 0 {
+        let reason = metrics.alert_error.as_deref().unwrap_or("receivers did not acknowledge them in time");
+        output::note(format_args!("warning: {waiting} deliveries of alerts wait for the next start: {reason}"));
+    }
+    Ok(if waiting > 0 { Outcome::Waiting } else { Outcome::Done })
 }
 
 fn is_dash(path: &Path) -> bool {
@@ -149,7 +154,7 @@ fn wall_clock() -> Timestamp {
 
 /// Hands alerts to the dispatcher; once they are in its spool they are its business.
 struct Receiver {
-    dispatcher: Dispatcher,
+    dispatcher: Arc<Dispatcher>,
 }
 
 impl Deliver for Receiver {
@@ -162,7 +167,7 @@ impl Deliver for Receiver {
     }
 }
 
-fn report(args: &StreamArgs, metrics: &Metrics) -> anyhow::Result<()> {
+fn report(args: &StreamArgs, metrics: &Metrics, waiting: u64) -> anyhow::Result<()> {
     let Metrics { account, .. } = metrics;
     let rejected = account.rejected_total();
     if args.json {
@@ -170,7 +175,7 @@ fn report(args: &StreamArgs, metrics: &Metrics) -> anyhow::Result<()> {
             "read": account.read, "counted": account.counted, "duplicates": account.duplicate,
             "ignored": account.ignored, "late": account.late, "rejected": rejected,
             "unreadable": account.dead_lettered, "windows": metrics.windows, "rows": metrics.rows,
-            "checkpoints": metrics.checkpoints, "alerts": metrics.alerts, "alerts_waiting": metrics.alerts_waiting,
+            "checkpoints": metrics.checkpoints, "alerts": metrics.alerts, "deliveries_waiting": waiting,
         });
         return say(args, &counts);
     }
@@ -178,7 +183,7 @@ fn report(args: &StreamArgs, metrics: &Metrics) -> anyhow::Result<()> {
         args,
         &format_args!(
             "{} events: {} counted, {} duplicates, {} of other types, {} late, {rejected} rejected, {} unreadable\n\
-             {} windows closed, {} rows written, {} alerts delivered",
+             {} windows closed, {} rows written, {} alerts",
             account.read,
             account.counted,
             account.duplicate,
@@ -189,11 +194,7 @@ fn report(args: &StreamArgs, metrics: &Metrics) -> anyhow::Result<()> {
             metrics.rows,
             metrics.alerts
         ),
-    )?;
-    if let Some(error) = &metrics.alert_error {
-        output::note(format_args!("warning: {} alerts wait: {error}", metrics.alerts_waiting));
-    }
-    Ok(())
+    )
 }
 
 /// Where the rows go to standard output, counts go to the error stream.

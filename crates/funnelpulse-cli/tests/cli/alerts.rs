@@ -12,7 +12,7 @@ use std::{
 use assert_cmd::Command;
 
 /// A web server that takes 150 ms for each request; the bodies it got.
-fn slow_receiver() -> (u16, Arc<Mutex<Vec<String>>>) {
+pub(crate) fn slow_receiver() -> (u16, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let bodies = Arc::new(Mutex::new(Vec::new()));

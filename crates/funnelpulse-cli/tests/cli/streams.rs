@@ -1,12 +1,19 @@
 //! `stream`: final rows are the rows of `detect`.
 
-use std::{collections::BTreeMap, fs};
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::Write,
+    process::{Command, Stdio},
+    thread,
+    time::Duration,
+};
 
 use arrow::{array::AsArray, datatypes::Float64Type};
 use predicates::{prelude::PredicateBooleanExt, str::contains};
 use serde_json::Value;
 
-use crate::folder::Folder;
+use crate::{alerts::slow_receiver, folder::Folder};
 
 /// A model of sixteen days in `model`, and the events of the five days after them in `new`.
 fn shop() -> Folder {
@@ -93,4 +100,29 @@ fn standard_input_goes_to_standard_output_and_bad_settings_are_refused() {
     let done = { run }.write_stdin(input).assert().success();
     done.stdout(contains("\"brand\":\"brand_001\"").and(contains("\"views\":30.0")))
         .stderr(contains("\"counted\":30").and(contains("\"unreadable\":1")));
+}
+
+#[test]
+fn an_alert_reaches_a_slow_receiver_before_the_command_ends() {
+    let folder = shop();
+    let (port, bodies) = slow_receiver();
+    let settings = format!("state = 'state.json'\n[[sinks]]\nkind = 'webhook'\nurl = 'http://127.0.0.1:{port}/'\n");
+    folder.write("alerts.toml", settings);
+    let line = "stream --model model --input - --output out --lateness 0 --silence 1 --alerts alerts.toml --json";
+    let mut command = Command::new(env!("CARGO_BIN_EXE_funnelpulse"));
+    command.current_dir(folder.path("")).args(line.split_whitespace());
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut input = child.stdin.take().unwrap();
+    let event =
+        r#"{"event_time": "2019-10-17 00:00:05 UTC", "event_type": "view", "brand": "brand_001", "user_id": 7}"#;
+    writeln!(input, "{event}").unwrap();
+    // Longer than the feed may be silent.
+    thread::sleep(Duration::from_millis(2500));
+    drop(input);
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let counts: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(counts["deliveries_waiting"], 0, "{counts}");
+    let bodies = bodies.lock().unwrap();
+    assert!(bodies.iter().any(|body| body.contains("no event since 2019-10-17T00:00:05Z")), "{bodies:?}");
 }

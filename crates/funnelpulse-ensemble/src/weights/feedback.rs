@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use funnelpulse_core::evidence_of_score;
 
-use crate::combine::cauchy;
+use crate::evidence::cauchy;
 
 /// Answers that the configured weights are worth.
 const PRIOR: f64 = 2.0;

@@ -8,8 +8,8 @@ use arrow::{
 };
 
 use super::{
-    FileTable, Pieces,
     budget::{Budget, MAX_RECORD, Meter, Metered},
+    file::{FileTable, Pieces},
     unique,
 };
 use crate::IoError;

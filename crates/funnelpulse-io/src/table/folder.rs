@@ -14,7 +14,11 @@ use arrow::{
     datatypes::{DataType, Field, Schema},
 };
 
-use super::{FileTable, Kind, PIECE, Table, budget::Budget, read_file, read_pieces, stem};
+use super::{
+    Table,
+    budget::Budget,
+    file::{FileTable, Kind, PIECE, read_file, read_pieces, stem},
+};
 use crate::{IoError, ReadOptions, cells::Clock, write::hive};
 
 /// Levels of partitions; more are a link that leads back.

@@ -2,6 +2,7 @@
 
 mod budget;
 mod csv;
+mod file;
 mod folder;
 mod parquet;
 
@@ -22,6 +23,7 @@ use crate::{
     cells::{self, Cells, Clock},
 };
 use budget::Budget;
+use file::{FileTable, PIECE, read_file, read_pieces, stem};
 
 /// Any table, in memory as Arrow batches, with its columns found by name.
 ///
@@ -61,14 +63,6 @@ struct FileRows {
     path: PathBuf,
     rows: usize,
     /// In a text file, the line on which each row starts.
-    lines: Option<Vec<u64>>,
-}
-
-/// What one file holds.
-#[derive(Debug)]
-struct FileTable {
-    columns: Vec<String>,
-    batches: Vec<RecordBatch>,
     lines: Option<Vec<u64>>,
 }
 
@@ -398,72 +392,5 @@ fn unique(source: &Path, names: &[String]) -> Result<(), IoError> {
     match names.iter().find(|n| !seen.insert(n.as_str())) {
         Some(name) => Err(IoError::DuplicateColumn { path: source.to_path_buf(), column: name.clone() }),
         None => Ok(()),
-    }
-}
-
-/// The kinds of files that are read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Text { delimiter: u8, gzip: bool },
-    Parquet,
-}
-
-impl Kind {
-    /// By the end of the name.
-    fn of(path: &Path) -> Option<Self> {
-        let name = path.file_name()?.to_string_lossy().to_lowercase();
-        let (name, gzip) = name.strip_suffix(".gz").map_or((name.as_str(), false), |name| (name, true));
-        match name.rsplit_once('.')?.1 {
-            "csv" => Some(Self::Text { delimiter: b',', gzip }),
-            "tsv" => Some(Self::Text { delimiter: b'\t', gzip }),
-            "parquet" if !gzip => Some(Self::Parquet),
-            _ => None,
-        }
-    }
-}
-
-/// A path without the ending that says what kind of file it is, with `/` between its parts.
-fn stem(path: &Path) -> String {
-    let parts: Vec<_> = path.iter().map(|part| part.to_string_lossy()).collect();
-    let name = parts.join("/");
-    let ends = [".gz", ".csv", ".tsv", ".parquet"];
-    let cut = |name: &str, end: &str| {
-        let at = name.len().checked_sub(end.len())?;
-        (at > 0 && name.get(at..)?.eq_ignore_ascii_case(end)).then(|| name[..at].to_owned())
-    };
-    ends.iter().fold(name, |name, end| cut(&name, end).unwrap_or(name))
-}
-
-/// Takes the pieces of a file in order, and says whether to go on.
-type Pieces<'a> = &'a mut dyn FnMut(FileTable) -> Result<ControlFlow<()>, IoError>;
-
-/// Batches of a text file, and row groups per thread of a Parquet file, that make a piece.
-const PIECE: (usize, usize) = (8, 1);
-
-/// A file as a whole.
-fn read_file(path: &Path, budget: &mut Budget) -> Result<FileTable, IoError> {
-    let mut whole = None;
-    let mut take = |piece| {
-        whole = Some(piece);
-        Ok(ControlFlow::Continue(()))
-    };
-    // It goes on to the end.
-    let _ = read_pieces(path, budget, (usize::MAX, usize::MAX), &mut take)?;
-    Ok(whole.expect("a file that is read has a piece"))
-}
-
-fn read_pieces(
-    path: &Path,
-    budget: &mut Budget,
-    (batches, groups): (usize, usize),
-    take: Pieces<'_>,
-) -> Result<ControlFlow<()>, IoError> {
-    match Kind::of(path) {
-        Some(Kind::Text { delimiter, gzip }) => csv::read(path, (delimiter, gzip), budget, batches, take),
-        Some(Kind::Parquet) => parquet::read(path, budget, groups, take),
-        None => Err(IoError::Unsupported {
-            path: path.to_path_buf(),
-            reason: "the name should end in .csv, .csv.gz, .tsv, .tsv.gz or .parquet".into(),
-        }),
     }
 }

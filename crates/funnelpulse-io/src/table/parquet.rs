@@ -19,7 +19,11 @@ use parquet::{
 
 use rayon::prelude::*;
 
-use super::{FileTable, Pieces, budget::Budget, names};
+use super::{
+    budget::Budget,
+    file::{FileTable, Pieces},
+    names,
+};
 use crate::IoError;
 
 /// Rows per batch.

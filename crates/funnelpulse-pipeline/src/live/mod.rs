@@ -1,12 +1,13 @@
 //! A trained pipeline that follows a site window by window.
 //!
-//! It has neither input nor output nor a clock: time is what the rows say. Scores are those of the
-//! batch. The verdict on the newest row is what [`FittedPipeline::detect`] says of the last row of
-//! everything so far; a verdict that is final is what it says of the row in the whole table.
+//! It has neither input nor output nor a clock: time is that of the rows. Verdicts equal those of the
+//! batch. The verdict on the newest row is that of [`FittedPipeline::detect`] on all rows so far; a final
+//! verdict is that of `detect` on the whole table.
 
 mod advance;
 mod incidents;
 mod kept;
+mod scoring;
 mod series;
 mod state;
 #[cfg(test)]
@@ -15,20 +16,14 @@ mod tests;
 use std::{collections::BTreeMap, sync::Arc};
 
 use funnelpulse_analytics::{Findings, SeriesFailure, SeriesFindings};
-use funnelpulse_core::{
-    AnomalyType, Context, Frame, Funnel, ModelSource, Panel, PanelView, SeriesDetection, SeriesKey, SeriesView,
-    Severity, Survey, Timestamp, isolated,
-};
-use rayon::prelude::*;
+use funnelpulse_core::{AnomalyType, Context, Funnel, ModelSource, Panel, SeriesKey, Severity, Timestamp};
 
 pub use self::advance::{Advance, IncidentChange, LiveIncident, LiveRow};
 use self::{
     incidents::Incidents,
-    series::{LiveSeries, Said},
+    series::{Emitted, LiveSeries},
 };
-use crate::{
-    FittedPipeline, PipelineError, pipeline::context_of, prepared::Prepared, scored::Scored, timings::Stopwatch,
-};
+use crate::{FittedPipeline, PipelineError, pipeline::context_of};
 
 /// Rows are kept for this long after they are final, so that incidents are seen whole: few last
 /// longer than five days.
@@ -205,7 +200,7 @@ impl LivePipeline {
         Ok(())
     }
 
-    /// Takes the rows of a window, and says how many of each series are to be scored.
+    /// Takes the rows of a window. Returns the number of rows to be scored per series.
     fn take(
         &mut self,
         window: &Panel,
@@ -237,122 +232,9 @@ impl LivePipeline {
         new
     }
 
-    /// Scores new rows by the members whose scores never change.
-    fn score_new(&mut self, new: Vec<(SeriesKey, usize)>, failures: &mut Vec<SeriesFailure>) {
-        let (model, reach) = (self.model.clone(), self.reach);
-        let plan = &*model.plan;
-        let prepare = |(key, rows): &(SeriesKey, usize)| {
-            let prepared = self.series[key].prepare(plan, key, *rows, reach.narrow);
-            prepared.map_err(|e| SeriesFailure { series: key.clone(), message: e.to_string() })
-        };
-        let prepared: Vec<_> = new.par_iter().map(prepare).collect();
-        let mut ready: Vec<Prepared> = Vec::new();
-        let mut failed = Vec::new();
-        for prepared in prepared {
-            match prepared {
-                Ok(prepared) => ready.extend(prepared),
-                Err(failure) => failed.push(failure),
-            }
-        }
-        let surveys = surveys(&model, &ready, failures);
-        let watch = Stopwatch::default();
-        let scored: Vec<_> = ready
-            .into_par_iter()
-            .map(|prepared| {
-                let key = prepared.key.clone();
-                let scored = Scored::by_members(plan, &surveys, prepared, &watch);
-                scored.map_err(|e| SeriesFailure { series: key, message: e.to_string() })
-            })
-            .collect();
-        for scored in scored {
-            match scored {
-                Ok(scored) => {
-                    if let Some(series) = self.series.get_mut(&scored.series) {
-                        series.said.resize(series.said.len() + scored.time.len(), Said::default());
-                        series.kept.append(scored);
-                    }
-                }
-                Err(failure) => failed.push(failure),
-            }
-        }
-        for failure in failed {
-            let rows = new.iter().find(|(key, _)| *key == failure.series).map_or(0, |(_, rows)| *rows);
-            if let Some(series) = self.series.get_mut(&failure.series) {
-                series.untake(rows);
-            }
-            failures.push(failure);
-        }
-    }
-
     fn expire(&mut self, now: Timestamp) {
         let since = now.offset(-self.expire_after);
         self.series.retain(|_, series| series.last().is_some_and(|last| last >= since));
-    }
-
-    /// The findings in all kept rows, and the episodes of the whole site.
-    fn conclude(&self, failures: &mut Vec<SeriesFailure>) -> (Vec<SeriesFindings>, Vec<funnelpulse_core::Episode>) {
-        let model = &*self.model;
-        let mut found: BTreeMap<&SeriesKey, Vec<(usize, SeriesDetection)>> = BTreeMap::new();
-        let mut site = Vec::new();
-        let members = model.plan.members.iter().zip(&model.models).enumerate();
-        for (index, (member, fitted)) in members {
-            let Some(fitted) = fitted.as_ref().filter(|fitted| !fitted.horizon().is_none()) else { continue };
-            let scored = self.frames_of(fitted.columns()).and_then(|frames| {
-                let views = frames
-                    .iter()
-                    .map(|(key, frame, skip)| SeriesView { skip: *skip, ..SeriesView::new(key, frame.view()) });
-                let view = PanelView::new(views.collect());
-                let survey = isolated(&member.name, || fitted.survey(&view)).map_err(PipelineError::series)?;
-                site.extend(survey.site_episodes());
-                let detect =
-                    |series: &SeriesView<'_>| (isolated(&member.name, || survey.detect(series)), series.key.clone());
-                Ok(view.series().par_iter().map(detect).collect::<Vec<_>>())
-            });
-            let scored = match scored {
-                Ok(scored) => scored,
-                Err(error) => {
-                    failures.push(cannot_score(&member.name, &error));
-                    continue;
-                }
-            };
-            for (detection, key) in scored {
-                match (detection, self.series.get_key_value(&key)) {
-                    (Ok(Some(detection)), Some((key, _))) => found.entry(key).or_default().push((index, detection)),
-                    (Err(error), _) => failures.push(SeriesFailure { series: key, message: error.to_string() }),
-                    _ => {}
-                }
-            }
-        }
-        let kept: Vec<(&SeriesKey, &LiveSeries)> =
-            self.series.iter().filter(|(_, s)| !s.kept.time.is_empty()).collect();
-        let parts: Vec<_> =
-            kept.into_iter().map(|(key, series)| (key, series, found.remove(key).unwrap_or_default())).collect();
-        let conclude = |(key, series, found): (&SeriesKey, &LiveSeries, Vec<(usize, SeriesDetection)>)| {
-            let message = |e: PipelineError| SeriesFailure { series: key.clone(), message: e.to_string() };
-            series.conclude(model, found).map_err(message)
-        };
-        let concluded: Vec<_> = parts.into_par_iter().map(conclude).collect();
-        (crate::pipeline::partition(concluded, failures), site)
-    }
-
-    /// The columns of every series with kept rows, with the number of rows before those.
-    fn frames_of(&self, columns: &funnelpulse_core::Columns) -> Result<Vec<(&SeriesKey, Frame, usize)>, PipelineError> {
-        let plan = &*self.model.plan;
-        let is_stored = columns.iter().all(|c| plan.matrix.inputs().position(c).is_some());
-        let frame = |(key, series): (&SeriesKey, &LiveSeries)| -> Result<Option<(Frame, usize)>, PipelineError> {
-            if is_stored {
-                return Ok(Some((series.inputs.view().select(columns)?, series.skip())));
-            }
-            let prepared = series.prepare(plan, key, series.kept.time.len(), self.reach.context)?;
-            prepared.map(|p| Ok((p.wide.view().select(columns)?, p.skip))).transpose()
-        };
-        let series: Vec<_> = self.series.iter().filter(|(_, s)| !s.kept.time.is_empty()).collect();
-        let frames: Vec<_> = series.into_par_iter().map(|(key, series)| (key, frame((key, series)))).collect();
-        let mut all = Vec::with_capacity(frames.len());
-        for (key, frame) in frames {
-            all.extend(frame?.map(|(frame, skip)| (key, frame, skip)));
-        }
-        Ok(all)
     }
 
     fn findings(
@@ -381,7 +263,7 @@ impl LivePipeline {
         for (index, found) in findings.series().iter().enumerate() {
             let Some(series) = self.series.get_mut(&found.series) else { continue };
             let settled = self.reach.horizon.settled(&found.time, now);
-            rows.extend(news(index, found, settled, &mut series.said));
+            rows.extend(news(index, found, settled, &mut series.emitted));
         }
         let kept_since = self.series.values().filter_map(|s| s.kept.time.first()).min().copied().unwrap_or(now);
         let incidents = self.incidents.update(&findings, kept_since);
@@ -396,39 +278,19 @@ impl LivePipeline {
 }
 
 /// The rows of a series whose verdict is new.
-fn news(index: usize, found: &SeriesFindings, settled: usize, said: &mut [Said]) -> Vec<LiveRow> {
+fn news(index: usize, found: &SeriesFindings, settled: usize, emitted: &mut [Emitted]) -> Vec<LiveRow> {
     let mut flags: Vec<Option<(Severity, AnomalyType)>> = vec![None; found.time.len()];
     for anomaly in &found.anomalies {
         flags[anomaly.row] = Some((anomaly.severity, anomaly.anomaly_type));
     }
     let mut rows = Vec::new();
-    for (row, (said, flag)) in said.iter_mut().zip(flags).enumerate() {
+    for (row, (emitted, flag)) in emitted.iter_mut().zip(flags).enumerate() {
         let is_final = row < settled;
-        let is_new = said.times == 0 || !said.is_final && (said.flag != flag || is_final);
+        let is_new = emitted.times == 0 || !emitted.is_final && (emitted.flag != flag || is_final);
         if is_new {
-            rows.push(LiveRow { series: index, row, revision: said.times, is_final });
-            *said = Said { times: said.times + 1, is_final, flag };
+            rows.push(LiveRow { series: index, row, revision: emitted.times, is_final });
+            *emitted = Emitted { times: emitted.times + 1, is_final, flag };
         }
     }
     rows
-}
-
-/// What series share, by the members without a horizon; `None` for the others.
-fn surveys<'a>(
-    model: &'a FittedPipeline,
-    prepared: &[Prepared],
-    failures: &mut Vec<SeriesFailure>,
-) -> Vec<Option<Box<dyn Survey + 'a>>> {
-    let view = PanelView::new(prepared.iter().map(Prepared::view).collect());
-    let mut surveys = Vec::with_capacity(model.models.len());
-    for (member, fitted) in model.plan.members.iter().zip(&model.models) {
-        let stable = fitted.as_ref().filter(|fitted| fitted.horizon().is_none());
-        let survey = stable.map(|fitted| isolated(&member.name, || fitted.survey(&view)));
-        surveys.push(survey.and_then(|survey| survey.map_err(|e| failures.push(cannot_score(&member.name, &e))).ok()));
-    }
-    surveys
-}
-
-fn cannot_score(member: &str, error: &dyn std::fmt::Display) -> SeriesFailure {
-    SeriesFailure { series: SeriesKey::new("(all)"), message: format!("`{member}` can't score this window: {error}") }
 }

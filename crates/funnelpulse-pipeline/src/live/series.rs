@@ -21,10 +21,10 @@ use crate::{
     scored::Scored,
 };
 
-/// What was said of a row when it last went out.
+/// The verdict on a row as it was last emitted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(super) struct Said {
-    /// Times that the row went out.
+pub(super) struct Emitted {
+    /// Number of times that the row was emitted.
     pub(super) times: u32,
     pub(super) is_final: bool,
     pub(super) flag: Option<(Severity, AnomalyType)>,
@@ -44,7 +44,7 @@ pub(super) struct LiveSeries {
     /// Scores of the kept rows by the members without a horizon.
     pub(super) kept: Scored,
     /// One per kept row.
-    pub(super) said: Vec<Said>,
+    pub(super) emitted: Vec<Emitted>,
     /// Knows the scores of the rows before the kept ones.
     pub(super) threshold: AdaptiveThreshold,
 }
@@ -59,7 +59,7 @@ impl LiveSeries {
             rows: 0,
             inputs: state.and_then(|s| s.context.clone()).unwrap_or_else(|| no_rows(columns)),
             kept: Scored::empty(key),
-            said: Vec::new(),
+            emitted: Vec::new(),
             threshold: model.ensemble.adaptive_threshold(),
         }
     }
@@ -83,7 +83,7 @@ impl LiveSeries {
     }
 
     /// Takes rows back that could not be scored.
-    pub(super) fn untake(&mut self, rows: usize) {
+    pub(super) fn take_back(&mut self, rows: usize) {
         let left = self.inputs.nrows() - rows;
         self.inputs = self.inputs.view().rows(0..left).to_frame();
     }
@@ -152,7 +152,7 @@ impl LiveSeries {
             self.threshold.judge(findings.time[row], findings.verdicts[row].score);
         }
         self.kept.drop_front(rows);
-        self.said.drain(..rows);
+        self.emitted.drain(..rows);
         let first = context.first_row(self.inputs.time(), self.skip());
         if first > 0 {
             self.inputs = self.inputs.view().rows(first..self.inputs.nrows()).to_frame();

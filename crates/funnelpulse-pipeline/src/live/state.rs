@@ -1,6 +1,6 @@
 //! The state of a live pipeline as a file.
 //!
-//! It holds rows and what was said of them, not scores: those follow from the model and the rows,
+//! It holds rows and what was emitted of them, not scores: those follow from the model and the rows,
 //! bit for bit. Equal states are equal bytes.
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     LivePipeline,
-    series::{LiveSeries, Said},
+    series::{Emitted, LiveSeries},
 };
 use crate::{FittedPipeline, PipelineError};
 
@@ -62,7 +62,7 @@ pub(super) struct SavedSeries {
     values: Vec<f64>,
     threshold: AdaptiveThreshold,
     /// One per kept row: the last ones.
-    said: Vec<Said>,
+    emitted: Vec<Emitted>,
 }
 
 impl SavedSeries {
@@ -74,14 +74,14 @@ impl SavedSeries {
             time: series.inputs.time().to_vec(),
             values: series.inputs.values().iter().copied().collect(),
             threshold: series.threshold.clone(),
-            said: series.said.clone(),
+            emitted: series.emitted.clone(),
         }
     }
 
     /// The rows, if they are whole.
     fn inputs(&self, model: &FittedPipeline) -> Result<Frame, ModelError> {
         let columns = model.plan.matrix.inputs();
-        if self.values.len() > MOST_VALUES || self.said.len() > self.time.len() {
+        if self.values.len() > MOST_VALUES || self.emitted.len() > self.time.len() {
             return Err(invalid(&format!("series `{}` has parts of different lengths", self.key)));
         }
         let values = Array2::from_shape_vec((self.time.len(), columns.len()), self.values.clone());
@@ -173,7 +173,7 @@ impl LivePipeline {
     ) -> Result<Self, PipelineError> {
         self.now = now;
         let mut kept = Vec::new();
-        let mut said = BTreeMap::new();
+        let mut emitted = BTreeMap::new();
         for saved in saved {
             let inputs = saved.inputs(&self.model)?;
             let mut series = LiveSeries::new(&self.model, &saved.key, self.model.series.get(&saved.key));
@@ -184,17 +184,17 @@ impl LivePipeline {
             series.rows = usize::try_from(saved.rows).unwrap_or(usize::MAX);
             let ensemble = self.model.ensemble.config();
             series.threshold = saved.threshold.with_settings(ensemble.threshold, &ensemble.adaptive);
-            if series.baseline.is_some() && !saved.said.is_empty() {
-                kept.push((saved.key.clone(), saved.said.len()));
+            if series.baseline.is_some() && !saved.emitted.is_empty() {
+                kept.push((saved.key.clone(), saved.emitted.len()));
             }
-            said.insert(saved.key.clone(), saved.said);
+            emitted.insert(saved.key.clone(), saved.emitted);
             self.series.insert(saved.key, series);
         }
         let mut failures = Vec::new();
         self.score_new(kept, &mut failures);
-        for (key, said) in said {
-            if let Some(series) = self.series.get_mut(&key).filter(|s| s.said.len() == said.len()) {
-                series.said = said;
+        for (key, emitted) in emitted {
+            if let Some(series) = self.series.get_mut(&key).filter(|s| s.emitted.len() == emitted.len()) {
+                series.emitted = emitted;
             }
         }
         let (series, site) = self.conclude(&mut failures);

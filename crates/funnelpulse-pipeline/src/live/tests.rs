@@ -216,7 +216,7 @@ fn a_new_model_takes_over_between_two_windows() {
             live.swap(longer.clone()).unwrap();
         }
         let advance = live.advance(window).unwrap();
-        // What was final stays so and is not said again.
+        // What was final stays so and is not emitted again.
         note_finals(&advance, &mut finals);
     }
     assert_eq!(live.model().series().next().unwrap().rows, longer.series().next().unwrap().rows);
@@ -244,5 +244,29 @@ fn rows_that_are_not_later_are_refused_and_change_nothing() {
     // Damaged states are errors.
     for cut in [0, 10, before.len() / 2, before.len() - 1] {
         assert!(LivePipeline::restore(live.model.clone(), &before[..cut]).is_err());
+    }
+}
+
+#[test]
+fn rows_older_than_the_context_are_not_needed() {
+    // The incident detector looks back 66 days; rows of more than 100 follow the training.
+    let hours = 24 * 130;
+    let generated = GeneratedFunnel::generate(&GeneratorConfig { brands: 3, days: 130, seed: 8, ..Default::default() });
+    let panel = generated.unwrap().panel().clone();
+    let config = Config::layers().toml("pipeline.detectors = ['incidents', 'zscore']").unwrap().build().unwrap();
+    let pipeline = Pipeline::builder().config(config).build().unwrap();
+    let model = Arc::new(pipeline.fit(&part(&panel, hour(&panel, 0), hour(&panel, 24 * 20))).unwrap());
+    let batch = verdicts(&model.detect(&part(&panel, hour(&panel, 24 * 20), hour(&panel, hours))).unwrap());
+    let mut live = LivePipeline::new(model);
+    let mut finals = Verdicts::new();
+    for start in (24 * 20..hours).step_by(24 * 10) {
+        let window = part(&panel, hour(&panel, start), hour(&panel, (start + 24 * 10).min(hours)));
+        note_finals(&live.advance(&window).unwrap(), &mut finals);
+    }
+    let kept = live.series.values().map(|series| series.inputs.nrows()).max();
+    assert!(kept.is_some_and(|rows| rows < 24 * 100), "{kept:?} rows are kept");
+    assert!(finals.len() > batch.len() / 2);
+    for (row, verdict) in finals {
+        assert_eq!(verdict, batch[&row], "{row:?}");
     }
 }

@@ -1,0 +1,263 @@
+//! Learning a panel.
+
+use std::collections::BTreeMap;
+
+use funnelpulse_core::{Frame, Panel, SeriesKey, Timestamp};
+use rayon::prelude::*;
+
+use crate::{
+    IncidentConfig, IncidentError, IncidentModel,
+    alarm::Alarm,
+    grid::{Grid, STEPS},
+    mask::MaskHeight,
+    model::{Calibration, SeriesModel, Watch},
+    prior,
+    scan::{self, Scanned, track},
+    series::{self, DayShape, Series},
+    site::{self, Part, SiteModel, Sum},
+    structure::{
+        Known, drift, jump,
+        sweep::{self, Fitted, Input},
+    },
+    windows::{
+        Track,
+        evaluate::{self, Coefficients, Statistics, Watched},
+        greedy::Found,
+        noise::Noise,
+        statistics,
+    },
+};
+
+/// Hours with visits that a series needs to be learnt.
+const MIN_HOURS: usize = 48;
+/// Finds incidents in panels of hourly counts. See the crate's front page for an example.
+#[derive(Clone, Debug, PartialEq)]
+pub struct IncidentDetector {
+    config: IncidentConfig,
+}
+
+impl IncidentDetector {
+    /// Checks the settings.
+    pub fn new(config: IncidentConfig) -> Result<Self, IncidentError> {
+        config.validate()?;
+        Ok(Self { config })
+    }
+
+    /// The settings.
+    pub fn config(&self) -> &IncidentConfig {
+        &self.config
+    }
+
+    /// Learns the structure, noise and statistics of every series with at least 48 hours; shorter
+    /// ones are left out. The panel may contain incidents: a second pass leaves out what the first
+    /// found. The result depends neither on the order of the series nor on the number of threads.
+    pub fn fit(&self, history: &Panel) -> Result<IncidentModel, IncidentError> {
+        let frames: Vec<(&SeriesKey, &Frame)> = history.iter().collect();
+        check_spacing(&frames)?;
+        let empty = || IncidentError::TooShort { needed: MIN_HOURS, longest: 0 };
+        let grid = Grid::spanning(frames.iter().flat_map(|(_, f)| f.time().iter().copied()))?.ok_or_else(empty)?;
+        let all = series::read(&self.config, &frames.iter().map(|(_, f)| *f).collect::<Vec<_>>(), grid)?;
+        let (clock, calendar) = self.config.place()?;
+        let cells = clock.cells(grid);
+        let feed = series::feed(&all, grid.hours);
+        let longest = all.iter().map(Series::known_hours).max().unwrap_or(0);
+        let (keys, mut series): (Vec<&SeriesKey>, Vec<Series>) =
+            frames.iter().map(|(key, _)| *key).zip(all).filter(|(_, series)| series.known_hours() >= MIN_HOURS).unzip();
+        if series.is_empty() {
+            return Err(IncidentError::TooShort { needed: MIN_HOURS, longest });
+        }
+        let day = DayShape::new(&series, &feed, &cells);
+        series.par_iter_mut().for_each(|s| s.fill_quiet_hours(&self.config, &feed, &cells, &day));
+        let names: Vec<&str> = keys.iter().map(|key| key.as_str()).collect();
+        let known = self.config.known();
+        let news_hours = self.config.new_normal_hours as usize;
+        let no_mask = vec![vec![1.0; grid.hours]; series.len()];
+        let input = |mask| Input {
+            known,
+            grid,
+            cells: &cells,
+            calendar: &calendar,
+            names: &names,
+            series: &series,
+            mask,
+            news_hours,
+        };
+        let (mask_heights, mask) = masks(&Pass::run(&input(&no_mask)), &series);
+        let second = Pass::run(&input(&mask));
+        let site = (series.len() >= self.config.min_series).then(|| {
+            let sum = second.sum(&input(&mask));
+            let site = SiteModel::fit(&sum, &statistics(known));
+            let found = site.found(&sum, &statistics(known), series.len());
+            (site, found)
+        });
+        let mut second = second;
+        if let Some((_, found)) = &site {
+            second.found.iter_mut().for_each(|own| scan::take_over(own, found));
+        }
+        let rows: Vec<Vec<(usize, f64)>> = second.found.iter().zip(&series).map(|(f, s)| hourly(f, s)).collect();
+        let alarm = Alarm::fit(&rows, self.config.incidents_per_year);
+        let prior_log_odds = prior::of_heights(&rows, &alarm, self.config.incidents_per_year);
+        let Fitted { common, shapes, .. } = second.fitted;
+        let parts = shapes.into_iter().zip(second.noise).zip(second.coefficients).zip(mask_heights).zip(&mask);
+        let models = parts.map(|((((shape, noise), coefficients), mask_height), mask)| SeriesModel {
+            shape,
+            // Until the live levels of the history are known.
+            live: Watch { noise: noise.clone(), coefficients: coefficients.clone() },
+            hindsight: Watch { noise, coefficients },
+            mask_height,
+            masked: runs(mask, grid.start),
+        });
+        let models: BTreeMap<SeriesKey, SeriesModel> = keys.into_iter().cloned().zip(models).collect();
+        let hindsight = Calibration { statistics: second.statistics, site: site.map(|(site, _)| site), alarm };
+        let live = hindsight.clone();
+        let mut model = IncidentModel {
+            config: self.config.clone(),
+            day,
+            common,
+            series: models,
+            hindsight,
+            live,
+            prior_log_odds,
+            drifts: [drift::UNKNOWN; STEPS],
+        };
+        learn_live(&mut model, &input(&mask));
+        Ok(model)
+    }
+}
+
+/// The heights above which hours are masked, and the weight of each hour: 0 where it is masked.
+fn masks(pass: &Pass, series: &[Series]) -> (Vec<MaskHeight>, Vec<Vec<f64>>) {
+    let heights: Vec<Vec<f64>> = pass.found.iter().zip(series).map(|(f, s)| heights(f, s)).collect();
+    let limits = MaskHeight::fit(&heights);
+    let mask = pass.found.iter().zip(&limits).map(|(found, limit)| {
+        let heights: Vec<f64> = found.iter().map(|f| f.height).collect();
+        limit.mask(&heights)
+    });
+    let mask = mask.collect();
+    (limits, mask)
+}
+
+/// How levels drift, and everything that rows after training are judged by: the history is judged as
+/// if it came after training.
+fn learn_live(model: &mut IncidentModel, input: &Input<'_>) {
+    let (drifts, live, watches) = {
+        let models: Vec<&SeriesModel> = model.series.values().collect();
+        let Input { grid, cells, calendar, names, series, .. } = *input;
+        let scanned = Scanned { model, grid, cells, calendar, names, series, models: &models };
+        let drifts = scanned.drifts();
+        let drifting = IncidentModel { drifts, ..model.clone() };
+        let (live, watches) = calibrate_live(&Scanned { model: &drifting, ..scanned });
+        (drifts, live, watches)
+    };
+    model.drifts = drifts;
+    model.live = live;
+    model.series.values_mut().zip(watches).for_each(|(series, watch)| series.live = watch);
+}
+
+/// Noise, regressions, scales and threshold of live levels, from the history judged as if it were live.
+fn calibrate_live(history: &Scanned<'_>) -> (Calibration, Vec<Watch>) {
+    let config = &history.model.config;
+    let normal = history.as_live();
+    let tracks = history.tracks(&normal);
+    let mut noise: Vec<Noise> = tracks.par_iter().map(Noise::fit).collect();
+    Noise::shrink(&mut noise, &history.series.iter().map(Series::known_hours).collect::<Vec<_>>());
+    let steps = statistics(config.known());
+    let watched: Vec<Watched<'_>> = tracks.iter().zip(&noise).map(|(track, noise)| Watched { track, noise }).collect();
+    let (statistics, coefficients) = evaluate::fit(&watched, &steps);
+    let mut found = evaluate::apply(&watched, &steps, &statistics, &coefficients.iter().collect::<Vec<_>>());
+    let site = history.model.hindsight.site.as_ref().map(|_| {
+        let sum = history.sum(&normal);
+        let site = SiteModel::fit(&sum, &steps);
+        let shown = site.found(&sum, &steps, history.series.len());
+        for own in &mut found {
+            scan::take_over(own, &shown);
+        }
+        site
+    });
+    let rows: Vec<Vec<(usize, f64)>> = found.iter().zip(history.series).map(|(f, s)| hourly(f, s)).collect();
+    let alarm = Alarm::fit(&rows, config.incidents_per_year);
+    let watches = noise.into_iter().zip(coefficients).map(|(noise, coefficients)| Watch { noise, coefficients });
+    (Calibration { statistics, site, alarm }, watches.collect())
+}
+
+/// Hours with rows and their heights.
+fn hourly(found: &[Found], series: &Series) -> Vec<(usize, f64)> {
+    let mut hours = series.rows.clone();
+    hours.dedup();
+    hours.into_iter().map(|hour| (hour, found[hour].height)).collect()
+}
+
+/// One pass of the fit.
+struct Pass {
+    fitted: Fitted,
+    noise: Vec<Noise>,
+    statistics: Statistics,
+    coefficients: Vec<Coefficients>,
+    found: Vec<Vec<Found>>,
+}
+
+impl Pass {
+    fn run(input: &Input<'_>) -> Self {
+        let fitted = sweep::fit(input);
+        let trained = vec![true; input.grid.hours];
+        let track = |(at, series): (usize, &Series)| {
+            let shape = &fitted.shapes[at];
+            let ends = jump::news_ends(&shape.jumps, input.grid.start, input.news_hours);
+            track(input.known, series, shape.unit, &fitted.expected[at], &input.mask[at], &trained).with_ends(&ends)
+        };
+        let tracks: Vec<Track> = input.series.par_iter().enumerate().map(track).collect();
+        let mut noise: Vec<Noise> = tracks.par_iter().map(Noise::fit).collect();
+        let hours: Vec<usize> = input.series.iter().map(Series::known_hours).collect();
+        Noise::shrink(&mut noise, &hours);
+        let known: Known = input.known;
+        let watched: Vec<Watched<'_>> =
+            tracks.iter().zip(&noise).map(|(track, noise)| Watched { track, noise }).collect();
+        let statistics_of = statistics(known);
+        let (statistics, coefficients) = evaluate::fit(&watched, &statistics_of);
+        let found = evaluate::apply(&watched, &statistics_of, &statistics, &coefficients.iter().collect::<Vec<_>>());
+        Self { fitted, noise, statistics, coefficients, found }
+    }
+
+    /// The sum of all series.
+    fn sum(&self, input: &Input<'_>) -> Sum {
+        let part = |at: usize| Part {
+            value: &input.series[at].value,
+            expected: &self.fitted.expected[at],
+            seen: &input.series[at].seen,
+            scale: site::scale(self.fitted.shapes[at].unit),
+            noise: &self.noise[at],
+        };
+        let parts: Vec<Part<'_>> = (0..input.series.len()).map(part).collect();
+        Sum::new(input.known, &parts, input.grid.hours)
+    }
+}
+
+/// Heights of the hours that have rows.
+fn heights(found: &[Found], series: &Series) -> Vec<f64> {
+    series.rows.iter().map(|&hour| found[hour].height).collect()
+}
+
+/// Runs of masked hours.
+fn runs(mask: &[f64], start: i64) -> Vec<(i64, i64)> {
+    let mut runs: Vec<(i64, i64)> = Vec::new();
+    for hour in (0..mask.len()).filter(|&hour| mask[hour] == 0.0) {
+        let hour = start + hour as i64;
+        match runs.last_mut() {
+            Some((_, end)) if *end == hour => *end += 1,
+            _ => runs.push((hour, hour + 1)),
+        }
+    }
+    runs
+}
+
+/// Hours apart are as far as rows may be.
+fn check_spacing(frames: &[(&SeriesKey, &Frame)]) -> Result<(), IncidentError> {
+    let mut gaps: Vec<i64> =
+        frames.iter().flat_map(|(_, f)| f.time().windows(2).map(|t| t[1].as_micros() - t[0].as_micros())).collect();
+    if gaps.is_empty() {
+        return Ok(());
+    }
+    let middle = gaps.len() / 2;
+    let hours = *gaps.select_nth_unstable(middle).1 as f64 / Timestamp::HOUR as f64;
+    if hours > 1.0 { Err(IncidentError::TooCoarse { hours }) } else { Ok(()) }
+}
