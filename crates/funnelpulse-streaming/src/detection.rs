@@ -107,9 +107,9 @@ impl Operator for LiveDetection {
         match signal {
             Signal::FeedStopped(last) => {
                 message.title = "P1 no events".into();
-                let since = last.map_or_else(|| "at all".to_owned(), |last| format!("since {last}"));
-                message.text = format!("The feed has delivered no event {since}.");
-                message.id = format!("{SITE}/feed:stopped {since}");
+                let since = last.map(|last| format!(" since {last}")).unwrap_or_default();
+                message.text = format!("The feed has delivered no event{since}.");
+                message.id = format!("{SITE}/feed:stopped{since}");
             }
             Signal::FeedResumed => {
                 message.title = "Events come again".into();
