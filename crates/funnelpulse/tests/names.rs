@@ -1,7 +1,5 @@
 //! Public types that meet in the facade have names of their own.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests, too, stop at what should not happen")]
-
 use std::{collections::BTreeMap, fs, path::Path};
 
 /// The types that a crate's `lib.rs` re-exports from its own modules.

@@ -15,7 +15,7 @@ use funnelpulse_cli::{SUCCESS, Streams, USAGE, run, run_with};
 fn output(folder: &Path, line: &str) -> String {
     let printed = folder.join("printed.txt");
     let streams = Streams::new(File::create(&printed).unwrap(), File::create(folder.join("notes.txt")).unwrap());
-    let words = line.replace("@", &format!("{}/", folder.display()));
+    let words = line.replace('@', &format!("{}/", folder.display()));
     let args = std::iter::once("funnelpulse").chain(words.split_whitespace());
     let status = run_with(args, streams, Catalog::default().with(own_detector::entry()));
     assert_eq!(status, SUCCESS, "{line}: {}", fs::read_to_string(folder.join("notes.txt")).unwrap());
