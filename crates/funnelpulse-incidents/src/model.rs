@@ -66,7 +66,7 @@ pub(crate) struct SeriesModel {
     pub(crate) masked: Vec<(i64, i64)>,
 }
 
-/// A trained [`IncidentDetector`].
+/// A trained [`IncidentDetector`](crate::IncidentDetector).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Saved")]
 pub struct IncidentModel {
