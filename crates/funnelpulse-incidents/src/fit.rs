@@ -31,6 +31,16 @@ use crate::{
 /// Hours with visits that a series needs to be learnt.
 const MIN_HOURS: usize = 48;
 /// Finds incidents in panels of hourly counts. See the crate's front page for an example.
+///
+/// ```
+/// use funnelpulse_incidents::{IncidentConfig, IncidentDetector};
+/// // One brand; nobody can pay in rows 700 to 707.
+/// let panel = funnelpulse_testing::outage_panel(960);
+/// let detector = IncidentDetector::new(IncidentConfig::funnel())?;
+/// let scan = detector.fit(&panel)?.scan(&panel)?;
+/// assert!(scan.series[0].log_odds().nth(703).is_some_and(|odds| odds > 0.0));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct IncidentDetector {
     config: IncidentConfig,
@@ -44,6 +54,14 @@ impl IncidentDetector {
     }
 
     /// The settings.
+    ///
+    /// ```
+    /// use funnelpulse_incidents::{IncidentConfig, IncidentDetector};
+    ///
+    /// let detector = IncidentDetector::new(IncidentConfig::funnel())?;
+    /// assert_eq!(detector.config().new_normal_hours, 24);
+    /// # Ok::<(), funnelpulse_incidents::IncidentError>(())
+    /// ```
     pub fn config(&self) -> &IncidentConfig {
         &self.config
     }
@@ -51,6 +69,20 @@ impl IncidentDetector {
     /// Learns the structure, noise and statistics of every series with at least 48 hours; shorter
     /// ones are left out. The panel may contain incidents: a second pass leaves out what the first
     /// found. The result depends neither on the order of the series nor on the number of threads.
+    ///
+    /// ```
+    /// # use funnelpulse_incidents::{IncidentConfig, IncidentDetector};
+    /// # let panel = funnelpulse_testing::outage_panel(960);
+    /// use funnelpulse_incidents::IncidentError;
+    ///
+    /// let detector = IncidentDetector::new(IncidentConfig::funnel())?;
+    /// let model = detector.fit(&panel)?;
+    /// assert_eq!(model.series().len(), 1);
+    /// // Two days are the least.
+    /// let short = funnelpulse_testing::outage_panel(30);
+    /// assert!(matches!(detector.fit(&short), Err(IncidentError::TooShort { needed: 48, longest: 30 })));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn fit(&self, history: &Panel) -> Result<IncidentModel, IncidentError> {
         let frames: Vec<(&SeriesKey, &Frame)> = history.iter().collect();
         check_spacing(&frames)?;

@@ -92,6 +92,16 @@ pub struct IncidentEpisode {
 
 impl RowEvidence {
     /// Without the first `rows` rows.
+    ///
+    /// ```
+    /// # use funnelpulse_incidents::{IncidentConfig, IncidentDetector};
+    /// # let panel = funnelpulse_testing::outage_panel(960);
+    /// # let model = IncidentDetector::new(IncidentConfig::funnel())?.fit(&panel)?;
+    /// # let scan = model.scan(&panel)?;
+    /// let evidence = scan.series[0].clone().skip(700);
+    /// assert_eq!(evidence.time().len(), 260);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn skip(mut self, rows: usize) -> Self {
         let rows = rows.min(self.rows.len());
         self.time.drain(..rows);
@@ -105,26 +115,79 @@ impl RowEvidence {
     }
 
     /// Logarithm of the odds that each row is part of an incident: 0 is fifty-fifty.
+    ///
+    /// ```
+    /// # use funnelpulse_incidents::{IncidentConfig, IncidentDetector};
+    /// # let panel = funnelpulse_testing::outage_panel(960);
+    /// # let model = IncidentDetector::new(IncidentConfig::funnel())?.fit(&panel)?;
+    /// # let scan = model.scan(&panel)?;
+    /// let evidence = &scan.series[0];
+    /// let (outage, before) = (evidence.log_odds().nth(703), evidence.log_odds().nth(650));
+    /// assert!(outage > Some(0.0) && before < Some(0.0));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn log_odds(&self) -> impl ExactSizeIterator<Item = f64> + '_ {
         self.rows.iter().map(|r| r.log_odds)
     }
 
     /// The anomaly score of each row, on the scale of a standard normal deviate.
+    ///
+    /// ```
+    /// # use funnelpulse_incidents::{IncidentConfig, IncidentDetector};
+    /// # let panel = funnelpulse_testing::outage_panel(960);
+    /// # let model = IncidentDetector::new(IncidentConfig::funnel())?.fit(&panel)?;
+    /// # let scan = model.scan(&panel)?;
+    /// // Five standard deviations and more.
+    /// assert!(scan.series[0].heights().nth(703).is_some_and(|height| height > 5.0));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn heights(&self) -> impl ExactSizeIterator<Item = f64> + '_ {
         self.rows.iter().map(|r| r.found.height)
     }
 
     /// The most probable kind of each row, were it part of an incident.
+    ///
+    /// ```
+    /// # use funnelpulse_incidents::{IncidentConfig, IncidentDetector};
+    /// # let panel = funnelpulse_testing::outage_panel(960);
+    /// # let model = IncidentDetector::new(IncidentConfig::funnel())?.fit(&panel)?;
+    /// # let scan = model.scan(&panel)?;
+    /// use funnelpulse_incidents::IncidentKind;
+    ///
+    /// assert_eq!(scan.series[0].kinds().nth(703), Some(IncidentKind::CheckoutOutage));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn kinds(&self) -> impl ExactSizeIterator<Item = IncidentKind> + '_ {
         self.rows.iter().map(|r| r.kind)
     }
 
     /// Visits, carts, purchases and revenue that normal operation would have brought, per row.
+    ///
+    /// ```
+    /// # use funnelpulse_incidents::{IncidentConfig, IncidentDetector};
+    /// # let panel = funnelpulse_testing::outage_panel(960);
+    /// # let model = IncidentDetector::new(IncidentConfig::funnel())?.fit(&panel)?;
+    /// # let scan = model.scan(&panel)?;
+    /// let expected = scan.series[0].expected().nth(703);
+    /// // About 45 purchases an hour were due; there were none.
+    /// assert!(expected.is_some_and(|[_, _, purchases, _]| (30.0..60.0).contains(&purchases)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn expected(&self) -> impl ExactSizeIterator<Item = [f64; 4]> + '_ {
         self.rows.iter().map(|r| r.expected)
     }
 
     /// The window that gave each row its score; `None` where no window stands out.
+    ///
+    /// ```
+    /// # use funnelpulse_incidents::{IncidentConfig, IncidentDetector};
+    /// # let panel = funnelpulse_testing::outage_panel(960);
+    /// # let model = IncidentDetector::new(IncidentConfig::funnel())?.fit(&panel)?;
+    /// # let scan = model.scan(&panel)?;
+    /// let window = scan.series[0].windows().nth(703).flatten();
+    /// assert!(window.is_some_and(|w| w.step == "purchases" && w.hours >= 4 && !w.is_above));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn windows(&self) -> impl ExactSizeIterator<Item = Option<EvidenceWindow>> + '_ {
         const NAMES: [&str; STEPS] = ["traffic", "carts", "purchases", "revenue"];
         self.rows.iter().map(|row| {
@@ -146,6 +209,17 @@ impl RowEvidence {
 
     /// The incidents of the series in which at least one row has log odds of `limit` or more. What
     /// the whole site shows is not among them.
+    ///
+    /// ```
+    /// # use funnelpulse_incidents::{IncidentConfig, IncidentDetector};
+    /// # let panel = funnelpulse_testing::outage_panel(960);
+    /// # let model = IncidentDetector::new(IncidentConfig::funnel())?.fit(&panel)?;
+    /// # let scan = model.scan(&panel)?;
+    /// let incidents = scan.series[0].incidents(model.threshold(1.0));
+    /// let outage = incidents.iter().find(|i| i.rows.0 < 708 && i.rows.1 >= 700);
+    /// assert!(outage.is_some_and(|i| i.revenue_loss > 0.0 && i.purchase_factor < 0.2));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn incidents(&self, limit: f64) -> Vec<IncidentEpisode> {
         let flags: Vec<bool> = self.rows.iter().map(|r| r.log_odds >= limit).collect();
         self.incidents_of(&flags)
@@ -154,6 +228,18 @@ impl RowEvidence {
     /// The incidents that the flagged rows are part of, one flag per row; those below even odds
     /// are left out. They hold the rows with at least even odds on either side, and gaps of up to
     /// three hours. Rows that the whole site explains are left to it.
+    ///
+    /// ```
+    /// # use funnelpulse_incidents::{IncidentConfig, IncidentDetector};
+    /// # let panel = funnelpulse_testing::outage_panel(960);
+    /// # let model = IncidentDetector::new(IncidentConfig::funnel())?.fit(&panel)?;
+    /// # let scan = model.scan(&panel)?;
+    /// let flags: Vec<bool> = (0..960).map(|row| row == 703).collect();
+    /// // One flagged row: the incident takes in its neighbours with even odds.
+    /// let incidents = scan.series[0].incidents_of(&flags);
+    /// assert!(incidents.len() == 1 && incidents[0].rows.0 < 703 && incidents[0].rows.1 > 703);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Panics
     /// With another number of flags than rows.
@@ -186,6 +272,17 @@ impl RowEvidence {
     }
 
     /// The rows from `first` to `last` as one incident, whatever their odds.
+    ///
+    /// ```
+    /// # use funnelpulse_incidents::{IncidentConfig, IncidentDetector};
+    /// # let panel = funnelpulse_testing::outage_panel(960);
+    /// # let model = IncidentDetector::new(IncidentConfig::funnel())?.fit(&panel)?;
+    /// # let scan = model.scan(&panel)?;
+    /// let outage = scan.series[0].incident_between(700, 707);
+    /// let (low, high) = outage.revenue_loss_interval;
+    /// assert!(low <= outage.revenue_loss && outage.revenue_loss <= high);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Panics
     /// With rows that are not there, or in the wrong order.

@@ -67,6 +67,17 @@ pub(crate) struct SeriesModel {
 }
 
 /// A trained [`IncidentDetector`](crate::IncidentDetector).
+///
+/// ```
+/// # use funnelpulse_incidents::{IncidentConfig, IncidentDetector};
+/// # let panel = funnelpulse_testing::outage_panel(960);
+/// # let model = IncidentDetector::new(IncidentConfig::funnel())?.fit(&panel)?;
+/// // A model is read and written by serde, and says the same after it.
+/// let json = serde_json::to_string(&model)?;
+/// let again: funnelpulse_incidents::IncidentModel = serde_json::from_str(&json)?;
+/// assert_eq!(again, model);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Saved")]
 pub struct IncidentModel {
@@ -144,17 +155,46 @@ impl IncidentModel {
 
     /// How rare `log_odds` are in normal operation: decades of the tail probability, so that 3 is one
     /// normal row in a thousand. Rises with the log odds throughout.
+    ///
+    /// ```
+    /// # use funnelpulse_incidents::{IncidentConfig, IncidentDetector};
+    /// # let panel = funnelpulse_testing::outage_panel(960);
+    /// # let model = IncidentDetector::new(IncidentConfig::funnel())?.fit(&panel)?;
+    /// let threshold = model.threshold(1.0);
+    /// // Normal rows that high are rarer than one in a hundred.
+    /// assert!(model.evidence(threshold) > 2.0);
+    /// assert!(model.evidence(threshold + 1.0) > model.evidence(threshold));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn evidence(&self, log_odds: f64) -> f64 {
         self.hindsight.alarm.evidence(log_odds)
     }
 
     /// The log odds that false incidents reach this often per series and month.
+    ///
+    /// ```
+    /// # use funnelpulse_incidents::{IncidentConfig, IncidentDetector};
+    /// # let panel = funnelpulse_testing::outage_panel(960);
+    /// # let model = IncidentDetector::new(IncidentConfig::funnel())?.fit(&panel)?;
+    /// // Four false incidents a month have a lower threshold than one.
+    /// assert!(model.threshold(4.0) < model.threshold(1.0));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn threshold(&self, false_incidents_per_month: f64) -> f64 {
         self.hindsight.alarm.log_odds(self.hindsight.alarm.threshold(false_incidents_per_month))
     }
 
     /// Logarithm of how many times as frequent incidents were in the history as the settings say
     /// they are, at least a hundredth: added to log odds it makes them those of this shop.
+    ///
+    /// ```
+    /// # use funnelpulse_incidents::{IncidentConfig, IncidentDetector};
+    /// # let panel = funnelpulse_testing::outage_panel(960);
+    /// # let model = IncidentDetector::new(IncidentConfig::funnel())?.fit(&panel)?;
+    /// let probability = |log_odds: f64| 1.0 / (1.0 + (-log_odds - model.prior_log_odds()).exp());
+    /// assert!(probability(10.0) > 0.95);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn prior_log_odds(&self) -> f64 {
         self.prior_log_odds
     }
@@ -165,17 +205,45 @@ impl IncidentModel {
     }
 
     /// The series that it knows.
+    ///
+    /// ```
+    /// # use funnelpulse_incidents::{IncidentConfig, IncidentDetector};
+    /// # let panel = funnelpulse_testing::outage_panel(960);
+    /// # let model = IncidentDetector::new(IncidentConfig::funnel())?.fit(&panel)?;
+    /// assert_eq!(model.series().map(|key| key.as_str()).collect::<Vec<_>>(), ["acme"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn series(&self) -> impl ExactSizeIterator<Item = &SeriesKey> {
         self.series.keys()
     }
 
     /// How far back before a row, in microseconds, its score looks.
+    ///
+    /// ```
+    /// # use funnelpulse_incidents::{IncidentConfig, IncidentDetector};
+    /// # let panel = funnelpulse_testing::outage_panel(960);
+    /// # let model = IncidentDetector::new(IncidentConfig::funnel())?.fit(&panel)?;
+    /// use funnelpulse_core::Timestamp;
+    ///
+    /// assert_eq!(model.context() / Timestamp::DAY, 66);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn context(&self) -> i64 {
         CONTEXT_DAYS * Timestamp::DAY
     }
 
     /// How far ahead of a row, in microseconds, its score looks: three days later it is final. Two days of
     /// windows, and the day after a window that begins on the second.
+    ///
+    /// ```
+    /// # use funnelpulse_incidents::{IncidentConfig, IncidentDetector};
+    /// # let panel = funnelpulse_testing::outage_panel(960);
+    /// # let model = IncidentDetector::new(IncidentConfig::funnel())?.fit(&panel)?;
+    /// use funnelpulse_core::Timestamp;
+    ///
+    /// assert_eq!(model.horizon() / Timestamp::HOUR, 72);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn horizon(&self) -> i64 {
         3 * DAY as i64 * Timestamp::HOUR
     }
@@ -184,6 +252,17 @@ impl IncidentModel {
     /// [`horizon`](Self::horizon) after it; rows nearer to the end are provisional.
     ///
     /// What series share is taken from this panel, so pass all series of a site together.
+    ///
+    /// ```
+    /// # use funnelpulse_incidents::{IncidentConfig, IncidentDetector};
+    /// # let panel = funnelpulse_testing::outage_panel(960);
+    /// # let model = IncidentDetector::new(IncidentConfig::funnel())?.fit(&panel)?;
+    /// let scan = model.scan(&panel)?;
+    /// assert_eq!(scan.series[0].time().len(), 960);
+    /// // One series is no site.
+    /// assert!(scan.site.is_none() && scan.unknown.is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn scan(&self, panel: &Panel) -> Result<Scan, IncidentError> {
         let (known, unknown): (Vec<_>, Vec<_>) = panel.iter().partition(|(key, _)| self.series.contains_key(*key));
         let unknown = unknown.into_iter().map(|(key, _)| key.clone()).collect();

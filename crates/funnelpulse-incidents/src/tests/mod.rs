@@ -3,6 +3,9 @@
 mod found;
 mod input;
 mod live;
+mod names;
 mod properties;
 mod shop;
+mod structure;
 mod time;
+mod windows;
