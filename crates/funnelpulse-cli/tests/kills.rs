@@ -184,6 +184,40 @@ fn kill_within(mut command: Command, most: Duration, random: &mut Pcg64) -> bool
     victim.wait().unwrap().code().is_none()
 }
 
+/// Alerts to a receiver, tried again at once.
+fn alert_settings(port: u16) -> String {
+    format!(
+        "state = 'state.json'\n[[sinks]]\nkind = 'webhook'\nurl = 'http://127.0.0.1:{port}/'\n[dispatch]\n\
+         retry_first_ms = 5\nretry_most_ms = 20\nburst = 1000\nper_minute = 60000.0\n"
+    )
+}
+
+/// Each incident was announced; the number of messages that came again, and of incidents.
+fn check_announced(folder: &Folder, taken: &[(String, String)]) -> (usize, usize) {
+    // Each incident that is remembered was announced to somebody, and nothing waits.
+    let state: serde_json::Value = serde_json::from_slice(&fs::read(folder.path("state.json")).unwrap()).unwrap();
+    assert_eq!(state["outbox"].as_array().unwrap().len(), 0);
+    let announced: BTreeSet<String> = taken
+        .iter()
+        .map(|(_, body)| serde_json::from_str::<serde_json::Value>(body).unwrap())
+        .map(|alert| alert["incident"].as_str().unwrap().to_owned())
+        .collect();
+    for incident in state["notifier"]["announced"].as_object().unwrap().keys() {
+        assert!(announced.contains(incident), "{incident} was never announced");
+    }
+    // So was each that the last results have and that began after history.
+    let found = fs::read_to_string(folder.path("found/alerts.jsonl")).unwrap();
+    let alerts: Vec<serde_json::Value> = found.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let begun = |alert: &&serde_json::Value| alert["fields"]["start"].as_str().unwrap() > &*time(HOURS);
+    assert!(alerts.iter().filter(begun).count() > 0, "{found}");
+    for alert in alerts.iter().filter(begun) {
+        let incident = alert["incident"].as_str().unwrap();
+        assert!(announced.contains(incident), "{incident} was never announced");
+    }
+    let keys: BTreeSet<&String> = taken.iter().map(|(key, _)| key).collect();
+    (taken.len() - keys.len(), alerts.len())
+}
+
 #[test]
 fn a_killed_run_leaves_the_old_or_the_new_results_and_loses_no_alert() {
     let kills = std::env::var("FUNNELPULSE_KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(KILLS);
@@ -209,11 +243,7 @@ fn a_killed_run_leaves_the_old_or_the_new_results_and_loses_no_alert() {
     }
     assert_ne!(right[0]["summary.json"], right[1]["summary.json"], "the two differ");
     let (port, taken) = receiver();
-    let settings = format!(
-        "state = 'state.json'\n[[sinks]]\nkind = 'webhook'\nurl = 'http://127.0.0.1:{port}/'\n[dispatch]\n\
-         retry_first_ms = 5\nretry_most_ms = 20\nburst = 1000\nper_minute = 60000.0\n"
-    );
-    fs::write(folder.path("alerts.toml"), settings).unwrap();
+    fs::write(folder.path("alerts.toml"), alert_settings(port)).unwrap();
     let detect = "detect --model history.model --input now.csv --output found --alerts alerts.toml";
     // The first run remembers where history ends, so that all that follows is news.
     fs::write(folder.path("now.csv"), table(HOURS, 0)).unwrap();
@@ -256,32 +286,11 @@ fn a_killed_run_leaves_the_old_or_the_new_results_and_loses_no_alert() {
     assert_eq!(folder.results("out").as_ref(), Some(&right[1]));
     assert_eq!(folder.leftovers(), Vec::<PathBuf>::new(), "the next run removes what a killed one leaves");
 
-    // Each incident that is remembered was announced to somebody, and nothing waits.
-    let state: serde_json::Value = serde_json::from_slice(&fs::read(folder.path("state.json")).unwrap()).unwrap();
-    assert_eq!(state["outbox"].as_array().unwrap().len(), 0);
     let taken = taken.lock().unwrap();
-    let announced: BTreeSet<String> = taken
-        .iter()
-        .map(|(_, body)| serde_json::from_str::<serde_json::Value>(body).unwrap())
-        .map(|alert| alert["incident"].as_str().unwrap().to_owned())
-        .collect();
-    for incident in state["notifier"]["announced"].as_object().unwrap().keys() {
-        assert!(announced.contains(incident), "{incident} was never announced");
-    }
-    // So was each that the last results have and that began after history.
-    let found = fs::read_to_string(folder.path("found/alerts.jsonl")).unwrap();
-    let alerts: Vec<serde_json::Value> = found.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let begun = |alert: &&serde_json::Value| alert["fields"]["start"].as_str().unwrap() > &*time(HOURS);
-    assert!(alerts.iter().filter(begun).count() > 0, "{found}");
-    for alert in alerts.iter().filter(begun) {
-        let incident = alert["incident"].as_str().unwrap();
-        assert!(announced.contains(incident), "{incident} was never announced");
-    }
-    let keys: BTreeSet<&String> = taken.iter().map(|(key, _)| key).collect();
-    let again = taken.len() - keys.len();
+    let (again, incidents) = check_announced(&folder, &taken);
     assert!(again <= kills, "{again} messages came again after {kills} kills");
     println!("{runs} runs in {:.0} s, {kills} of them killed: {killed:?}", start.elapsed().as_secs_f64());
-    println!("{} messages taken, {again} of them again; {} incidents", taken.len(), alerts.len());
+    println!("{} messages taken, {again} of them again; {} incidents", taken.len(), incidents);
 }
 
 /// A limit on the size of files fails as a full disk does: a write takes less than it was given, the next

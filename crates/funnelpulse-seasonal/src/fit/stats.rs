@@ -176,7 +176,19 @@ impl Stats {
             combine(&mut squares, sums, &weights);
             combine(&mut products, cross, &[intercept, slope]);
         }
-        // Everything else follows from the two sums.
+        self.fill_from_sums(&mut normal, (&squares, &products), &level, &w, d);
+        loss -= dot(d, &normal.gradient[p - 1..]);
+        // Rounding may take it below zero; what is no number stays none.
+        normal.loss = 0.5 * if loss < 0.0 { 0.0 } else { loss };
+        normal
+    }
+
+    /// The Hessian of the free parameters and the gradient of the additive ones, which follow from the sums over all
+    /// segments of `g^2 (1, x)(1, x)'` and `g (1, x)(z, y)'`.
+    fn fill_from_sums(&self, normal: &mut Normal, sums: (&[f64], &[f64]), level: &[f64], w: &[f64], d: &[f64]) {
+        let (p, q) = (self.p, self.q);
+        let (width, additive) = (p + q - 2, q - 1);
+        let (squares, products) = sums;
         for x in 1..p {
             let at = x - 1;
             normal.hessian[at * width..=at * width + at].copy_from_slice(&squares[x * p + 1..=x * p + x]);
@@ -185,17 +197,13 @@ impl Stats {
         lower_product(&self.rest, q, d, &mut own);
         for z in 0..additive {
             let at = p - 1 + z;
-            let trend: f64 = products.chunks_exact(q).zip(&w).map(|(row, w)| w * row[z]).sum();
+            let trend: f64 = products.chunks_exact(q).zip(w).map(|(row, w)| w * row[z]).sum();
             normal.gradient[at] = self.rest[(q - 1) * q + z] - (trend - level[z]) - own[z];
             for x in 1..p {
                 normal.hessian[at * width + x - 1] = products[x * q + z];
             }
             normal.hessian[at * width + p - 1..=at * width + at].copy_from_slice(&self.rest[z * q..=z * q + z]);
         }
-        loss -= dot(d, &normal.gradient[p - 1..]);
-        // Rounding may take it below zero; what is no number stays none.
-        normal.loss = 0.5 * if loss < 0.0 { 0.0 } else { loss };
-        normal
     }
 }
 
