@@ -14,7 +14,7 @@ use crate::{
     series::Series,
     windows::{
         Track,
-        evaluate::{self, Watched},
+        evaluate::{self, Scope, Watched},
         greedy::Found,
         noise::Noise,
         statistics,
@@ -66,7 +66,8 @@ impl IncidentDetector {
             tracks.iter().zip(&noise).map(|(track, noise)| Watched { track, noise }).collect();
         let statistics = statistics(steps);
         let (fitted, regressions) = evaluate::fit(&watched, &statistics);
-        let found = evaluate::apply(&watched, &statistics, &fitted, &regressions.iter().collect::<Vec<_>>());
+        let found =
+            evaluate::apply(Scope::since(0), &watched, &statistics, &fitted, &regressions.iter().collect::<Vec<_>>());
         let heights = |(f, found): (&Forecasted, &Vec<Found>)| {
             f.series.rows.iter().map(|&hour| (hour, found[hour].height)).collect::<Vec<_>>()
         };

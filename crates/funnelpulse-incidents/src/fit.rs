@@ -21,7 +21,7 @@ use crate::{
     },
     windows::{
         Track,
-        evaluate::{self, Coefficients, Statistics, Watched},
+        evaluate::{self, Coefficients, Scope, Statistics, Watched},
         greedy::Found,
         noise::Noise,
         statistics,
@@ -196,7 +196,8 @@ fn calibrate_live(history: &Scanned<'_>) -> (Calibration, Vec<Watch>) {
     let steps = statistics(config.known());
     let watched: Vec<Watched<'_>> = tracks.iter().zip(&noise).map(|(track, noise)| Watched { track, noise }).collect();
     let (statistics, coefficients) = evaluate::fit(&watched, &steps);
-    let mut found = evaluate::apply(&watched, &steps, &statistics, &coefficients.iter().collect::<Vec<_>>());
+    let mut found =
+        evaluate::apply(Scope::since(0), &watched, &steps, &statistics, &coefficients.iter().collect::<Vec<_>>());
     let site = history.model.hindsight.site.as_ref().map(|_| {
         let sum = history.sum(&normal);
         let site = SiteModel::fit(&sum, &steps);
@@ -246,7 +247,13 @@ impl Pass {
             tracks.iter().zip(&noise).map(|(track, noise)| Watched { track, noise }).collect();
         let statistics_of = statistics(known);
         let (statistics, coefficients) = evaluate::fit(&watched, &statistics_of);
-        let found = evaluate::apply(&watched, &statistics_of, &statistics, &coefficients.iter().collect::<Vec<_>>());
+        let found = evaluate::apply(
+            Scope::since(0),
+            &watched,
+            &statistics_of,
+            &statistics,
+            &coefficients.iter().collect::<Vec<_>>(),
+        );
         Self { fitted, noise, statistics, coefficients, found }
     }
 

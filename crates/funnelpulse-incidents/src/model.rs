@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     IncidentConfig, IncidentError, Scan,
     alarm::Alarm,
-    grid::{DAY, Grid},
+    grid::{DAY, Grid, hour_of},
     mask::MaskHeight,
     prior,
     scan::Scanned,
@@ -264,6 +264,22 @@ impl IncidentModel {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn scan(&self, panel: &Panel) -> Result<Scan, IncidentError> {
+        self.scan_since(panel, Timestamp::from_micros(i64::MIN))
+    }
+
+    /// Judges the rows of `panel` from `first` on, as [`scan`](Self::scan) does. Earlier rows are only looked
+    /// back to: their own evidence is not to be used.
+    ///
+    /// ```
+    /// # use funnelpulse_incidents::{IncidentConfig, IncidentDetector};
+    /// # let panel = funnelpulse_testing::outage_panel(960);
+    /// # let model = IncidentDetector::new(IncidentConfig::funnel())?.fit(&panel)?;
+    /// let first = panel.get("acme").map(|frame| frame.time()[690]).unwrap();
+    /// let (all, late) = (model.scan(&panel)?, model.scan_since(&panel, first)?);
+    /// assert_eq!(late.series[0].log_odds().nth(703), all.series[0].log_odds().nth(703));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn scan_since(&self, panel: &Panel, first: Timestamp) -> Result<Scan, IncidentError> {
         let (known, unknown): (Vec<_>, Vec<_>) = panel.iter().partition(|(key, _)| self.series.contains_key(*key));
         let unknown = unknown.into_iter().map(|(key, _)| key.clone()).collect();
         let Some(grid) = Grid::spanning(known.iter().flat_map(|(_, f)| f.time().iter().copied()))? else {
@@ -288,7 +304,8 @@ impl IncidentModel {
         };
         let keys: Vec<&SeriesKey> = known.iter().map(|(key, _)| *key).collect();
         let times: Vec<&[Timestamp]> = frames.iter().map(|frame| frame.time()).collect();
-        let (series, site) = scanned.evidence(&keys, &times);
+        let first_hour = hour_of(first).saturating_sub(grid.start).clamp(0, grid.hours as i64 - 1) as usize;
+        let (series, site) = scanned.evidence(first_hour / DAY, &keys, &times);
         Ok(Scan { series, site, unknown })
     }
 }

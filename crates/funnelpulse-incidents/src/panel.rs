@@ -115,8 +115,9 @@ impl FittedPanelDetector for FittedIncidents {
     }
 
     fn survey<'a>(&'a self, panel: &PanelView<'_>) -> Result<Box<dyn Survey + 'a>, Error> {
-        let scan = self.model.scan(&panel.select(&self.columns)?).map_err(core_error)?;
         let first = panel.series().iter().filter_map(|s| s.frame.time().get(s.skip)).min().copied();
+        let since = first.unwrap_or(Timestamp::from_micros(i64::MAX));
+        let scan = self.model.scan_since(&panel.select(&self.columns)?, since).map_err(core_error)?;
         let site = scan.site.map(|s| s.incidents(SITE_LOG_ODDS)).unwrap_or_default();
         let site = site.into_iter().filter(|i| first.is_some_and(|first| i.last >= first)).map(Episode::from).collect();
         let series = scan.series.into_iter().map(|evidence| (evidence.series.clone(), evidence)).collect();

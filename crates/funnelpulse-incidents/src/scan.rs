@@ -15,8 +15,8 @@ use crate::{
     site::{self, Part, Sum},
     structure::{Known, drift, entries::Correction, jump, level},
     windows::{
-        Track, evaluate,
-        evaluate::{Coefficients, Watched},
+        Track,
+        evaluate::{self, Coefficients, Scope, Watched},
         greedy::Found,
         noise::Noise,
         statistics,
@@ -59,8 +59,8 @@ impl Scanned<'_> {
         self.model.config.known()
     }
 
-    /// Expected values and what every hour shows.
-    pub(crate) fn run(&self) -> (Vec<Normal>, Vec<Vec<Found>>) {
+    /// Expected values, and what every hour shows from a day of the grid on.
+    pub(crate) fn run(&self, first_day: usize) -> (Vec<Normal>, Vec<Vec<Found>>) {
         let each = |found: Option<&Vec<Vec<Found>>>, corrections: &[Vec<Correction>]| -> Vec<Normal> {
             let of = |at: usize| corrections.get(at).map_or(&[] as &[Correction], Vec::as_slice);
             let normal = |at: usize| self.normal(at, found.map(|f| f[at].as_slice()), of(at));
@@ -68,21 +68,31 @@ impl Scanned<'_> {
         };
         let normal = each(None, &[]);
         if normal.iter().all(|n| n.is_trained.iter().all(|t| *t)) {
-            let found = self.found(&normal, false);
+            let found = self.found(&normal, false, first_day);
             return (normal, found);
         }
         // Hours after training: what calendar entries do is learnt as they come, and a second look leaves out
         // the hours that the first found abnormal.
         let corrections = self.corrections(&normal);
         let normal = each(None, &corrections);
-        let first = later(&normal, self.found(&normal, false), self.found(&normal, true));
+        let first = self.look(&normal, 0);
         let normal = each(Some(&first), &corrections);
-        let found = later(&normal, self.found(&normal, false), self.found(&normal, true));
+        let found = self.look(&normal, first_day);
         (normal, found)
     }
 
+    /// What every hour shows from a day on: by the statistics of hindsight in the hours of the training, by
+    /// those of live levels in later ones.
+    fn look(&self, normal: &[Normal], first_day: usize) -> Vec<Vec<Found>> {
+        let is_live = |hours: &[bool]| hours.iter().all(|is_trained| !is_trained);
+        if normal.iter().all(|n| is_live(&n.is_trained[first_day * DAY..])) {
+            return self.found(normal, true, first_day);
+        }
+        later(normal, self.found(normal, false, first_day), self.found(normal, true, first_day))
+    }
+
     /// What every hour shows by the statistics of hindsight or of live levels.
-    pub(crate) fn found(&self, normal: &[Normal], is_live: bool) -> Vec<Vec<Found>> {
+    pub(crate) fn found(&self, normal: &[Normal], is_live: bool, first_day: usize) -> Vec<Vec<Found>> {
         let tracks = self.tracks(normal);
         let watched: Vec<Watched<'_>> = tracks
             .iter()
@@ -98,7 +108,13 @@ impl Scanned<'_> {
             .map(|model| if is_live { &model.live.coefficients } else { &model.hindsight.coefficients })
             .collect();
         let calibration = self.model.calibration(is_live);
-        evaluate::apply(&watched, &statistics(self.known()), &calibration.statistics, &coefficients)
+        evaluate::apply(
+            Scope::since(first_day),
+            &watched,
+            &statistics(self.known()),
+            &calibration.statistics,
+            &coefficients,
+        )
     }
 
     pub(crate) fn tracks(&self, normal: &[Normal]) -> Vec<Track> {
@@ -183,13 +199,14 @@ impl Scanned<'_> {
         mask
     }
 
-    /// What every row of every series shows, and what the site shows.
+    /// What every row of every series shows from a day of the grid on, and what the site shows.
     pub(crate) fn evidence(
         &self,
+        first_day: usize,
         keys: &[&SeriesKey],
         times: &[&[Timestamp]],
     ) -> (Vec<RowEvidence>, Option<RowEvidence>) {
-        let (normal, mut found) = self.run();
+        let (normal, mut found) = self.run(first_day);
         let model = self.model;
         let is_trained = &normal[0].is_trained;
         let has_site = self.series.len() >= model.config.min_series;

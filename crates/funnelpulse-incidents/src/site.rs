@@ -8,7 +8,7 @@ use crate::{
     structure::Known,
     windows::{
         Statistic, Track,
-        evaluate::{self, Coefficients, Statistics, Watched},
+        evaluate::{self, Coefficients, Scope, Statistics, Watched},
         greedy::Found,
         noise::Noise,
     },
@@ -103,7 +103,8 @@ impl SiteModel {
     pub(crate) fn found(&self, sum: &Sum, statistics: &[Statistic], series: usize) -> Vec<Found> {
         let track = sum.track();
         let watched = [Watched { track: &track, noise: &self.noise }];
-        let found = evaluate::apply_up_to(LONGEST, &watched, statistics, &self.statistics, &[&self.regressions]);
+        let scope = Scope { longest: LONGEST, first_day: 0 };
+        let found = evaluate::apply(scope, &watched, statistics, &self.statistics, &[&self.regressions]);
         let less = (series as f64).ln() / SLOPE;
         let lowered = |found: Found| Found { height: (found.height - less).max(0.0), ..found };
         found.into_iter().next().unwrap_or_default().into_iter().map(lowered).collect()

@@ -35,3 +35,28 @@ fn a_score_looks_back_no_further_than_the_context() {
         }
     }
 }
+
+#[test]
+fn rows_before_the_first_judged_one_are_only_looked_back_to() {
+    let panel = Shop::new(
+        6,
+        120,
+        |brand, hour| if brand == 4 && hour >= 1900 { [0.5, 1.0, 1.0, 1.0] } else { outage(brand, hour) },
+    )
+    .panel();
+    let model = fit(&part(&panel, 0, 30 * 24));
+    let all = model.scan(&panel).unwrap();
+    // In the training, across its end, and after it.
+    for from in [20 * 24 + 5, 28 * 24, 40 * 24 + 7, 90 * 24 + 1, 119 * 24] {
+        let first = panel.iter().next().unwrap().1.time()[from];
+        let late = model.scan_since(&panel, first).unwrap();
+        for series in 0..6 {
+            let (all, late) = (&all.series[series], &late.series[series]);
+            assert!(all.log_odds().skip(from).eq(late.log_odds().skip(from)), "series {series} from {from}");
+            assert!(all.windows().skip(from).eq(late.windows().skip(from)));
+            assert!(all.shared().skip(from).eq(late.shared().skip(from)));
+        }
+    }
+    // A time that no row reaches judges nothing and is no error.
+    assert!(model.scan_since(&panel, Timestamp::from_micros(i64::MAX)).is_ok());
+}

@@ -11,7 +11,7 @@ use super::{
     noise::Noise,
     regress::{self, Deviates, Equations, Flanks, Others, Regression, Row, Surroundings},
 };
-use crate::grid::STEPS;
+use crate::grid::{DAY, STEPS};
 
 /// Targets beyond this count as this in the first regression.
 const CLIP: f64 = 3.0;
@@ -98,8 +98,10 @@ struct Length {
 }
 
 impl Length {
-    fn new(index: usize, watched: &[Watched<'_>]) -> Self {
-        let deviates: Vec<Deviates> = watched.par_iter().map(|w| Deviates::new(w.track, w.noise, index)).collect();
+    /// Windows from the hour `first` on.
+    fn new(index: usize, watched: &[Watched<'_>], first: usize) -> Self {
+        let deviates = |w: &Watched<'_>| Deviates::new(w.track, w.noise, index, first);
+        let deviates: Vec<Deviates> = watched.par_iter().map(deviates).collect();
         let starts = deviates.iter().map(|d| d.0[0].len()).max().unwrap_or(0);
         let mut others = Others::new(starts);
         // One after the other: sums do not depend on the number of threads.
@@ -109,7 +111,7 @@ impl Length {
         let mut length = Self { index, deviates, flanks: Vec::new(), others };
         let flanks = |(at, w): (usize, &Watched<'_>)| {
             let surroundings = length.surroundings(at, w);
-            std::array::from_fn(|step| surroundings.flanks(step))
+            std::array::from_fn(|step| surroundings.flanks(step, first))
         };
         length.flanks = watched.par_iter().enumerate().map(flanks).collect();
         length
@@ -201,7 +203,7 @@ pub(crate) fn fit(watched: &[Watched<'_>], statistics: &[Statistic]) -> (Statist
     let mut coefficients: Vec<Coefficients> = vec![Vec::new(); watched.len()];
     let (mut scales, mut maps, mut groups) = (Vec::new(), Vec::new(), Vec::new());
     for index in 0..LENGTHS.len() {
-        let length = Length::new(index, watched);
+        let length = Length::new(index, watched, 0);
         let mut of_length: Vec<Scale> = Vec::new();
         let (mut counts, mut group_counts) = (TailCounts::default(), TailCounts::default());
         let has_groups = LENGTHS[index] <= LONGEST_GROUP;
@@ -237,27 +239,34 @@ pub(crate) fn fit(watched: &[Watched<'_>], statistics: &[Statistic]) -> (Statist
     (Statistics { scales, maps, groups }, coefficients)
 }
 
-/// What every hour of every series shows.
-pub(crate) fn apply(
-    watched: &[Watched<'_>],
-    statistics: &[Statistic],
-    fitted: &Statistics,
-    coefficients: &[&Coefficients],
-) -> Vec<Vec<Found>> {
-    apply_up_to(HORIZON, watched, statistics, fitted, coefficients)
+/// The windows and the hours that are looked at.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Scope {
+    /// Hours of the longest window.
+    pub(crate) longest: usize,
+    /// The first day of the grid that is settled; hours before it show nothing.
+    pub(crate) first_day: usize,
 }
 
-/// The same with windows of at most so many hours.
-pub(crate) fn apply_up_to(
-    longest: usize,
+impl Scope {
+    /// All windows, in hours from a day of the grid on.
+    pub(crate) fn since(first_day: usize) -> Self {
+        Self { longest: HORIZON, first_day }
+    }
+}
+
+/// What every hour of every series shows.
+pub(crate) fn apply(
+    scope: Scope,
     watched: &[Watched<'_>],
     statistics: &[Statistic],
     fitted: &Statistics,
     coefficients: &[&Coefficients],
 ) -> Vec<Vec<Found>> {
     let mut best: Vec<Vec<Best>> = vec![Vec::new(); watched.len()];
-    for (index, map) in fitted.maps.iter().enumerate().take_while(|(index, _)| LENGTHS[*index] <= longest) {
-        let length = Length::new(index, watched);
+    let first = (scope.first_day * DAY).saturating_sub(HORIZON);
+    for (index, map) in fitted.maps.iter().enumerate().take_while(|(index, _)| LENGTHS[*index] <= scope.longest) {
+        let length = Length::new(index, watched, first);
         let starts = |at: usize| length.deviates[at].0[0].len();
         let mut of_length: Vec<Best> = (0..watched.len()).map(|at| Best::new(starts(at))).collect();
         for (position, &statistic) in statistics.iter().enumerate() {
@@ -270,12 +279,12 @@ pub(crate) fn apply_up_to(
                 residuals
             };
             let residuals: Vec<Vec<f64>> = watched.par_iter().enumerate().map(scaled).collect();
-            let groups = fitted.groups[index].find(position, &residuals);
+            let groups = fitted.groups[index].find(position, &residuals, first);
             of_length.par_iter_mut().zip(&residuals).for_each(|(best, residuals)| {
                 best.update(residuals, &groups, map, position as u8);
             });
         }
         best.iter_mut().zip(of_length).for_each(|(all, one)| all.push(one));
     }
-    best.par_iter().zip(watched).map(|(best, w)| greedy::settle(best, w.track.hours)).collect()
+    best.par_iter().zip(watched).map(|(best, w)| greedy::settle(best, w.track.hours, scope.first_day)).collect()
 }

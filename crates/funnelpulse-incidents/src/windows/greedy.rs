@@ -40,11 +40,11 @@ struct Candidate {
     statistic: u8,
 }
 
-/// Settles every hour; `best` has the windows of each length.
-pub(crate) fn settle(best: &[Best], hours: usize) -> Vec<Found> {
+/// Settles every hour from a day on; `best` has the windows of each length.
+pub(crate) fn settle(best: &[Best], hours: usize, first_day: usize) -> Vec<Found> {
     let mut found = vec![Found::default(); hours];
     let mut taken = [false; HORIZON + 2 * DAY];
-    for day in 0..hours.div_ceil(DAY) {
+    for day in first_day..hours.div_ceil(DAY) {
         let first = (day * DAY).saturating_sub(HORIZON);
         let end = (day * DAY + HORIZON).min(hours);
         let mut candidates = candidates(best, first, end);
@@ -75,7 +75,7 @@ pub(crate) fn settle(best: &[Best], hours: usize) -> Vec<Found> {
         }
     }
     // Hours without a window keep what the hour itself shows, below every candidate.
-    for (hour, found) in found.iter_mut().enumerate().filter(|(_, found)| found.length == 0) {
+    for (hour, found) in found.iter_mut().enumerate().skip(first_day * DAY).filter(|(_, found)| found.length == 0) {
         let own = best[0].signed.get(hour).copied().filter(|s| !s.is_nan());
         found.height = own.map_or(0.0, |own| f64::from(own.abs()).min(LEAST_HEIGHT));
     }

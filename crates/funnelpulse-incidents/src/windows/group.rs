@@ -78,7 +78,7 @@ impl Groups {
         });
         self.scales.push(scale);
         let statistic = self.scales.len() - 1;
-        for group in self.find(statistic, residuals).iter().flatten() {
+        for group in self.find(statistic, residuals, 0).iter().flatten() {
             counts.add(group.height);
         }
     }
@@ -88,13 +88,15 @@ impl Groups {
         self.map = Some(TailMap::fit(counts));
     }
 
-    /// The best group of each window and side.
-    pub(crate) fn find(&self, statistic: usize, residuals: &[Vec<f64>]) -> Vec<[Group; 2]> {
+    /// The best group of each window and side; of windows before the hour `first` none.
+    pub(crate) fn find(&self, statistic: usize, residuals: &[Vec<f64>], first: usize) -> Vec<[Group; 2]> {
         let starts = residuals.iter().map(Vec::len).max().unwrap_or(0);
         if self.sizes().is_empty() {
             return Vec::new();
         }
-        let of = |from: usize| [false, true].map(|is_above| self.best(statistic, residuals, from, is_above));
+        let none = [false, true].map(|is_above| Group { is_above, ..Group::default() });
+        let best = |from: usize| [false, true].map(|is_above| self.best(statistic, residuals, from, is_above));
+        let of = |from: usize| if from < first { none } else { best(from) };
         (0..starts).into_par_iter().map(of).collect()
     }
 

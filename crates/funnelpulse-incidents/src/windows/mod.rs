@@ -13,7 +13,9 @@ pub(crate) mod group;
 pub(crate) mod noise;
 pub(crate) mod regress;
 pub(crate) mod score;
+pub(crate) mod sums;
 
+use self::sums::DailySums;
 use crate::{
     grid::{CARTS, PURCHASES, REVENUE, STEPS, TRAFFIC},
     structure::Known,
@@ -52,15 +54,15 @@ pub(crate) fn statistics(known: Known) -> Vec<Statistic> {
     ALL.into_iter().filter(wanted).map(|(step, given)| Statistic { step, given }).collect()
 }
 
-/// Running sums of one series: of values, expected values and observed hours per step.
+/// Sums of one series: of values, expected values and observed hours per step.
 pub(crate) struct Track {
     pub(crate) hours: usize,
-    value: [Vec<f64>; STEPS],
-    expected: [Vec<f64>; STEPS],
+    value: [DailySums; STEPS],
+    expected: [DailySums; STEPS],
     seen: [Vec<f64>; STEPS],
     /// The same without masked hours: what windows are compared with, before and after them.
-    before: [[Vec<f64>; STEPS]; 2],
-    after: [[Vec<f64>; STEPS]; 2],
+    before: [[DailySums; STEPS]; 2],
+    after: [[DailySums; STEPS]; 2],
     /// Running number of masked hours.
     masked: Vec<f64>,
     /// Running number of hours at which a level ends to be news: no window goes on past one.
@@ -77,14 +79,14 @@ impl Track {
         mask: &[f64],
         after: &[f64],
     ) -> Self {
-        let sums = |of: &dyn Fn(usize, usize) -> f64| -> [Vec<f64>; STEPS] {
-            std::array::from_fn(|step| running(mask.len(), |hour| of(step, hour)))
+        let sums = |of: &dyn Fn(usize, usize) -> f64| -> [DailySums; STEPS] {
+            std::array::from_fn(|step| DailySums::new(mask.len(), |hour| of(step, hour)))
         };
         Self {
             hours: mask.len(),
             value: sums(&|step, h| value[step][h] * seen[step][h]),
             expected: sums(&|step, h| expected[step][h] * seen[step][h]),
-            seen: sums(&|step, h| seen[step][h]),
+            seen: std::array::from_fn(|step| running(mask.len(), |hour| seen[step][hour])),
             before: [value, expected].map(|of| sums(&|step, h| of[step][h] * seen[step][h] * mask[h])),
             after: [value, expected].map(|of| sums(&|step, h| of[step][h] * seen[step][h] * after[h])),
             masked: running(mask.len(), |hour| 1.0 - mask[hour]),
@@ -100,19 +102,19 @@ impl Track {
 
     /// Observed and expected in the hours from `from` to `to` (exclusive).
     pub(crate) fn sums(&self, step: usize, from: usize, to: usize) -> (f64, f64) {
-        (self.value[step][to] - self.value[step][from], self.expected[step][to] - self.expected[step][from])
+        (self.value[step].between(from, to), self.expected[step].between(from, to))
     }
 
     /// The same of unmasked hours before a window.
     fn sums_before(&self, step: usize, from: usize, to: usize) -> (f64, f64) {
         let [value, expected] = &self.before;
-        (value[step][to] - value[step][from], expected[step][to] - expected[step][from])
+        (value[step].between(from, to), expected[step].between(from, to))
     }
 
     /// The same of unmasked hours after a window.
     fn sums_after(&self, step: usize, from: usize, to: usize) -> (f64, f64) {
         let [value, expected] = &self.after;
-        (value[step][to] - value[step][from], expected[step][to] - expected[step][from])
+        (value[step].between(from, to), expected[step].between(from, to))
     }
 
     /// Whether at least half of the hours were observed, all before or all after a change of what is expected.
