@@ -67,7 +67,7 @@ impl IncidentDetector {
         let statistics = statistics(steps);
         let (fitted, regressions) = evaluate::fit(&watched, &statistics);
         let found =
-            evaluate::apply(Scope::since(0), &watched, &statistics, &fitted, &regressions.iter().collect::<Vec<_>>());
+            evaluate::apply(&Scope::all(), &watched, &statistics, &fitted, &regressions.iter().collect::<Vec<_>>());
         let heights = |(f, found): (&Forecasted, &Vec<Found>)| {
             f.series.rows.iter().map(|&hour| (hour, found[hour].height)).collect::<Vec<_>>()
         };

@@ -197,7 +197,7 @@ fn calibrate_live(history: &Scanned<'_>) -> (Calibration, Vec<Watch>) {
     let watched: Vec<Watched<'_>> = tracks.iter().zip(&noise).map(|(track, noise)| Watched { track, noise }).collect();
     let (statistics, coefficients) = evaluate::fit(&watched, &steps);
     let mut found =
-        evaluate::apply(Scope::since(0), &watched, &steps, &statistics, &coefficients.iter().collect::<Vec<_>>());
+        evaluate::apply(&Scope::all(), &watched, &steps, &statistics, &coefficients.iter().collect::<Vec<_>>());
     let site = history.model.hindsight.site.as_ref().map(|_| {
         let sum = history.sum(&normal);
         let site = SiteModel::fit(&sum, &steps);
@@ -248,7 +248,7 @@ impl Pass {
         let statistics_of = statistics(known);
         let (statistics, coefficients) = evaluate::fit(&watched, &statistics_of);
         let found = evaluate::apply(
-            Scope::since(0),
+            &Scope::all(),
             &watched,
             &statistics_of,
             &statistics,

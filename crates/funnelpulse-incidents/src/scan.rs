@@ -1,5 +1,7 @@
 //! Judging a panel by what was learnt: expected values, windows, and what every row shows.
 
+use std::ops::Range;
+
 use funnelpulse_core::{SeriesKey, Timestamp};
 use rayon::prelude::*;
 
@@ -35,6 +37,9 @@ pub struct Scan {
     pub unknown: Vec<SeriesKey>,
 }
 
+/// Days before the end of the training in which a run of abnormal hours that goes on after it may have begun.
+const RUN_DAYS: usize = 14;
+
 /// A panel on a grid, with the model of each series.
 pub(crate) struct Scanned<'a> {
     pub(crate) model: &'a IncidentModel,
@@ -67,32 +72,58 @@ impl Scanned<'_> {
             (0..self.series.len()).into_par_iter().map(normal).collect()
         };
         let normal = each(None, &[]);
-        if normal.iter().all(|n| n.is_trained.iter().all(|t| *t)) {
-            let found = self.found(&normal, false, first_day);
+        let days = self.grid.hours.div_ceil(DAY);
+        let trained = self.trained_days();
+        if trained == (0..days) {
+            let found = self.found(&normal, false, first_day..days);
             return (normal, found);
         }
         // Hours after training: what calendar entries do is learnt as they come, and a second look leaves out
         // the hours that the first found abnormal.
         let corrections = self.corrections(&normal);
         let normal = each(None, &corrections);
-        let first = self.look(&normal, 0);
+        // The hours of the training have their mask; runs of abnormal hours may begin in the last of them.
+        let runs = trained.start.max(trained.end.saturating_sub(RUN_DAYS));
+        let first = self.look(&normal, &[0..trained.start, runs..days]);
         let normal = each(Some(&first), &corrections);
-        let found = self.look(&normal, first_day);
+        let found = self.look(&normal, &[first_day..days]);
         (normal, found)
     }
 
-    /// What every hour shows from a day on: by the statistics of hindsight in the hours of the training, by
-    /// those of live levels in later ones.
-    fn look(&self, normal: &[Normal], first_day: usize) -> Vec<Vec<Found>> {
-        let is_live = |hours: &[bool]| hours.iter().all(|is_trained| !is_trained);
-        if normal.iter().all(|n| is_live(&n.is_trained[first_day * DAY..])) {
-            return self.found(normal, true, first_day);
+    /// The days of the grid that the model was trained on; empty at the start of the grid where there are none.
+    fn trained_days(&self) -> Range<usize> {
+        let first = self.grid.start.div_euclid(DAY as i64);
+        let days = self.models.first().map_or(0..0, |model| model.shape.days());
+        let at = |day: i64| (day - first).clamp(0, self.grid.hours.div_ceil(DAY) as i64) as usize;
+        let trained = at(days.start)..at(days.end);
+        if trained.is_empty() { 0..0 } else { trained }
+    }
+
+    /// What the hours of some days show: by the statistics of hindsight in the days of the training, by those of
+    /// live levels in others.
+    fn look(&self, normal: &[Normal], parts: &[Range<usize>]) -> Vec<Vec<Found>> {
+        let trained = self.trained_days();
+        let mut all = vec![vec![Found::default(); self.grid.hours]; self.series.len()];
+        for part in parts {
+            let within = |from: usize, to: usize| from.max(part.start)..to.min(part.end);
+            let later = within(trained.end, usize::MAX);
+            for (days, is_live) in
+                [(within(0, trained.start), true), (within(trained.start, trained.end), false), (later, true)]
+            {
+                if days.is_empty() {
+                    continue;
+                }
+                let hours = days.start * DAY..(days.end * DAY).min(self.grid.hours);
+                for (all, found) in all.iter_mut().zip(self.found(normal, is_live, days)) {
+                    all[hours.clone()].copy_from_slice(&found[hours.clone()]);
+                }
+            }
         }
-        later(normal, self.found(normal, false, first_day), self.found(normal, true, first_day))
+        all
     }
 
     /// What every hour shows by the statistics of hindsight or of live levels.
-    pub(crate) fn found(&self, normal: &[Normal], is_live: bool, first_day: usize) -> Vec<Vec<Found>> {
+    pub(crate) fn found(&self, normal: &[Normal], is_live: bool, days: Range<usize>) -> Vec<Vec<Found>> {
         let tracks = self.tracks(normal);
         let watched: Vec<Watched<'_>> = tracks
             .iter()
@@ -109,7 +140,7 @@ impl Scanned<'_> {
             .collect();
         let calibration = self.model.calibration(is_live);
         evaluate::apply(
-            Scope::since(first_day),
+            &Scope::of(days),
             &watched,
             &statistics(self.known()),
             &calibration.statistics,
@@ -318,15 +349,6 @@ impl Scanned<'_> {
         };
         (series.observed(), (0..self.grid.hours).map(&mut due).collect())
     }
-}
-
-/// Live findings in the hours after training.
-fn later(normal: &[Normal], mut found: Vec<Vec<Found>>, live: Vec<Vec<Found>>) -> Vec<Vec<Found>> {
-    for ((found, live), normal) in found.iter_mut().zip(live).zip(normal) {
-        let hours = found.iter_mut().zip(live).zip(&normal.is_trained);
-        hours.filter(|(_, is_trained)| !**is_trained).for_each(|((found, live), _)| *found = live);
-    }
-    found
 }
 
 /// What turns an hour into a row of evidence.

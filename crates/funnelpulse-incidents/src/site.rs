@@ -103,8 +103,8 @@ impl SiteModel {
     pub(crate) fn found(&self, sum: &Sum, statistics: &[Statistic], series: usize) -> Vec<Found> {
         let track = sum.track();
         let watched = [Watched { track: &track, noise: &self.noise }];
-        let scope = Scope { longest: LONGEST, first_day: 0 };
-        let found = evaluate::apply(scope, &watched, statistics, &self.statistics, &[&self.regressions]);
+        let scope = Scope { longest: LONGEST, ..Scope::all() };
+        let found = evaluate::apply(&scope, &watched, statistics, &self.statistics, &[&self.regressions]);
         let less = (series as f64).ln() / SLOPE;
         let lowered = |found: Found| Found { height: (found.height - less).max(0.0), ..found };
         found.into_iter().next().unwrap_or_default().into_iter().map(lowered).collect()

@@ -156,7 +156,7 @@ fn few_windows_leave_heights_as_they_are() {
 
 #[test]
 fn the_best_window_takes_its_hours_and_no_other_overlaps() {
-    let found = settle(&best(240, &[(6, 100, 8.0), (6, 103, 6.0), (2, 150, -5.0)]), 240, 0);
+    let found = settle(&best(240, &[(6, 100, 8.0), (6, 103, 6.0), (2, 150, -5.0)]), 240, &(0..10));
     let is_first = |hour: usize| found[hour].length == 6 && usize::from(found[hour].before) == hour - 100;
     assert!((100..106).all(is_first), "{:?}", &found[98..110]);
     assert!(found[100].is_above && found[106].length == 0);
@@ -168,15 +168,15 @@ fn the_best_window_takes_its_hours_and_no_other_overlaps() {
 #[test]
 fn longer_windows_need_more() {
     // The same height over one hour and over two days.
-    let short = settle(&best(200, &[(1, 100, 5.0)]), 200, 0)[100].height;
-    let long = settle(&best(200, &[(48, 80, 5.0)]), 200, 0)[100].height;
+    let short = settle(&best(200, &[(1, 100, 5.0)]), 200, &(0..10))[100].height;
+    let long = settle(&best(200, &[(48, 80, 5.0)]), 200, &(0..10))[100].height;
     assert!(short > long + 0.5, "{short} and {long}");
 }
 
 #[test]
 fn the_core_of_a_window_is_taken() {
     // Nearly as high with a third of the hours.
-    let found = settle(&best(200, &[(12, 96, 7.4), (4, 100, 7.0)]), 200, 0);
+    let found = settle(&best(200, &[(12, 96, 7.4), (4, 100, 7.0)]), 200, &(0..10));
     assert!((100..104).all(|hour| found[hour].length == 4));
     assert_eq!((found[97].length, found[106].length), (0, 0));
 }
@@ -189,7 +189,7 @@ fn later_windows_change_no_final_hour() {
     for (best, length) in late.iter_mut().zip(LENGTHS) {
         best.signed.iter_mut().enumerate().filter(|(at, _)| at + length > from + 24).for_each(|(_, s)| *s = 9.0);
     }
-    let (early, late) = (settle(&early, 480, 0), settle(&late, 480, 0));
+    let (early, late) = (settle(&early, 480, &(0..20)), settle(&late, 480, &(0..20)));
     assert_eq!(early[..120], late[..120]);
     assert_ne!(early[300..], late[300..]);
 }
@@ -213,7 +213,7 @@ fn many_that_are_a_little_off_are_a_group() {
     let residuals = residuals(|series, at| if at == 700 && series < 8 { -2.2 } else { 0.0 });
     let groups = learnt(&residuals);
     assert!(groups.is_valid(1));
-    let found = groups.find(0, &residuals, 0);
+    let found = groups.find(0, &residuals, &(0..2000));
     let [below, above] = found[700];
     let usual = found.iter().map(|[below, _]| below.height).fold(0.0, f64::max);
     assert!(below.height > 3.0 && below.height >= usual, "{below:?}, {usual}");
@@ -226,14 +226,14 @@ fn many_that_are_a_little_off_are_a_group() {
 #[test]
 fn one_alone_is_no_group() {
     let residuals = residuals(|series, at| if at == 700 && series == 3 { 40.0 } else { 0.0 });
-    let [_, above] = learnt(&residuals).find(0, &residuals, 0)[700];
+    let [_, above] = learnt(&residuals).find(0, &residuals, &(0..2000))[700];
     assert!(above.height < 3.5, "{above:?}");
 }
 
 #[test]
 fn few_series_have_no_groups() {
     let few: Vec<Vec<f64>> = residuals(|_, _| 0.0).into_iter().take(5).collect();
-    assert!(learnt(&few).find(0, &few, 0).is_empty());
+    assert!(learnt(&few).find(0, &few, &(0..2000)).is_empty());
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! All windows of all series: fitting the statistics, and applying them.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -98,9 +100,9 @@ struct Length {
 }
 
 impl Length {
-    /// Windows from the hour `first` on.
-    fn new(index: usize, watched: &[Watched<'_>], first: usize) -> Self {
-        let deviates = |w: &Watched<'_>| Deviates::new(w.track, w.noise, index, first);
+    /// Windows that start in some hours.
+    fn new(index: usize, watched: &[Watched<'_>], starting: &Range<usize>) -> Self {
+        let deviates = |w: &Watched<'_>| Deviates::new(w.track, w.noise, index, starting);
         let deviates: Vec<Deviates> = watched.par_iter().map(deviates).collect();
         let starts = deviates.iter().map(|d| d.0[0].len()).max().unwrap_or(0);
         let mut others = Others::new(starts);
@@ -111,7 +113,7 @@ impl Length {
         let mut length = Self { index, deviates, flanks: Vec::new(), others };
         let flanks = |(at, w): (usize, &Watched<'_>)| {
             let surroundings = length.surroundings(at, w);
-            std::array::from_fn(|step| surroundings.flanks(step, first))
+            std::array::from_fn(|step| surroundings.flanks(step, starting))
         };
         length.flanks = watched.par_iter().enumerate().map(flanks).collect();
         length
@@ -203,7 +205,7 @@ pub(crate) fn fit(watched: &[Watched<'_>], statistics: &[Statistic]) -> (Statist
     let mut coefficients: Vec<Coefficients> = vec![Vec::new(); watched.len()];
     let (mut scales, mut maps, mut groups) = (Vec::new(), Vec::new(), Vec::new());
     for index in 0..LENGTHS.len() {
-        let length = Length::new(index, watched, 0);
+        let length = Length::new(index, watched, &(0..usize::MAX));
         let mut of_length: Vec<Scale> = Vec::new();
         let (mut counts, mut group_counts) = (TailCounts::default(), TailCounts::default());
         let has_groups = LENGTHS[index] <= LONGEST_GROUP;
@@ -240,33 +242,44 @@ pub(crate) fn fit(watched: &[Watched<'_>], statistics: &[Statistic]) -> (Statist
 }
 
 /// The windows and the hours that are looked at.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Scope {
     /// Hours of the longest window.
     pub(crate) longest: usize,
-    /// The first day of the grid that is settled; hours before it show nothing.
-    pub(crate) first_day: usize,
+    /// Days of the grid that are settled; hours of others show nothing.
+    pub(crate) days: Range<usize>,
 }
 
 impl Scope {
-    /// All windows, in hours from a day of the grid on.
-    pub(crate) fn since(first_day: usize) -> Self {
-        Self { longest: HORIZON, first_day }
+    /// All windows, in some days of the grid.
+    pub(crate) fn of(days: Range<usize>) -> Self {
+        Self { longest: HORIZON, days }
+    }
+
+    /// All windows in all days.
+    pub(crate) fn all() -> Self {
+        Self::of(0..usize::MAX)
+    }
+
+    /// The hours in which windows start that these days are settled among.
+    fn starting(&self) -> Range<usize> {
+        let end = self.days.end.saturating_mul(DAY).saturating_add(HORIZON - DAY);
+        (self.days.start * DAY).saturating_sub(HORIZON)..end
     }
 }
 
 /// What every hour of every series shows.
 pub(crate) fn apply(
-    scope: Scope,
+    scope: &Scope,
     watched: &[Watched<'_>],
     statistics: &[Statistic],
     fitted: &Statistics,
     coefficients: &[&Coefficients],
 ) -> Vec<Vec<Found>> {
     let mut best: Vec<Vec<Best>> = vec![Vec::new(); watched.len()];
-    let first = (scope.first_day * DAY).saturating_sub(HORIZON);
+    let starting = scope.starting();
     for (index, map) in fitted.maps.iter().enumerate().take_while(|(index, _)| LENGTHS[*index] <= scope.longest) {
-        let length = Length::new(index, watched, first);
+        let length = Length::new(index, watched, &starting);
         let starts = |at: usize| length.deviates[at].0[0].len();
         let mut of_length: Vec<Best> = (0..watched.len()).map(|at| Best::new(starts(at))).collect();
         for (position, &statistic) in statistics.iter().enumerate() {
@@ -279,12 +292,12 @@ pub(crate) fn apply(
                 residuals
             };
             let residuals: Vec<Vec<f64>> = watched.par_iter().enumerate().map(scaled).collect();
-            let groups = fitted.groups[index].find(position, &residuals, first);
+            let groups = fitted.groups[index].find(position, &residuals, &starting);
             of_length.par_iter_mut().zip(&residuals).for_each(|(best, residuals)| {
                 best.update(residuals, &groups, map, position as u8);
             });
         }
         best.iter_mut().zip(of_length).for_each(|(all, one)| all.push(one));
     }
-    best.par_iter().zip(watched).map(|(best, w)| greedy::settle(best, w.track.hours, scope.first_day)).collect()
+    best.par_iter().zip(watched).map(|(best, w)| greedy::settle(best, w.track.hours, &scope.days)).collect()
 }

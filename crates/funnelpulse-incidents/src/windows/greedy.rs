@@ -4,6 +4,8 @@
 //! its start, so that no score depends on anything later than three days: a window of the second day is compared with the hours
 //! after it.
 
+use std::ops::Range;
+
 use super::{HORIZON, LENGTHS, evaluate::Best};
 use crate::grid::DAY;
 
@@ -40,11 +42,12 @@ struct Candidate {
     statistic: u8,
 }
 
-/// Settles every hour from a day on; `best` has the windows of each length.
-pub(crate) fn settle(best: &[Best], hours: usize, first_day: usize) -> Vec<Found> {
+/// Settles every hour of some days; `best` has the windows of each length.
+pub(crate) fn settle(best: &[Best], hours: usize, days: &Range<usize>) -> Vec<Found> {
     let mut found = vec![Found::default(); hours];
     let mut taken = [false; HORIZON + 2 * DAY];
-    for day in first_day..hours.div_ceil(DAY) {
+    let days = days.start..days.end.min(hours.div_ceil(DAY));
+    for day in days.clone() {
         let first = (day * DAY).saturating_sub(HORIZON);
         let end = (day * DAY + HORIZON).min(hours);
         let mut candidates = candidates(best, first, end);
@@ -75,9 +78,11 @@ pub(crate) fn settle(best: &[Best], hours: usize, first_day: usize) -> Vec<Found
         }
     }
     // Hours without a window keep what the hour itself shows, below every candidate.
-    for (hour, found) in found.iter_mut().enumerate().skip(first_day * DAY).filter(|(_, found)| found.length == 0) {
+    for hour in days.start * DAY..(days.end * DAY).min(hours) {
         let own = best[0].signed.get(hour).copied().filter(|s| !s.is_nan());
-        found.height = own.map_or(0.0, |own| f64::from(own.abs()).min(LEAST_HEIGHT));
+        if found[hour].length == 0 {
+            found[hour].height = own.map_or(0.0, |own| f64::from(own.abs()).min(LEAST_HEIGHT));
+        }
     }
     found
 }

@@ -3,6 +3,8 @@
 //! The best subset for the statistic `sum / sqrt(size)` holds the series with the largest residuals
 //! (linear-time subset scanning, Neill 2012), so that one sort per window looks at all groups.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -78,7 +80,7 @@ impl Groups {
         });
         self.scales.push(scale);
         let statistic = self.scales.len() - 1;
-        for group in self.find(statistic, residuals, 0).iter().flatten() {
+        for group in self.find(statistic, residuals, &(0..usize::MAX)).iter().flatten() {
             counts.add(group.height);
         }
     }
@@ -88,15 +90,15 @@ impl Groups {
         self.map = Some(TailMap::fit(counts));
     }
 
-    /// The best group of each window and side; of windows before the hour `first` none.
-    pub(crate) fn find(&self, statistic: usize, residuals: &[Vec<f64>], first: usize) -> Vec<[Group; 2]> {
+    /// The best group of each window and side; of windows that start outside of some hours none.
+    pub(crate) fn find(&self, statistic: usize, residuals: &[Vec<f64>], starting: &Range<usize>) -> Vec<[Group; 2]> {
         let starts = residuals.iter().map(Vec::len).max().unwrap_or(0);
         if self.sizes().is_empty() {
             return Vec::new();
         }
         let none = [false, true].map(|is_above| Group { is_above, ..Group::default() });
         let best = |from: usize| [false, true].map(|is_above| self.best(statistic, residuals, from, is_above));
-        let of = |from: usize| if from < first { none } else { best(from) };
+        let of = |from: usize| if starting.contains(&from) { best(from) } else { none };
         (0..starts).into_par_iter().map(of).collect()
     }
 

@@ -4,6 +4,8 @@
 //! before and after, in the other steps and in the other series. What they explain is no anomaly
 //! of this window.
 
+use std::ops::Range;
+
 use serde::{Deserialize, Serialize};
 
 use super::{LENGTHS, Statistic, Track, noise::Noise, score::step_deviate};
@@ -71,14 +73,14 @@ impl Others {
 pub(crate) struct Deviates(pub(crate) [Vec<f64>; STEPS]);
 
 impl Deviates {
-    /// Those of windows from the hour `first` on.
-    pub(crate) fn new(track: &Track, noise: &Noise, length: usize, first: usize) -> Self {
+    /// Those of windows that start in some hours.
+    pub(crate) fn new(track: &Track, noise: &Noise, length: usize, starting: &Range<usize>) -> Self {
         let starts = (track.hours + 1).saturating_sub(LENGTHS[length]);
         let of = |step: usize| {
             let (dispersion, relative) = (noise.dispersion[step], noise.relative[step][length]);
             let deviate = |from: usize| {
                 let to = from + LENGTHS[length];
-                if from < first || !track.is_observed(step, from, to) {
+                if !starting.contains(&from) || !track.is_observed(step, from, to) {
                     return f64::NAN;
                 }
                 let (x, m) = track.sums(step, from, to);
@@ -104,9 +106,9 @@ pub(crate) struct Surroundings<'a> {
 pub(crate) struct Flanks(Vec<(f64, f64)>);
 
 impl Surroundings<'_> {
-    /// The flanks of a step, of windows from the hour `first` on. What comes after a window is looked at up to two days after the start of the day in
+    /// The flanks of a step, of windows that start in some hours. What comes after a window is looked at up to two days after the start of the day in
     /// which the window starts, so that nothing later than three days after the start of the day before counts.
-    pub(crate) fn flanks(&self, step: usize, first: usize) -> Flanks {
+    pub(crate) fn flanks(&self, step: usize, starting: &Range<usize>) -> Flanks {
         let hours = LENGTHS[self.length];
         let flank = hours.max(LEAST_FLANK);
         let length = LENGTHS.iter().position(|&l| l >= flank).unwrap_or(LENGTHS.len() - 1);
@@ -115,7 +117,7 @@ impl Surroundings<'_> {
             if m <= 0.0 { 0.0 } else { step_deviate(step, x, m, dispersion, relative).clamp(-CLIP, CLIP) }
         };
         let of = |from: usize| {
-            if from < first {
+            if !starting.contains(&from) {
                 return (0.0, 0.0);
             }
             let to = from + hours;
