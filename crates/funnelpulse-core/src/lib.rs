@@ -12,6 +12,7 @@ mod frame;
 mod incident_kind;
 mod isolate;
 mod live;
+mod memory;
 mod merge;
 mod model;
 mod panel;
@@ -33,6 +34,7 @@ pub use frame::{Columns, Frame, FrameView};
 pub use incident_kind::IncidentKind;
 pub use isolate::isolated;
 pub use live::{LiveDetector, LivePanel};
+pub use memory::Memory;
 pub use merge::Merge;
 pub use model::{
     FORMAT_VERSION, ModelInfo, PersistentModel, Registry, Writer, decode_payload, inspect, read_model, read_payload,

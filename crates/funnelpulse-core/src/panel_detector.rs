@@ -10,7 +10,7 @@ use ndarray::Array1;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Columns, Context, Detection, Episode, Error, FrameError, FrameView, Funnel, LivePanel, ModelError, Panel,
+    Columns, Context, Detection, Episode, Error, FrameError, FrameView, Funnel, LivePanel, Memory, ModelError, Panel,
     Posterior, SeriesKey, live::PanelWindow,
 };
 
@@ -289,6 +289,13 @@ pub trait FittedPanelDetector: Debug + Send + Sync {
 
     /// Estimates what the series share. All series of the site belong in `panel`.
     fn survey<'a>(&'a self, panel: &PanelView<'_>) -> Result<Box<dyn Survey + 'a>, Error>;
+
+    /// The same for one of many panels that follow each other and overlap. `memory` holds what the surveys before
+    /// have kept, and takes what this one keeps; the result is that of [`survey`](Self::survey).
+    fn survey_next<'a>(&'a self, panel: &PanelView<'_>, memory: &mut Memory) -> Result<Box<dyn Survey + 'a>, Error> {
+        let _ = memory;
+        self.survey(panel)
+    }
 
     /// The steps of the funnel, if it looks at one.
     fn funnel(&self) -> Option<&Funnel> {

@@ -9,6 +9,7 @@ mod error;
 mod fit;
 mod grid;
 mod incident;
+mod kept;
 mod live;
 mod mask;
 mod model;

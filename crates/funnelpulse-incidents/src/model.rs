@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use funnelpulse_core::{Frame, Panel, SeriesKey, Timestamp};
+use funnelpulse_core::{Frame, Memory, Panel, SeriesKey, Timestamp};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -10,6 +10,7 @@ use crate::{
     IncidentConfig, IncidentError, Scan,
     alarm::Alarm,
     grid::{DAY, Grid, hour_of},
+    kept::Kept,
     mask::MaskHeight,
     prior,
     scan::Scanned,
@@ -280,6 +281,16 @@ impl IncidentModel {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn scan_since(&self, panel: &Panel, first: Timestamp) -> Result<Scan, IncidentError> {
+        self.scan_next(panel, first, &mut Memory::default())
+    }
+
+    /// The same with what scans of panels before this one have found in days that it does not change.
+    pub(crate) fn scan_next(
+        &self,
+        panel: &Panel,
+        first: Timestamp,
+        memory: &mut Memory,
+    ) -> Result<Scan, IncidentError> {
         let (known, unknown): (Vec<_>, Vec<_>) = panel.iter().partition(|(key, _)| self.series.contains_key(*key));
         let unknown = unknown.into_iter().map(|(key, _)| key.clone()).collect();
         let Some(grid) = Grid::spanning(known.iter().flat_map(|(_, f)| f.time().iter().copied()))? else {
@@ -302,10 +313,13 @@ impl IncidentModel {
             series: &series,
             models: &models,
         };
+        let mut rows = Kept::of_rows(&known);
+        let before = memory.get::<Kept>().map(|kept| (kept, kept.settled_until(&rows)));
         let keys: Vec<&SeriesKey> = known.iter().map(|(key, _)| *key).collect();
         let times: Vec<&[Timestamp]> = frames.iter().map(|frame| frame.time()).collect();
         let first_hour = hour_of(first).saturating_sub(grid.start).clamp(0, grid.hours as i64 - 1) as usize;
-        let (series, site) = scanned.evidence(first_hour / DAY, &keys, &times);
+        let (series, site) = scanned.evidence(first_hour / DAY, &keys, &times, before, &mut rows);
+        memory.set(rows);
         Ok(Scan { series, site, unknown })
     }
 }

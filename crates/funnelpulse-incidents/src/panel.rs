@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use funnelpulse_core::{
-    Columns, Context, Detection, Episode, Episodes, Error, FittedPanelDetector, FrameError, Funnel, ModelError,
+    Columns, Context, Detection, Episode, Episodes, Error, FittedPanelDetector, FrameError, Funnel, Memory, ModelError,
     ModelSource, PanelDetector, PanelView, PersistentModel, Posterior, SeriesDetection, SeriesKey, SeriesView, Survey,
     Timestamp, Writer, score_of_evidence, write_payload,
 };
@@ -115,9 +115,13 @@ impl FittedPanelDetector for FittedIncidents {
     }
 
     fn survey<'a>(&'a self, panel: &PanelView<'_>) -> Result<Box<dyn Survey + 'a>, Error> {
+        self.survey_next(panel, &mut Memory::default())
+    }
+
+    fn survey_next<'a>(&'a self, panel: &PanelView<'_>, memory: &mut Memory) -> Result<Box<dyn Survey + 'a>, Error> {
         let first = panel.series().iter().filter_map(|s| s.frame.time().get(s.skip)).min().copied();
         let since = first.unwrap_or(Timestamp::from_micros(i64::MAX));
-        let scan = self.model.scan_since(&panel.select(&self.columns)?, since).map_err(core_error)?;
+        let scan = self.model.scan_next(&panel.select(&self.columns)?, since, memory).map_err(core_error)?;
         let site = scan.site.map(|s| s.incidents(SITE_LOG_ODDS)).unwrap_or_default();
         let site = site.into_iter().filter(|i| first.is_some_and(|first| i.last >= first)).map(Episode::from).collect();
         let series = scan.series.into_iter().map(|evidence| (evidence.series.clone(), evidence)).collect();

@@ -11,6 +11,7 @@ use crate::{
     calendar::Calendar,
     grid::{DAY, Grid, PURCHASES, REVENUE, STEPS, TRAFFIC},
     incident::Row,
+    kept::{Kept, Look},
     model::{IncidentModel, SeriesModel},
     name::{self, Stretch},
     series::Series,
@@ -64,8 +65,14 @@ impl Scanned<'_> {
         self.model.config.known()
     }
 
-    /// Expected values, and what every hour shows from a day of the grid on.
-    pub(crate) fn run(&self, first_day: usize) -> (Vec<Normal>, Vec<Vec<Found>>) {
+    /// Expected values, and what every hour shows from a day of the grid on. Days that a scan before has settled,
+    /// up to a day since 1970, are taken over; `kept` takes what this one finds.
+    pub(crate) fn run(
+        &self,
+        first_day: usize,
+        before: Option<(&Kept, i64)>,
+        kept: &mut Kept,
+    ) -> (Vec<Normal>, Vec<Vec<Found>>) {
         let each = |found: Option<&Vec<Vec<Found>>>, corrections: &[Vec<Correction>]| -> Vec<Normal> {
             let of = |at: usize| corrections.get(at).map_or(&[] as &[Correction], Vec::as_slice);
             let normal = |at: usize| self.normal(at, found.map(|f| f[at].as_slice()), of(at));
@@ -84,9 +91,13 @@ impl Scanned<'_> {
         let normal = each(None, &corrections);
         // The hours of the training have their mask; runs of abnormal hours may begin in the last of them.
         let runs = trained.start.max(trained.end.saturating_sub(RUN_DAYS));
-        let first = self.look(&normal, &[0..trained.start, runs..days]);
+        let known = before.map(|(kept, until)| (&kept.first, until));
+        let first = self.look(&normal, &[0..trained.start, runs..days], known);
+        kept.first.keep(self.grid, if trained.start > 0 { 0 } else { runs }, self.names, &first);
         let normal = each(Some(&first), &corrections);
-        let found = self.look(&normal, &[first_day..days]);
+        let known = before.map(|(kept, until)| (&kept.second, until));
+        let found = self.look(&normal, &[first_day..days], known);
+        kept.second.keep(self.grid, first_day, self.names, &found);
         (normal, found)
     }
 
@@ -101,21 +112,30 @@ impl Scanned<'_> {
 
     /// What the hours of some days show: by the statistics of hindsight in the days of the training, by those of
     /// live levels in others.
-    fn look(&self, normal: &[Normal], parts: &[Range<usize>]) -> Vec<Vec<Found>> {
+    fn look(&self, normal: &[Normal], parts: &[Range<usize>], before: Option<(&Look, i64)>) -> Vec<Vec<Found>> {
         let trained = self.trained_days();
+        let known = before.map_or(0..0, |(look, until)| look.days_within(self.grid, until));
         let mut all = vec![vec![Found::default(); self.grid.hours]; self.series.len()];
         for part in parts {
             let within = |from: usize, to: usize| from.max(part.start)..to.min(part.end);
             let later = within(trained.end, usize::MAX);
-            for (days, is_live) in
-                [(within(0, trained.start), true), (within(trained.start, trained.end), false), (later, true)]
-            {
-                if days.is_empty() {
-                    continue;
-                }
+            let spans = [(within(0, trained.start), true), (within(trained.start, trained.end), false), (later, true)];
+            let unknown = spans.into_iter().flat_map(|(days, is_live)| {
+                let first = days.start..days.end.min(known.start);
+                let last = days.start.max(known.end)..days.end;
+                let parts = if known.is_empty() { [days, 0..0] } else { [first, last] };
+                parts.map(|days| (days, is_live))
+            });
+            for (days, is_live) in unknown.filter(|(days, _)| !days.is_empty()) {
                 let hours = days.start * DAY..(days.end * DAY).min(self.grid.hours);
                 for (all, found) in all.iter_mut().zip(self.found(normal, is_live, days)) {
                     all[hours.clone()].copy_from_slice(&found[hours.clone()]);
+                }
+            }
+            if let Some((look, _)) = before {
+                let known = known.start.max(part.start)..known.end.min(part.end);
+                for (all, name) in all.iter_mut().zip(self.names) {
+                    look.copy(self.grid, &known, name, all);
                 }
             }
         }
@@ -139,13 +159,7 @@ impl Scanned<'_> {
             .map(|model| if is_live { &model.live.coefficients } else { &model.hindsight.coefficients })
             .collect();
         let calibration = self.model.calibration(is_live);
-        evaluate::apply(
-            &Scope::of(days),
-            &watched,
-            &statistics(self.known()),
-            &calibration.statistics,
-            &coefficients,
-        )
+        evaluate::apply(&Scope::of(days), &watched, &statistics(self.known()), &calibration.statistics, &coefficients)
     }
 
     pub(crate) fn tracks(&self, normal: &[Normal]) -> Vec<Track> {
@@ -236,8 +250,10 @@ impl Scanned<'_> {
         first_day: usize,
         keys: &[&SeriesKey],
         times: &[&[Timestamp]],
+        before: Option<(&Kept, i64)>,
+        kept: &mut Kept,
     ) -> (Vec<RowEvidence>, Option<RowEvidence>) {
-        let (normal, mut found) = self.run(first_day);
+        let (normal, mut found) = self.run(first_day, before, kept);
         let model = self.model;
         let is_trained = &normal[0].is_trained;
         let has_site = self.series.len() >= model.config.min_series;

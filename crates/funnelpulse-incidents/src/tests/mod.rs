@@ -5,7 +5,7 @@ mod input;
 mod live;
 mod names;
 mod properties;
-mod shop;
+pub(crate) mod shop;
 mod structure;
 mod time;
 mod windows;

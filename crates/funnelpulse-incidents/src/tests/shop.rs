@@ -6,20 +6,20 @@ use ndarray::Array2;
 use crate::{IncidentConfig, IncidentDetector, IncidentModel, RowEvidence, Scan};
 
 /// A Monday.
-pub(super) const START: i64 = 1_704_067_200;
-pub(super) const COLUMNS: [&str; 4] = ["views", "carts", "purchases", "revenue"];
+pub(crate) const START: i64 = 1_704_067_200;
+pub(crate) const COLUMNS: [&str; 4] = ["views", "carts", "purchases", "revenue"];
 
 /// A small random generator (Knuth's multiplier), so that shops are the same everywhere.
-pub(super) struct Random(pub(super) u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
-    pub(super) fn uniform(&mut self) -> f64 {
+    pub(crate) fn uniform(&mut self) -> f64 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         ((self.0 >> 11) as f64 + 0.5) / (1_u64 << 53) as f64
     }
 
     /// Poisson: exact for small means, normal for large ones.
-    pub(super) fn poisson(&mut self, mean: f64) -> f64 {
+    pub(crate) fn poisson(&mut self, mean: f64) -> f64 {
         if mean > 50.0 {
             let normal = (0..12).map(|_| self.uniform()).sum::<f64>() - 6.0;
             return (mean + mean.sqrt() * normal).round().max(0.0);
@@ -34,23 +34,23 @@ impl Random {
 }
 
 /// A shop: brands, hours, and factors on traffic, carts, purchases and price per brand and hour.
-pub(super) struct Shop<F> {
-    pub(super) brands: usize,
-    pub(super) hours: usize,
-    pub(super) start: i64,
-    pub(super) effect: F,
+pub(crate) struct Shop<F> {
+    pub(crate) brands: usize,
+    pub(crate) hours: usize,
+    pub(crate) start: i64,
+    pub(crate) effect: F,
 }
 
-pub(super) fn plain(_: usize, _: usize) -> [f64; 4] {
+pub(crate) fn plain(_: usize, _: usize) -> [f64; 4] {
     [1.0; 4]
 }
 
 impl<F: Fn(usize, usize) -> [f64; 4]> Shop<F> {
-    pub(super) fn new(brands: usize, days: usize, effect: F) -> Self {
+    pub(crate) fn new(brands: usize, days: usize, effect: F) -> Self {
         Self { brands, hours: days * 24, start: START, effect }
     }
 
-    pub(super) fn panel(&self) -> Panel {
+    pub(crate) fn panel(&self) -> Panel {
         let columns = Columns::new(COLUMNS).unwrap();
         let mut panel = Panel::new(columns.clone());
         for brand in 0..self.brands {
@@ -76,7 +76,7 @@ impl<F: Fn(usize, usize) -> [f64; 4]> Shop<F> {
 }
 
 /// Rows `from..to` of every series.
-pub(super) fn part(panel: &Panel, from: usize, to: usize) -> Panel {
+pub(crate) fn part(panel: &Panel, from: usize, to: usize) -> Panel {
     let mut part = Panel::new(panel.columns().clone());
     for (key, frame) in panel {
         part.insert(key.clone(), frame.view().rows(from..to.min(frame.nrows())).to_frame()).unwrap();
@@ -84,24 +84,24 @@ pub(super) fn part(panel: &Panel, from: usize, to: usize) -> Panel {
     part
 }
 
-pub(super) fn fit(panel: &Panel) -> IncidentModel {
+pub(crate) fn fit(panel: &Panel) -> IncidentModel {
     IncidentDetector::new(IncidentConfig::funnel()).unwrap().fit(panel).unwrap()
 }
 
-pub(super) fn heights(scan: &Scan, series: usize) -> Vec<f64> {
+pub(crate) fn heights(scan: &Scan, series: usize) -> Vec<f64> {
     scan.series[series].heights().collect()
 }
 
-pub(super) fn largest(evidence: &RowEvidence, rows: std::ops::Range<usize>) -> f64 {
+pub(crate) fn largest(evidence: &RowEvidence, rows: std::ops::Range<usize>) -> f64 {
     evidence.heights().skip(rows.start).take(rows.len()).fold(0.0, f64::max)
 }
 
 /// Purchases of the third brand are gone for ten hours.
-pub(super) fn outage(brand: usize, hour: usize) -> [f64; 4] {
+pub(crate) fn outage(brand: usize, hour: usize) -> [f64; 4] {
     if brand == 2 && (1000..1010).contains(&hour) { [1.0, 1.0, 0.05, 1.0] } else { [1.0; 4] }
 }
 
-pub(super) fn hours_of(hours: i64, step: i64, counts: impl Fn(i64) -> [f64; 4]) -> Panel {
+pub(crate) fn hours_of(hours: i64, step: i64, counts: impl Fn(i64) -> [f64; 4]) -> Panel {
     let columns = Columns::new(COLUMNS).unwrap();
     let time: Vec<Timestamp> = (0..hours).map(|h| Timestamp::from_seconds(h * step)).collect();
     let values = Array2::from_shape_fn((hours as usize, 4), |(row, column)| counts(row as i64)[column]);

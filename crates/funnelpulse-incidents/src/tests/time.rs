@@ -1,7 +1,7 @@
 //! What a score depends on in time.
 
 use super::shop::{Shop, fit, heights, largest, outage, part};
-use funnelpulse_core::Timestamp;
+use funnelpulse_core::{Panel, Timestamp};
 
 #[test]
 fn a_score_is_final_after_three_days() {
@@ -59,4 +59,40 @@ fn rows_before_the_first_judged_one_are_only_looked_back_to() {
     }
     // A time that no row reaches judges nothing and is no error.
     assert!(model.scan_since(&panel, Timestamp::from_micros(i64::MAX)).is_ok());
+}
+
+#[test]
+fn what_earlier_scans_found_changes_nothing() {
+    let effect = |brand: usize, hour: usize| match brand {
+        4 if hour >= 1500 => [0.5, 1.0, 1.0, 1.0],
+        1 if (1700..1740).contains(&hour) => [1.0, 0.3, 1.0, 1.0],
+        _ => outage(brand, hour),
+    };
+    let panel = Shop::new(6, 90, effect).panel();
+    let model = fit(&part(&panel, 0, 30 * 24));
+    let time = panel.iter().next().unwrap().1.time();
+    let mut memory = funnelpulse_core::Memory::default();
+    // Windows of odd lengths, the first across the end of the training; a brand that comes late, and old rows that
+    // are left out.
+    let mut end = 29 * 24;
+    while end < 88 * 24 {
+        end += [31, 77, 24, 1, 72, 115][end % 6];
+        let mut known = part(&panel, end.saturating_sub(75 * 24) / 24 * 24, end);
+        if end < 1300 {
+            let mut others = Panel::new(known.columns().clone());
+            for (key, frame) in known.iter().filter(|(key, _)| key.as_str() != "brand_03") {
+                others.insert(key.clone(), frame.clone()).unwrap();
+            }
+            known = others;
+        }
+        let first = time[end.saturating_sub(8 * 24)];
+        let alone = model.scan_since(&known, first).unwrap();
+        let next = model.scan_next(&known, first, &mut memory).unwrap();
+        for (alone, next) in alone.series.iter().zip(&next.series) {
+            assert!(alone.log_odds().eq(next.log_odds()), "{} up to {end}", alone.series);
+            assert!(alone.windows().eq(next.windows()) && alone.shared().eq(next.shared()));
+        }
+        let site = |scan: &crate::Scan| scan.site.as_ref().map(|site| site.log_odds().collect::<Vec<_>>());
+        assert_eq!(site(&alone), site(&next));
+    }
 }

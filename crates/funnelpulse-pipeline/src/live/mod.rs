@@ -16,7 +16,7 @@ mod tests;
 use std::{collections::BTreeMap, sync::Arc};
 
 use funnelpulse_analytics::{Findings, SeriesFailure, SeriesFindings};
-use funnelpulse_core::{AnomalyType, Context, Funnel, ModelSource, Panel, SeriesKey, Severity, Timestamp};
+use funnelpulse_core::{AnomalyType, Context, Funnel, Memory, ModelSource, Panel, SeriesKey, Severity, Timestamp};
 
 pub use self::advance::{Advance, IncidentChange, LiveIncident, LiveRow};
 use self::{
@@ -60,6 +60,8 @@ pub struct LivePipeline {
     expire_after: i64,
     series: BTreeMap<SeriesKey, LiveSeries>,
     incidents: Incidents,
+    /// What each member keeps from one window to the next.
+    memories: Vec<Memory>,
     now: Option<Timestamp>,
 }
 
@@ -107,6 +109,7 @@ impl LivePipeline {
     pub fn new(model: Arc<FittedPipeline>) -> Self {
         Self {
             reach: Reach::of(&model),
+            memories: vec![Memory::default(); model.models.len()],
             model,
             expire_after: EXPIRE_AFTER,
             series: BTreeMap::new(),

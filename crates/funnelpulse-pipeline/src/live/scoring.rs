@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 
 use funnelpulse_analytics::{SeriesFailure, SeriesFindings};
 use funnelpulse_core::{
-    Columns, Episode, FittedPanelDetector, Frame, PanelView, SeriesDetection, SeriesKey, SeriesView, Survey, isolated,
+    Columns, Episode, FittedPanelDetector, Frame, Memory, PanelView, SeriesDetection, SeriesKey, SeriesView, Survey,
+    isolated,
 };
 use rayon::prelude::*;
 
@@ -64,12 +65,13 @@ impl LivePipeline {
     }
 
     /// The findings in all kept rows, and the episodes of the whole site.
-    pub(super) fn conclude(&self, failures: &mut Vec<SeriesFailure>) -> (Vec<SeriesFindings>, Vec<Episode>) {
+    pub(super) fn conclude(&mut self, failures: &mut Vec<SeriesFailure>) -> (Vec<SeriesFindings>, Vec<Episode>) {
+        let mut memories = std::mem::take(&mut self.memories);
         let mut revised: BTreeMap<SeriesKey, Revised> = BTreeMap::new();
         let mut site = Vec::new();
         for (index, (member, fitted)) in self.model.plan.members.iter().zip(&self.model.models).enumerate() {
             let Some(fitted) = fitted.as_ref().filter(|fitted| !fitted.horizon().is_none()) else { continue };
-            match self.revise(&member.name, fitted.as_ref(), &mut site) {
+            match self.revise(&member.name, fitted.as_ref(), &mut memories[index], &mut site) {
                 Err(error) => failures.push(cannot_score(&member.name, &error)),
                 Ok(detections) => {
                     for (key, detection) in kept_of(detections, failures) {
@@ -78,6 +80,7 @@ impl LivePipeline {
                 }
             }
         }
+        self.memories = memories;
         let parts: Vec<_> = self
             .kept()
             .into_iter()
@@ -96,11 +99,12 @@ impl LivePipeline {
         &self,
         member: &str,
         fitted: &dyn FittedPanelDetector,
+        memory: &mut Memory,
         site: &mut Vec<Episode>,
     ) -> Result<Vec<Result<(SeriesKey, SeriesDetection), SeriesFailure>>, PipelineError> {
         let frames = self.frames_of(fitted.columns())?;
         let view = PanelView::new(frames.iter().map(SeriesFrame::view).collect());
-        let survey = isolated(member, || fitted.survey(&view)).map_err(PipelineError::series)?;
+        let survey = isolated(member, || fitted.survey_next(&view, memory)).map_err(PipelineError::series)?;
         site.extend(survey.site_episodes());
         let detect = |series: &SeriesView<'_>| match isolated(member, || survey.detect(series)) {
             Ok(detection) => detection.map(|detection| Ok((series.key.clone(), detection))),
