@@ -67,18 +67,19 @@ impl Best {
     }
 
     /// Takes over the windows in which a statistic, of the series or of a group that it belongs to, is higher.
-    fn update(&mut self, scaled: &[f64], groups: &[[Group; 2]], map: &TailMap, statistic: u8) {
-        for (from, scaled) in scaled.iter().enumerate().filter(|(_, r)| !r.is_nan()) {
+    fn update(&mut self, starting: &Range<usize>, scaled: &[f64], groups: &[[Group; 2]], map: &TailMap, statistic: u8) {
+        for from in regress::clipped(starting, scaled.len()).filter(|&from| !scaled[from].is_nan()) {
+            let scaled = scaled[from];
             let mut height = map.height(scaled.abs());
             if let Some(groups) = groups.get(from) {
-                let group = &groups[usize::from(*scaled > 0.0)];
-                if group.height > height && group.holds(*scaled) {
+                let group = &groups[usize::from(scaled > 0.0)];
+                if group.height > height && group.holds(scaled) {
                     height = group.height;
                 }
             }
             let best = &mut self.signed[from];
             if best.is_nan() || height as f32 > best.abs() {
-                *best = height.copysign(*scaled) as f32;
+                *best = height.copysign(scaled) as f32;
                 self.statistic[from] = statistic;
             }
         }
@@ -97,6 +98,7 @@ struct Length {
     deviates: Vec<Deviates>,
     flanks: Vec<[Flanks; STEPS]>,
     others: Others,
+    starting: Range<usize>,
 }
 
 impl Length {
@@ -108,9 +110,9 @@ impl Length {
         let mut others = Others::new(starts);
         // One after the other: sums do not depend on the number of threads.
         for deviates in &deviates {
-            others.add(deviates);
+            others.add(deviates, starting);
         }
-        let mut length = Self { index, deviates, flanks: Vec::new(), others };
+        let mut length = Self { index, deviates, flanks: Vec::new(), others, starting: starting.clone() };
         let flanks = |(at, w): (usize, &Watched<'_>)| {
             let surroundings = length.surroundings(at, w);
             std::array::from_fn(|step| surroundings.flanks(step, starting))
@@ -186,11 +188,13 @@ impl Length {
     fn residuals(&self, at: usize, watched: &Watched<'_>, statistic: Statistic, regression: &Regression) -> Vec<f64> {
         let surroundings = self.surroundings(at, watched);
         let flanks = &self.flanks[at][statistic.step];
-        let of = |from| {
-            let row = surroundings.row(statistic, flanks, from);
-            row.map_or(f64::NAN, |(row, target)| regression.standardized(&row, target))
-        };
-        (0..self.deviates[at].0[statistic.step].len()).map(of).collect()
+        let mut residuals = vec![f64::NAN; self.deviates[at].0[statistic.step].len()];
+        for from in regress::clipped(&self.starting, residuals.len()) {
+            if let Some((row, target)) = surroundings.row(statistic, flanks, from) {
+                residuals[from] = regression.standardized(&row, target);
+            }
+        }
+        residuals
     }
 }
 
@@ -286,7 +290,8 @@ pub(crate) fn apply(
             let scale = fitted.scales[index][position];
             let scaled = |(at, w): (usize, &Watched<'_>)| {
                 let mut residuals = length.residuals(at, w, statistic, &coefficients[at][index][position]);
-                for residual in &mut residuals {
+                let starting = regress::clipped(&starting, residuals.len());
+                for residual in &mut residuals[starting] {
                     *residual = calibrate::scaled(*residual, scale);
                 }
                 residuals
@@ -294,7 +299,7 @@ pub(crate) fn apply(
             let residuals: Vec<Vec<f64>> = watched.par_iter().enumerate().map(scaled).collect();
             let groups = fitted.groups[index].find(position, &residuals, &starting);
             of_length.par_iter_mut().zip(&residuals).for_each(|(best, residuals)| {
-                best.update(residuals, &groups, map, position as u8);
+                best.update(&starting, residuals, &groups, map, position as u8);
             });
         }
         best.iter_mut().zip(of_length).for_each(|(all, one)| all.push(one));

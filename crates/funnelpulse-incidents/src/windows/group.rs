@@ -8,7 +8,10 @@ use std::ops::Range;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::calibrate::{TailCounts, TailMap};
+use super::{
+    calibrate::{TailCounts, TailMap},
+    regress::clipped,
+};
 
 /// Sizes of groups.
 const SIZES: [usize; 8] = [2, 3, 4, 6, 8, 12, 16, 24];
@@ -98,8 +101,11 @@ impl Groups {
         }
         let none = [false, true].map(|is_above| Group { is_above, ..Group::default() });
         let best = |from: usize| [false, true].map(|is_above| self.best(statistic, residuals, from, is_above));
-        let of = |from: usize| if starting.contains(&from) { best(from) } else { none };
-        (0..starts).into_par_iter().map(of).collect()
+        let mut groups = vec![none; starts];
+        let starting = clipped(starting, starts);
+        let first = starting.start;
+        groups[starting].par_iter_mut().enumerate().for_each(|(at, group)| *group = best(first + at));
+        groups
     }
 
     fn best(&self, statistic: usize, residuals: &[Vec<f64>], from: usize, is_above: bool) -> Group {

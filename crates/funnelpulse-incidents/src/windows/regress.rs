@@ -48,9 +48,11 @@ impl Others {
         Self { sum: zeros(), number: zeros() }
     }
 
-    pub(crate) fn add(&mut self, deviates: &Deviates) {
+    pub(crate) fn add(&mut self, deviates: &Deviates, starting: &Range<usize>) {
         for step in 0..STEPS {
-            for (at, z) in deviates.0[step].iter().enumerate().filter(|(_, z)| !z.is_nan()) {
+            let deviates = &deviates.0[step];
+            for at in clipped(starting, deviates.len()).filter(|&at| !deviates[at].is_nan()) {
+                let z = deviates[at];
                 self.sum[step][at] += z.clamp(-OTHERS_CLIP, OTHERS_CLIP);
                 self.number[step][at] += 1.0;
             }
@@ -69,6 +71,11 @@ impl Others {
     }
 }
 
+/// A range without what is beyond the end.
+pub(crate) fn clipped(range: &Range<usize>, end: usize) -> Range<usize> {
+    range.start.min(end)..range.end.min(end)
+}
+
 /// Deviates of all windows of one length, per step and start; NaN where too little was observed.
 pub(crate) struct Deviates(pub(crate) [Vec<f64>; STEPS]);
 
@@ -80,13 +87,17 @@ impl Deviates {
             let (dispersion, relative) = (noise.dispersion[step], noise.relative[step][length]);
             let deviate = |from: usize| {
                 let to = from + LENGTHS[length];
-                if !starting.contains(&from) || !track.is_observed(step, from, to) {
+                if !track.is_observed(step, from, to) {
                     return f64::NAN;
                 }
                 let (x, m) = track.sums(step, from, to);
                 step_deviate(step, x, m, dispersion, relative)
             };
-            (0..starts).map(deviate).collect()
+            let mut deviates = vec![f64::NAN; starts];
+            for from in clipped(starting, starts) {
+                deviates[from] = deviate(from);
+            }
+            deviates
         };
         Self(std::array::from_fn(of))
     }
@@ -117,15 +128,16 @@ impl Surroundings<'_> {
             if m <= 0.0 { 0.0 } else { step_deviate(step, x, m, dispersion, relative).clamp(-CLIP, CLIP) }
         };
         let of = |from: usize| {
-            if !starting.contains(&from) {
-                return (0.0, 0.0);
-            }
             let to = from + hours;
             let last = (to + flank).min(self.track.hours).min((from / DAY + 2) * DAY).max(to);
             let before = self.track.sums_before(step, from.saturating_sub(flank), from);
             (deviate(before), deviate(self.track.sums_after(step, to, last)))
         };
-        Flanks((0..self.deviates.0[step].len()).map(of).collect())
+        let mut flanks = vec![(0.0, 0.0); self.deviates.0[step].len()];
+        for from in clipped(starting, flanks.len()) {
+            flanks[from] = of(from);
+        }
+        Flanks(flanks)
     }
 
     /// The predictors and the deviate of a window; `None` where it is not observed.
