@@ -58,11 +58,12 @@ impl Model {
     }
 
     fn scores(&self, values: ArrayView2<'_, f64>, times: Option<&[i64]>) -> Result<Vec<f64>, Failure> {
-        let scores = match self {
-            Self::Forest(forest) => forest.score_values(values).map_err(Failure::data)?,
-            Self::Series(model) => model.detect(frame(values, times)?.view()).map_err(Failure::data)?.score,
-        };
-        Ok(scores.to_vec())
+        Ok(match self {
+            Self::Forest(forest) => forest.score_values(values).map_err(Failure::data)?.to_vec(),
+            Self::Series(model) => {
+                model.detect(frame(values, times)?.view()).map_err(Failure::data)?.score().to_vec()
+            }
+        })
     }
 
     fn to_bytes(&self) -> Result<Vec<u8>, Failure> {

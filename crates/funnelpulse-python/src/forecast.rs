@@ -111,7 +111,7 @@ impl Forecaster {
     /// The times at which the trend may bend, microseconds since 1970.
     #[getter]
     fn changepoints(&self) -> Vec<i64> {
-        self.model.changepoints().iter().map(Timestamp::as_micros).collect()
+        self.model.changepoints().into_iter().map(Timestamp::as_micros).collect()
     }
 
     /// The names of the components.

@@ -3,7 +3,7 @@
 use funnelpulse::changepoint::{
     cost::{Cost, CostKind},
     kernel::rbf_pelt,
-    search::{Binseg, BottomUp, Dynp, Partition, Pelt, Stop, WindowSearch},
+    search::{Binseg, BottomUp, Dynp, Fpop, Partition, Pelt, Stop, WindowSearch},
 };
 use ndarray::Array2;
 use numpy::PyReadonlyArray2;
@@ -39,13 +39,17 @@ impl Search<'_> {
             (None, None) => return Err(Failure::config("give n_bkps or pen")),
         };
         let found = match (self.method, stop) {
-            ("pelt", Stop::Gain(penalty)) if signal.kind == CostKind::Rbf => {
+            ("pelt" | "kernel", Stop::Gain(penalty)) if signal.kind == CostKind::Rbf => {
                 rbf_pelt(signal.values.view(), signal.gamma, self.min_size, self.jump, penalty)
             }
-            ("pelt", Stop::Gain(penalty)) => {
+            // The same optimum in less time.
+            ("kernel", Stop::Gain(penalty)) if signal.kind == CostKind::L2 && signal.values.ncols() == 1 => {
+                Fpop::new(self.min_size, self.jump).and_then(|fpop| fpop.l2(signal.values.column(0), penalty))
+            }
+            ("pelt" | "kernel", Stop::Gain(penalty)) => {
                 Pelt::new(self.min_size, self.jump).and_then(|pelt| pelt.search(cost, penalty))
             }
-            ("dynp", Stop::Breaks(breaks)) => {
+            ("dynp" | "kernel", Stop::Breaks(breaks)) => {
                 Dynp::new(self.min_size, self.jump).and_then(|dynp| dynp.search(cost, breaks))
             }
             ("binseg", stop) => Binseg::new(self.min_size, self.jump).and_then(|binseg| binseg.search(cost, stop)),

@@ -143,6 +143,8 @@ class Window(_Greedy):
 class KernelCPD(_Search):
     """Exact search with a kernel, `linear`, `rbf` or `cosine`, by number of breaks or by penalty."""
 
+    _method = "kernel"
+
     def __init__(
         self,
         kernel: str = "linear",
@@ -160,5 +162,4 @@ class KernelCPD(_Search):
         """The ends of the segments; the last one is the number of rows."""
         if (n_bkps is None) == (pen is None):
             raise ConfigError("give either n_bkps or pen")
-        self._method = "dynp" if pen is None else "pelt"  # type: ignore[misc]
         return self._search(n_bkps, pen)[0]
