@@ -60,4 +60,4 @@ cd "$work"
 here=$OLDPWD
 MPLBACKEND=Agg clean/bin/python -m pytest -q -p no:cacheprovider -c "$here/pyproject.toml" --rootdir "$here" "$here/tests" "$@"
 clean/bin/python -m mypy --config-file "$here/pyproject.toml" --package funnelpulse
-clean/bin/python -m mypy.stubtest --ignore-missing-stub --mypy-config-file "$here/pyproject.toml" funnelpulse
+clean/bin/python -m mypy.stubtest --mypy-config-file "$here/pyproject.toml" funnelpulse._native

@@ -22,7 +22,7 @@ polars = optional("polars", "polars")
 __all__ = ["FunnelPulse"]
 
 
-@polars.api.register_dataframe_namespace("fp")  # type: ignore[untyped-decorator]
+@polars.api.register_dataframe_namespace("fp")
 class FunnelPulse:
     """What `frame.fp` is. Scores are raw: larger = more anomalous, null where there is none."""
 

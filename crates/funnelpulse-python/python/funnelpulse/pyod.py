@@ -26,6 +26,7 @@ class _Adapter(BaseDetector):  # type: ignore[misc]
     """Wraps a detector of `funnelpulse.sklearn`, whose parameters it takes."""
 
     _wrapped: Any
+    contamination: float
 
     def __init__(self, contamination: float = 0.1, **parameters: Any) -> None:
         super().__init__(contamination=contamination)
