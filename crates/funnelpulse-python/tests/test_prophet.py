@@ -8,7 +8,7 @@ import pytest
 
 pd = pytest.importorskip("pandas")
 
-from funnelpulse.prophet import Prophet, cross_validation  # noqa: E402
+from funnelpulse.prophet import Prophet, cross_validation
 
 
 @pytest.fixture(scope="module")

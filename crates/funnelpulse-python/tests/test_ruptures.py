@@ -6,7 +6,7 @@ import pytest
 
 rpt = pytest.importorskip("ruptures")
 
-from funnelpulse import ruptures as fpr  # noqa: E402
+from funnelpulse import ruptures as fpr
 
 
 def signal(seed, rows=300, columns=1, breaks=4, noise=2.0):

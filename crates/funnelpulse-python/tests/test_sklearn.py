@@ -7,14 +7,17 @@ import pytest
 
 pytest.importorskip("sklearn")
 
-from funnelpulse import sklearn as fps  # noqa: E402
-from sklearn.base import clone  # noqa: E402
-from sklearn.datasets import make_blobs  # noqa: E402
-from sklearn.ensemble import IsolationForest  # noqa: E402
-from sklearn.metrics import roc_auc_score  # noqa: E402
-from sklearn.utils.estimator_checks import check_estimator  # noqa: E402
+from funnelpulse import sklearn as fps
+from sklearn.base import clone
+from sklearn.datasets import make_blobs
+from sklearn.ensemble import IsolationForest
+from sklearn.metrics import roc_auc_score
+from sklearn.utils.estimator_checks import check_estimator
 
-FORESTS = [fps.IsolationForest(n_estimators=20, random_state=0), fps.ExtendedIsolationForest(n_estimators=20, random_state=0)]
+FORESTS = [
+    fps.IsolationForest(n_estimators=20, random_state=0),
+    fps.ExtendedIsolationForest(n_estimators=20, random_state=0),
+]
 #: Small enough for the checks, whose tables have 10 to 300 rows.
 SERIES = [
     fps.SeasonalDetector(),

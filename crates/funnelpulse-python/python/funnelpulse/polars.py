@@ -1,9 +1,9 @@
 """The namespace `fp` of polars' data frames.
 
-    import funnelpulse.polars
+import funnelpulse.polars
 
-    frame.fp.run()                                     # anomalies of an hourly table
-    frame.fp.isolation_forest("views", "carts")        # the frame with a column `anomaly_score`
+frame.fp.run()                                     # anomalies of an hourly table
+frame.fp.isolation_forest("views", "carts")        # the frame with a column `anomaly_score`
 """
 
 from __future__ import annotations

@@ -263,6 +263,4 @@ def cross_validation(model: Prophet, horizon: Any, period: Any = None, initial: 
     )
     times = {name: pandas.to_datetime(found[name], unit="us") for name in ("ds", "cutoff")}
     names = ("yhat", "yhat_lower", "yhat_upper", "y")
-    return pandas.DataFrame(
-        {"ds": times["ds"], **{name: found[name] for name in names}, "cutoff": times["cutoff"]}
-    )
+    return pandas.DataFrame({"ds": times["ds"], **{name: found[name] for name in names}, "cutoff": times["cutoff"]})

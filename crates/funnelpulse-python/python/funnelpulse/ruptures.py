@@ -100,9 +100,7 @@ class Dynp(_Optimal):
 
 
 class _Greedy(_Optimal):
-    def predict(
-        self, n_bkps: int | None = None, pen: float | None = None, epsilon: float | None = None
-    ) -> list[int]:
+    def predict(self, n_bkps: int | None = None, pen: float | None = None, epsilon: float | None = None) -> list[int]:
         """The ends of the segments, by number of breaks, by penalty, or until the cost is at most `epsilon`."""
         if epsilon is None:
             if n_bkps is None and pen is None:

@@ -18,9 +18,9 @@ from funnelpulse._native import Detector
 
 optional("sklearn", "sklearn")
 
-from sklearn.base import BaseEstimator, OutlierMixin  # noqa: E402
-from sklearn.utils import check_random_state  # noqa: E402
-from sklearn.utils.validation import check_is_fitted, validate_data  # noqa: E402
+from sklearn.base import BaseEstimator, OutlierMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 __all__ = [
     "ORDER_MATTERS",
