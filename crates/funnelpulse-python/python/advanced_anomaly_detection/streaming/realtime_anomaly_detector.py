@@ -1,0 +1,10 @@
+"""The streaming detector under its old name."""
+
+from advanced_anomaly_detection._moved import moved
+from funnelpulse.spark import RealtimeDetector, create_realtime_detector
+
+__all__ = ["RealtimeAnomalyDetector", "create_realtime_detector"]
+
+RealtimeAnomalyDetector = RealtimeDetector
+
+moved(__name__, "funnelpulse.spark")
