@@ -163,7 +163,7 @@ class SparkPipeline:
         )
         given = rows.withColumn(MODEL, F.lit(None).cast("binary"))
         if not train and self.models is not None:
-            given = given.unionByName(self.models.join(rows.select(SITE).distinct(), SITE, "left_semi"), True)
+            given = given.unionByName(self.models, allowMissingColumns=True)
         records = by_site(given, job.of_group, job.of_partition, schema, self.partitions)
         records = records.persist(StorageLevel.DISK_ONLY)
         if train:

@@ -47,6 +47,9 @@ class Job:
         """All records of one site."""
         use_one_core()
         site = rows[SITE][0].as_py()
+        if rows[MODEL].null_count == 0:
+            # A model, and no row to score with it.
+            return self.schema.empty_table()
         try:
             return pa.concat_tables(self._records(site, rows))
         # Whatever is wrong with a site must not stop the others.

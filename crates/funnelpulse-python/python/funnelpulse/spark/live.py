@@ -1,0 +1,102 @@
+"""One micro-batch of one site: closed hours in, verdicts out. Runs on an executor."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Optional
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from funnelpulse.spark.schema import SITE, Layout, conform, sorted_rows
+from funnelpulse.spark.state import SiteState, Store, from_ipc, saved_model, to_ipc
+from funnelpulse.spark.worker import use_one_core
+
+
+@dataclass(frozen=True)
+class LiveJob:
+    """What an executor does with the hours of a site that a batch closed."""
+
+    config: str
+    layout: Layout
+    schema: pa.Schema
+    #: Where states are kept.
+    states: str
+    #: A table of `save_models`; `None` trains on the stream.
+    models: Optional[str]
+    #: Hours that a site without a model needs before it is trained.
+    training_hours: int
+    batch: int
+
+    def of_group(self, rows: pa.Table) -> pa.Table:
+        """The verdicts that are new."""
+        use_one_core()
+        site = rows[SITE][0].as_py()
+        state = SiteState(Store(self.states), site)
+        header, payload = state.before(self.batch)
+        hours = self._later(sorted_rows(rows, self.layout), header.get("now"))
+        if hours.num_rows == 0:
+            return self.schema.empty_table()
+        model = self._model(state, site)
+        if model is None:
+            return self._wait(state, site, payload, hours)
+        return self._advance(state, site, model, payload, hours)
+
+    def of_partition(self, batches: Any) -> Any:
+        """The same for a partition that is sorted by site."""
+        from funnelpulse.spark.worker import groups
+
+        for rows in groups(batches):
+            yield from self.of_group(rows).to_batches()
+
+    def _later(self, rows: pa.Table, now: Optional[int]) -> pa.Table:
+        """The hours after those that were seen: an hour is judged once."""
+        if now is None:
+            return rows
+        return rows.filter(pc.greater(rows[self.layout.time].cast(pa.int64()), now))
+
+    def _model(self, state: SiteState, site: str) -> Any:
+        data = saved_model(self.models, site) if self.models else None
+        data = data or state.model()
+        return fitted(data) if data else None
+
+    def _wait(self, state: SiteState, site: str, payload: bytes, hours: pa.Table) -> pa.Table:
+        """Keeps the rows; trains on them once there are enough hours. Their verdict is null."""
+        import funnelpulse as fp
+
+        history = pa.concat_tables([from_ipc(payload), hours]) if payload else hours
+        header: dict[str, Any] = {"kind": "history", "now": newest(hours, self.layout)}
+        seen = pc.count_distinct(history[self.layout.time]).as_py()
+        data = to_ipc(history)
+        if seen >= self.training_hours:
+            in_order = [*((key, "ascending") for key in self.layout.keys), (self.layout.time, "ascending")]
+            model = fp.Pipeline(fp.Config(self.config)).fit(history.sort_by(in_order))
+            state.save_model(model.to_bytes())
+            header["kind"], data = "live", model.live().snapshot()
+        state.save(self.batch, header, data)
+        hours = hours.append_column("window_start", hours[self.layout.time]) if self.layout.time != "window_start" else hours
+        return conform(hours, self.schema, **{SITE: site, "revision": 0, "final": True})
+
+    def _advance(self, state: SiteState, site: str, model: Any, payload: bytes, hours: pa.Table) -> pa.Table:
+        """Judges hour after hour, so that the verdicts do not depend on how hours fall into batches."""
+        live = model.restore(payload) if payload else model.live()
+        found = []
+        for hour in pc.unique(hours[self.layout.time]).sort():
+            advance = live.advance(hours.filter(pc.equal(hours[self.layout.time], hour)))
+            found.append(conform(advance.to_arrow(), self.schema, **{SITE: site}))
+        state.save(self.batch, {"kind": "live", "now": newest(hours, self.layout)}, live.snapshot())
+        return pa.concat_tables(found)
+
+
+def newest(hours: pa.Table, layout: Layout) -> int:
+    """The newest time, microseconds."""
+    return int(pc.max(hours[layout.time].cast(pa.int64())).as_py())
+
+
+@lru_cache(maxsize=64)
+def fitted(data: bytes) -> Any:
+    """A model from its bytes. Kept, since each batch needs it again."""
+    import funnelpulse as fp
+
+    return fp.FittedPipeline.from_bytes(data)
