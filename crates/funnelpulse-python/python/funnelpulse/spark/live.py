@@ -75,16 +75,27 @@ class LiveJob:
             state.save_model(model.to_bytes())
             header["kind"], data = "live", model.live().snapshot()
         state.save(self.batch, header, data)
-        hours = hours.append_column("window_start", hours[self.layout.time]) if self.layout.time != "window_start" else hours
-        return conform(hours, self.schema, **{SITE: site, "revision": 0, "final": True})
+        return self._unjudged(site, hours, "waiting")
+
+    def _unjudged(self, site: str, hours: pa.Table, why: str) -> pa.Table:
+        """Rows without a verdict; `models` says why."""
+        if self.layout.time != "window_start":
+            hours = hours.append_column("window_start", hours[self.layout.time])
+        return conform(hours, self.schema, **{SITE: site, "models": why, "revision": 0, "final": True})
 
     def _advance(self, state: SiteState, site: str, model: Any, payload: bytes, hours: pa.Table) -> pa.Table:
         """Judges hour after hour, so that the verdicts do not depend on how hours fall into batches."""
+        from funnelpulse.errors import FunnelPulseError
+
         live = model.restore(payload) if payload else model.live()
         found = []
-        for hour in pc.unique(hours[self.layout.time]).sort():
-            advance = live.advance(hours.filter(pc.equal(hours[self.layout.time], hour)))
-            found.append(conform(advance.to_arrow(), self.schema, **{SITE: site}))
+        for time in pc.unique(hours[self.layout.time]).sort():
+            hour = hours.filter(pc.equal(hours[self.layout.time], time))
+            try:
+                found.append(conform(live.advance(hour).to_arrow(), self.schema, **{SITE: site}))
+            # Wrong rows of a site must not stop the stream; an hour that is refused changes no state.
+            except FunnelPulseError as error:
+                found.append(self._unjudged(site, hour, f"failed: {error}"))
         state.save(self.batch, {"kind": "live", "now": newest(hours, self.layout)}, live.snapshot())
         return pa.concat_tables(found)
 

@@ -21,6 +21,8 @@ from pyarrow import fs
 
 _MAGIC = b"FPSS1\n"
 _LENGTH = struct.Struct("<Q")
+#: File systems on which half a file can be seen.
+_RENAME = ("local", "hdfs")
 
 
 class Store:
@@ -43,11 +45,13 @@ class Store:
     def write(self, folder: str, name: str, data: bytes) -> None:
         """Writes a file: all of it, or nothing."""
         target = posixpath.join(self.path, folder, name)
-        aside = f"{target}.{uuid.uuid4().hex}.tmp"
+        # An object appears when its stream is closed; a file appears when it is renamed.
+        aside = f"{target}.{uuid.uuid4().hex}.tmp" if self.files.type_name in _RENAME else target
         self.files.create_dir(posixpath.dirname(target), recursive=True)
         with self.files.open_output_stream(aside) as file:
             file.write(data)
-        self.files.move(aside, target)
+        if aside != target:
+            self.files.move(aside, target)
 
     def delete(self, folder: str, name: str) -> None:
         """Deletes a file; one that another attempt has deleted is fine."""
