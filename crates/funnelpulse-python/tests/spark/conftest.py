@@ -40,7 +40,7 @@ def kafka_jars() -> str | None:
         if shutil.which("mvn") is None:
             return None
         goal = "org.apache.maven.plugins:maven-dependency-plugin:3.11.0:copy-dependencies"
-        command = ["mvn", "-q", "-B", "-f", str(HERE / "pom.xml"), goal, f"-DoutputDirectory={JARS}", "-DexcludeTransitive=false"]
+        command = ["mvn", "-q", "-B", "-f", str(HERE / "pom.xml"), goal, f"-DoutputDirectory={JARS}"]
         if subprocess.run(command, check=False).returncode != 0:
             return None
         (JARS / ".complete").touch()

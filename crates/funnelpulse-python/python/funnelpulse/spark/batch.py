@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable
-from typing import Any, Optional
+from collections.abc import Iterator
+from typing import Any, Optional, Protocol
 
+import pyarrow as pa
 from pyspark import StorageLevel
 from pyspark.sql import DataFrame, GroupedData, SparkSession
 from pyspark.sql import functions as F
@@ -156,15 +157,12 @@ class SparkPipeline:
                 raise FunnelPulseError(reason)
             spark_native.warn(reason)
             return None, rows
-        zone = self.spark.conf.get("spark.sql.session.timeZone") or "UTC"
         schema = records_schema(self.layout)
-        job = Job(
-            self.config.to_toml(), self.layout, arrow_schema(schema, zone), train, score, train, train_split
-        )
+        job = Job(self.config.to_toml(), self.layout, arrow_schema(schema), train, score, train, train_split)
         given = rows.withColumn(MODEL, F.lit(None).cast("binary"))
         if not train and self.models is not None:
             given = given.unionByName(self.models, allowMissingColumns=True)
-        records = by_site(given, job.of_group, job.of_partition, schema, self.partitions)
+        records = by_site(given, job, schema, self.partitions)
         records = records.persist(StorageLevel.DISK_ONLY)
         if train:
             self.models = records.filter(F.col(RECORD) == TRAINED).select(SITE, MODEL)
@@ -250,20 +248,27 @@ def records_schema(layout: Layout) -> T.StructType:
     return T.StructType([*layout.result().fields, *extra, T.StructField(MODEL, T.BinaryType())])
 
 
-def by_site(
-    rows: DataFrame,
-    of_group: Callable[..., Any],
-    of_partition: Callable[..., Any],
-    schema: T.StructType,
-    partitions: int,
-) -> DataFrame:
-    """Applies a function to the rows of each site."""
+class SiteJob(Protocol):
+    """Work on the rows of one site."""
+
+    def of_group(self, rows: pa.Table) -> pa.Table: ...
+
+    def of_partition(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]: ...
+
+
+def by_site(rows: DataFrame, job: SiteJob, schema: T.StructType, partitions: int) -> DataFrame:
+    """Applies a job to the rows of each site."""
+
+    # Spark takes a function with two parameters, which a method is to it, for one that wants the key too.
+    def of_group(group: pa.Table) -> pa.Table:
+        return job.of_group(group)
+
     # A number of partitions that is given is one that adaptive execution keeps: it would put many small
     # sites into one task.
     spread = rows.repartition(partitions, SITE)
     if hasattr(GroupedData, "applyInArrow"):
         return spread.groupBy(SITE).applyInArrow(of_group, schema)
-    return spread.sortWithinPartitions(SITE).mapInArrow(of_partition, schema)
+    return spread.sortWithinPartitions(SITE).mapInArrow(job.of_partition, schema)
 
 
 def conformed(rows: DataFrame, schema: T.StructType) -> DataFrame:

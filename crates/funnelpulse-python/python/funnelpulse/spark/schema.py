@@ -127,8 +127,8 @@ def sorted_rows(rows: pa.Table, layout: Layout) -> pa.Table:
     return rows.sort_by([*((key, "ascending") for key in layout.keys), (layout.time, "ascending")])
 
 
-def arrow_schema(schema: T.StructType, time_zone: str) -> pa.Schema:
-    """The Arrow types that Spark expects for `schema` in a session of this time zone."""
+def arrow_schema(schema: T.StructType) -> pa.Schema:
+    """The Arrow types that Spark expects for `schema`: times in UTC, whatever the time zone of the session is."""
     kinds: dict[type, pa.DataType] = {
         T.DoubleType: pa.float64(),
         T.LongType: pa.int64(),
@@ -136,7 +136,7 @@ def arrow_schema(schema: T.StructType, time_zone: str) -> pa.Schema:
         T.StringType: pa.string(),
         T.BinaryType: pa.binary(),
         T.DateType: pa.date32(),
-        T.TimestampType: pa.timestamp("us", time_zone),
+        T.TimestampType: _MICROS_UTC,
     }
     return pa.schema([pa.field(f.name, kinds[type(f.dataType)]) for f in schema.fields])
 

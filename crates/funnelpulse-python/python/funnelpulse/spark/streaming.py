@@ -122,12 +122,11 @@ class RealtimeDetector:
         """The verdicts that the hours of batch `number` bring."""
         # The session of a batch is a copy of the one that started the query.
         spark = hours.sparkSession
-        zone = spark.conf.get("spark.sql.session.timeZone") or "UTC"
         schema = self.layout.result(live=True)
         job = LiveJob(
             self.pipeline.to_toml(),
             self.layout,
-            arrow_schema(schema, zone),
+            arrow_schema(schema),
             f"{self.config['checkpoint_location'].rstrip('/')}/funnelpulse-state",
             self.config["model_path"],
             self.config["training_hours"],
@@ -135,7 +134,7 @@ class RealtimeDetector:
         )
         rows = self.layout.select(hours)
         partitions = self.config["partitions"] or int(spark.conf.get("spark.sql.shuffle.partitions") or 200)
-        return by_site(rows, job.of_group, job.of_partition, schema, partitions)
+        return by_site(rows, job, schema, partitions)
 
     def stop_all_streams(self) -> None:
         """Stops every query of the session."""
