@@ -208,6 +208,25 @@ impl Table {
         Ok(Self::from_files(&source, vec![(source.clone(), table)]))
     }
 
+    /// The same table, with its times read as the options say: time zone and unit. The other options
+    /// are of files.
+    ///
+    /// ```
+    /// use arrow::array::{Int64Array, RecordBatch};
+    /// use funnelpulse_io::{Epoch, ReadOptions, Table};
+    /// use std::sync::Arc;
+    ///
+    /// let batch = RecordBatch::try_from_iter([("time", Arc::new(Int64Array::from(vec![60_000])) as _)])?;
+    /// let options = ReadOptions { epoch: Epoch::Milliseconds, ..ReadOptions::default() };
+    /// let table = Table::from_batches("batches", vec![batch])?.with_options(&options)?;
+    /// assert_eq!(table.time_column("time")?[0].to_string(), "1970-01-01T00:01:00Z");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn with_options(self, options: &ReadOptions) -> Result<Self, IoError> {
+        options.validate()?;
+        Ok(Self { clock: Clock::of(options)?, ..self })
+    }
+
     /// Of files with the same columns, at least one.
     fn from_files(source: &Path, tables: Vec<(PathBuf, FileTable)>) -> Self {
         let columns = tables[0].1.columns.clone();

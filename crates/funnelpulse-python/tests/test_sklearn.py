@@ -1,0 +1,92 @@
+"""scikit-learn's own checks, and its figures."""
+
+import pickle
+
+import numpy as np
+import pytest
+
+pytest.importorskip("sklearn")
+
+from funnelpulse import sklearn as fps  # noqa: E402
+from sklearn.base import clone  # noqa: E402
+from sklearn.datasets import make_blobs  # noqa: E402
+from sklearn.ensemble import IsolationForest  # noqa: E402
+from sklearn.metrics import roc_auc_score  # noqa: E402
+from sklearn.utils.estimator_checks import check_estimator  # noqa: E402
+
+FORESTS = [fps.IsolationForest(n_estimators=20, random_state=0), fps.ExtendedIsolationForest(n_estimators=20, random_state=0)]
+#: Small enough for the checks, whose tables have 10 to 300 rows.
+SERIES = [
+    fps.SeasonalDetector(),
+    fps.ChangepointDetector(horizon=2, lookback=8),
+    fps.SubsequenceDetector(window=4),
+    fps.LSTMAutoencoder(sequence_length=4, encoder=(4,), bottleneck=2, decoder=(4,), stride=1, epochs=1),
+]
+
+
+def failures(estimator, expected):
+    results = check_estimator(estimator, expected_failed_checks=expected, on_fail=None, on_skip=None)
+    return {r["check_name"]: r["exception"] for r in results if r["status"] == "failed"}, results
+
+
+@pytest.mark.parametrize("estimator", FORESTS, ids=lambda e: type(e).__name__)
+def test_forests_pass_every_check(estimator):
+    failed, results = failures(estimator, {})
+    assert failed == {}
+    assert sum(r["status"] == "passed" for r in results) > 40
+
+
+@pytest.mark.parametrize("estimator", SERIES, ids=lambda e: type(e).__name__)
+def test_detectors_of_series_fail_what_is_declared_only(estimator):
+    failed, _ = failures(estimator, fps.ORDER_MATTERS)
+    assert failed == {}
+
+
+def test_the_forest_is_as_accurate_as_scikit_learns():
+    X, _ = make_blobs(2000, n_features=6, centers=3, random_state=1)
+    X = np.vstack([X, np.random.default_rng(1).uniform(-20, 20, (60, 6))])
+    y = np.repeat([0, 1], [2000, 60])
+    ours = [roc_auc_score(y, -fps.IsolationForest(random_state=s).fit(X).score_samples(X)) for s in range(3)]
+    theirs = [roc_auc_score(y, -IsolationForest(random_state=s).fit(X).score_samples(X)) for s in range(3)]
+    assert np.mean(ours) > np.mean(theirs) - 0.02
+
+
+@pytest.mark.parametrize("estimator", [*FORESTS, *SERIES], ids=lambda e: type(e).__name__)
+def test_clone_and_pickle(estimator):
+    X = np.random.default_rng(0).normal(size=(120, 3))
+    model = clone(estimator).fit(X)
+    assert np.array_equal(pickle.loads(pickle.dumps(model)).score_samples(X), model.score_samples(X))
+    assert np.array_equal(clone(model).fit(X).score_samples(X), model.score_samples(X))
+    assert np.array_equal(model.predict(X), np.where(model.decision_function(X) < 0, -1, 1))
+    assert abs(np.mean(model.predict(X) == -1) - 0.1) < 0.02 or model.contamination == "auto"
+
+
+def test_series_detectors_find_what_they_are_for():
+    rng = np.random.default_rng(3)
+    hours = np.arange(24 * 28)
+    day = 100 + 30 * np.sin(2 * np.pi * hours / 24) + rng.normal(0, 2, len(hours))
+    spike, shift, flat = day.copy(), day.copy(), day.copy()
+    spike[500] += 60
+    shift[500:] *= 1.6
+    flat[500:530] = 100 + rng.normal(0, 2, 30)
+    found = {
+        "spike": np.argmin(fps.SeasonalDetector().fit(spike[:, None]).score_samples(spike[:, None])),
+        "shift": np.argmin(fps.ChangepointDetector().fit(shift[:480, None]).score_samples(shift[:, None])),
+        "flat": np.argmin(fps.SubsequenceDetector(window=24).fit(flat[:, None]).score_samples(flat[:, None])),
+    }
+    assert found["spike"] == 500
+    assert 500 <= found["shift"] <= 512
+    assert 500 <= found["flat"] <= 554
+
+
+def test_parameters_are_checked():
+    X = np.random.default_rng(0).normal(size=(50, 2))
+    for estimator in (
+        fps.IsolationForest(n_estimators=0),
+        fps.IsolationForest(contamination=0.7),
+        fps.SeasonalDetector(contamination="auto"),
+        fps.ExtendedIsolationForest(split="round"),
+        fps.ChangepointDetector(horizon=0),
+    ):
+        with pytest.raises(ValueError):
+            estimator.fit(X)
