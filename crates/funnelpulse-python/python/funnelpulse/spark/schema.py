@@ -70,8 +70,9 @@ class Layout:
         settings: dict[str, Any] = config.to_dict()
         table, metrics = settings["input"], settings["input"]["metrics"]
         stored = tuple((m["name"], tuple(m.get("aliases") or ())) for m in metrics if m["kind"] != "rate")
-        rates = [m["name"] for m in metrics if m["kind"] == "rate"]
-        primary = settings["pipeline"].get("metric") or (rates[0] if rates else stored[0][0])
+        names = [m["name"] for m in metrics]
+        primary = settings["pipeline"].get("metric") or "conversion_rate"
+        primary = primary if primary in names else names[0]
         return cls(table["time"], tuple(table["keys"]), stored, primary)
 
     @property

@@ -78,6 +78,9 @@ class Job:
         else:
             model = fp.Pipeline(fp.Config(self.config)).fit(first_hours(rows, self.layout.time, self.train_split))
             findings = model.detect(rows) if self.score else None
+        if findings is not None and findings.rows == 0 and findings.failures:
+            series, reason = findings.failures[0]
+            raise fp.DataError(f"no series can be scored; {series}: {reason}")
         if findings is not None:
             scored = findings.to_arrow(all_rows=True)
             yield conform(scored, self.schema, **{SITE: site, RECORD: ROW})
