@@ -100,21 +100,25 @@ def analytics(rows: DataFrame) -> dict[str, Any]:
     """Totals of scored rows, summed up by Spark: only a few numbers reach the driver."""
     found = rows.filter("is_anomaly")
     revenue = F.col("estimated_revenue_impact") if "estimated_revenue_impact" in rows.columns else F.lit(0.0)
-    sums = found.agg(F.count("*"), F.sum(revenue), F.sum("estimated_conversion_loss")).first()
-    counts = {name: _counts(found, name) for name in ("anomaly_severity", "anomaly_type", "brand")}
+    sums = [F.count("*").alias("n"), F.sum(revenue).alias("revenue"), F.sum("estimated_conversion_loss").alias("loss")]
+    # Few groups: severities times types.
+    groups = found.groupBy("anomaly_severity", "anomaly_type").agg(*sums).collect()
+    brands = found.groupBy("brand").count().orderBy(F.desc("count"), "brand").limit(NAMED).collect()
     return {
-        "total_anomalies": sums[0],
-        "total_revenue_impact": sums[1] or 0.0,
-        "total_conversion_loss": sums[2] or 0.0,
-        "by_severity": counts["anomaly_severity"],
-        "by_type": counts["anomaly_type"],
-        "by_brand": counts["brand"],
+        "total_anomalies": sum(group["n"] for group in groups),
+        "total_revenue_impact": sum(group["revenue"] or 0.0 for group in groups),
+        "total_conversion_loss": sum(group["loss"] or 0.0 for group in groups),
+        "by_severity": _totals(groups, "anomaly_severity"),
+        "by_type": _totals(groups, "anomaly_type"),
+        "by_brand": {str(row["brand"]): row["count"] for row in brands},
     }
 
 
-def _counts(found: DataFrame, name: str) -> dict[str, int]:
-    groups = found.groupBy(name).count().orderBy(F.desc("count"), name).limit(NAMED).collect()
-    return {str(row[0]): row[1] for row in groups}
+def _totals(groups: list[Any], name: str) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for group in groups:
+        found[str(group[name])] = found.get(str(group[name]), 0) + group["n"]
+    return found
 
 
 def write(rows: DataFrame, path: str) -> None:

@@ -92,7 +92,8 @@ class SparkPipeline:
     def run_pipeline(self, input_path: str, output_path: str, train_first: bool = True) -> dict[str, Any]:
         """Reads Parquet from `input_path`, writes the anomalies to `output_path`, partitioned by `window_date`.
 
-        Returns the statistics: `training`, `analytics`, `engine`, `fallback_reason`, totals and failures.
+        Returns the statistics: `training`, `analytics`, `engine`, `fallback_reason`, totals, failures, and
+        `engine_seconds`, the processor time of training and scoring on the executors.
         """
         table = self.spark.read.parquet(input_path)
         scored = self.train_and_detect(table) if train_first else self.detect(table)
@@ -199,7 +200,7 @@ class SparkPipeline:
         found = self._empty()
         if records is None:
             return {**found, "engine": spark_native.ENGINE, "fallback_reason": self._missing}
-        names = ["rows", "series", *DETECTORS]
+        names = ["rows", "series", "engine_micros", *DETECTORS]
         detail = F.from_json(DETAIL, ", ".join(f"{name} long" for name in names))
         kind = F.col(RECORD)
         sums = records.filter(kind != ROW).agg(
@@ -207,6 +208,7 @@ class SparkPipeline:
             *(F.count(F.when(kind == k, 1)).alias(k) for k in (SITE_TOTALS, SITE_FAILURE, SERIES_FAILURE)),
         ).first()
         found.update(sites=sums[SITE_TOTALS] + sums[SITE_FAILURE], rows=sums["rows"] or 0, series=sums["series"] or 0)
+        found["engine_seconds"] = (sums["engine_micros"] or 0) / 1e6
         found.update(failed_sites=sums[SITE_FAILURE], failed_series=sums[SERIES_FAILURE])
         found["training"] = {
             name: {"series": sums[name]} if sums[name] else {"skipped": "not a detector of this configuration"}

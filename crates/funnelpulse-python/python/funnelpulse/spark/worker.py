@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Optional
@@ -67,6 +68,7 @@ class Job:
         is_model = pc.is_valid(rows[MODEL])
         models, rows = rows.filter(is_model)[MODEL], sorted_rows(rows.filter(pc.invert(is_model)), self.layout)
         rows = rows.drop_columns([MODEL])
+        started = time.process_time()
         model: Optional[fp.FittedPipeline] = None
         if not self.train:
             if len(models) == 0:
@@ -83,15 +85,18 @@ class Job:
             raise fp.DataError(f"no series can be scored; {series}: {reason}")
         if findings is not None:
             scored = findings.to_arrow(all_rows=True)
+        data = model.to_bytes() if self.keep_model and self.train else None
+        engine_micros = round(1e6 * (time.process_time() - started))
+        if findings is not None:
             yield conform(scored, self.schema, **{SITE: site, RECORD: ROW})
             failures = findings.failures
         else:
             scored, failures = rows, model.failures
-        yield self._record(site, SITE_TOTALS, totals(scored, self.layout, model))
+        yield self._record(site, SITE_TOTALS, {**totals(scored, self.layout), "engine_micros": engine_micros})
         for series, reason in failures:
             yield self._record(site, SERIES_FAILURE, {"series": series, "message": reason})
-        if self.keep_model and self.train:
-            yield self._record(site, TRAINED, {}, model.to_bytes())
+        if data is not None:
+            yield self._record(site, TRAINED, {}, data)
 
     def _record(self, site: str, kind: str, detail: dict[str, Any], model: Optional[bytes] = None) -> pa.Table:
         one = pa.table({SITE: pa.array([site], pa.string())})
@@ -108,7 +113,7 @@ def describe(error: BaseException) -> dict[str, str]:
     return {"type": type(error).__name__, "message": str(error)}
 
 
-def totals(rows: pa.Table, layout: Layout, model: Any) -> dict[str, int]:
+def totals(rows: pa.Table, layout: Layout) -> dict[str, int]:
     """Rows and series of a site, and the series that each detector scored."""
     names = [layout.series] if layout.series in rows.column_names else list(layout.keys)
     scores = [column for column in DETECTORS.values() if column in rows.column_names]
