@@ -15,6 +15,7 @@ trap 'rm -rf "$work"' EXIT
 python3 -m venv "$work/env"
 "$work/env/bin/pip" install --quiet --disable-pip-version-check "$wheel" "pyspark==${PYSPARK:-4.2.0}" "pandas>=2.2,<3" \
     pyarrow pytest nbclient nbformat ipykernel plotly
+export SPARK_TEST_WHEEL="$wheel"
 export PATH="$work/env/bin:$PATH" PYSPARK_PYTHON="$work/env/bin/python" PYSPARK_DRIVER_PYTHON="$work/env/bin/python"
 unset PYTHONPATH SPARK_HOME
 cd "$work"

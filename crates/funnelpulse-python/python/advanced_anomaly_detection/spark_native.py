@@ -96,21 +96,21 @@ def utc_date(time: Column) -> Column:
     return F.date_add(F.lit("1970-01-01").cast("date"), days.cast("int"))
 
 
-def analytics(rows: DataFrame) -> dict[str, Any]:
+def analytics(rows: DataFrame, series: str = "brand") -> dict[str, Any]:
     """Totals of scored rows, summed up by Spark: only a few numbers reach the driver."""
     found = rows.filter("is_anomaly")
     revenue = F.col("estimated_revenue_impact") if "estimated_revenue_impact" in rows.columns else F.lit(0.0)
     sums = [F.count("*").alias("n"), F.sum(revenue).alias("revenue"), F.sum("estimated_conversion_loss").alias("loss")]
     # Few groups: severities times types.
     groups = found.groupBy("anomaly_severity", "anomaly_type").agg(*sums).collect()
-    brands = found.groupBy("brand").count().orderBy(F.desc("count"), "brand").limit(NAMED).collect()
+    brands = found.groupBy(series).count().orderBy(F.desc("count"), series).limit(NAMED).collect()
     return {
         "total_anomalies": sum(group["n"] for group in groups),
         "total_revenue_impact": sum(group["revenue"] or 0.0 for group in groups),
         "total_conversion_loss": sum(group["loss"] or 0.0 for group in groups),
         "by_severity": _totals(groups, "anomaly_severity"),
         "by_type": _totals(groups, "anomaly_type"),
-        "by_brand": {str(row["brand"]): row["count"] for row in brands},
+        "by_brand": {str(row[series]): row["count"] for row in brands},
     }
 
 

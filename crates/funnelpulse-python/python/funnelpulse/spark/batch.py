@@ -98,7 +98,7 @@ class SparkPipeline:
         table = self.spark.read.parquet(input_path)
         scored = self.train_and_detect(table) if train_first else self.detect(table)
         spark_native.write(scored, output_path)
-        return {**self._statistics, "analytics": spark_native.analytics(scored)}
+        return {**self._statistics, "analytics": spark_native.analytics(scored, self.layout.series)}
 
     @property
     def statistics(self) -> dict[str, Any]:
@@ -140,7 +140,7 @@ class SparkPipeline:
 
     def run_analytics(self, scored: DataFrame) -> dict[str, Any]:
         """Totals of the anomalies."""
-        return spark_native.analytics(scored)
+        return spark_native.analytics(scored, self.layout.series)
 
     def save_results(self, scored: DataFrame, output_path: str) -> None:
         """Writes the anomalies, partitioned by `window_date`."""
