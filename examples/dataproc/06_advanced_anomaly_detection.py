@@ -21,6 +21,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 LOG = logging.getLogger("funnelpulse.job")
+FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 #: Columns of the old table, with the types that it had.
 LEGACY = {
@@ -85,7 +86,7 @@ def write_legacy(spark: SparkSession, written: str, path: str) -> None:
 def main(given: list[str] | None = None) -> int:
     """Runs the job; 0 if the tables are written."""
     args = arguments(given)
-    logging.basicConfig(level=args.log_level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.basicConfig(level=args.log_level, stream=sys.stderr, force=True, format=FORMAT)
     started = time.monotonic()
     spark = SparkSession.builder.appName("FunnelPulse 06: Advanced Anomaly Detection").getOrCreate()
     pipeline = pipeline_of(spark, args)

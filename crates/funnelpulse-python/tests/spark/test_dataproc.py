@@ -53,7 +53,9 @@ def submit(tables: pathlib.Path, env: dict[str, str], conf: dict[str, str], *arg
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "PYSPARK", "SPARK"))}
     clean.update(env, SPARK_HOME=str(home))
     arguments = [*command, "--tables", "gs://bucket/tables", *args]
-    return subprocess.run(arguments, env=clean, cwd=tables.parent, text=True, capture_output=True, timeout=300)
+    # Spark sends the job's own standard error to its standard output.
+    both = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    return subprocess.run(arguments, env=clean, cwd=tables.parent, text=True, timeout=300, **both)
 
 
 @pytest.mark.skipif(WHEEL is None, reason="SPARK_TEST_WHEEL does not name a wheel")
@@ -62,7 +64,7 @@ def test_the_job_with_an_archive(tables: pathlib.Path, tmp_path: pathlib.Path) -
     subprocess.run([sys.executable, "-m", "venv", built], check=True)
     subprocess.run([built / "bin/pip", "install", "-q", WHEEL, "venv-pack", "setuptools<81", *NEEDED], check=True)
     archive = tmp_path / "environment.tar.gz"
-    pack = [built / "bin/venv-pack", "-q", "-o", archive, "--compress-level", "1"]
+    pack = [built / "bin/venv-pack", "-q", "-p", built, "-o", archive, "--compress-level", "1"]
     subprocess.run(pack, check=True)
     here = tmp_path / "environment"
     with tarfile.open(archive) as packed:
@@ -74,7 +76,7 @@ def test_the_job_with_an_archive(tables: pathlib.Path, tmp_path: pathlib.Path) -
         {"spark.archives": f"{archive}#environment"},
         "--on-error", "raise", "--statistics", str(statistics), "--save-models", "gs://bucket/tables/models",
     )  # fmt: skip
-    assert result.returncode == 0, result.stderr[-3000:]
+    assert result.returncode == 0, result.stdout[-3000:]
     found = json.loads(statistics.read_text())
     assert (found["engine"], found["sites"], found["fallback_reason"]) == ("funnelpulse", 2, None)
     new = pq.read_table(tables / "gold_anomalies_advanced")
@@ -82,7 +84,7 @@ def test_the_job_with_an_archive(tables: pathlib.Path, tmp_path: pathlib.Path) -
     old = pq.read_table(tables / "gold_anomalies_hourly_brand")
     assert old.num_rows == new.num_rows
     assert old.schema.field("views").type == pa.int64()
-    assert "anomalies in gs://bucket/tables/gold_anomalies_advanced" in result.stderr
+    assert "anomalies in gs://bucket/tables/gold_anomalies_advanced" in result.stdout
     assert len(list((tables / "models").glob("site_key=*"))) == 2
 
 
@@ -99,8 +101,8 @@ def test_the_job_without_the_wheel(tables: pathlib.Path, tmp_path: pathlib.Path)
     statistics = tmp_path / "statistics.json"
     env = {"PYSPARK_PYTHON": sys.executable, "PYSPARK_DRIVER_PYTHON": sys.executable, "PYTHONPATH": str(hidden.parent)}
     result = submit(tables, env, {"spark.submit.pyFiles": str(zipped)}, "--statistics", str(statistics))
-    assert result.returncode == 0, result.stderr[-3000:]
-    assert "falling back to the spark-native z-score: ImportError: no native code" in result.stderr
+    assert result.returncode == 0, result.stdout[-3000:]
+    assert "falling back to the spark-native z-score: ImportError: no native code" in result.stdout
     found = json.loads(statistics.read_text())
     assert found["engine"] == "spark-native z-score"
     assert "no native code" in found["fallback_reason"]
