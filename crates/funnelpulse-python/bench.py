@@ -9,17 +9,19 @@ import os
 for name in ("RAYON", "OMP", "OPENBLAS", "MKL"):
     os.environ[f"{name}_NUM_THREADS"] = "1"
 
-import importlib.util  # noqa: E402
-import json  # noqa: E402
-import logging  # noqa: E402
-import resource  # noqa: E402
-import subprocess  # noqa: E402
-import sys  # noqa: E402
+import importlib.util
+import json
+import logging
+import resource
+import subprocess
+import sys
 
-import funnelpulse as fp  # noqa: E402
-import numpy as np  # noqa: E402
+import funnelpulse as fp
+import numpy as np
 
 REPEATS = 7
+#: Standard deviation of the noise in the series that is forecast.
+NOISE = 5
 
 
 def cpu():
@@ -52,55 +54,53 @@ def row(what, ours, peers):
 
 
 def forests():
+    for rows, columns in ((10_000, 8), (100_000, 8)):
+        forest(np.random.default_rng(0).normal(size=(rows, columns)))
+
+
+def forest(X):
+    """Growing, and scoring through the native class and through scikit-learn's conventions."""
+    from funnelpulse._native import Detector
     from funnelpulse.sklearn import IsolationForest
     from sklearn.ensemble import IsolationForest as ScikitLearn
 
-    for rows, columns in ((10_000, 8), (100_000, 8)):
-        X = np.random.default_rng(0).normal(size=(rows, columns))
-        makers = {"scikit-learn": lambda: ScikitLearn(n_estimators=100, max_samples=256, random_state=1)}
-        if has("coniferest"):
-            from coniferest.isoforest import IsolationForest as Coniferest
+    peers = {"scikit-learn": ScikitLearn(n_estimators=100, max_samples=256, random_state=1)}
+    if has("coniferest"):
+        from coniferest.isoforest import IsolationForest as Coniferest
 
-            makers["coniferest"] = lambda: Coniferest(n_trees=100, n_subsamples=256, n_jobs=1, random_seed=1)
-        ours = IsolationForest(contamination="auto", random_state=1)
-        settings = json.dumps({"split": "standard", "n_trees": 100, "reservoir": 0, "seed": 1})
-        from funnelpulse._native import Detector
-
-        native = lambda: Detector.fit("iforest", settings, X)  # noqa: E731
-        model = native()
-        row(f"forest {rows:,} x {columns}: fit", best(native), {n: best(lambda m=m: m().fit(X), 3) for n, m in makers.items()})
-        fitted = {name: make().fit(X) for name, make in makers.items()}
-        row(
-            f"forest {rows:,} x {columns}: score",
-            best(lambda: model.scores(X)),
-            {name: best(lambda f=f: f.score_samples(X), 2) for name, f in fitted.items()},
-        )
-        ours.fit(X)
-        row(
-            f"forest {rows:,} x {columns}: score_samples",
-            best(lambda: ours.score_samples(X)),
-            {name: best(lambda f=f: f.score_samples(X), 2) for name, f in fitted.items()},
-        )
+        peers["coniferest"] = Coniferest(n_trees=100, n_subsamples=256, n_jobs=1, random_seed=1)
+    settings = json.dumps({"split": "standard", "n_trees": 100, "reservoir": 0, "seed": 1})
+    name = f"forest {len(X):,} x {X.shape[1]}"
+    fit = {peer: best(lambda model=model: model.fit(X), 3) for peer, model in peers.items()}
+    row(f"{name}: fit", best(lambda: Detector.fit("iforest", settings, X)), fit)
+    native, adapter = Detector.fit("iforest", settings, X), IsolationForest(random_state=1).fit(X)
+    score = {peer: best(lambda model=model: model.score_samples(X), 2) for peer, model in peers.items()}
+    row(f"{name}: score", best(lambda: native.scores(X)), score)
+    row(f"{name}: score_samples", best(lambda: adapter.score_samples(X)), score)
 
 
 def breaks():
     if not has("ruptures"):
         return
-    import ruptures as rpt
-    from funnelpulse import ruptures as fpr
-
     rng = np.random.default_rng(1)
     for rows in (720, 3600, 8760):
         values = np.repeat(rng.normal(0, 3, rows // 120), 120)[:, None] + rng.normal(size=(rows, 1))
-        for kernel, pen in (("linear", 2 * np.log(rows)), ("rbf", 10)):
-            make = lambda lib: lib.KernelCPD(kernel=kernel, min_size=24)  # noqa: E731
-            assert make(fpr).fit(values).predict(pen=pen) == make(rpt).fit(values).predict(pen=pen)
-            ours = many(lambda: make(fpr).fit(values).predict(pen=pen), 3)
-            row(f"KernelCPD({kernel}), {rows} rows", ours, {"ruptures": best(lambda: make(rpt).fit(values).predict(pen=pen), 2)})
-    values = values[:720]
-    search = lambda lib: lib.Pelt(model="l2", min_size=24, jump=1).fit(values).predict(pen=20)  # noqa: E731
-    assert search(fpr) == search(rpt)
-    row("Pelt(l2), 720 rows", many(lambda: search(fpr), 20), {"ruptures": best(lambda: search(rpt), 2)})
+        search(f"KernelCPD(linear), {rows} rows", "KernelCPD", values, 2 * np.log(rows), kernel="linear")
+        search(f"KernelCPD(rbf), {rows} rows", "KernelCPD", values, 10, kernel="rbf")
+        if rows == 720:
+            search("Pelt(l2), 720 rows", "Pelt", values, 20, model="l2", jump=1)
+
+
+def search(what, name, values, pen, **settings):
+    """One search by both libraries, which must agree."""
+    import ruptures
+    from funnelpulse import ruptures as ours
+
+    def found(library):
+        return getattr(library, name)(min_size=24, **settings).fit(values).predict(pen=pen)
+
+    assert found(ours) == found(ruptures)
+    row(what, many(lambda: found(ours), 5), {"ruptures": best(lambda: found(ruptures), 2)})
 
 
 def forecasts():
@@ -113,7 +113,7 @@ def forecasts():
     from prophet import Prophet as Theirs
 
     hours = pd.date_range("2024-01-01", periods=720, freq="h")
-    y = 100 + 30 * np.sin(2 * np.pi * np.arange(720) / 24) + np.random.default_rng(0).normal(0, 5, 720)
+    y = 100 + 30 * np.sin(2 * np.pi * np.arange(720) / 24) + np.random.default_rng(0).normal(0, NOISE, 720)
     frame = pd.DataFrame({"ds": hours, "y": y})
     settings = {"yearly_seasonality": False, "weekly_seasonality": True, "daily_seasonality": True}
     ours, theirs = Prophet(**settings).fit(frame), Theirs(**settings).fit(frame)
@@ -122,18 +122,17 @@ def forecasts():
     future = ours.make_future_dataframe(168, freq="h", include_history=False)
     predict = many(lambda: ours.predict(future), 5)
     row("Prophet, 168 ahead: predict", predict, {"prophet": best(lambda: theirs.predict(future), 3)})
-    print(f"{'largest difference of yhat, share of noise':<44}{np.abs(ours.predict(future)['yhat'] - theirs.predict(future)['yhat']).max() / 5:10.3g}")
+    difference = np.abs(ours.predict(future)["yhat"] - theirs.predict(future)["yhat"]).max()
+    print(f"{'largest difference of yhat, share of noise':<44}{difference / NOISE:10.3g}")
 
 
 def overhead():
     table, _ = fp.generate(brands=20, days=56)
     arrow = table.to_arrow()
-    empty = np.zeros((2, 1))
     from funnelpulse._native import Detector
 
     model = Detector.fit("iforest", '{"n_trees": 1, "max_samples": 2, "reservoir": 0}', np.arange(4.0).reshape(2, 2))
     two = np.zeros((1, 2))
-    del empty
     print(f"{'one call of a native method, microseconds':<44}{1e3 * many(lambda: model.scores(two), 20_000):10.3g}")
     import pyarrow as pa
 

@@ -60,9 +60,7 @@ impl Model {
     fn scores(&self, values: ArrayView2<'_, f64>, times: Option<&[i64]>) -> Result<Vec<f64>, Failure> {
         Ok(match self {
             Self::Forest(forest) => forest.score_values(values).map_err(Failure::data)?.to_vec(),
-            Self::Series(model) => {
-                model.detect(frame(values, times)?.view()).map_err(Failure::data)?.score().to_vec()
-            }
+            Self::Series(model) => model.detect(frame(values, times)?.view()).map_err(Failure::data)?.score().to_vec(),
         })
     }
 

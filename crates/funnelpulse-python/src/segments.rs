@@ -54,7 +54,8 @@ impl Search<'_> {
             }
             ("binseg", stop) => Binseg::new(self.min_size, self.jump).and_then(|binseg| binseg.search(cost, stop)),
             ("bottom_up", stop) => BottomUp::new(self.min_size, self.jump).and_then(|up| up.search(cost, stop)),
-            ("window", stop) => WindowSearch::new(self.width, self.jump).and_then(|window| window.search(cost, stop)),
+            ("window", stop) => WindowSearch::new(self.width, self.jump)
+                .and_then(|window| window.search_isolated(cost, self.min_size, stop)),
             ("pelt", Stop::Breaks(_)) => return Err(Failure::config("Pelt needs pen")),
             ("dynp", Stop::Gain(_)) => return Err(Failure::config("Dynp needs n_bkps")),
             (other, _) => return Err(Failure::config(format!("there is no search `{other}`"))),

@@ -15,7 +15,7 @@ use pyo3_arrow::{
     input::AnyRecordBatch,
 };
 
-use crate::error::{Failure, wrong_type};
+use crate::error::{Failure, heavy, wrong_type};
 
 /// An Arrow table. Any library with the Arrow PyCapsule interface reads it without a copy:
 /// `pyarrow.table(t)`, `polars.DataFrame(t)`, `duckdb.sql("from t")`.
@@ -119,8 +119,10 @@ pub(crate) fn batches(table: &Bound<'_, PyAny>) -> PyResult<Vec<RecordBatch>> {
     if !is_table(&table)? {
         return Err(wrong_type("a table with the Arrow PyCapsule interface or a dictionary of columns", &table));
     }
-    let found = table.extract::<AnyRecordBatch>()?.into_table()?;
-    let (mut batches, schema) = found.into_inner();
+    let reader = table.extract::<AnyRecordBatch>()?.into_reader()?;
+    let schema = reader.schema();
+    // A stream may compute its batches only now.
+    let mut batches = heavy(py, || reader.collect::<Result<Vec<_>, _>>().map_err(arrow_failure))?;
     if batches.is_empty() {
         batches.push(RecordBatch::new_empty(schema));
     }

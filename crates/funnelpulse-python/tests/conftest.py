@@ -6,7 +6,7 @@ import pytest
 
 @pytest.fixture(scope="session")
 def shop():
-    """The hourly table and its labels: 5 brands (and rows without one), 28 days."""
+    """The hourly table and its labels: 5 brands, 28 days."""
     return fp.generate(brands=5, days=28, seed=7)
 
 

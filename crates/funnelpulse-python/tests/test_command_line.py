@@ -25,7 +25,15 @@ def test_bit_for_bit(tmp_path):
     hours = pl.read_parquet(tmp_path / "hourly.parquet")
     assert table.to_polars().equals(hours)
 
-    run("run", tmp_path / "hourly.parquet", "--output", tmp_path / "out", "--model", tmp_path / "cli.model", "--all-rows")
+    run(
+        "run",
+        tmp_path / "hourly.parquet",
+        "--output",
+        tmp_path / "out",
+        "--model",
+        tmp_path / "cli.model",
+        "--all-rows",
+    )
     theirs = pl.read_parquet(tmp_path / "out/anomalies", hive_partitioning=True)
     model, findings = fp.Pipeline().fit_run(hours)
     ours = findings.to_polars(all_rows=True)

@@ -39,7 +39,7 @@ def test_every_library_gives_the_same_scores(table, fitted, library):
         "reader": lambda: arrow.to_reader(max_chunksize=100),
         "polars": lambda: table.to_polars(),
         "pandas": lambda: table.to_pandas(),
-        "duckdb": lambda: duckdb.sql("from arrow"),
+        "duckdb": lambda: duckdb.from_arrow(arrow),
         "dict": lambda: {name: arrow[name] for name in arrow.column_names},
     }
     assert scores(fitted.detect(others[library]())).equals(scores(fitted.detect(table)))
@@ -82,7 +82,7 @@ def test_settings_of_every_kind(tmp_path):
     assert configs[0].to_dict()["iforest"]["n_trees"] == 50
     assert fp.Config(configs[0].to_toml()) == configs[0]
     assert pickle.loads(pickle.dumps(configs[0])) == configs[0] != fp.Config()
-    assert fp.Config(preset="univariate").to_dict()["pipeline"]["metric"] == "value"
+    assert fp.Config(preset="univariate").to_dict()["input"]["metrics"][0]["name"] == "value"
     assert fp.Config.schema()["title"] == "Config"
     assert fp.Pipeline(settings).config == configs[0]
     assert pickle.loads(pickle.dumps(fp.Pipeline(settings))).config == configs[0]

@@ -4,8 +4,8 @@ import pytest
 
 pl = pytest.importorskip("polars")
 
-import funnelpulse as fp  # noqa: E402
-import funnelpulse.polars  # noqa: E402, F401
+import funnelpulse as fp
+import funnelpulse.polars
 
 
 def test_scores_are_columns(table):

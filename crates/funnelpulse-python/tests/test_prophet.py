@@ -8,35 +8,35 @@ import pytest
 
 pd = pytest.importorskip("pandas")
 
-from funnelpulse.prophet import Prophet, cross_validation  # noqa: E402
+from funnelpulse.prophet import Prophet, cross_validation
 
 
 @pytest.fixture(scope="module")
 def history():
-    days = pd.date_range("2020-01-01", periods=730, freq="D")
+    days = pd.date_range("2020-01-01", periods=800, freq="D")
     rng = np.random.default_rng(5)
     week = np.where(days.dayofweek < 5, 20.0, 0.0)
-    y = 100 + 0.05 * np.arange(730) + week + 10 * np.sin(2 * np.pi * days.dayofyear / 365.25) + rng.normal(0, 3, 730)
+    y = 100 + 0.05 * np.arange(800) + week + 10 * np.sin(2 * np.pi * days.dayofyear / 365.25) + rng.normal(0, 3, 800)
     return pd.DataFrame({"ds": days, "y": y})
 
 
 def test_forecast(history):
     model = Prophet().fit(history)
     future = model.make_future_dataframe(periods=30)
-    assert len(future) == 760 and len(model.make_future_dataframe(30, include_history=False)) == 30
+    assert len(future) == 830 and len(model.make_future_dataframe(30, include_history=False)) == 30
     forecast = model.predict(future)
     assert list(forecast.columns[:4]) == ["ds", "trend", "yhat_lower", "yhat_upper"]
     assert {"additive_terms", "multiplicative_terms", "weekly", "yearly"} <= set(forecast.columns)
     total = forecast["trend"] + forecast["additive_terms"]
     assert np.allclose(forecast["yhat"], total)
-    inside = (history["y"] > forecast["yhat_lower"][:730]) & (history["y"] < forecast["yhat_upper"][:730])
+    inside = (history["y"] > forecast["yhat_lower"][:800]) & (history["y"] < forecast["yhat_upper"][:800])
     assert 0.72 < inside.mean() < 0.88
-    assert np.abs(forecast["yhat"][:730] - history["y"]).mean() < 3
-    assert model.predict().equals(forecast.iloc[:730].reset_index(drop=True))
+    assert np.abs(forecast["yhat"][:800] - history["y"]).mean() < 3
+    assert model.predict().equals(forecast.iloc[:800].reset_index(drop=True))
 
 
 def test_parts(history):
-    frame = history.assign(price=np.arange(730) % 10, on=(np.arange(730) % 60 < 30).astype(float))
+    frame = history.assign(price=np.arange(800) % 10, on=(np.arange(800) % 60 < 30).astype(float))
     frame["y"] -= 4 * frame["price"]
     frame.loc[frame["ds"].isin(pd.to_datetime(["2020-11-27", "2021-11-26"])), "y"] += 80
     black_friday = pd.DataFrame(

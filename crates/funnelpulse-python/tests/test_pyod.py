@@ -5,11 +5,11 @@ import pytest
 
 pytest.importorskip("pyod")
 
-from funnelpulse import pyod as fpp  # noqa: E402
-from pyod.models.iforest import IForest  # noqa: E402
-from pyod.utils.data import generate_data  # noqa: E402
-from sklearn.base import clone  # noqa: E402
-from sklearn.metrics import roc_auc_score  # noqa: E402
+from funnelpulse import pyod as fpp
+from pyod.models.iforest import IForest
+from pyod.utils.data import generate_data
+from sklearn.base import clone
+from sklearn.metrics import roc_auc_score
 
 X_TRAIN, X_TEST, Y_TRAIN, Y_TEST = generate_data(n_train=400, n_test=200, contamination=0.1, random_state=3)
 

@@ -58,4 +58,62 @@ impl WindowSearch {
         breaks.sort_unstable();
         Ok(Partition::at(cost, breaks))
     }
+
+    /// The breaks that `Window` of ruptures finds. Candidates are the rows whose gain is above that of all
+    /// others within half a window (of `2 * min_size` rows if that is wider), where the first row follows the last
+    /// one; they are taken from the highest on, the later of equal ones first. A [`Stop::Gain`] looks at what a break
+    /// takes off the cost of the whole partition.
+    ///
+    /// ```
+    /// use funnelpulse_changepoint::{cost::CostL2, search::{Stop, WindowSearch}};
+    /// use ndarray::Array2;
+    ///
+    /// let values = Array2::from_shape_fn((60, 1), |(i, _)| [0.0, 5.0, 6.0][i / 20]);
+    /// let cost = CostL2::new(values.view())?;
+    /// assert_eq!(WindowSearch::new(20, 1)?.search_isolated(&cost, 2, Stop::Gain(2.0))?.breaks, [20]);
+    /// # Ok::<(), funnelpulse_changepoint::ChangepointError>(())
+    /// ```
+    pub fn search_isolated<C: Cost + ?Sized>(
+        &self,
+        cost: &C,
+        min_size: usize,
+        stop: Stop,
+    ) -> Result<Partition, ChangepointError> {
+        let stop = stop.check()?;
+        let half = self.width / 2;
+        if half < cost.min_size() {
+            return Err(ChangepointError::config("width", self.width, "twice the rows that the cost needs, or more"));
+        }
+        let reach = (self.width.max(2 * min_size) / (2 * self.jump)).max(1);
+        let rows = (0..cost.len()).step_by(self.jump).filter(|at| *at >= half && at + half < cost.len());
+        let gains: Vec<(f64, usize)> = rows
+            .map(|at| {
+                let whole = cost.cost(at - half, at + half);
+                (whole - cost.cost(at - half, at) - cost.cost(at, at + half), at)
+            })
+            .collect();
+        let mut peaks = isolated(&gains, reach);
+        peaks.sort_by(|a, b| b.0.total_cmp(&a.0).then(b.1.cmp(&a.1)));
+        let mut found = Partition::at(cost, Vec::new());
+        for (_, at) in peaks {
+            let mut breaks = found.breaks.clone();
+            breaks.insert(breaks.partition_point(|b| *b < at), at);
+            let next = Partition::at(cost, breaks);
+            if !stop.goes_on(found.breaks.len(), found.cost - next.cost) {
+                break;
+            }
+            found = next;
+        }
+        Ok(found)
+    }
+}
+
+/// The gains that are above all others up to `reach` places before and after, in a circle.
+fn isolated(gains: &[(f64, usize)], reach: usize) -> Vec<(f64, usize)> {
+    let n = gains.len();
+    let is_above = |k: usize, shift: usize| {
+        let (before, after) = ((k + n - shift % n) % n, (k + shift) % n);
+        gains[k].0 > gains[before].0 && gains[k].0 > gains[after].0
+    };
+    (0..n).filter(|&k| (1..=reach).all(|shift| is_above(k, shift))).map(|k| gains[k]).collect()
 }

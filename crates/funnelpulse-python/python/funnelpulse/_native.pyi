@@ -8,6 +8,31 @@ import polars
 import pyarrow
 from numpy.typing import NDArray
 
+__all__ = [
+    "Advance",
+    "Config",
+    "Detector",
+    "Findings",
+    "FittedPipeline",
+    "Forecaster",
+    "LivePipeline",
+    "Pipeline",
+    "Segmenter",
+    "Table",
+    "__version__",
+    "affiliation",
+    "auc_pr",
+    "auc_roc",
+    "best_affiliation",
+    "best_f1",
+    "cross_validation",
+    "evaluate",
+    "generate",
+    "nab",
+    "range_f1",
+    "vus",
+]
+
 __version__: str
 
 @type_check_only
@@ -42,7 +67,7 @@ class Config:
     def to_dict(self) -> dict[str, Any]: ...
     @staticmethod
     def schema() -> dict[str, Any]: ...
-    def __eq__(self, other: object) -> bool: ...
+    def __eq__(self, value: object, /) -> bool: ...
     def __reduce__(self) -> tuple[Any, ...]: ...
 
 @final
@@ -145,9 +170,7 @@ class Detector:
     def fit(
         cls, kind: str, settings: str, values: NDArray[np.float64], times: NDArray[np.int64] | None = None
     ) -> Detector: ...
-    def scores(
-        self, values: NDArray[np.float64], times: NDArray[np.int64] | None = None
-    ) -> NDArray[np.float64]: ...
+    def scores(self, values: NDArray[np.float64], times: NDArray[np.int64] | None = None) -> NDArray[np.float64]: ...
     def to_bytes(self) -> bytes: ...
     @classmethod
     def from_bytes(cls, data: bytes) -> Detector: ...
@@ -208,14 +231,10 @@ def auc_roc(labels: NDArray[np.bool_], scores: NDArray[np.float64]) -> float: ..
 def auc_pr(labels: NDArray[np.bool_], scores: NDArray[np.float64]) -> float: ...
 def best_f1(labels: NDArray[np.bool_], scores: NDArray[np.float64]) -> tuple[float, float, float, float]: ...
 def range_f1(labels: NDArray[np.bool_], scores: NDArray[np.float64]) -> tuple[float, float]: ...
-def best_affiliation(
-    labels: NDArray[np.bool_], scores: NDArray[np.float64]
-) -> tuple[float, float, float, float]: ...
+def best_affiliation(labels: NDArray[np.bool_], scores: NDArray[np.float64]) -> tuple[float, float, float, float]: ...
 def nab(labels: NDArray[np.bool_], scores: NDArray[np.float64]) -> float: ...
 def vus(labels: NDArray[np.bool_], scores: NDArray[np.float64], window: int) -> tuple[float, float]: ...
-def affiliation(
-    labels: NDArray[np.bool_], flags: NDArray[np.bool_]
-) -> tuple[float, float, float]: ...
+def affiliation(labels: NDArray[np.bool_], flags: NDArray[np.bool_]) -> tuple[float, float, float]: ...
 def evaluate(
     labels: NDArray[np.bool_],
     scores: NDArray[np.float64],

@@ -105,6 +105,4 @@ def evaluate(
     threshold: float | None = None,
 ) -> dict[str, Any]:
     """All metrics of one series."""
-    return _native.evaluate(
-        _labels(labels), _scores(scores), window, rows_per_day=rows_per_day, threshold=threshold
-    )
+    return _native.evaluate(_labels(labels), _scores(scores), window, rows_per_day=rows_per_day, threshold=threshold)

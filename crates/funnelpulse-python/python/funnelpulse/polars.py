@@ -1,9 +1,9 @@
 """The namespace `fp` of polars' data frames.
 
-    import funnelpulse.polars
+import funnelpulse.polars
 
-    frame.fp.run()                                     # anomalies of an hourly table
-    frame.fp.isolation_forest("views", "carts")        # the frame with a column `anomaly_score`
+frame.fp.run()                                     # anomalies of an hourly table
+frame.fp.isolation_forest("views", "carts")        # the frame with a column `anomaly_score`
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ polars = optional("polars", "polars")
 __all__ = ["FunnelPulse"]
 
 
-@polars.api.register_dataframe_namespace("fp")  # type: ignore[untyped-decorator]
+@polars.api.register_dataframe_namespace("fp")
 class FunnelPulse:
     """What `frame.fp` is. Scores are raw: larger = more anomalous, null where there is none."""
 

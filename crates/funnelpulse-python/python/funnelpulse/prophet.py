@@ -104,7 +104,7 @@ class Prophet:
     def _add_holidays(self, holidays: Any) -> None:
         for name, rows in holidays.groupby("holiday"):
             first = rows.iloc[0]
-            event = {"holiday": str(name), "ds": [str(day)[:10] for day in rows["ds"]]}
+            event: dict[str, Any] = {"holiday": str(name), "ds": [str(day)[:10] for day in rows["ds"]]}
             for column in ("lower_window", "upper_window"):
                 if column in rows and first[column] == first[column]:
                     event[column] = int(first[column])
@@ -263,6 +263,4 @@ def cross_validation(model: Prophet, horizon: Any, period: Any = None, initial: 
     )
     times = {name: pandas.to_datetime(found[name], unit="us") for name in ("ds", "cutoff")}
     names = ("yhat", "yhat_lower", "yhat_upper", "y")
-    return pandas.DataFrame(
-        {"ds": times["ds"], **{name: found[name] for name in names}, "cutoff": times["cutoff"]}
-    )
+    return pandas.DataFrame({"ds": times["ds"], **{name: found[name] for name in names}, "cutoff": times["cutoff"]})

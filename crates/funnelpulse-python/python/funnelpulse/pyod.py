@@ -14,10 +14,10 @@ from funnelpulse._convert import optional
 
 optional("pyod", "pyod")
 
-from pyod.models.base import BaseDetector  # noqa: E402
-from sklearn.utils.validation import check_array, check_is_fitted  # noqa: E402
+from pyod.models.base import BaseDetector
+from sklearn.utils.validation import check_array, check_is_fitted
 
-from funnelpulse import sklearn as _detectors  # noqa: E402
+from funnelpulse import sklearn as _detectors
 
 __all__ = ["IForest", "ExtendedIForest", "Seasonal", "Changepoint", "Subsequence", "LSTMAutoencoder"]
 
@@ -26,6 +26,7 @@ class _Adapter(BaseDetector):  # type: ignore[misc]
     """Wraps a detector of `funnelpulse.sklearn`, whose parameters it takes."""
 
     _wrapped: Any
+    contamination: float
 
     def __init__(self, contamination: float = 0.1, **parameters: Any) -> None:
         super().__init__(contamination=contamination)

@@ -5,7 +5,8 @@
     Pelt(model="l2", min_size=2, jump=5).fit(signal).predict(pen=10)
 
 Models: `l1`, `l2`, `normal`, `rbf`, `cosine`, `rank`, `ar`, and of our own `poisson`, `binomial` and
-`linear_trend`. Custom costs need ruptures itself.
+`linear_trend`. Custom costs need ruptures itself. Segments of `ar` have at least `order + 2` rows: ruptures lets a fit of
+`order + 1` parameters to as many rows cost nothing, and so finds segments of that length in noise.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ __all__ = ["Binseg", "BottomUp", "Dynp", "KernelCPD", "Pelt", "Window"]
 
 #: ruptures' names of costs that are called differently here. Its `linear`, a regression, is not among them.
 _MODELS = {"ar": "autoregressive"}
+#: What ruptures' cosine cost of a segment is below the cost of its paper, since the diagonal of its Gram matrix is zero:
+#: the number of rows less one. A penalty is worth that much more.
+_COSINE_PENALTY = 1.0
 #: Order of the autoregressive cost, as in ruptures.
 _ORDER = 4
 
@@ -47,6 +51,8 @@ class _Search:
         return self
 
     def _search(self, n_bkps: int | None = None, pen: float | None = None) -> tuple[list[int], float]:
+        if pen is not None and self.model == "cosine" and self._method != "kernel":
+            pen += _COSINE_PENALTY
         return self._segmenter.search(
             self._method, min_size=self.min_size, jump=self.jump, width=self.width, n_bkps=n_bkps, pen=pen
         )
@@ -94,14 +100,15 @@ class Dynp(_Optimal):
 
 
 class _Greedy(_Optimal):
-    def predict(
-        self, n_bkps: int | None = None, pen: float | None = None, epsilon: float | None = None
-    ) -> list[int]:
+    def predict(self, n_bkps: int | None = None, pen: float | None = None, epsilon: float | None = None) -> list[int]:
         """The ends of the segments, by number of breaks, by penalty, or until the cost is at most `epsilon`."""
         if epsilon is None:
             if n_bkps is None and pen is None:
                 raise ConfigError("give a parameter: n_bkps, pen or epsilon")
             return self._search(n_bkps, pen)[0]
+        return self._within(epsilon)
+
+    def _within(self, epsilon: float) -> list[int]:
         found: list[int] = []
         for breaks in range(self.n_samples):
             before, (found, cost) = found, self._search(n_bkps=breaks)
@@ -120,6 +127,15 @@ class BottomUp(_Greedy):
     """Merging of small segments."""
 
     _method = "bottom_up"
+
+    def _within(self, epsilon: float) -> list[int]:
+        found = [self.n_samples]
+        for breaks in range(self.n_samples):
+            before, (found, cost) = found, self._search(n_bkps=breaks)
+            # Merges go on as long as the cost is below the budget, so the last one exceeds it.
+            if cost < epsilon or (breaks and found == before):
+                return before
+        return found
 
 
 class Window(_Greedy):

@@ -18,9 +18,9 @@ from funnelpulse._native import Detector
 
 optional("sklearn", "sklearn")
 
-from sklearn.base import BaseEstimator, OutlierMixin  # noqa: E402
-from sklearn.utils import check_random_state  # noqa: E402
-from sklearn.utils.validation import check_is_fitted, validate_data  # noqa: E402
+from sklearn.base import BaseEstimator, OutlierMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 __all__ = [
     "ORDER_MATTERS",
@@ -57,6 +57,10 @@ class _Outliers(OutlierMixin, BaseEstimator):  # type: ignore[misc]
     def _times(self, rows: int) -> Any:
         return None
 
+    def _least_rows(self) -> int:
+        """Rows that a model needs; shorter tables are repeated."""
+        return 2
+
     def _share(self) -> float | None:
         """The share of training rows to flag; `None` for scikit-learn's fixed threshold."""
         share = self.contamination
@@ -71,7 +75,8 @@ class _Outliers(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         share = self._share()
         X = validate_data(self, X, dtype=np.float64, ensure_min_samples=2)
         settings = json.dumps(self._settings(*X.shape))
-        self.model_ = Detector.fit(self._kind, settings, X, self._times(len(X)))
+        history = X if len(X) >= self._least_rows() else np.resize(X, (self._least_rows(), X.shape[1]))
+        self.model_ = Detector.fit(self._kind, settings, history, self._times(len(history)))
         raw = self.model_.scores(X, self._times(len(X)))
         known = raw[np.isfinite(raw)]
         # Rows without a score, while a detector warms up, are as normal as the most normal one.
@@ -263,7 +268,10 @@ class ChangepointDetector(_Series):
 
 
 class SubsequenceDetector(_Series):
-    """Windows that no usual pattern of the series resembles; `window` rows, by default from the period."""
+    """Windows that no usual pattern of the series resembles; `window` rows, by default from the period.
+
+    Tables of fewer than four windows are repeated until there is something to compare with.
+    """
 
     _kind = "subsequence"
 
@@ -287,6 +295,9 @@ class SubsequenceDetector(_Series):
         self.random_state = random_state
         self.start = start
         self.step_seconds = step_seconds
+
+    def _least_rows(self) -> int:
+        return 4 * (8 if self.window is None else int(self.window))
 
     def _settings(self, rows: int, columns: int) -> dict[str, Any]:
         settings = {"periods": self.periods, "patterns": self.patterns, "scoring": self.scoring}
