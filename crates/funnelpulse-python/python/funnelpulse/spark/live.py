@@ -85,9 +85,13 @@ class LiveJob:
 
     def _advance(self, state: SiteState, site: str, model: Any, payload: bytes, hours: pa.Table) -> pa.Table:
         """Judges hour after hour, so that the verdicts do not depend on how hours fall into batches."""
-        from funnelpulse.errors import FunnelPulseError
+        from funnelpulse.errors import FunnelPulseError, ModelError
 
-        live = model.restore(payload) if payload else model.live()
+        try:
+            live = model.restore(payload) if payload else model.live()
+        # The state of another model: the new one starts from the end of its own training.
+        except ModelError:
+            live = model.live()
         found = []
         for time in pc.unique(hours[self.layout.time]).sort():
             hour = hours.filter(pc.equal(hours[self.layout.time], time))
