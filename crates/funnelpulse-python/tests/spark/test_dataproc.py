@@ -32,8 +32,10 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     return folder
 
 
-def submit(tables: pathlib.Path, env: dict[str, str], conf: dict[str, str], *args: str) -> subprocess.CompletedProcess[str]:
-    """Runs the job on two executors of one core, `gs://bucket/tables` being the folder."""
+def submit(
+    master: str, tables: pathlib.Path, env: dict[str, str], conf: dict[str, str], *args: str
+) -> subprocess.CompletedProcess[str]:
+    """Runs the job, `gs://bucket/tables` being the folder."""
     import pyspark
 
     home = pathlib.Path(pyspark.__file__).parent
@@ -49,7 +51,7 @@ def submit(tables: pathlib.Path, env: dict[str, str], conf: dict[str, str], *arg
         **conf,
     }
     options = [option for name, value in settings.items() for option in ("--conf", f"{name}={value}")]
-    command = [str(home / "bin/spark-submit"), "--master", "local-cluster[2,1,1024]", *options, str(JOB)]
+    command = [str(home / "bin/spark-submit"), "--master", master, *options, str(JOB)]
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "PYSPARK", "SPARK"))}
     clean.update(env, SPARK_HOME=str(home))
     arguments = [*command, "--tables", "gs://bucket/tables", *args]
@@ -71,6 +73,7 @@ def test_the_job_with_an_archive(tables: pathlib.Path, tmp_path: pathlib.Path) -
         packed.extractall(here, filter="tar")
     statistics = tmp_path / "statistics.json"
     result = submit(
+        "local-cluster[2,1,1024]",
         tables,
         {"PYSPARK_DRIVER_PYTHON": str(here / "bin/python"), "PYSPARK_PYTHON": "./environment/bin/python"},
         {"spark.archives": f"{archive}#environment"},
@@ -100,7 +103,7 @@ def test_the_job_without_the_wheel(tables: pathlib.Path, tmp_path: pathlib.Path)
     (hidden / "__init__.py").write_text("raise ImportError('no native code for this platform')\n")
     statistics = tmp_path / "statistics.json"
     env = {"PYSPARK_PYTHON": sys.executable, "PYSPARK_DRIVER_PYTHON": sys.executable, "PYTHONPATH": str(hidden.parent)}
-    result = submit(tables, env, {"spark.submit.pyFiles": str(zipped)}, "--statistics", str(statistics))
+    result = submit("local[1]", tables, env, {"spark.submit.pyFiles": str(zipped)}, "--statistics", str(statistics))
     assert result.returncode == 0, result.stdout[-3000:]
     assert "falling back to the spark-native z-score: ImportError: no native code" in result.stdout
     found = json.loads(statistics.read_text())

@@ -68,7 +68,7 @@ def send(broker: str, rows: pd.DataFrame) -> None:
 
 
 def test_a_killed_stream_goes_on_where_it_was(spark: Any, broker: str, tmp_path: pathlib.Path) -> None:
-    rows = events(TRAINING + 16)
+    rows = events(TRAINING + 12)
     start = rows["event_time"].min().floor("h") + pd.Timedelta(hours=TRAINING)
     pipeline = create_pipeline(spark)
     pipeline.train(spark.createDataFrame(rows[rows["event_time"] < start]))
@@ -80,7 +80,7 @@ def test_a_killed_stream_goes_on_where_it_was(spark: Any, broker: str, tmp_path:
         "kafka_bootstrap_servers": broker,
         "kafka_topic_input": TOPIC,
         "starting_offsets": "earliest",
-        "max_offsets_per_trigger": len(later) // 8,
+        "max_offsets_per_trigger": len(later) // 5,
         "model_path": str(tmp_path / "models"),
         "trigger_interval": "available now",
     }
@@ -88,14 +88,14 @@ def test_a_killed_stream_goes_on_where_it_was(spark: Any, broker: str, tmp_path:
     query = create_realtime_detector(spark, calm).start_streaming_pipeline("kafka", output_path=str(tmp_path / "calm"))
     query.awaitTermination()
     expected = written(tmp_path / "calm")
-    assert expected["window_start"].nunique() >= 14
+    assert expected["window_start"].nunique() >= 10
 
     killed = {**settings, "checkpoint_location": str(tmp_path / "killed-checkpoint")}
     out = tmp_path / "killed"
     command = [sys.executable, str(HERE / "follow.py"), json.dumps(killed), str(out)]
     process = subprocess.Popen(command, cwd=HERE, start_new_session=True)
     until = time.monotonic() + PATIENCE
-    while len(list(out.glob("batch=*"))) < 3 and time.monotonic() < until and process.poll() is None:
+    while len(list(out.glob("batch=*"))) < 2 and time.monotonic() < until and process.poll() is None:
         time.sleep(0.02)
     # The whole group: the process, its JVM and its workers.
     os.killpg(process.pid, signal.SIGKILL)
