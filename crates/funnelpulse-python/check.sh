@@ -4,7 +4,7 @@
 #
 #   check.sh [PYTEST_ARGUMENT ...]
 #
-# PYTHON is the interpreter. FUNNELPULSE_CLI is a binary of the command, whose results are compared with the wheel's.
+# PYTHON is the interpreter. WHEEL_CLI is a binary of the command, whose results are compared with the wheel's.
 # WHEEL_FEATURES are the features of the wheel, by default those of a release; `none` leaves out the LSTM autoencoder, whose
 # libraries take minutes to compile.
 set -euo pipefail

@@ -53,7 +53,7 @@ impl Search<'_> {
                 Dynp::new(self.min_size, self.jump).and_then(|dynp| dynp.search(cost, breaks))
             }
             ("binseg", stop) => Binseg::new(self.min_size, self.jump).and_then(|binseg| binseg.search(cost, stop)),
-            ("bottom_up", stop) => BottomUp::new(self.min_size, self.jump).and_then(|up| up.search(cost, stop)),
+            ("bottom_up", stop) => BottomUp::new(self.min_size, self.jump).and_then(|up| up.search_halved(cost, stop)),
             ("window", stop) => WindowSearch::new(self.width, self.jump)
                 .and_then(|window| window.search_isolated(cost, self.min_size, stop)),
             ("pelt", Stop::Breaks(_)) => return Err(Failure::config("Pelt needs pen")),

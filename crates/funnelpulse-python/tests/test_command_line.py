@@ -1,6 +1,6 @@
 """The same rows give the same table, bit for bit, here and on the command line.
 
-FUNNELPULSE_CLI names the binary, built with the features of this wheel; without it the test is skipped.
+WHEEL_CLI names the binary, built with the features of this wheel; without it the test is skipped.
 """
 
 import json
@@ -11,40 +11,38 @@ import funnelpulse as fp
 import polars as pl
 import pytest
 
-CLI = os.environ.get("FUNNELPULSE_CLI")
+CLI = os.environ.get("WHEEL_CLI")
 
 
 def run(*arguments):
-    subprocess.run([CLI, *map(str, arguments), "--quiet"], check=True, capture_output=True)
+    done = subprocess.run([CLI, *map(str, arguments), "--quiet"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.skipif(not CLI, reason="FUNNELPULSE_CLI is not set")
+@pytest.mark.skipif(not CLI, reason="WHEEL_CLI is not set")
 def test_bit_for_bit(tmp_path):
     run("generate", "--brands", 6, "--days", 35, "--seed", 11, "--out", tmp_path)
     table, _ = fp.generate(brands=6, days=35, seed=11)
     hours = pl.read_parquet(tmp_path / "hourly.parquet")
     assert table.to_polars().equals(hours)
 
-    run(
-        "run",
-        tmp_path / "hourly.parquet",
-        "--output",
-        tmp_path / "out",
-        "--model",
-        tmp_path / "cli.model",
-        "--all-rows",
-    )
-    theirs = pl.read_parquet(tmp_path / "out/anomalies", hive_partitioning=True)
+    hourly, out, saved = tmp_path / "hourly.parquet", tmp_path / "out", tmp_path / "cli.model"
+    run("run", "--input", hourly, "--output", out, "--model", saved, "--all-rows")
+    theirs = pl.read_parquet(out / "anomalies/**/*.parquet", hive_partitioning=True)
     model, findings = fp.Pipeline().fit_run(hours)
     ours = findings.to_polars(all_rows=True)
     keys = ["brand", "window_start"]
     theirs = theirs.with_columns(pl.col("window_date").cast(pl.String)).select(ours.columns).sort(keys)
     assert ours.sort(keys).equals(theirs)
-    assert model.to_bytes() == (tmp_path / "cli.model").read_bytes()
-    incidents = [json.loads(line) for line in (tmp_path / "out/incidents.jsonl").read_text().splitlines()]
+    assert model.to_bytes() == saved.read_bytes()
+    incidents = [json.loads(line) for line in (out / "incidents.jsonl").read_text().splitlines()]
     assert findings.incidents() == incidents
 
-    loaded = fp.FittedPipeline.load(tmp_path / "cli.model")
-    run("detect", tmp_path / "hourly.parquet", "--model", tmp_path / "cli.model", "--output", tmp_path / "again")
-    again = pl.read_parquet(tmp_path / "again/anomalies").select(findings.to_polars().columns[0], "rank").sort("rank")
+    loaded = fp.FittedPipeline.load(saved)
+    run("detect", "--input", hourly, "--model", saved, "--output", tmp_path / "again")
+    again = (
+        pl.read_parquet(tmp_path / "again/anomalies/**/*.parquet", hive_partitioning=True)
+        .select(findings.to_polars().columns[0], "rank")
+        .sort("rank")
+    )
     assert loaded.detect(hours).to_polars().select(again.columns).sort("rank").equals(again)
