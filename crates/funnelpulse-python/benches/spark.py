@@ -85,9 +85,15 @@ def with_spark(table: str, out: str) -> tuple[dict[str, float], dict[str, object
     import pyspark
 
     os.environ.setdefault("SPARK_HOME", os.path.dirname(pyspark.__file__))
-    builder = SparkSession.builder.master("local-cluster[2,1,1024]").config("spark.ui.enabled", "false").config("spark.ui.showConsoleProgress", "false")
+    builder = (
+        SparkSession.builder.master("local-cluster[2,1,1024]")
+        .config("spark.ui.enabled", "false")
+        .config("spark.ui.showConsoleProgress", "false")
+    )
     builder = builder.config("spark.sql.session.timeZone", "UTC").config("spark.executor.memory", "1g")
-    builder = builder.config("spark.sql.shuffle.partitions", "8").config("spark.executorEnv.PYTHONPATH", ":".join(sys.path[1:]))
+    builder = builder.config("spark.sql.shuffle.partitions", "8").config(
+        "spark.executorEnv.PYTHONPATH", ":".join(sys.path[1:])
+    )
     spark = builder.getOrCreate()
     spark.sparkContext.setLogLevel("ERROR")
     from funnelpulse.spark import create_pipeline
@@ -129,7 +135,9 @@ def main() -> None:
         used, statistics = with_spark(str(root / "table"), str(root / "spark"))
         total = sum(used.values())
         engine = float(statistics["engine_seconds"])
-        print(f"Spark: {total:.1f} s {({k: round(v, 1) for k, v in used.items()})}, {statistics['wall']:.1f} s by the clock")
+        print(
+            f"Spark: {total:.1f} s { ({k: round(v, 1) for k, v in used.items()}) }, {statistics['wall']:.1f} s by the clock"
+        )
         print(f"engine: {engine:.1f} s, {engine / total:.0%} of Spark's; Spark / command line: {total / alone:.2f}")
         print(f"rows {statistics['rows']}, sites {statistics['sites']}, failed sites {statistics['failed_sites']}")
 

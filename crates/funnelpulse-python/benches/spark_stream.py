@@ -32,7 +32,13 @@ def shop(brands: int, hours: int, per_hour: int) -> tuple[pd.DataFrame, pd.DataF
     for brand in range(brands):
         views = dice.poisson(0.7 * per_hour * wave)
         carts, purchases = dice.binomial(views, 0.3), dice.binomial(views, 0.1)
-        rows = {"window_start": times, "brand": f"brand_{brand:03}", "views": views, "carts": carts, "purchases": purchases}
+        rows = {
+            "window_start": times,
+            "brand": f"brand_{brand:03}",
+            "views": views,
+            "carts": carts,
+            "purchases": purchases,
+        }
         past.append(pd.DataFrame({**rows, "revenue": dice.gamma(2.0, 5.0, TRAINING) * purchases}))
     count = brands * hours * per_hour
     seconds = np.sort(dice.integers(0, 3600 * hours, count)) + 3600 * TRAINING
@@ -59,7 +65,9 @@ def main() -> None:
 
     builder = SparkSession.builder.master("local[2]").config("spark.sql.shuffle.partitions", "2")
     builder = builder.config("spark.ui.enabled", "false").config("spark.ui.showConsoleProgress", "false")
-    builder = builder.config("spark.sql.session.timeZone", "UTC").config("spark.sql.execution.arrow.pyspark.enabled", "true")
+    builder = builder.config("spark.sql.session.timeZone", "UTC").config(
+        "spark.sql.execution.arrow.pyspark.enabled", "true"
+    )
     spark = builder.getOrCreate()
     spark.sparkContext.setLogLevel("ERROR")
     from funnelpulse.spark import create_pipeline, create_realtime_detector
@@ -73,7 +81,9 @@ def main() -> None:
         (root / "in").mkdir()
         news["event_time"] = news["event_time"].astype("datetime64[us, UTC]")
         for number, part in enumerate(np.array_split(np.arange(len(news)), args.files)):
-            pq.write_table(pa.Table.from_pandas(news.iloc[part], preserve_index=False), root / f"in/{number:03}.parquet")
+            pq.write_table(
+                pa.Table.from_pandas(news.iloc[part], preserve_index=False), root / f"in/{number:03}.parquet"
+            )
         print(f"{len(news)} events, {args.brands} brands, {args.hours} hours, {args.files} batches", flush=True)
 
         def follow(name: str, with_detection: bool) -> float:
@@ -86,7 +96,9 @@ def main() -> None:
             detector = create_realtime_detector(spark, settings)
             if not with_detection:
                 # The sums of an hour, written as they are.
-                detector.scored = lambda hours, number: hours.withColumn("window_date", hours["window_start"].cast("date"))
+                detector.scored = lambda hours, number: hours.withColumn(
+                    "window_date", hours["window_start"].cast("date")
+                )
             tree = Tree()
             before = sum(tree.seconds().values())
             query = detector.start_streaming_pipeline("file", str(root / "in"), "parquet", str(root / f"{name}-out"))

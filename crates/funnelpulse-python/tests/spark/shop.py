@@ -60,4 +60,6 @@ def same_bits(one: Any, other: Any, columns: list[str]) -> None:
         if left.dtype == np.float64:
             left, right = left.view(np.int64), right.astype(np.float64).view(np.int64)
         differs = np.flatnonzero(left != right)
-        assert len(differs) == 0, f"{name}: {one[name].iloc[differs[:3]].tolist()} {other[name].iloc[differs[:3]].tolist()}"
+        assert len(differs) == 0, (
+            f"{name}: {one[name].iloc[differs[:3]].tolist()} {other[name].iloc[differs[:3]].tolist()}"
+        )

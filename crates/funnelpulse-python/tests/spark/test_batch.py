@@ -78,7 +78,15 @@ def test_the_command_line_gives_the_same_scores(spark: Any, tmp_path: pathlib.Pa
         pytest.skip("FUNNELPULSE_CLI does not name the command-line tool")
     table = hourly()
     pq.write_table(pa.Table.from_pandas(table, preserve_index=False), tmp_path / "shop.parquet")
-    command = [binary, "run", "--input", str(tmp_path / "shop.parquet"), "--output", str(tmp_path / "out"), "--all-rows"]
+    command = [
+        binary,
+        "run",
+        "--input",
+        str(tmp_path / "shop.parquet"),
+        "--output",
+        str(tmp_path / "out"),
+        "--all-rows",
+    ]
     # The tool takes variables of that prefix for settings.
     others = {name: value for name, value in os.environ.items() if not name.startswith("FUNNELPULSE_")}
     subprocess.run([*command, "--quiet"], check=True, env=others)
@@ -106,7 +114,9 @@ def test_the_snippet_of_the_original(spark: Any, tmp_path: pathlib.Path, monkeyp
     assert {"total_revenue_impact", "total_conversion_loss"} <= set(stats["analytics"])
     written = spark.read.parquet(f"{root}/gold_anomalies_advanced")
     assert written.count() == stats["analytics"]["total_anomalies"]
-    assert all(path.name.startswith("window_date=") for path in (tmp_path / "tables/gold_anomalies_advanced").glob("w*"))
+    assert all(
+        path.name.startswith("window_date=") for path in (tmp_path / "tables/gold_anomalies_advanced").glob("w*")
+    )
     assert written.select(*LEGACY).filter("is_anomaly").count() == stats["analytics"]["total_anomalies"]
     again = pipeline.run_pipeline(f"{root}/gold_funnel_hourly_brand", f"{root}/again", train_first=False)
     assert again["analytics"] == stats["analytics"]

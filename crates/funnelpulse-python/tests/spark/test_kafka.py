@@ -64,7 +64,16 @@ def send(broker: str, rows: pd.DataFrame) -> None:
     times = rows["event_time"].dt.strftime("%Y-%m-%d %H:%M:%S UTC")
     lines = rows.assign(event_time=times).to_json(orient="records", lines=True)
     text = "not json\n" + lines
-    tool("ConsoleProducer", "--bootstrap-server", broker, "--topic", TOPIC, input=text, text=True, stdout=subprocess.DEVNULL)
+    tool(
+        "ConsoleProducer",
+        "--bootstrap-server",
+        broker,
+        "--topic",
+        TOPIC,
+        input=text,
+        text=True,
+        stdout=subprocess.DEVNULL,
+    )
 
 
 def test_a_killed_stream_goes_on_where_it_was(spark: Any, broker: str, tmp_path: pathlib.Path) -> None:
@@ -73,7 +82,17 @@ def test_a_killed_stream_goes_on_where_it_was(spark: Any, broker: str, tmp_path:
     pipeline = create_pipeline(spark)
     pipeline.train(spark.createDataFrame(rows[rows["event_time"] < start]))
     pipeline.save_models(str(tmp_path / "models"))
-    tool("TopicCommand", "--bootstrap-server", broker, "--create", "--topic", TOPIC, "--partitions", "1", stdout=subprocess.DEVNULL)
+    tool(
+        "TopicCommand",
+        "--bootstrap-server",
+        broker,
+        "--create",
+        "--topic",
+        TOPIC,
+        "--partitions",
+        "1",
+        stdout=subprocess.DEVNULL,
+    )
     later = rows[rows["event_time"] >= start]
     send(broker, later)
     settings = {

@@ -65,7 +65,9 @@ def written(output: pathlib.Path) -> pd.DataFrame:
 
 def hourly_advances(shop: dict[str, Any], last: int) -> pd.DataFrame:
     """What a live pipeline without Spark says, hour by hour, of the first `last` hours after training."""
-    model = fp.Pipeline().fit(pa.Table.from_pandas(shop["past"][["window_start", "brand", *METRICS]], preserve_index=False))
+    model = fp.Pipeline().fit(
+        pa.Table.from_pandas(shop["past"][["window_start", "brand", *METRICS]], preserve_index=False)
+    )
     live, parts = model.live(), []
     for hour in range(last):
         at = shop["start"] + pd.Timedelta(hours=TRAINING + hour)
@@ -74,9 +76,7 @@ def hourly_advances(shop: dict[str, Any], last: int) -> pd.DataFrame:
     return pd.concat(parts).sort_values(["brand", "window_start", "revision"], ignore_index=True)
 
 
-def test_files_that_come_late_or_twice_change_nothing(
-    spark: Any, shop: dict[str, Any], tmp_path: pathlib.Path
-) -> None:
+def test_files_that_come_late_or_twice_change_nothing(spark: Any, shop: dict[str, Any], tmp_path: pathlib.Path) -> None:
     """Files in several batches, a restart between them, repeats and late events: the live pipeline's rows."""
     source = tmp_path / "in"
     source.mkdir()
@@ -118,7 +118,9 @@ def test_a_repeated_batch_writes_the_same(spark: Any, shop: dict[str, Any], tmp_
     assert len(once) >= 12
 
 
-def test_a_site_without_a_model_is_trained_on_the_stream(spark: Any, shop: dict[str, Any], tmp_path: pathlib.Path) -> None:
+def test_a_site_without_a_model_is_trained_on_the_stream(
+    spark: Any, shop: dict[str, Any], tmp_path: pathlib.Path
+) -> None:
     settings = config(tmp_path, shop, model_path=None, training_hours=TRAINING)
     detector = create_realtime_detector(spark, settings)
     table = shop["table"][["window_start", "brand", *METRICS]]

@@ -77,7 +77,8 @@ class SparkPipeline:
     def train(self, table: DataFrame, train_split: float = 1.0) -> dict[str, Any]:
         """Trains a model per site on the first `train_split` of its hours. Returns statistics."""
         records, _ = self._run(table, train=True, score=False, train_split=train_split)
-        return self._report(records)["training"]
+        self._statistics = self._report(records)
+        return dict(self._statistics["training"])
 
     def detect(self, table: DataFrame) -> DataFrame:
         """Every row of `table` with its verdict, by the models of `train` or `load_models`. Runs the job."""
@@ -203,10 +204,14 @@ class SparkPipeline:
         names = ["rows", "series", "engine_micros", *DETECTORS]
         detail = F.from_json(DETAIL, ", ".join(f"{name} long" for name in names))
         kind = F.col(RECORD)
-        sums = records.filter(kind != ROW).agg(
-            *(F.sum(F.when(kind == SITE_TOTALS, detail[name])).alias(name) for name in names),
-            *(F.count(F.when(kind == k, 1)).alias(k) for k in (SITE_TOTALS, SITE_FAILURE, SERIES_FAILURE)),
-        ).first()
+        sums = (
+            records.filter(kind != ROW)
+            .agg(
+                *(F.sum(F.when(kind == SITE_TOTALS, detail[name])).alias(name) for name in names),
+                *(F.count(F.when(kind == k, 1)).alias(k) for k in (SITE_TOTALS, SITE_FAILURE, SERIES_FAILURE)),
+            )
+            .first()
+        )
         found.update(sites=sums[SITE_TOTALS] + sums[SITE_FAILURE], rows=sums["rows"] or 0, series=sums["series"] or 0)
         found["engine_seconds"] = (sums["engine_micros"] or 0) / 1e6
         found.update(failed_sites=sums[SITE_FAILURE], failed_series=sums[SERIES_FAILURE])

@@ -101,7 +101,9 @@ class RealtimeDetector:
         writer = hours.writeStream.outputMode("append").queryName(self.config["query_name"])
         writer = writer.option("checkpointLocation", self.config["checkpoint_location"])
         trigger = self.config["trigger_interval"]
-        writer = writer.trigger(availableNow=True) if trigger == AVAILABLE_NOW else writer.trigger(processingTime=trigger)
+        writer = (
+            writer.trigger(availableNow=True) if trigger == AVAILABLE_NOW else writer.trigger(processingTime=trigger)
+        )
 
         def detect(batch: DataFrame, number: int) -> None:
             self.detect_batch(batch, number, sink)

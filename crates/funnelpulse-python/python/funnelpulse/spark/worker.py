@@ -69,7 +69,7 @@ class Job:
         models, rows = rows.filter(is_model)[MODEL], sorted_rows(rows.filter(pc.invert(is_model)), self.layout)
         rows = rows.drop_columns([MODEL])
         started = time.process_time()
-        model: Optional[fp.FittedPipeline] = None
+        findings: Optional[fp.Findings] = None
         if not self.train:
             if len(models) == 0:
                 raise fp.ModelError(f"there is no model of site {site}; train on it, or load a model that has it")
@@ -79,7 +79,8 @@ class Job:
             model, findings = fp.Pipeline(fp.Config(self.config)).fit_run(rows)
         else:
             model = fp.Pipeline(fp.Config(self.config)).fit(first_hours(rows, self.layout.time, self.train_split))
-            findings = model.detect(rows) if self.score else None
+            if self.score:
+                findings = model.detect(rows)
         if findings is not None and findings.rows == 0 and findings.failures:
             series, reason = findings.failures[0]
             raise fp.DataError(f"no series can be scored; {series}: {reason}")
