@@ -19,10 +19,9 @@ import tempfile
 import threading
 import time
 
+import funnelpulse as fp
 import pyarrow as pa
 import pyarrow.parquet as pq
-
-import funnelpulse as fp
 
 #: Seconds between two looks at the process tree.
 PERIOD = 0.1
@@ -80,9 +79,8 @@ def command_line(binary: str, files: list[pathlib.Path], out: pathlib.Path) -> f
 
 
 def with_spark(table: str, out: str) -> tuple[dict[str, float], dict[str, object]]:
-    from pyspark.sql import SparkSession
-
     import pyspark
+    from pyspark.sql import SparkSession
 
     os.environ.setdefault("SPARK_HOME", os.path.dirname(pyspark.__file__))
     builder = (

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from typing import Any, Optional
+from typing import Any
 
 from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
@@ -129,7 +129,7 @@ def write(rows: DataFrame, path: str) -> None:
 class SparkNativePipeline:
     """The calls of the pipeline, answered by the z-score. It has no models, so nothing is saved."""
 
-    def __init__(self, spark: SparkSession, reason: Optional[str] = None) -> None:
+    def __init__(self, spark: SparkSession, reason: str | None = None) -> None:
         self.spark = spark
         self.reason = reason or "asked for"
         warn(self.reason)

@@ -6,7 +6,6 @@ import json
 import sys
 
 from conftest import session
-
 from funnelpulse.spark import create_realtime_detector
 
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import funnelpulse as fp
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-
-import funnelpulse as fp
 
 METRICS = ["views", "carts", "purchases", "revenue"]
 

@@ -9,16 +9,15 @@ import sys
 import warnings
 from typing import Any
 
+import funnelpulse as fp
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from shop import alone, events, hourly, same_bits, two_sites
-
-import funnelpulse as fp
 from advanced_anomaly_detection import spark_native
 from funnelpulse.spark import batch, create_pipeline
 from funnelpulse.spark.events import hourly as hourly_of_events
+from shop import alone, events, hourly, same_bits, two_sites
 
 SCORES = [
     "prophet_anomaly_score",

@@ -57,7 +57,7 @@ def submit(
     arguments = [*command, "--tables", "gs://bucket/tables", *args]
     # Spark sends the job's own standard error to its standard output.
     both = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-    return subprocess.run(arguments, env=clean, cwd=tables.parent, text=True, timeout=300, **both)
+    return subprocess.run(arguments, env=clean, cwd=tables.parent, text=True, timeout=300, check=False, **both)
 
 
 @pytest.mark.skipif(WHEEL is None, reason="SPARK_TEST_WHEEL does not name a wheel")

@@ -8,16 +8,15 @@ import sys
 import warnings
 from typing import Any
 
+import funnelpulse as fp
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from shop import METRICS, events, same_bits
-
-import funnelpulse as fp
 from funnelpulse.spark import create_pipeline, create_realtime_detector
 from funnelpulse.spark.events import hourly
 from funnelpulse.spark.state import SiteState, Store, pack, unpack
+from shop import METRICS, events, same_bits
 
 #: Hours of the training, and all hours.
 TRAINING, HOURS = 24 * 7, 24 * 8

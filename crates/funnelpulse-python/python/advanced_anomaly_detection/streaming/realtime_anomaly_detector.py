@@ -1,7 +1,8 @@
 """The streaming detector under its old name."""
 
-from advanced_anomaly_detection._moved import moved
 from funnelpulse.spark import RealtimeDetector, create_realtime_detector
+
+from advanced_anomaly_detection._moved import moved
 
 __all__ = ["RealtimeAnomalyDetector", "create_realtime_detector"]
 

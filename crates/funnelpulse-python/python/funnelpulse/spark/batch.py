@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator
-from typing import Any, Optional, Protocol
+from typing import Any, Protocol
 
 import pyarrow as pa
+from advanced_anomaly_detection import spark_native
 from pyspark import StorageLevel
 from pyspark.sql import DataFrame, GroupedData, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 import funnelpulse.errors
-from advanced_anomaly_detection import spark_native
 from funnelpulse import Config
 from funnelpulse.errors import DataError, FunnelPulseError, ModelError
 from funnelpulse.spark.events import hourly, is_events
@@ -61,7 +61,7 @@ class SparkPipeline:
         *,
         site_column: str = SITE,
         on_error: str = "fallback",
-        partitions: Optional[int] = None,
+        partitions: int | None = None,
     ) -> None:
         if on_error not in ("fallback", "raise"):
             raise ValueError(f"on_error: expected fallback or raise, found {on_error}")
@@ -70,8 +70,8 @@ class SparkPipeline:
         self.layout = Layout.of(self.config)
         self.site_column, self.on_error = site_column, on_error
         self.partitions = partitions or int(spark.conf.get("spark.sql.shuffle.partitions", "200") or 200)
-        self.models: Optional[DataFrame] = None
-        self._missing: Optional[str] = None
+        self.models: DataFrame | None = None
+        self._missing: str | None = None
         self._statistics: dict[str, Any] = {}
 
     def train(self, table: DataFrame, train_split: float = 1.0) -> dict[str, Any]:
@@ -149,7 +149,7 @@ class SparkPipeline:
 
     def _run(
         self, table: DataFrame, train: bool, score: bool, train_split: float = 1.0
-    ) -> tuple[Optional[DataFrame], DataFrame]:
+    ) -> tuple[DataFrame | None, DataFrame]:
         """The records of all sites, computed when they are first needed, and the rows they are of."""
         rows = self.layout.select(hourly(table) if is_events(table) else table, self.site_column)
         rows = rows.withColumn(SITE, F.coalesce(SITE, F.lit("(none)")))
@@ -170,7 +170,7 @@ class SparkPipeline:
             self.models = records.filter(F.col(RECORD) == TRAINED).select(SITE, MODEL)
         return records, rows
 
-    def _scored(self, records: Optional[DataFrame], rows: DataFrame) -> DataFrame:
+    def _scored(self, records: DataFrame | None, rows: DataFrame) -> DataFrame:
         """The scored rows, with the z-score for sites that have none."""
         schema = self.layout.result()
         if records is None:
@@ -196,7 +196,7 @@ class SparkPipeline:
         counts = {"sites": 0, "series": 0, "rows": 0, "failed_sites": 0, "failed_series": 0}
         return {"engine": ENGINE, "fallback_reason": None, "training": {}, "analytics": {}, **counts, "failures": []}
 
-    def _report(self, records: Optional[DataFrame]) -> dict[str, Any]:
+    def _report(self, records: DataFrame | None) -> dict[str, Any]:
         """Statistics of a job: sums that Spark makes, and the first failures."""
         found = self._empty()
         if records is None:
@@ -242,7 +242,7 @@ class SparkPipeline:
             for site, d in details
         ]
 
-    def _missing_on_executors(self) -> Optional[str]:
+    def _missing_on_executors(self) -> str | None:
         """Why the wheel can't be used on an executor; asked once."""
         if self._missing is None:
             self._missing = probe(self.spark)
@@ -309,7 +309,7 @@ def probe(spark: SparkSession) -> str:
         reason = ""
         try:
             import funnelpulse.spark.worker  # noqa: F401
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001
             reason = f"{type(error).__name__}: {error}"
         for _ in batches:
             pass

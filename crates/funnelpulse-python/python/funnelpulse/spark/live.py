@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Optional
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -24,7 +24,7 @@ class LiveJob:
     #: Where states are kept.
     states: str
     #: A table of `save_models`; `None` trains on the stream.
-    models: Optional[str]
+    models: str | None
     #: Hours that a site without a model needs before it is trained.
     training_hours: int
     batch: int
@@ -50,7 +50,7 @@ class LiveJob:
         for rows in groups(batches):
             yield from self.of_group(rows).to_batches()
 
-    def _later(self, rows: pa.Table, now: Optional[int]) -> pa.Table:
+    def _later(self, rows: pa.Table, now: int | None) -> pa.Table:
         """The hours after those that were seen: an hour is judged once."""
         if now is None:
             return rows

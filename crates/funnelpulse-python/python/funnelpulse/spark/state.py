@@ -13,7 +13,7 @@ import posixpath
 import struct
 import uuid
 from functools import lru_cache
-from typing import Any, Optional
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -86,7 +86,7 @@ class SiteState:
         for number in known[:-1]:
             self.store.delete(self.folder, _name(number))
 
-    def model(self) -> Optional[bytes]:
+    def model(self) -> bytes | None:
         """The model that was trained on the stream itself."""
         if "model" not in self.store.names(self.folder):
             return None
@@ -134,7 +134,7 @@ def from_ipc(data: bytes) -> pa.Table:
 
 
 @lru_cache(maxsize=64)
-def saved_model(path: str, site: str) -> Optional[bytes]:
+def saved_model(path: str, site: str) -> bytes | None:
     """The model of a site in a table of `save_models`, or `None`. Kept, since each batch asks again."""
     store = Store(path)
     folder = f"site_key={folder_of(site)}"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Callable
-from typing import Any, Optional
+from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -62,7 +62,7 @@ RATE_SECONDS, RATE_BRANDS, RATE_START = 6, 5, 1_570_000_000
 Sink = Callable[[DataFrame, int], None]
 
 
-def create_realtime_detector(spark: SparkSession, config: Optional[dict[str, Any]] = None) -> RealtimeDetector:
+def create_realtime_detector(spark: SparkSession, config: dict[str, Any] | None = None) -> RealtimeDetector:
     """A detector on this session; `config` has settings of `DEFAULTS`."""
     return RealtimeDetector(spark, config)
 
@@ -70,7 +70,7 @@ def create_realtime_detector(spark: SparkSession, config: Optional[dict[str, Any
 class RealtimeDetector:
     """Follows events from Kafka or files, and writes the verdict on each hour."""
 
-    def __init__(self, spark: SparkSession, config: Optional[dict[str, Any]] = None) -> None:
+    def __init__(self, spark: SparkSession, config: dict[str, Any] | None = None) -> None:
         given = dict(config or {})
         for name in [name for name in given if name in IGNORED]:
             warnings.warn(f"{name} is ignored: {IGNORED[name]}", UserWarning, stacklevel=3)
@@ -88,9 +88,9 @@ class RealtimeDetector:
     def start_streaming_pipeline(
         self,
         source_type: str = "kafka",
-        source_path: Optional[str] = None,
+        source_path: str | None = None,
         output_type: str = "parquet",
-        output_path: Optional[str] = None,
+        output_path: str | None = None,
     ) -> Any:
         """Starts the query: events of `"kafka"`, `"file"` or `"rate"` in, rows to `"parquet"`, `"kafka"`,
         `"console"` or `"memory"` out. Returns Spark's `StreamingQuery`.
@@ -143,7 +143,7 @@ class RealtimeDetector:
         for query in self.spark.streams.active:
             query.stop()
 
-    def read_from_kafka(self, topic: Optional[str] = None, bootstrap_servers: Optional[str] = None) -> DataFrame:
+    def read_from_kafka(self, topic: str | None = None, bootstrap_servers: str | None = None) -> DataFrame:
         """Events of a topic, as JSON objects. What is no JSON has no time, and is left out."""
         reader = self.spark.readStream.format("kafka")
         reader = reader.option("kafka.bootstrap.servers", bootstrap_servers or self.config["kafka_bootstrap_servers"])
@@ -174,7 +174,7 @@ class RealtimeDetector:
             F.lit(9.5).alias("price"),
         )
 
-    def _source(self, kind: str, path: Optional[str]) -> DataFrame:
+    def _source(self, kind: str, path: str | None) -> DataFrame:
         if kind == "kafka":
             return self.read_from_kafka()
         if kind == "rate":
@@ -185,7 +185,7 @@ class RealtimeDetector:
             return self.read_from_file_stream(path)
         raise ValueError(f"source_type: expected kafka, file or rate, found {kind}")
 
-    def _sink(self, kind: str, path: Optional[str]) -> Sink:
+    def _sink(self, kind: str, path: str | None) -> Sink:
         root = path or f"{self.config['checkpoint_location'].rstrip('/')}/output"
         sinks: dict[str, Sink] = {
             "parquet": lambda rows, number: self._to_parquet(rows, number, root),

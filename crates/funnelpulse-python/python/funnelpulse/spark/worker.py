@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Optional
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -54,7 +54,7 @@ class Job:
         try:
             return pa.concat_tables(self._records(site, rows))
         # Whatever is wrong with a site must not stop the others.
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001
             return self._record(site, SITE_FAILURE, describe(error))
 
     def of_partition(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -69,7 +69,7 @@ class Job:
         models, rows = rows.filter(is_model)[MODEL], sorted_rows(rows.filter(pc.invert(is_model)), self.layout)
         rows = rows.drop_columns([MODEL])
         started = time.process_time()
-        findings: Optional[fp.Findings] = None
+        findings: fp.Findings | None = None
         if not self.train:
             if len(models) == 0:
                 raise fp.ModelError(f"there is no model of site {site}; train on it, or load a model that has it")
@@ -99,7 +99,7 @@ class Job:
         if data is not None:
             yield self._record(site, TRAINED, {}, data)
 
-    def _record(self, site: str, kind: str, detail: dict[str, Any], model: Optional[bytes] = None) -> pa.Table:
+    def _record(self, site: str, kind: str, detail: dict[str, Any], model: bytes | None = None) -> pa.Table:
         one = pa.table({SITE: pa.array([site], pa.string())})
         return conform(one, self.schema, **{RECORD: kind, DETAIL: json.dumps(detail), MODEL: model})
 
