@@ -78,7 +78,7 @@ def command_line(binary: str, files: list[pathlib.Path], out: pathlib.Path) -> f
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def with_spark(table: str, out: str) -> tuple[dict[str, float], dict[str, object]]:
+def with_spark(table: str, out: str, jvm: str) -> tuple[dict[str, float], dict[str, object]]:
     import pyspark
     from pyspark.sql import SparkSession
 
@@ -92,6 +92,7 @@ def with_spark(table: str, out: str) -> tuple[dict[str, float], dict[str, object
     builder = builder.config("spark.sql.shuffle.partitions", "8").config(
         "spark.executorEnv.PYTHONPATH", ":".join(sys.path[1:])
     )
+    builder = builder.config("spark.driver.extraJavaOptions", jvm).config("spark.executor.extraJavaOptions", jvm)
     spark = builder.getOrCreate()
     spark.sparkContext.setLogLevel("ERROR")
     from funnelpulse.spark import create_pipeline
@@ -114,6 +115,7 @@ def main() -> None:
     parser.add_argument("--sites", type=int, default=300)
     parser.add_argument("--brands", type=int, default=40)
     parser.add_argument("--days", type=int, default=4)
+    parser.add_argument("--jvm", default="", help="options of driver and executors")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         root = pathlib.Path(folder)
@@ -130,7 +132,7 @@ def main() -> None:
         print(f"{args.sites} sites x {args.brands} brands x {args.days} days: {rows} rows", flush=True)
         alone = command_line(args.binary, files, root / "out")
         print(f"command line: {alone:.1f} s of processor time, {1e6 * alone / rows:.1f} us per row", flush=True)
-        used, statistics = with_spark(str(root / "table"), str(root / "spark"))
+        used, statistics = with_spark(str(root / "table"), str(root / "spark"), args.jvm)
         total = sum(used.values())
         engine = float(statistics["engine_seconds"])
         print(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -9,9 +10,14 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from funnelpulse.errors import FunnelPulseError, ModelError
 from funnelpulse.spark.schema import SITE, Layout, conform, sorted_rows
 from funnelpulse.spark.state import SiteState, Store, from_ipc, saved_model, to_ipc
 from funnelpulse.spark.worker import use_one_core
+
+#: Live pipelines of this process, by the digest of their state, and how many there may be.
+_KEPT: dict[bytes, tuple[Any, Any]] = {}
+_MAX_KEPT = 32
 
 
 @dataclass(frozen=True)
@@ -38,10 +44,11 @@ class LiveJob:
         hours = self._later(sorted_rows(rows, self.layout), header.get("now"))
         if hours.num_rows == 0:
             return self.schema.empty_table()
-        model = self._model(state, site)
+        follows = header.get("kind") == "live"
+        model = self._model(state, site, follows)
         if model is None:
             return self._wait(state, site, payload, hours)
-        return self._advance(state, site, model, payload, hours)
+        return self._advance(state, site, model, payload if follows else b"", hours)
 
     def of_partition(self, batches: Any) -> Any:
         """The same for a partition that is sorted by site."""
@@ -56,9 +63,10 @@ class LiveJob:
             return rows
         return rows.filter(pc.greater(rows[self.layout.time].cast(pa.int64()), now))
 
-    def _model(self, state: SiteState, site: str) -> Any:
+    def _model(self, state: SiteState, site: str, follows: bool) -> Any:
         data = saved_model(self.models, site) if self.models else None
-        data = data or state.model()
+        # A model without a state that follows it was left by an attempt of this very batch.
+        data = data or (state.model() if follows else None)
         return fitted(data) if data else None
 
     def _wait(self, state: SiteState, site: str, payload: bytes, hours: pa.Table) -> pa.Table:
@@ -85,13 +93,7 @@ class LiveJob:
 
     def _advance(self, state: SiteState, site: str, model: Any, payload: bytes, hours: pa.Table) -> pa.Table:
         """Judges hour after hour, so that the verdicts do not depend on how hours fall into batches."""
-        from funnelpulse.errors import FunnelPulseError, ModelError
-
-        try:
-            live = model.restore(payload) if payload else model.live()
-        # The state of another model: the new one starts from the end of its own training.
-        except ModelError:
-            live = model.live()
+        live = resumed(model, payload)
         found = []
         for time in pc.unique(hours[self.layout.time]).sort():
             hour = hours.filter(pc.equal(hours[self.layout.time], time))
@@ -100,13 +102,34 @@ class LiveJob:
             # Wrong rows of a site must not stop the stream; an hour that is refused changes no state.
             except FunnelPulseError as error:
                 found.append(self._unjudged(site, hour, f"failed: {error}"))
-        state.save(self.batch, {"kind": "live", "now": newest(hours, self.layout)}, live.snapshot())
+        snapshot = live.snapshot()
+        state.save(self.batch, {"kind": "live", "now": newest(hours, self.layout)}, snapshot)
+        keep(model, snapshot, live)
         return pa.concat_tables(found)
 
 
 def newest(hours: pa.Table, layout: Layout) -> int:
     """The newest time, microseconds."""
     return int(pc.max(hours[layout.time].cast(pa.int64())).as_py())
+
+
+def resumed(model: Any, payload: bytes) -> Any:
+    """The live pipeline of a state: the one that this process left there, or one that is restored."""
+    kept = _KEPT.pop(hashlib.sha256(payload).digest(), None)
+    if kept is not None and kept[0] is model:
+        return kept[1]
+    try:
+        return model.restore(payload) if payload else model.live()
+    # The state of another model: the new one starts from the end of its own training.
+    except ModelError:
+        return model.live()
+
+
+def keep(model: Any, snapshot: bytes, live: Any) -> None:
+    """Remembers the live pipeline of a state, since restoring one costs as much as an hour of a small site."""
+    while len(_KEPT) >= _MAX_KEPT:
+        del _KEPT[next(iter(_KEPT))]
+    _KEPT[hashlib.sha256(snapshot).digest()] = (model, live)
 
 
 @lru_cache(maxsize=64)
