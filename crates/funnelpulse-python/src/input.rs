@@ -60,14 +60,12 @@ impl Input {
         let failures: Vec<SeriesFailure> =
             read.problems.into_iter().map(|p| SeriesFailure { series: p.series, message: p.message }).collect();
         if read.panel.is_empty() {
-            let mut text = "no series can be used".to_owned();
-            for failure in failures.iter().take(SHOWN) {
-                text.push_str(&format!("\n  {}: {}", failure.series, failure.message));
-            }
+            let mut text: Vec<String> =
+                failures.iter().take(SHOWN).map(|f| format!("\n  {}: {}", f.series, f.message)).collect();
             if failures.len() > SHOWN {
-                text.push_str(&format!("\n  ... and {} more", failures.len() - SHOWN));
+                text.push(format!("\n  ... and {} more", failures.len() - SHOWN));
             }
-            return Err(Failure::data(text));
+            return Err(Failure::data(format!("no series can be used{}", text.concat())));
         }
         let mut notes = Vec::new();
         if read.duplicates > 0 {

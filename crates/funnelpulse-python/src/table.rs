@@ -1,4 +1,4 @@
-//! Arrow tables in and out, by the Arrow PyCapsule interface.
+//! Arrow tables in and out, by the Arrow `PyCapsule` interface.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use pyo3_arrow::{
 
 use crate::error::{Failure, heavy, wrong_type};
 
-/// An Arrow table. Any library with the Arrow PyCapsule interface reads it without a copy:
+/// An Arrow table. Any library with the Arrow `PyCapsule` interface reads it without a copy:
 /// `pyarrow.table(t)`, `polars.DataFrame(t)`, `duckdb.sql("from t")`.
 #[pyclass(module = "funnelpulse", name = "Table", frozen)]
 #[derive(Debug)]
@@ -104,7 +104,7 @@ pub(crate) fn stream<'py>(
     Ok(to_stream_pycapsule(py, reader, requested_schema)?)
 }
 
-/// The batches of anything that is a table in Python: an object with the Arrow PyCapsule interface, or
+/// The batches of anything that is a table in Python: an object with the Arrow `PyCapsule` interface, or
 /// a dictionary of columns.
 pub(crate) fn batches(table: &Bound<'_, PyAny>) -> PyResult<Vec<RecordBatch>> {
     let py = table.py();
