@@ -1,0 +1,1 @@
+"""Streaming under its old path."""
