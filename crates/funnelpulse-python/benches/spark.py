@@ -2,7 +2,7 @@
 
     python spark.py FUNNELPULSE_BINARY [--sites 300] [--brands 40] [--days 4]
 
-Generates shops, runs `funnelpulse run --all-rows` on each, then the same rows through Spark, two executors of one core
+Generates shops, runs `funnelpulse run` on each, then the same rows through Spark, two executors of one core
 (`local-cluster[2,1,1024]`). Prints processor seconds of both: those of Spark are of its whole process tree, sampled, from
 the reading of the table to the written result, without the start of the session.
 """
@@ -72,7 +72,7 @@ class Tree:
 def command_line(binary: str, files: list[pathlib.Path], out: pathlib.Path) -> float:
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     for file in files:
-        command = [binary, "run", "--input", file, "--output", out / file.stem, "--all-rows", "--quiet"]
+        command = [binary, "run", "--input", file, "--output", out / file.stem, "--quiet"]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime

@@ -82,8 +82,7 @@ class SparkPipeline:
 
     def detect(self, table: DataFrame) -> DataFrame:
         """Every row of `table` with its verdict, by the models of `train` or `load_models`. Runs the job."""
-        if self.models is None:
-            raise ModelError("there is no model: call train or load_models first")
+        self._require_models()
         return self._scored(*self._run(table, train=False, score=True))
 
     def train_and_detect(self, table: DataFrame) -> DataFrame:
@@ -97,7 +96,10 @@ class SparkPipeline:
         `engine_seconds`, the processor time of training and scoring on the executors.
         """
         table = self.spark.read.parquet(input_path)
-        scored = self.train_and_detect(table) if train_first else self.detect(table)
+        if not train_first:
+            self._require_models()
+        # The other rows need not leave the executors.
+        scored = self._scored(*self._run(table, train=train_first, score=True, all_rows=False))
         spark_native.write(scored, output_path)
         return {**self._statistics, "analytics": spark_native.analytics(scored, self.layout.series)}
 
@@ -147,8 +149,12 @@ class SparkPipeline:
         """Writes the anomalies, partitioned by `window_date`."""
         spark_native.write(scored, output_path)
 
+    def _require_models(self) -> None:
+        if self.models is None:
+            raise ModelError("there is no model: call train or load_models first")
+
     def _run(
-        self, table: DataFrame, train: bool, score: bool, train_split: float = 1.0
+        self, table: DataFrame, train: bool, score: bool, train_split: float = 1.0, all_rows: bool = True
     ) -> tuple[DataFrame | None, DataFrame]:
         """The records of all sites, computed when they are first needed, and the rows they are of."""
         rows = self.layout.select(hourly(table) if is_events(table) else table, self.site_column)
@@ -160,7 +166,7 @@ class SparkPipeline:
             spark_native.warn(reason)
             return None, rows
         schema = records_schema(self.layout)
-        job = Job(self.config.to_toml(), self.layout, arrow_schema(schema), train, score, train, train_split)
+        job = Job(self.config.to_toml(), self.layout, arrow_schema(schema), train, score, train, all_rows, train_split)
         given = rows.withColumn(MODEL, F.lit(None).cast("binary"))
         if not train and self.models is not None:
             given = given.unionByName(self.models, allowMissingColumns=True)

@@ -41,6 +41,8 @@ class Job:
     score: bool
     #: The model is a record of the result.
     keep_model: bool
+    #: Every scored row is a record of the result; else the anomalies are.
+    all_rows: bool
     #: Share of a site's hours, from the first one on, that training sees.
     train_split: float = 1.0
 
@@ -89,7 +91,8 @@ class Job:
         data = model.to_bytes() if self.keep_model and self.train else None
         engine_micros = round(1e6 * (time.process_time() - started))
         if findings is not None:
-            yield conform(scored, self.schema, **{SITE: site, RECORD: ROW})
+            shown = scored if self.all_rows else scored.filter(scored["is_anomaly"])
+            yield conform(shown, self.schema, **{SITE: site, RECORD: ROW})
             failures = findings.failures
         else:
             scored, failures = rows, model.failures
