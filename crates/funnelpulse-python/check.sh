@@ -6,7 +6,7 @@
 #
 # PYTHON is the interpreter. WHEEL_CLI is a binary of the command, whose results are compared with the wheel's.
 # WHEEL_FEATURES are the features of the wheel, by default those of a release; `none` leaves out the LSTM autoencoder, whose
-# libraries take minutes to compile.
+# libraries take minutes to compile. WHEEL_DIR is the folder that keeps the wheel, by default none.
 set -euo pipefail
 cd "$(dirname "$0")"
 python=${PYTHON:-python3}
@@ -22,6 +22,7 @@ command -v "$python" >/dev/null || skip "there is no $python"
 "$python" -c 'import sys; sys.exit(sys.version_info < (3, 10))' || skip "$python is older than 3.10"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+wheels=${WHEEL_DIR:-$work/wheels}
 "$python" -m venv "$work/build" 2>/dev/null || skip "$python has no venv"
 "$work/build/bin/pip" install --quiet 'maturin>=1.16,<2' || skip "packages can't be installed"
 
@@ -31,8 +32,8 @@ export CARGO_PROFILE_RELEASE_CODEGEN_UNITS=${CARGO_PROFILE_RELEASE_CODEGEN_UNITS
 features=${WHEEL_FEATURES:-lstm-ae}
 # Without any, maturin takes those of pyproject.toml; this one is on in any case.
 [ "$features" != none ] || features=pyo3/abi3-py310
-"$work/build/bin/maturin" build --release --quiet --out "$work/wheels" --features "$features"
-wheel=$(echo "$work"/wheels/*.whl)
+"$work/build/bin/maturin" build --release --quiet --out "$wheels" --features "$features"
+wheel=$(echo "$wheels"/*.whl)
 size=$(stat --format %s "$wheel")
 echo "$(basename "$wheel"): $size bytes"
 [ "$size" -le "$max_bytes" ] || { echo "error: the wheel is larger than $max_bytes bytes"; exit 1; }
