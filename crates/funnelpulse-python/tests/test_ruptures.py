@@ -28,7 +28,9 @@ def test_searches(model, columns, seed):
     # ruptures' autoregressive segments of five rows cost nothing; see the module.
     least = 10 if model == "ar" else 2
     penalty = {"normal": 20.0, "rbf": 1.0, "cosine": 0.5, "rank": 10.0}.get(model, 60.0)
-    for name in ("Pelt", "Dynp", "Binseg", "BottomUp", "Window"):
+    # See the module: Pelt prunes and Binseg splits by a cosine cost that lacks a part.
+    names = ("Dynp", "BottomUp", "Window") if model == "cosine" else ("Pelt", "Dynp", "Binseg", "BottomUp", "Window")
+    for name in names:
         ours = getattr(fpr, name)(model=model, min_size=least).fit(values)
         theirs = getattr(rpt, name)(model=model, min_size=least).fit(values)
         if name != "Pelt":

@@ -6,7 +6,8 @@
 
 Models: `l1`, `l2`, `normal`, `rbf`, `cosine`, `rank`, `ar`, and of our own `poisson`, `binomial` and
 `linear_trend`. Custom costs need ruptures itself. Segments of `ar` have at least `order + 2` rows: ruptures lets a fit of
-`order + 1` parameters to as many rows cost nothing, and so finds segments of that length in noise.
+`order + 1` parameters to as many rows cost nothing, and so finds segments of that length in noise. With `cosine`, `Pelt`
+and `Binseg` may differ from ruptures, whose cost lacks the diagonal of the Gram matrix there; `KernelCPD` has it.
 """
 
 from __future__ import annotations
