@@ -30,7 +30,7 @@ pub(crate) struct FittedModel {
 #[derive(Debug)]
 enum Model {
     /// Rows by themselves.
-    Forest(IsolationForestModel),
+    Forest(Box<IsolationForestModel>),
     /// Rows in order of time.
     Series(Box<dyn FittedDetector>),
 }
@@ -40,7 +40,7 @@ impl Model {
         if kind == FOREST {
             let forest = IsolationForest::new(read_settings::<IsolationForestConfig>(settings)?);
             let forest = forest.map_err(Failure::config)?;
-            return Ok(Self::Forest(forest.fit_values(values).map_err(Failure::data)?));
+            return Ok(Self::Forest(Box::new(forest.fit_values(values).map_err(Failure::data)?)));
         }
         let frame = frame(values, times)?;
         let model = match kind {
@@ -66,14 +66,14 @@ impl Model {
 
     fn to_bytes(&self) -> Result<Vec<u8>, Failure> {
         Ok(match self {
-            Self::Forest(forest) => to_bytes(forest)?,
+            Self::Forest(forest) => to_bytes(&**forest)?,
             Self::Series(model) => to_bytes(&**model)?,
         })
     }
 
     fn from_bytes(bytes: &[u8]) -> Result<Self, Failure> {
         if let Ok(forest) = read_model::<IsolationForestModel>(bytes) {
-            return Ok(Self::Forest(forest));
+            return Ok(Self::Forest(Box::new(forest)));
         }
         let registry =
             Registry::new().with::<SeasonalDetectorModel>().with::<ChangepointModel>().with::<SubsequenceModel>();

@@ -125,7 +125,7 @@ impl From<Failure> for PyErr {
 
 /// A class of `funnelpulse.errors`: Python's, since exceptions made here have one base only.
 fn exception<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyType>> {
-    Ok(py.import("funnelpulse.errors")?.getattr(name)?.cast_into::<PyType>().map_err(PyErr::from)?)
+    py.import("funnelpulse.errors")?.getattr(name)?.cast_into::<PyType>().map_err(PyErr::from)
 }
 
 /// Runs `work` without the interpreter's lock; a panic becomes an exception.

@@ -182,6 +182,7 @@ impl Findings {
         self.inner.series().iter().map(|s| s.anomalies.len()).sum()
     }
 
+    #[expect(clippy::unused_self, reason = "Python calls it as a method")]
     fn __bool__(&self) -> bool {
         true
     }
@@ -191,7 +192,7 @@ impl Findings {
         format!("<funnelpulse.Findings: {} anomalies in {} rows of {series} series>", self.__len__(), self.rows())
     }
 
-    fn _repr_html_<'py>(slf: Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+    fn _repr_html_(slf: Bound<'_, Self>) -> PyResult<Bound<'_, PyAny>> {
         slf.py().import("funnelpulse._html")?.call_method1("findings", (slf,))
     }
 }

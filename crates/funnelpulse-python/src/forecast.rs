@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use funnelpulse::{
     core::{PersistentModel, Timestamp, Writer, read_model, write_payload},
-    seasonal::{Covariates, CrossValidation, Cutoffs, Forecast, Mode, Seasonal, SeasonalConfig, SeasonalModel},
+    seasonal::{
+        Covariates, CrossValidation, Cutoffs, Forecast, HeldOut, Mode, Seasonal, SeasonalConfig, SeasonalModel,
+    },
 };
 use numpy::{IntoPyArray, PyReadonlyArray1};
 use pyo3::{
@@ -18,18 +20,27 @@ use crate::{
     error::{Failure, guarded, heavy},
 };
 
+/// A number of a forecast that was held out.
+type Reading = fn(&HeldOut) -> f64;
+
 /// Named columns, one value per row.
 type Columns<'py> = BTreeMap<String, PyReadonlyArray1<'py, f64>>;
 
 /// A fitted model of one series.
 #[pyclass(module = "funnelpulse._native", name = "Forecaster", frozen)]
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(transparent)]
+#[derive(Debug)]
 pub(crate) struct Forecaster {
     model: SeasonalModel,
 }
 
-impl PersistentModel for Forecaster {
+/// The payload of its file.
+#[derive(Serialize, Deserialize)]
+#[serde(transparent)]
+struct Saved<M> {
+    model: M,
+}
+
+impl PersistentModel for Saved<SeasonalModel> {
     const KIND: &'static str = "forecaster";
 }
 
@@ -122,14 +133,16 @@ impl Forecaster {
 
     /// The model as bytes.
     fn to_bytes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
-        let bytes = guarded(|| Ok(write_payload(Self::KIND, Writer::default(), self)?))?;
+        let bytes = guarded(|| {
+            Ok(write_payload(Saved::<SeasonalModel>::KIND, Writer::default(), &Saved { model: &self.model })?)
+        })?;
         Ok(PyBytes::new(py, &bytes))
     }
 
     /// The model from bytes.
     #[classmethod]
     fn from_bytes(_class: &Bound<'_, PyType>, data: &[u8]) -> PyResult<Self> {
-        Ok(guarded(|| Ok(read_model(data)?))?)
+        Ok(guarded(|| Ok(Self { model: read_model::<Saved<SeasonalModel>>(data)?.model }))?)
     }
 
     fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<(Bound<'py, PyAny>, (Bound<'py, PyBytes>,))> {
@@ -159,12 +172,11 @@ pub(crate) fn cross_validation<'py>(
         found.map_err(Failure::data)
     })?;
     let found = PyDict::new(py);
-    let micros = |f: fn(&funnelpulse::seasonal::HeldOut) -> Timestamp| -> Vec<i64> {
-        forecasts.iter().map(|row| f(row).as_micros()).collect()
-    };
+    let micros =
+        |f: fn(&HeldOut) -> Timestamp| -> Vec<i64> { forecasts.iter().map(|row| f(row).as_micros()).collect() };
     found.set_item("ds", micros(|row| row.time).into_pyarray(py))?;
     found.set_item("cutoff", micros(|row| row.cutoff).into_pyarray(py))?;
-    let columns: [(&str, fn(&funnelpulse::seasonal::HeldOut) -> f64); 4] = [
+    let columns: [(&str, Reading); 4] = [
         ("y", |row| row.y),
         ("yhat", |row| row.yhat),
         ("yhat_lower", |row| row.yhat_lower),
