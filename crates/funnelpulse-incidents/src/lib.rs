@@ -15,7 +15,6 @@ mod model;
 mod name;
 mod panel;
 mod price;
-mod prior;
 mod scan;
 mod series;
 mod site;
