@@ -28,6 +28,20 @@ pub(crate) struct Figures {
     price_error: f64,
     coverage: f64,
     named: f64,
+    listed: Listed,
+    /// Median hours from the onset to the first alarm, of events after training; NaN in hindsight.
+    pub(crate) alarm_delay: f64,
+}
+
+/// Incidents as they are reported: flagged at the budget of one false incident, and at least as likely as not.
+#[derive(Clone, Copy, Debug)]
+struct Listed {
+    /// Share of the detectable events that an incident touches.
+    events: f64,
+    /// Incidents that touch no event, per series and month.
+    false_ones: f64,
+    /// Share of the events listed whose first incident begins within an hour of them.
+    start: f64,
 }
 
 /// One row with its label.
@@ -40,8 +54,7 @@ struct Scored {
 }
 
 impl Figures {
-    pub(crate) const HEADER: &str =
-        "shop      AUC-PR    F1  recall delay  false@1% false@1/month recall@1/m  price cover  named";
+    pub(crate) const HEADER: &str = "shop      AUC-PR    F1  recall delay  false@1% false@1/month recall@1/m  price cover  named listed false  start alarm";
 
     pub(crate) fn of(shop: &Shop, model: &IncidentModel, scan: &Scan, from: Option<Timestamp>) -> Self {
         let mut rows = scored(shop, scan);
@@ -76,12 +89,14 @@ impl Figures {
             price_error,
             coverage,
             named,
+            listed: listed(shop, scan, &events, budget, from),
+            alarm_delay: f64::NAN,
         }
     }
 
     pub(crate) fn line(&self, name: &str) -> String {
         format!(
-            "{name:<9} {:6.3} {:5.3}  {:5.3} {:5.1}  {:7.2} {:12.2} {:10.3}  {:5.3} {:5.2}  {:5.2}",
+            "{name:<9} {:6.3} {:5.3}  {:5.3} {:5.1}  {:7.2} {:12.2} {:10.3}  {:5.3} {:5.2}  {:5.2}  {:5.3} {:5.2}  {:5.2} {:5.1}",
             self.auc_pr,
             self.f1,
             self.recall,
@@ -91,7 +106,11 @@ impl Figures {
             self.recall_at_budget,
             self.price_error,
             self.coverage,
-            self.named
+            self.named,
+            self.listed.events,
+            self.listed.false_ones,
+            self.listed.start,
+            self.alarm_delay
         )
     }
 
@@ -111,6 +130,12 @@ impl Figures {
             price_error: mean(|f| f.price_error),
             coverage: mean(|f| f.coverage),
             named: mean(|f| f.named),
+            listed: Listed {
+                events: mean(|f| f.listed.events),
+                false_ones: mean(|f| f.listed.false_ones),
+                start: mean(|f| f.listed.start),
+            },
+            alarm_delay: mean(|f| f.alarm_delay),
         }
     }
 }
@@ -127,7 +152,7 @@ fn scored(shop: &Shop, scan: &Scan) -> Vec<Scored> {
     rows
 }
 
-fn detectable(shop: &Shop) -> BTreeMap<i64, &Event> {
+pub(crate) fn detectable(shop: &Shop) -> BTreeMap<i64, &Event> {
     shop.events.iter().filter(|e| e.detectability >= BOUND && e.rows > 0.0).map(|e| (e.id, e)).collect()
 }
 
@@ -205,6 +230,34 @@ fn false_incidents(rows: &[Scored], flag: impl Fn(f64) -> bool) -> f64 {
     let hours = rows.iter().map(|r| r.hour).max().unwrap_or(0) - rows.iter().map(|r| r.hour).min().unwrap_or(0);
     let series = rows.iter().map(|r| r.series).max().unwrap_or(0) + 1;
     incidents.iter().filter(|touches| !**touches).count() as f64 / (hours as f64 / MONTH * series as f64)
+}
+
+/// How well the incidents that are reported agree with the events.
+fn listed(shop: &Shop, scan: &Scan, events: &BTreeMap<i64, &Event>, limit: f64, from: Option<Timestamp>) -> Listed {
+    let mut first: BTreeMap<i64, Timestamp> = BTreeMap::new();
+    let (mut false_ones, mut rows) = (0.0, 0.0);
+    for evidence in &scan.series {
+        let labels = &shop.labels[&evidence.series];
+        let skipped = from.map_or(0, |from| evidence.time().partition_point(|t| *t < from));
+        rows += (evidence.time().len() - skipped) as f64;
+        for incident in evidence.incidents(limit).iter().filter(|i| i.rows.0 >= skipped) {
+            let labels = &labels[incident.rows.0..=incident.rows.1];
+            let touches = labels.iter().any(|l| l.is_anomaly || l.ignore);
+            false_ones += f64::from(u8::from(!touches));
+            for label in labels.iter().filter(|l| l.is_anomaly && events.contains_key(&l.event)) {
+                let start = first.entry(label.event).or_insert(incident.start);
+                *start = incident.start.min(*start);
+            }
+        }
+    }
+    let begins =
+        |(id, start): (&i64, &Timestamp)| (start.as_micros() - events[id].start.as_micros()).abs() <= Timestamp::HOUR;
+    let within = first.iter().filter(|pair| begins(*pair)).count();
+    Listed {
+        events: first.len() as f64 / events.len() as f64,
+        false_ones: false_ones / (rows / MONTH),
+        start: within as f64 / first.len() as f64,
+    }
 }
 
 /// Median error of the price over found events, share of truths within the interval, and share of
@@ -305,18 +358,24 @@ pub(crate) fn misses(shop: &Shop, model: &IncidentModel, scan: &Scan) {
     }
 }
 
-/// A table for `score.py`.
+/// A table for `score.py`, with the expected values.
 pub(crate) fn write_predictions(path: &Path, model: &IncidentModel, scan: &Scan) -> anyhow::Result<()> {
     let mut file = std::io::BufWriter::new(std::fs::File::create(path)?);
-    writeln!(file, "window_start,brand,score,flagged,before,hours,statistic")?;
+    writeln!(file, "window_start,brand,score,flagged,before,hours,statistic,views,carts,purchases,revenue")?;
     let limit = model.threshold(1.0);
     for evidence in &scan.series {
-        for ((time, score), window) in evidence.time().iter().zip(evidence.log_odds()).zip(evidence.windows()) {
+        let rows = evidence.time().iter().zip(evidence.log_odds()).zip(evidence.windows()).zip(evidence.expected());
+        for (((time, score), window), expected) in rows {
+            let [views, carts, purchases, revenue] = expected;
             let (before, hours) = window.map_or((0, 0), |w| (w.before, w.hours));
             let statistic = window.map_or(String::new(), |w| {
                 format!("{}{}|{}", if w.is_above { '+' } else { '-' }, w.step, w.given.unwrap_or_default())
             });
-            writeln!(file, "{time},{},{score},{},{before},{hours},{statistic}", evidence.series, score >= limit)?;
+            let (series, flagged) = (&evidence.series, score >= limit);
+            writeln!(
+                file,
+                "{time},{series},{score},{flagged},{before},{hours},{statistic},{views},{carts},{purchases},{revenue}"
+            )?;
         }
     }
     Ok(())

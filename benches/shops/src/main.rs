@@ -5,6 +5,7 @@
 
 #![allow(clippy::print_stdout, reason = "tables are the product")]
 
+mod delay;
 mod figures;
 mod shop;
 
@@ -52,7 +53,10 @@ fn main() -> anyhow::Result<()> {
         let start = Instant::now();
         let scan = model.scan(&shop.panel)?;
         let scanned = start.elapsed();
-        let figures = Figures::of(&shop, &model, &scan, split);
+        let mut figures = Figures::of(&shop, &model, &scan, split);
+        if let Some(split) = split {
+            figures.alarm_delay = delay::median_hours(&shop, &model, split)?;
+        }
         if std::env::var_os("SHOPS_MISSES").is_some() {
             figures::misses(&shop, &model, &scan);
         }

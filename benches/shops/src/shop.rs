@@ -87,13 +87,24 @@ impl Shop {
         Timestamp::from_micros(first + ((last - first) as f64 * share) as i64).floor_to(Timestamp::DAY)
     }
 
+    /// The times of the rows of an event in a series.
+    pub(crate) fn times_of(&self, key: &SeriesKey, frame: &Frame, event: i64) -> Vec<Timestamp> {
+        let labelled = frame.time().iter().zip(&self.labels[key]);
+        labelled.filter(|(_, label)| label.event == event && label.is_anomaly).map(|(time, _)| *time).collect()
+    }
+
     /// The rows before a time.
     pub(crate) fn until(&self, time: Timestamp) -> anyhow::Result<Panel> {
+        self.between(Timestamp::from_micros(i64::MIN), time)
+    }
+
+    /// The rows from one time to before another.
+    pub(crate) fn between(&self, from: Timestamp, to: Timestamp) -> anyhow::Result<Panel> {
         let mut panel = Panel::new(self.panel.columns().clone());
         for (key, frame) in &self.panel {
-            let rows = frame.time().partition_point(|t| *t < time);
-            if rows > 0 {
-                panel.insert(key.clone(), frame.view().rows(0..rows).to_frame())?;
+            let [first, last] = [from, to].map(|time| frame.time().partition_point(|t| *t < time));
+            if first < last {
+                panel.insert(key.clone(), frame.view().rows(first..last).to_frame())?;
             }
         }
         Ok(panel)

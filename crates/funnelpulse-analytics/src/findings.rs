@@ -8,7 +8,7 @@ use funnelpulse_core::{AnomalyType, Columns, Episode, Funnel, ModelSource, Serie
 use ndarray::{Array1, Array2};
 use serde::Serialize;
 
-use crate::{AlertConfig, Factor, Finding, Impact, Incident, Notice, Summary};
+use crate::{AlertConfig, Factor, Finding, Impact, Incident, Notice, Summary, group};
 
 /// A series that could not be trained or scored. The others are.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -176,6 +176,7 @@ pub struct Findings {
     layout: Layout,
     series: Vec<SeriesFindings>,
     site: Vec<Incident>,
+    groups: Vec<Incident>,
     timings: Vec<(String, Duration)>,
     warnings: Vec<String>,
     failures: Vec<SeriesFailure>,
@@ -194,7 +195,8 @@ impl Findings {
         failures.sort_by(|a, b| a.series.cmp(&b.series));
         let end = series.iter().filter_map(|s| s.time.last()).max().copied();
         let site = Incident::explain_site(&layout.alerts, layout.funnel.as_ref(), site, end);
-        let mut findings = Self { layout, series, site, timings: Vec::new(), warnings: Vec::new(), failures };
+        let groups = group::join(&layout, &mut series);
+        let mut findings = Self { layout, series, site, groups, timings: Vec::new(), warnings: Vec::new(), failures };
         findings.rank();
         findings
     }
@@ -304,17 +306,24 @@ impl Findings {
         &self.site
     }
 
-    /// The incidents of all series, the most urgent first, among them the costliest.
+    /// Incidents of [several series](Incident::members) at the same hours, in order of time.
+    pub fn group_incidents(&self) -> &[Incident] {
+        &self.groups
+    }
+
+    /// The incidents of single series and of groups, the most urgent first, among them the costliest. Those of
+    /// series that are part of a group's are not among them.
     pub fn incidents(&self) -> Vec<&Incident> {
-        let mut all: Vec<&Incident> = self.series.iter().flat_map(|s| &s.incidents).collect();
+        let of_series = self.series.iter().flat_map(|s| &s.incidents).filter(|i| i.group.is_none());
+        let mut all: Vec<&Incident> = self.groups.iter().chain(of_series).collect();
         let cost = |i: &Incident| i.impact.revenue.map_or(0.0, f64::abs);
         all.sort_by(|a, b| a.priority.cmp(&b.priority).then(cost(b).total_cmp(&cost(a))).then(a.id.cmp(&b.id)));
         all
     }
 
-    /// Those of the site and of all series.
+    /// Those of the site, of groups and of all series.
     pub(crate) fn incidents_mut(&mut self) -> impl Iterator<Item = &mut Incident> {
-        self.site.iter_mut().chain(self.series.iter_mut().flat_map(|s| &mut s.incidents))
+        self.site.iter_mut().chain(&mut self.groups).chain(self.series.iter_mut().flat_map(|s| &mut s.incidents))
     }
 
     /// Series that could not be trained or scored.

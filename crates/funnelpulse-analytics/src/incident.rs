@@ -40,8 +40,14 @@ pub(crate) const RATES: [&str; 4] = ["traffic", "cart_rate", "purchase_rate", "o
 pub struct Incident {
     /// Names the series, the kind and the first hour.
     pub id: String,
-    /// The series, or `(site)` for what all series share.
+    /// The series, `(site)` for what all series share, or `(group)` for what several show at the same hours.
     pub series: SeriesKey,
+    /// The series of a group, in order of their names; empty for any other incident.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub members: Vec<SeriesKey>,
+    /// The incident of the group that this one is a part of, by its id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
     /// The kind.
     pub kind: IncidentKind,
     /// Its first hour.
@@ -128,7 +134,8 @@ impl Incident {
             let severities = verdicts[episode.rows.0..=episode.rows.1].iter().filter_map(|v| v.severity);
             let severity = severities.max().unwrap_or(Severity::Low);
             let ongoing = episode.rows.1 + 1 == verdicts.len();
-            explained.push(one(alerts, funnel, episode, severity, ongoing, &mut past));
+            let name = episode.series.as_str();
+            explained.push(one(alerts, funnel, (episode, name), severity, ongoing, &mut past));
         }
         explained
     }
@@ -161,16 +168,17 @@ impl Incident {
                 false => Severity::Low,
             };
             let ongoing = end.is_some_and(|end| episode.last >= end.floor_to(Timestamp::HOUR));
-            one(alerts, funnel, episode, severity, ongoing, &mut past)
+            one(alerts, funnel, (episode, "the whole site"), severity, ongoing, &mut past)
         };
         episodes.iter().map(explain).collect()
     }
 }
 
-fn one(
+/// Explains one episode, of what the text calls by the name beside it.
+pub(crate) fn one(
     alerts: &AlertConfig,
     funnel: Option<&Funnel>,
-    raw: &Episode,
+    (raw, name): (&Episode, &str),
     severity: Severity,
     ongoing: bool,
     past: &mut Vec<Profile>,
@@ -218,7 +226,7 @@ fn one(
         calendar: &calendar,
         similar: similar.as_ref(),
         ..Story::new(
-            if raw.series.as_str() == SITE { "the whole site" } else { raw.series.as_str() },
+            name,
             if raw.kind == IncidentKind::Unexplained { "unexplained anomaly" } else { raw.kind.as_str() },
             raw.start,
         )
@@ -227,6 +235,8 @@ fn one(
     Incident {
         id,
         series: raw.series.clone(),
+        members: Vec::new(),
+        group: None,
         kind: raw.kind,
         start: raw.start,
         end,

@@ -6,6 +6,7 @@ mod comparison;
 mod deviation;
 mod factors;
 mod findings;
+mod group;
 mod impact;
 mod incident;
 mod localize;

@@ -214,7 +214,8 @@ pub(crate) fn deliver(
     };
     let json = serde_json::to_string_pretty(&digest)?;
     let hourly = input.ingest.as_ref().map(|_| parquet_bytes(&panel_to_batch(&input.panel, spec)?)).transpose()?;
-    let (incidents, alerts) = (lines(findings.incidents())?, lines(alerts(&findings))?);
+    let (incidents, alerts) =
+        (lines(findings.site_incidents().iter().chain(findings.incidents()))?, lines(alerts(&findings))?);
     let mut files = vec![
         Companion::new("summary.json", json.as_bytes()),
         Companion::new("incidents.jsonl", incidents.as_bytes()),

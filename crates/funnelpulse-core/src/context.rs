@@ -43,6 +43,17 @@ impl Context {
         Self { rows: self.rows, span: self.span.saturating_add(micros) }
     }
 
+    /// The same and so many rows more.
+    ///
+    /// ```
+    /// use funnelpulse_core::Context;
+    ///
+    /// assert_eq!(Context::rows(3).with_rows(2), Context::rows(5));
+    /// ```
+    pub const fn with_rows(self, rows: usize) -> Self {
+        Self { rows: self.rows.saturating_add(rows), span: self.span }
+    }
+
     /// The smallest context that holds both.
     ///
     /// ```

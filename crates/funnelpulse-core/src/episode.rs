@@ -37,6 +37,9 @@ impl Funnel {
 /// The name of what all series of a site show together.
 pub const SITE: &str = "(site)";
 
+/// The name of what several series of a site show together.
+pub const GROUP: &str = "(group)";
+
 /// Consecutive anomalous rows with one cause, as a detector estimates them.
 ///
 /// Numbers of four are those of traffic, carts, purchases and revenue.

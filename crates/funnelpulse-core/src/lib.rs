@@ -28,7 +28,7 @@ pub use calibrator::{Calibrator, ScoreSketch, evidence_of_score, score_of_eviden
 pub use context::Context;
 pub use detection::Detection;
 pub use detector::{CrossValidated, Detector, DynDetector, FittedDetector, OnlineDetector};
-pub use episode::{Episode, Episodes, Funnel, Posterior, SITE};
+pub use episode::{Episode, Episodes, Funnel, GROUP, Posterior, SITE};
 pub use error::{BoxError, Error, FrameError, ModelError};
 pub use frame::{Columns, Frame, FrameView};
 pub use incident_kind::IncidentKind;

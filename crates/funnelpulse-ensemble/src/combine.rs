@@ -7,9 +7,7 @@ use ndarray::Array1;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AdaptiveConfig, AdaptiveThreshold, EnsembleError, SeverityLevels, Weighting,
-    error::check,
-    evidence::{LEADING, cauchy, pool},
+    AdaptiveConfig, AdaptiveThreshold, EnsembleError, SeverityLevels, Weighting, error::check, evidence, peaks,
 };
 
 /// The method of combining the detectors.
@@ -47,6 +45,11 @@ pub struct EnsembleConfig {
     pub threshold: f64,
     /// Detectors that must flag a row for it to be an anomaly; never more than there are.
     pub min_agreement: usize,
+    /// Rows on either side with which a flagged row is compared, as far as all rows between them are flagged: scores
+    /// of windows are high wherever a window reaches over an anomaly. 0 compares with none.
+    pub peak_rows: usize,
+    /// Evidence that a flagged row needs to stay one, as a share of the highest among them, 0 to 1.
+    pub peak_share: f64,
     /// The source of the weights: `fixed`, or `auto` to learn from the history what each detector
     /// is worth.
     pub weighting: Weighting,
@@ -72,6 +75,8 @@ impl Default for EnsembleConfig {
             voting: Voting::default(),
             threshold: 0.5,
             min_agreement: 1,
+            peak_rows: 0,
+            peak_share: 0.9,
             weighting: Weighting::default(),
             adaptive: AdaptiveConfig::default(),
             severity: SeverityLevels::default(),
@@ -153,6 +158,7 @@ impl Ensemble {
     /// ```
     pub fn new(config: EnsembleConfig) -> Result<Self, EnsembleError> {
         check("threshold", config.threshold, 0.0..=1.0, "0 to 1")?;
+        check("peak_share", config.peak_share, 0.0..=1.0, "0 to 1")?;
         for (name, weight) in &config.weights {
             check(format!("weights.{name}"), *weight, 0.0..=f64::MAX, "0 or more, finite")?;
         }
@@ -240,7 +246,11 @@ impl Ensemble {
                 .collect();
             self.decide(time, &ballots, threshold)
         };
-        Ok(time.iter().enumerate().map(verdict).collect())
+        let mut verdicts: Vec<Verdict> = time.iter().enumerate().map(verdict).collect();
+        if self.config.peak_rows > 0 {
+            peaks::keep(&mut verdicts, self.config.peak_rows, self.config.peak_share);
+        }
+        Ok(verdicts)
     }
 
     /// The threshold of a series of which no row is known yet.
@@ -265,15 +275,8 @@ impl Ensemble {
         let total: f64 = ballots.iter().map(|(_, weight)| weight).sum();
         // All weights are zero: all detectors count the same.
         let share = |weight: f64| if total > 0.0 { weight / total } else { 1.0 / ballots.len() as f64 };
-        let score = match ballots {
-            [] => f64::NAN,
-            _ if matches!(self.config.voting, Voting::Lead | Voting::Tail) => {
-                let shares = || ballots.iter().map(|&(score, weight)| (score, share(weight)));
-                let leads = self.config.voting == Voting::Lead && shares().any(|(_, share)| share > LEADING);
-                if leads { pool(shares()) } else { cauchy(shares()) }
-            }
-            _ => ballots.iter().map(|&(score, weight)| score * share(weight)).sum(),
-        };
+        let shares = ballots.iter().map(|&(score, weight)| (score, share(weight)));
+        let score = evidence::combine(self.config.voting, shares);
         let flags = |score: f64| score >= self.config.threshold;
         let n_models_flagged = ballots.iter().filter(|(score, _)| flags(*score)).count();
         let n_models = ballots.len();

@@ -5,6 +5,7 @@ mod budget;
 mod combine;
 mod error;
 mod evidence;
+mod peaks;
 mod severity;
 mod weights;
 

@@ -9,7 +9,6 @@ use crate::{
     IncidentDetector, IncidentError, RowEvidence,
     alarm::Alarm,
     grid::{Grid, PURCHASES, REVENUE, STEPS},
-    prior,
     scan::{Judge, track},
     series::Series,
     windows::{
@@ -73,7 +72,7 @@ impl IncidentDetector {
         };
         let heights: Vec<Vec<(usize, f64)>> = all.iter().zip(&found).map(heights).collect();
         let alarm = Alarm::fit(&heights, config.incidents_per_year);
-        let prior = prior::of_heights(&heights, &alarm, config.incidents_per_year);
+        let prior = alarm.prior();
         let evidence = |at: usize| {
             let (forecasted, (key, frame, _)) = (&all[at], &known[at]);
             let judge = Judge { alarm: &alarm, prior, noise: &noise[at], unit: forecasted.unit };

@@ -11,7 +11,6 @@ use crate::{
     grid::{Grid, STEPS},
     mask::MaskHeight,
     model::{Calibration, SeriesModel, Watch},
-    prior,
     scan::{self, Scanned, track},
     series::{self, DayShape, Series},
     site::{self, Part, SiteModel, Sum},
@@ -128,7 +127,7 @@ impl IncidentDetector {
         }
         let rows: Vec<Vec<(usize, f64)>> = second.found.iter().zip(&series).map(|(f, s)| hourly(f, s)).collect();
         let alarm = Alarm::fit(&rows, self.config.incidents_per_year);
-        let prior_log_odds = prior::of_heights(&rows, &alarm, self.config.incidents_per_year);
+        let prior_log_odds = alarm.prior();
         let Fitted { common, shapes, .. } = second.fitted;
         let parts = shapes.into_iter().zip(second.noise).zip(second.coefficients).zip(mask_heights).zip(&mask);
         let models = parts.map(|((((shape, noise), coefficients), mask_height), mask)| SeriesModel {

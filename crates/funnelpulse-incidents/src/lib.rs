@@ -16,7 +16,6 @@ mod model;
 mod name;
 mod panel;
 mod price;
-mod prior;
 mod scan;
 mod series;
 mod site;

@@ -8,11 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     IncidentConfig, IncidentError, Scan,
-    alarm::Alarm,
+    alarm::{self, Alarm},
     grid::{DAY, Grid, hour_of},
     kept::Kept,
     mask::MaskHeight,
-    prior,
     scan::Scanned,
     series::{self, DayShape},
     site::SiteModel,
@@ -120,7 +119,7 @@ impl TryFrom<Saved> for IncidentModel {
             ("hindsight", hindsight.is_valid(number)),
             ("live", live.is_valid(number)),
             ("drifts", drifts.iter().all(Drift::is_valid)),
-            ("prior_log_odds", prior::is_valid(prior_log_odds)),
+            ("prior_log_odds", alarm::prior_is_valid(prior_log_odds)),
             ("series", series.values().all(|s| s.is_valid(calendar.entries.len(), number))),
         ];
         match parts.into_iter().find(|(_, is_valid)| !is_valid) {

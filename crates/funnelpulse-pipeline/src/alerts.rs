@@ -2,7 +2,7 @@
 
 use funnelpulse_alerts::{AlertCandidate, Observation};
 use funnelpulse_analytics::{Findings, Incident, short};
-use funnelpulse_core::{SITE, Timestamp};
+use funnelpulse_core::{GROUP, SITE, SeriesKey, Timestamp};
 
 /// What findings show, up to the end of the data; `None` without a row. Of the incidents of the
 /// whole site only those that are [alarms](Incident::is_alarm).
@@ -29,7 +29,7 @@ pub fn observation(findings: &Findings) -> Option<Observation> {
     let candidates = site.chain(findings.incidents()).map(alert_candidate).collect();
     // What happens to a series that is not in the table, or could not be scored, is not over.
     let scored = findings.series().iter().map(|s| s.series.as_str().to_owned());
-    Some(Observation::new(until, candidates).of_series(scored.chain([SITE.to_owned()])))
+    Some(Observation::new(until, candidates).of_series(scored.chain([SITE.to_owned(), GROUP.to_owned()])))
 }
 
 /// An incident as a candidate for an alert. It is known by its series and kind: its first hour may
@@ -51,13 +51,21 @@ pub fn alert_candidate(incident: &Incident) -> AlertCandidate {
     let id = format!("{}/{}", incident.series, incident.kind);
     let mut found = AlertCandidate::new(id, incident.series.as_str(), incident.severity, incident.start, incident.end);
     found.ongoing = incident.ongoing;
-    found.title = format!("{} {} in {}", incident.priority, incident.kind.as_str().replace('_', " "), incident.series);
+    let place = match incident.members.len() {
+        0 => incident.series.to_string(),
+        number => format!("{number} series"),
+    };
+    found.title = format!("{} {} in {place}", incident.priority, incident.kind.as_str().replace('_', " "));
     found.message.clone_from(&incident.summary);
     let mut field = |name: &str, value: String| found.fields.insert(name.to_owned(), value);
     field("start", incident.start.to_string());
     field("priority", incident.priority.to_string());
     if let Some(revenue) = incident.impact.revenue {
         field("revenue", short(revenue));
+    }
+    if !incident.members.is_empty() {
+        let names: Vec<&str> = incident.members.iter().map(SeriesKey::as_str).collect();
+        field("series", names.join(", "));
     }
     if let Some(stage) = &incident.stage {
         field("stage", stage.replace('_', " "));

@@ -21,16 +21,20 @@ pub enum Preset {
     /// One column called `value` of any meaning, sampled at any rate: subsequences that nothing
     /// resembles, and values out of the ordinary. Rows are scored in the light of those after them.
     Univariate,
+    /// A shop's funnel as the original system judged it: its four detectors, its weights (30, 30, 25 and 15 %) and its
+    /// weighted mean of scores with a fixed threshold. Needs a build with the cargo feature `lstm-ae`.
+    Original,
 }
 
 impl Preset {
     /// All presets.
-    pub const ALL: [Self; 1] = [Self::Univariate];
+    pub const ALL: [Self; 2] = [Self::Univariate, Self::Original];
 
     /// The name on the command line.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Univariate => "univariate",
+            Self::Original => "original",
         }
     }
 
@@ -38,6 +42,7 @@ impl Preset {
     pub const fn toml(self) -> &'static str {
         match self {
             Self::Univariate => include_str!("../presets/univariate.toml"),
+            Self::Original => include_str!("../presets/original.toml"),
         }
     }
 
@@ -89,7 +94,20 @@ impl FromStr for Preset {
 
 #[cfg(test)]
 mod tests {
+    use funnelpulse_core::AlarmBudget;
+    use funnelpulse_ensemble::Voting;
+
     use super::*;
+
+    #[test]
+    fn the_original_has_its_four_detectors_weights_and_vote() {
+        let config = Preset::Original.config();
+        assert_eq!(config.pipeline.detectors, ["lstm-ae", "seasonal", "iforest", "changepoint"]);
+        let weights: Vec<f64> = config.pipeline.detectors.iter().map(|name| config.ensemble.weights[name]).collect();
+        assert_eq!(weights, [0.30, 0.30, 0.25, 0.15]);
+        assert_eq!((config.ensemble.voting, config.ensemble.threshold), (Voting::Weighted, 0.5));
+        assert_eq!(config.alerts.budget, AlarmBudget::OFF);
+    }
 
     #[test]
     fn presets_are_valid_and_can_be_overridden() {

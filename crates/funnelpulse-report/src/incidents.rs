@@ -74,7 +74,10 @@ fn card(findings: &Findings, series: Option<&SeriesFindings>, incident: &Inciden
     };
     Card {
         kind: incident.kind.as_str().replace('_', " "),
-        series: incident.series.to_string(),
+        series: match incident.members.len() {
+            0 => incident.series.to_string(),
+            number => format!("{number} series"),
+        },
         severity: incident.severity.as_str(),
         priority: incident.priority.to_string(),
         period: period(incident),

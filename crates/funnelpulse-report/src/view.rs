@@ -192,9 +192,11 @@ fn tiles(findings: &Findings, summary: &Summary, ranked: &[(&SeriesFindings, &An
         Tile {
             label: "Incidents",
             value: count(findings.incidents().len()),
-            hint: match findings.site_incidents().len() {
-                0 => "of one series each".to_owned(),
-                n => format!("of one series each, and {} shared by all", count(n)),
+            hint: match (findings.group_incidents().len(), findings.site_incidents().len()) {
+                (0, 0) => "of one series each".to_owned(),
+                (0, n) => format!("of one series each, and {} shared by all", count(n)),
+                (groups, 0) => format!("{} of several series at once", count(groups)),
+                (groups, n) => format!("{} of several series at once, and {} shared by all", count(groups), count(n)),
             },
         },
         Tile {

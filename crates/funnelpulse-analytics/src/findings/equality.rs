@@ -9,10 +9,11 @@ use super::{Findings, ModelScores, SeriesFindings};
 
 impl PartialEq for Findings {
     fn eq(&self, other: &Self) -> bool {
-        let Self { layout, series, site, timings: _, warnings: _, failures } = self;
+        let Self { layout, series, site, groups, timings: _, warnings: _, failures } = self;
         *layout == other.layout
             && *series == other.series
             && same_text(site, &other.site)
+            && same_text(groups, &other.groups)
             && *failures == other.failures
     }
 }

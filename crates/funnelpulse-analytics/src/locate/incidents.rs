@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use crate::{LocalizeConfig, Period};
-use funnelpulse_core::SITE;
 use funnelpulse_core::Timestamp;
+use funnelpulse_core::{GROUP, SITE};
 use funnelpulse_features::Cube;
 
 use super::{Measure, Question, locate_scaled, windows_to_locate};
@@ -50,7 +50,7 @@ impl Findings {
         for incident in self.incidents_mut().filter(|i| chosen(i)) {
             let Ok(period) = Period::new(incident.start, incident.end) else { continue };
             let series = incident.series.as_str();
-            let of_series = (series != SITE).then_some(series);
+            let of_series = (series != SITE && series != GROUP).then_some(series);
             let question = Question {
                 series: of_series,
                 measure: Some(incident.stage.as_deref().map_or(Measure::Revenue, Measure::of_stage)),

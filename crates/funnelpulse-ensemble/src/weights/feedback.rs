@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use funnelpulse_core::evidence_of_score;
 
-use crate::evidence::cauchy;
+use crate::{Voting, evidence};
 
 /// Answers that the configured weights are worth.
 const PRIOR: f64 = 2.0;
@@ -36,7 +36,7 @@ pub struct Answer {
 }
 
 /// The most probable weights: those of detectors that no episode has a score of stay as they are.
-pub(super) fn fit(configured: &BTreeMap<String, f64>, answers: &[Answer]) -> BTreeMap<String, f64> {
+pub(super) fn fit(voting: Voting, configured: &BTreeMap<String, f64>, answers: &[Answer]) -> BTreeMap<String, f64> {
     let seen: BTreeSet<&str> = answers.iter().flat_map(|e| e.scores.iter().map(|(name, _)| name.as_str())).collect();
     let names: Vec<&str> = seen.into_iter().filter(|name| configured.get(*name).is_some_and(|w| *w > 0.0)).collect();
     let total: f64 = names.iter().map(|name| configured[*name]).sum();
@@ -49,7 +49,7 @@ pub(super) fn fit(configured: &BTreeMap<String, f64>, answers: &[Answer]) -> BTr
     // changes.
     let mut x: Vec<f64> = prior.iter().map(|p| p.ln()).collect();
     x.extend([START.0, START.1.ln()]);
-    let loss = |x: &[f64]| loss(x, &prior, &episodes);
+    let loss = |x: &[f64]| loss(voting, x, &prior, &episodes);
     // Resilient propagation (Riedmiller and Braun 1993): signs of the gradient, a step for each.
     let mut steps = vec![STEP.0; x.len()];
     let mut before = vec![0.0; x.len()];
@@ -77,7 +77,7 @@ fn row(episode: &Answer, names: &[&str]) -> Vec<Option<f64>> {
 }
 
 /// Minus the logarithm of the posterior.
-fn loss(x: &[f64], prior: &[f64], episodes: &[(Vec<Option<f64>>, bool)]) -> f64 {
+fn loss(voting: Voting, x: &[f64], prior: &[f64], episodes: &[(Vec<Option<f64>>, bool)]) -> f64 {
     let (logs, line) = x.split_at(prior.len());
     let weights = softmax(logs);
     let (even, rate) = (line[0], line[1].exp());
@@ -89,7 +89,8 @@ fn loss(x: &[f64], prior: &[f64], episodes: &[(Vec<Option<f64>>, bool)]) -> f64 
         if sum <= 0.0 {
             continue;
         }
-        let evidence = evidence_of_score(cauchy(known().map(|(s, w)| (s, w / sum)))).min(300.0);
+        let shares = known().map(|(s, w)| (s, w / sum));
+        let evidence = evidence_of_score(evidence::combine(voting, shares)).min(300.0);
         let margin = rate * (evidence - even) * if *is_incident { 1.0 } else { -1.0 };
         loss += (-margin).max(0.0) + (-margin.abs()).exp().ln_1p();
     }
@@ -128,7 +129,7 @@ mod tests {
             (0..n).map(|i| if i % 2 == 0 { answer(0.9, 0.2, true) } else { answer(0.2, 0.9, false) }).collect()
         };
         let ratio = |n: usize| {
-            let weights = fit(&configured(), &answers(n));
+            let weights = fit(Voting::Tail, &configured(), &answers(n));
             assert!((weights["a"] + weights["b"] - 1.0).abs() < 1e-9 && weights["absent"] == 0.7, "{weights:?}");
             weights["a"] / weights["b"]
         };
@@ -136,11 +137,31 @@ mod tests {
         assert!(ratios[0] > 1.0 && ratios[0] < 2.0 && ratios.is_sorted() && ratios[2] > 10.0, "{ratios:?}");
     }
 
+    /// Where a detector leads, what the other is certain of hardly counts: it needs more weight to be heard than in a
+    /// combination in which one that is certain is enough.
+    #[test]
+    fn weights_are_those_of_the_combination_in_use() {
+        let configured: BTreeMap<String, f64> = [("a".to_owned(), 0.9), ("b".to_owned(), 0.1)].into();
+        // Incidents that only the one sees that does not lead.
+        let answers: Vec<Answer> =
+            (0..40).map(|i| if i % 2 == 0 { answer(0.1, 0.95, true) } else { answer(0.1, 0.1, false) }).collect();
+        let share = |voting: Voting| fit(voting, &configured, &answers)["b"];
+        let (lead, tail) = (share(Voting::Lead), share(Voting::Tail));
+        assert!(lead > 0.15 && lead > tail + 0.05, "{lead} {tail}");
+        // The loss that is fitted is that of the scores that the ensemble gives.
+        let ballots = [(0.1, 0.9), (0.95, 0.1)];
+        let config = crate::EnsembleConfig { weights: configured.clone(), ..Default::default() };
+        let votes = [("a", 0.1), ("b", 0.95)].map(|(name, s)| crate::Vote::new(name, ndarray::array![s]));
+        let ensemble = crate::Ensemble::new(config).unwrap();
+        let verdicts = ensemble.combine(&[funnelpulse_core::Timestamp::from_seconds(0)], &votes).unwrap();
+        assert!((verdicts[0].score - evidence::combine(Voting::Lead, ballots.into_iter())).abs() < 1e-12);
+    }
+
     #[test]
     fn no_answers_no_change() {
-        assert_eq!(fit(&configured(), &[]), configured());
+        assert_eq!(fit(Voting::Tail, &configured(), &[]), configured());
         let unknown = Answer { scores: vec![("c".into(), 0.9), ("a".into(), f64::NAN)], is_incident: true };
-        let weights = fit(&configured(), &[unknown]);
+        let weights = fit(Voting::Tail, &configured(), &[unknown]);
         assert!((weights["a"] - 0.5).abs() < 0.01, "{weights:?}");
     }
 }

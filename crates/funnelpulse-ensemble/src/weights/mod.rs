@@ -107,7 +107,7 @@ impl Ensemble {
     /// ```
     pub fn weights_by_feedback(&self, answers: &[Answer]) -> BTreeMap<String, f64> {
         let names = answers.iter().flat_map(|answer| &answer.scores).map(|(name, _)| name.as_str());
-        feedback::fit(&self.weights_of(names), answers)
+        feedback::fit(self.config.voting, &self.weights_of(names), answers)
     }
 
     /// The configured weights, or one for each of `names` where there are none.

@@ -13,6 +13,7 @@
 //! | [`range_f1`], [`best_affiliation`] | ranges, at the best threshold |
 //! | [`nab_score`] | detection, early detection counts more |
 //! | [`event_recall`] and its neighbours | operational figures: events found, delay, false alarms |
+//! | [`alarm_delay`] | hours from the onset of an event to its first alarm, with what a detector waited for |
 //!
 //! [`evaluate`] computes all of them for one series, [`mean`] averages over series.
 //!
@@ -22,6 +23,7 @@
 mod acf;
 mod affiliation;
 mod auc;
+mod delay;
 mod evaluation;
 mod events;
 mod f1;
@@ -36,6 +38,7 @@ mod tests;
 pub use acf::acf_period;
 pub use affiliation::{Affiliation, affiliation, best_affiliation};
 pub use auc::{auc_pr, auc_roc};
+pub use delay::{RaisedFlag, alarm_delay, median_delay};
 pub use evaluation::{Evaluation, EvaluationOptions, evaluate, mean};
 pub use events::{
     KindRecall, detection_delays, detection_delays_in_time, event_precision, event_recall, event_recall_at_fpr,

@@ -88,6 +88,8 @@ impl Reach {
                 narrow = narrow.union(plan.matrix.context(model.context(), &member.columns));
             }
         }
+        // Flags are compared with those of the rows around them.
+        let horizon = horizon.with_rows(plan.config.ensemble.peak_rows);
         Self { horizon, context: context_of(plan, &model.models).union(narrow), narrow }
     }
 }
@@ -274,6 +276,7 @@ impl LivePipeline {
         for found in findings.series() {
             let Some(series) = self.series.get_mut(&found.series) else { continue };
             let old = self.reach.horizon.settled(&found.time, cutoff).min(found.time.partition_point(|t| *t <= cutoff));
+            let old = old.saturating_sub(self.model.plan.config.ensemble.peak_rows);
             series.trim(found, old, self.reach.context);
         }
         Advance { now, findings, rows, incidents, waiting }
