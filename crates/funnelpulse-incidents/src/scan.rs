@@ -96,7 +96,7 @@ impl Scanned<'_> {
         kept.first.keep(self.grid, if trained.start > 0 { 0 } else { runs }, self.names, &first);
         let normal = each(Some(&first), &corrections);
         let known = before.map(|(kept, until)| (&kept.second, until));
-        let found = self.look(&normal, &[first_day..days], known);
+        let found = self.look(&normal, std::slice::from_ref(&(first_day..days)), known);
         kept.second.keep(self.grid, first_day, self.names, &found);
         (normal, found)
     }

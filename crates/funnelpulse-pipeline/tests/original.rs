@@ -1,5 +1,6 @@
 //! The preset `original`: four detectors, their weights, the weighted mean.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests, too, stop at what should not happen")]
 #![cfg(all(feature = "seasonal", feature = "iforest", feature = "changepoint"))]
 
 use funnelpulse_analytics::Findings;

@@ -1,5 +1,6 @@
 //! The preset `univariate` flags an anomaly where it is, and about as many normal rows as it says.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests, too, stop at what should not happen")]
 #![cfg(feature = "subsequence")]
 
 use funnelpulse_core::{Columns, Frame, Panel, Timestamp};

@@ -38,7 +38,7 @@ fn best(hours: usize, planted: &[(usize, usize, f32)]) -> Vec<Best> {
 #[test]
 fn poisson_counts_have_no_overdispersion() {
     let mut random = Random(3);
-    let expected: Vec<f64> = (0..4000).map(|hour| 20.0 + 15.0 * (hour as f64 * 0.26).sin()).collect();
+    let expected: Vec<f64> = (0..4000_u32).map(|hour| 20.0 + 15.0 * (f64::from(hour) * 0.26).sin()).collect();
     let value: Vec<f64> = expected.iter().map(|m| random.poisson(*m)).collect();
     let noise = Noise::fit(&track(&value, &expected));
     assert!((0.85..1.2).contains(&noise.dispersion[TRAFFIC]), "{:?}", noise.dispersion);
@@ -49,7 +49,7 @@ fn poisson_counts_have_no_overdispersion() {
 fn baskets_are_overdispersed_and_rates_wander() {
     let mut random = Random(5);
     // Baskets of four: the variance of a sum is four times its mean.
-    let means: Vec<f64> = (0..6000).map(|hour| 10.0 + 8.0 * (hour as f64 * 0.26).sin()).collect();
+    let means: Vec<f64> = (0..6000_u32).map(|hour| 10.0 + 8.0 * (f64::from(hour) * 0.26).sin()).collect();
     let baskets: Vec<f64> = means.iter().map(|m| 4.0 * random.poisson(*m)).collect();
     let due: Vec<f64> = means.iter().map(|m| 4.0 * m).collect();
     let dispersion = Noise::fit(&track(&baskets, &due)).dispersion[TRAFFIC];

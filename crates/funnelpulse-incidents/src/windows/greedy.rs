@@ -78,11 +78,10 @@ pub(crate) fn settle(best: &[Best], hours: usize, days: &Range<usize>) -> Vec<Fo
         }
     }
     // Hours without a window keep what the hour itself shows, below every candidate.
-    for hour in days.start * DAY..(days.end * DAY).min(hours) {
+    let settled = days.start * DAY..(days.end * DAY).min(hours);
+    for (found, hour) in found[settled.clone()].iter_mut().zip(settled).filter(|(found, _)| found.length == 0) {
         let own = best[0].signed.get(hour).copied().filter(|s| !s.is_nan());
-        if found[hour].length == 0 {
-            found[hour].height = own.map_or(0.0, |own| f64::from(own.abs()).min(LEAST_HEIGHT));
-        }
+        found.height = own.map_or(0.0, |own| f64::from(own.abs()).min(LEAST_HEIGHT));
     }
     found
 }
