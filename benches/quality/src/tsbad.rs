@@ -47,7 +47,7 @@ pub(crate) fn table(folder: &Folder) -> anyhow::Result<()> {
         let all = corpus::read(&folder.data.join(format!("{set}.parquet")), "data")?;
         series.extend(all.into_iter().map(|s| (s.file.clone(), s)));
     }
-    let pipeline = Pipeline::builder().config(Preset::Univariate.config()).build()?;
+    let pipeline = Pipeline::builder().config(Preset::Univariate.config()?).build()?;
     let detector = Subsequence::new(SubsequenceConfig::default())?;
     let mut listed: Vec<usize> = (0..files.len()).collect();
     listed.sort_by_key(|&i| &files[i]);

@@ -69,15 +69,16 @@ impl Preset {
     /// ```
     /// use funnelpulse_pipeline::Preset;
     ///
-    /// let config = Preset::Univariate.config();
+    /// let config = Preset::Univariate.config()?;
     /// assert_eq!(config.input.metrics[0].name, "value");
     /// assert!(config.pipeline.detectors.contains(&"subsequence".to_owned()));
+    /// # Ok::<(), funnelpulse_config::ConfigError>(())
     /// ```
     ///
-    /// # Panics
-    /// Never: presets are valid, which a test checks.
-    pub fn config(self) -> Config {
-        self.layers(&Catalog::default()).build().expect("presets are valid")
+    /// # Errors
+    /// A detector of the preset is not in this build.
+    pub fn config(self) -> Result<Config, ConfigError> {
+        self.layers(&Catalog::default()).build()
     }
 }
 
@@ -94,25 +95,29 @@ impl FromStr for Preset {
 
 #[cfg(test)]
 mod tests {
-    use funnelpulse_core::AlarmBudget;
-    use funnelpulse_ensemble::Voting;
-
     use super::*;
 
+    #[cfg(feature = "lstm-ae")]
     #[test]
     fn the_original_has_its_four_detectors_weights_and_vote() {
-        let config = Preset::Original.config();
+        let config = Preset::Original.config().unwrap();
         assert_eq!(config.pipeline.detectors, ["lstm-ae", "seasonal", "iforest", "changepoint"]);
         let weights: Vec<f64> = config.pipeline.detectors.iter().map(|name| config.ensemble.weights[name]).collect();
         assert_eq!(weights, [0.30, 0.30, 0.25, 0.15]);
-        assert_eq!((config.ensemble.voting, config.ensemble.threshold), (Voting::Weighted, 0.5));
-        assert_eq!(config.alerts.budget, AlarmBudget::OFF);
+        assert_eq!((config.ensemble.voting, config.ensemble.threshold), (funnelpulse_ensemble::Voting::Weighted, 0.5));
+        assert_eq!(config.alerts.budget, funnelpulse_core::AlarmBudget::OFF);
     }
 
     #[test]
     fn presets_are_valid_and_can_be_overridden() {
         for preset in Preset::ALL {
-            assert_eq!(preset.config().validate(&Catalog::default()).err().map(|e| e.to_string()), None);
+            let config = preset.config().and_then(|config| config.validate(&Catalog::default()));
+            match config {
+                Err(error) if preset == Preset::Original && cfg!(not(feature = "lstm-ae")) => {
+                    assert!(error.to_string().contains("cargo feature `lstm-ae`"), "{error}");
+                }
+                valid => assert_eq!(valid.err().map(|e| e.to_string()), None),
+            }
             assert_eq!(preset.as_str().parse::<Preset>().ok(), Some(preset));
         }
         let metrics = r#"[{ name = "load", kind = "amount" }]"#;

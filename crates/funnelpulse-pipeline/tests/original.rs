@@ -75,7 +75,7 @@ fn all_four_detectors_vote() {
 #[cfg(not(feature = "lstm-ae"))]
 #[test]
 fn a_build_without_the_autoencoder_says_so() {
-    let error = Pipeline::builder().config(Preset::Original.config()).build().unwrap_err().to_string();
+    let error = Preset::Original.config().unwrap_err().to_string();
     assert!(error.contains("cargo feature `lstm-ae`"), "{error}");
 }
 

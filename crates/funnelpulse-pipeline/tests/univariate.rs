@@ -20,7 +20,8 @@ fn flagged(anomaly: std::ops::Range<usize>) -> Vec<usize> {
     let time = (0..ROWS as i64).map(|row| Timestamp::from_seconds(3600 * row)).collect();
     let mut panel = Panel::new(columns.clone());
     panel.insert("pulse", Frame::new(time, columns, values).unwrap()).unwrap();
-    let findings = Pipeline::builder().config(Preset::Univariate.config()).build().unwrap().run(&panel).unwrap();
+    let findings =
+        Pipeline::builder().config(Preset::Univariate.config().unwrap()).build().unwrap().run(&panel).unwrap();
     let verdicts = &findings.series()[0].verdicts;
     (0..ROWS).filter(|row| verdicts[*row].is_anomaly).collect()
 }

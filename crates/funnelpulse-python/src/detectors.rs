@@ -2,7 +2,7 @@
 
 use funnelpulse::{
     changepoint::{Changepoint, ChangepointConfig, ChangepointModel},
-    core::{Columns, Detector, FittedDetector, Frame, Registry, Timestamp, read_model, to_bytes},
+    core::{Columns, Detector, FittedDetector, Frame, PersistentModel, Registry, Timestamp, read_model, to_bytes},
     iforest::{IsolationForest, IsolationForestConfig, IsolationForestModel},
     seasonal::{Seasonal, SeasonalConfig, SeasonalDetectorModel},
     subsequence::{Subsequence, SubsequenceConfig, SubsequenceModel},
@@ -17,8 +17,11 @@ use serde::de::DeserializeOwned;
 
 use crate::error::{Failure, guarded, heavy};
 
-/// The name of the forest, which needs no times.
-const FOREST: &str = "iforest";
+/// The names of the detectors, as their model files have them. The forest needs no times.
+const FOREST: &str = IsolationForestModel::KIND;
+const SEASONAL: &str = SeasonalDetectorModel::KIND;
+const CHANGEPOINT: &str = ChangepointModel::KIND;
+const SUBSEQUENCE: &str = SubsequenceModel::KIND;
 
 /// A trained detector.
 #[pyclass(module = "funnelpulse._native", name = "Detector", frozen)]
@@ -44,9 +47,9 @@ impl Model {
         }
         let frame = frame(values, times)?;
         let model = match kind {
-            "seasonal" => fit::<SeasonalConfig, Seasonal>(settings, &frame)?,
-            "changepoint" => fit::<ChangepointConfig, Changepoint>(settings, &frame)?,
-            "subsequence" => fit::<SubsequenceConfig, Subsequence>(settings, &frame)?,
+            SEASONAL => fit::<SeasonalConfig, Seasonal>(settings, &frame)?,
+            CHANGEPOINT => fit::<ChangepointConfig, Changepoint>(settings, &frame)?,
+            SUBSEQUENCE => fit::<SubsequenceConfig, Subsequence>(settings, &frame)?,
             #[cfg(feature = "lstm-ae")]
             "lstm_ae" => {
                 use funnelpulse::lstm_ae::{LstmAutoencoder, LstmAutoencoderConfig};

@@ -70,7 +70,7 @@ impl WindowSearch {
     ///
     /// let values = Array2::from_shape_fn((60, 1), |(i, _)| [0.0, 5.0, 6.0][i / 20]);
     /// let cost = CostL2::new(values.view())?;
-    /// assert_eq!(WindowSearch::new(20, 1)?.search_isolated(&cost, 2, Stop::Gain(2.0))?.breaks, [20]);
+    /// assert_eq!(WindowSearch::new(20, 1)?.search_isolated(&cost, 2, Stop::Gain(2.0))?.breaks, [20, 40]);
     /// # Ok::<(), funnelpulse_changepoint::ChangepointError>(())
     /// ```
     pub fn search_isolated<C: Cost + ?Sized>(
