@@ -15,8 +15,8 @@ from funnelpulse.prophet import Prophet, cross_validation
 def history():
     days = pd.date_range("2020-01-01", periods=800, freq="D")
     rng = np.random.default_rng(5)
-    week = np.where(days.dayofweek < 5, 20.0, 0.0)
-    y = 100 + 0.05 * np.arange(800) + week + 10 * np.sin(2 * np.pi * days.dayofyear / 365.25) + rng.normal(0, 3, 800)
+    week = np.where(days.day_of_week < 5, 20.0, 0.0)
+    y = 100 + 0.05 * np.arange(800) + week + 10 * np.sin(2 * np.pi * days.day_of_year / 365.25) + rng.normal(0, 3, 800)
     return pd.DataFrame({"ds": days, "y": y})
 
 
