@@ -205,11 +205,7 @@ pub(crate) fn one(
         contributions: stages.iter().map(|(name, part)| (name.as_str().into(), *part)).collect(),
         calendar: calendar.iter().map(|word| (*word).to_owned()).collect(),
     };
-    let similar = most_similar(&profile, past, 1).into_iter().find(|s| s.similarity >= ALIKE);
-    if past.len() == PAST {
-        past.remove(0);
-    }
-    past.push(profile);
+    let similar = remember(profile, past);
     // A kind that is the failure of one stage may move another's numbers more: purchases per
     // recorded visit rise when visits are not recorded.
     let agrees = |d: &&Decomposition| {
@@ -256,6 +252,16 @@ pub(crate) fn one(
         summary,
         rows: raw.rows,
     }
+}
+
+/// Adds an incident to those that came before; the one of these that it is most like, if they are alike.
+fn remember(profile: Profile, past: &mut Vec<Profile>) -> Option<Similar> {
+    let similar = most_similar(&profile, past, 1).into_iter().find(|s| s.similarity >= ALIKE);
+    if past.len() == PAST {
+        past.remove(0);
+    }
+    past.push(profile);
+    similar
 }
 
 /// The change of revenue, or of the last step there is, by stages.

@@ -17,6 +17,7 @@ mod merge;
 mod model;
 mod panel;
 mod panel_detector;
+mod panel_view;
 mod suggest;
 mod threshold;
 mod time;
@@ -42,9 +43,9 @@ pub use model::{
 };
 pub use panel::{Panel, SeriesKey};
 pub use panel_detector::{
-    Absence, AnyDetector, DynPanelDetector, FittedPanelDetector, ModelSource, PanelDetector, PanelView,
-    SeriesDetection, SeriesView, Survey,
+    Absence, AnyDetector, DynPanelDetector, FittedPanelDetector, ModelSource, PanelDetector, SeriesDetection, Survey,
 };
+pub use panel_view::{PanelView, SeriesView};
 pub use suggest::{hint, nearest_name};
 pub use threshold::Threshold;
 pub use time::{Timestamp, parse_timestamp};
