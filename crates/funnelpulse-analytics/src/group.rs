@@ -1,5 +1,7 @@
 //! Incidents of several series at the same hours: one cause, one name, one price.
 
+use std::{cmp::Reverse, collections::BinaryHeap};
+
 use funnelpulse_core::{Episode, GROUP, IncidentKind, SeriesKey, Severity};
 
 use crate::{Incident, Layout, SeriesFindings, incident};
@@ -22,12 +24,9 @@ pub(crate) fn join(layout: &Layout, series: &mut [SeriesFindings]) -> Vec<Incide
     if series.len() < LEAST_SERIES {
         return Vec::new();
     }
-    let mut free: Vec<At> =
-        series.iter().enumerate().flat_map(|(s, f)| (0..f.incidents.len()).map(move |i| (s, i))).collect();
-    free.sort_by_key(|&(s, i)| (series[s].incidents[i].start, s, i));
+    let mut candidates = Candidates::of(series);
     let mut groups = Vec::new();
-    while let Some(members) = largest(series, &free) {
-        free.retain(|at| !members.contains(at));
+    while let Some(members) = candidates.take_largest(series) {
         let group = explain(layout, series, &members);
         for (s, i) in members {
             series[s].incidents[i].group = Some(group.id.clone());
@@ -38,30 +37,72 @@ pub(crate) fn join(layout: &Layout, series: &mut [SeriesFindings]) -> Vec<Incide
     groups
 }
 
-/// The incidents that the most others agree with, and those others: one of each series. `free` is in order of
-/// time.
-fn largest(series: &[SeriesFindings], free: &[At]) -> Option<Vec<At>> {
-    let of = |(s, i): At| &series[s].incidents[i];
-    let mut best: Vec<At> = Vec::new();
-    for (position, &seed) in free.iter().enumerate() {
-        let mut members = vec![seed];
+/// The incidents that are in no group yet.
+struct Candidates {
+    /// All incidents in order of time.
+    order: Vec<At>,
+    is_taken: Vec<bool>,
+    /// The sizes of the groups around incidents, largest and then earliest first. A size counts members that may
+    /// have been taken since.
+    sizes: BinaryHeap<(usize, Reverse<usize>)>,
+}
+
+impl Candidates {
+    fn of(series: &[SeriesFindings]) -> Self {
+        let mut order: Vec<At> =
+            series.iter().enumerate().flat_map(|(s, f)| (0..f.incidents.len()).map(move |i| (s, i))).collect();
+        order.sort_by_key(|&(s, i)| (series[s].incidents[i].start, s, i));
+        let mut candidates = Self { is_taken: vec![false; order.len()], order, sizes: BinaryHeap::new() };
+        for seed in 0..candidates.order.len() {
+            candidates.push(seed, candidates.around(series, seed).len());
+        }
+        candidates
+    }
+
+    fn push(&mut self, seed: usize, size: usize) {
+        if size >= LEAST_MEMBERS {
+            self.sizes.push((size, Reverse(seed)));
+        }
+    }
+
+    /// The incidents that the most others agree with, and those others.
+    fn take_largest(&mut self, series: &[SeriesFindings]) -> Option<Vec<At>> {
+        loop {
+            let (size, Reverse(seed)) = self.sizes.pop()?;
+            if self.is_taken[seed] {
+                continue;
+            }
+            let members = self.around(series, seed);
+            if members.len() < size {
+                self.push(seed, members.len());
+                continue;
+            }
+            for member in &members {
+                self.is_taken[*member] = true;
+            }
+            let mut members: Vec<At> = members.into_iter().map(|member| self.order[member]).collect();
+            members.sort_unstable();
+            return Some(members);
+        }
+    }
+
+    /// An incident and those that agree with it and with each other, at most one of each series.
+    fn around(&self, series: &[SeriesFindings], seed: usize) -> Vec<usize> {
+        let of = |at: usize| &series[self.order[at].0].incidents[self.order[at].1];
         let (start, end) = (of(seed).start, of(seed).end);
         // What begins earlier than its own length before has more than half of its hours to itself.
         let earliest = start.offset(start.as_micros() - end.as_micros());
-        let later = free[position + 1..].iter().take_while(|at| of(**at).start < end);
-        let earlier = free[..position].iter().rev().take_while(|at| of(**at).start >= earliest);
-        for &other in later.chain(earlier) {
-            let is_new = members.iter().all(|member| member.0 != other.0);
+        let later = (seed + 1..self.order.len()).take_while(|at| of(*at).start < end);
+        let earlier = (0..seed).rev().take_while(|at| of(*at).start >= earliest);
+        let mut members = vec![seed];
+        for other in later.chain(earlier).filter(|at| !self.is_taken[*at]) {
+            let is_new = members.iter().all(|member| self.order[*member].0 != self.order[other].0);
             if is_new && members.iter().all(|member| agree(of(*member), of(other))) {
                 members.push(other);
             }
         }
-        if members.len() > best.len() {
-            best = members;
-        }
+        members
     }
-    best.sort_unstable();
-    (best.len() >= LEAST_MEMBERS).then_some(best)
 }
 
 /// Whether two incidents may have one cause.
