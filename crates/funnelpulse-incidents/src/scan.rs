@@ -23,6 +23,7 @@ use crate::{
         greedy::Found,
         noise::Noise,
         statistics,
+        value::{Hour, OrderValues},
     },
 };
 
@@ -167,7 +168,7 @@ impl Scanned<'_> {
         let track = |((series, normal), model): ((&Series, &Normal), &&SeriesModel)| {
             let shape = &model.shape;
             let ends = jump::news_ends(&shape.jumps, self.grid.start, news_hours);
-            track(self.known(), series, shape.unit, &normal.expected, &normal.mask, &normal.is_trained).with_ends(&ends)
+            track(self.known(), &self.model.values, series, shape.unit, &normal.expected, &normal.mask, &normal.is_trained).with_ends(&ends)
         };
         self.series.par_iter().zip(normal).zip(self.models).map(track).collect()
     }
@@ -295,7 +296,7 @@ impl Scanned<'_> {
             noise: &self.models[at].hindsight.noise,
         };
         let parts: Vec<Part<'_>> = (0..self.series.len()).map(part).collect();
-        Sum::new(self.known(), &parts, self.grid.hours)
+        Sum::new(self.known(), &self.model.values, &parts, self.grid.hours)
     }
 
     /// One row per hour in which any series has one: sums of what was observed and expected.
@@ -406,18 +407,33 @@ pub(crate) fn take_over(own: &mut [Found], site: &[Found]) {
 /// Running sums of a series. Revenue is compared with what the observed purchases bring.
 pub(crate) fn track(
     known: Known,
+    values: &OrderValues,
     series: &Series,
     unit: f64,
     expected: &[Vec<f64>; STEPS],
     mask: &[f64],
     is_trained: &[bool],
 ) -> Track {
-    let mut seen = series.seen.clone();
-    let mut value = series.value.clone();
-    value[REVENUE].iter_mut().for_each(|v| *v /= unit);
-    if known[REVENUE] && known[PURCHASES] {
-        seen[REVENUE].iter_mut().zip(&series.seen[PURCHASES]).for_each(|(r, p)| *r *= p);
+    let [views, carts, purchases, revenue] = &series.value;
+    let [seen_views, seen_carts, seen_purchases, seen_revenue] = &series.seen;
+    let [due_views, due_carts, due_purchases, due_revenue] = expected;
+    let revenue: Vec<f64> = revenue.iter().map(|v| v / unit).collect();
+    let has_values = known[REVENUE] && known[PURCHASES];
+    let mut seen_revenue = seen_revenue.clone();
+    if has_values {
+        seen_revenue.iter_mut().zip(seen_purchases).for_each(|(r, p)| *r *= p);
     }
+    let value = |hour: usize| match has_values {
+        true => values.of(Hour::of(&series.value, 1.0 / unit, expected, hour)),
+        false => (0.0, 0.0),
+    };
+    let (value, weight): (Vec<f64>, Vec<f64>) = (0..mask.len()).map(value).unzip();
     let after: Vec<f64> = mask.iter().zip(is_trained).map(|(m, t)| if *t { *m } else { 1.0 }).collect();
-    Track::new(&value, expected, &seen, mask, &after)
+    Track::new(
+        [views, carts, purchases, &revenue, &value],
+        [due_views, due_carts, due_purchases, due_revenue, &weight],
+        [seen_views, seen_carts, seen_purchases, &seen_revenue, &seen_revenue],
+        mask,
+        &after,
+    )
 }

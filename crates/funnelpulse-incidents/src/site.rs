@@ -4,13 +4,15 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    grid::STEPS,
+    grid::{LANES, PURCHASES, REVENUE, STEPS, VALUE},
     structure::Known,
     windows::{
         Statistic, Track,
+        clump::Clumps,
         evaluate::{self, Coefficients, Scope, Statistics, Watched},
         greedy::Found,
         noise::Noise,
+        value::{Hour, OrderValues},
     },
 };
 
@@ -51,13 +53,13 @@ pub(crate) fn scale(unit: f64) -> [f64; STEPS] {
 
 /// The sum of all series, hour by hour.
 pub(crate) struct Sum {
-    pub(crate) value: [Vec<f64>; STEPS],
-    pub(crate) expected: [Vec<f64>; STEPS],
-    pub(crate) seen: [Vec<f64>; STEPS],
+    value: [Vec<f64>; LANES],
+    expected: [Vec<f64>; LANES],
+    seen: [Vec<f64>; LANES],
 }
 
 impl Sum {
-    pub(crate) fn new(known: Known, parts: &[Part<'_>], hours: usize) -> Self {
+    pub(crate) fn new(known: Known, values: &OrderValues, parts: &[Part<'_>], hours: usize) -> Self {
         let zeros = || std::array::from_fn(|_| vec![0.0; hours]);
         let mut sum = Self { value: zeros(), expected: zeros(), seen: zeros() };
         for step in (0..STEPS).filter(|&step| known[step]) {
@@ -80,12 +82,21 @@ impl Sum {
                 sum.seen[step][hour] = seen;
             }
         }
+        if known[PURCHASES] && known[REVENUE] {
+            let of_hour = |hour: usize| {
+                let hours = parts.iter().map(|part| Hour::of(part.value, part.scale[REVENUE], part.expected, hour));
+                hours.map(|hour| values.of(hour)).fold((0.0, 0.0), |sum, (value, weight)| (sum.0 + value, sum.1 + weight))
+            };
+            (sum.value[VALUE], sum.expected[VALUE]) = (0..hours).into_par_iter().map(of_hour).unzip();
+            sum.seen[VALUE] = sum.seen[REVENUE].clone();
+        }
         sum
     }
 
     fn track(&self) -> Track {
         let no_mask = vec![1.0; self.value[0].len()];
-        Track::new(&self.value, &self.expected, &self.seen, &no_mask, &no_mask)
+        let [value, expected, seen] = [&self.value, &self.expected, &self.seen].map(|of| of.each_ref().map(Vec::as_slice));
+        Track::new(value, expected, seen, &no_mask, &no_mask)
     }
 }
 
@@ -94,7 +105,7 @@ impl SiteModel {
         let track = sum.track();
         let noise = Noise::fit(&track);
         let watched = [Watched { track: &track, noise: &noise }];
-        let (fitted, mut regressions) = evaluate::fit(&watched, statistics);
+        let (fitted, mut regressions) = evaluate::fit(&watched, statistics, Clumps::default());
         let regressions = regressions.pop().unwrap_or_default();
         Self { noise, regressions, statistics: fitted }
     }

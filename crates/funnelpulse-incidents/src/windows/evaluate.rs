@@ -8,12 +8,13 @@ use serde::{Deserialize, Serialize};
 use super::{
     HORIZON, LENGTHS, Statistic, Track,
     calibrate::{self, Scale, TailCounts, TailMap},
+    clump::Clumps,
     greedy::{self, Found},
     group::{Group, Groups},
     noise::Noise,
     regress::{self, Deviates, Equations, Flanks, Others, Regression, Row, Surroundings},
 };
-use crate::grid::{DAY, STEPS};
+use crate::grid::{DAY, LANES};
 
 /// Targets beyond this count as this in the first regression.
 const CLIP: f64 = 3.0;
@@ -30,6 +31,8 @@ pub(crate) struct Statistics {
     pub(crate) maps: Vec<TailMap>,
     /// What groups of series are compared with, per length.
     pub(crate) groups: Vec<Groups>,
+    /// How often counts come in clumps.
+    pub(crate) clumps: Clumps,
 }
 
 /// The regressions of one series per length and statistic.
@@ -48,6 +51,7 @@ impl Statistics {
         self.scales.len() == n
             && self.maps.len() == n
             && self.groups.len() == n
+            && self.clumps.is_valid()
             && self.scales.iter().all(|s| s.len() == statistics && s.iter().all(calibrate::is_valid))
             && self.maps.iter().all(TailMap::is_valid)
             && self.groups.iter().all(|groups| groups.is_valid(statistics))
@@ -96,15 +100,15 @@ pub(crate) struct Watched<'a> {
 struct Length {
     index: usize,
     deviates: Vec<Deviates>,
-    flanks: Vec<[Flanks; STEPS]>,
+    flanks: Vec<[Flanks; LANES]>,
     others: Others,
     starting: Range<usize>,
 }
 
 impl Length {
     /// Windows that start in some hours.
-    fn new(index: usize, watched: &[Watched<'_>], starting: &Range<usize>) -> Self {
-        let deviates = |w: &Watched<'_>| Deviates::new(w.track, w.noise, index, starting);
+    fn new(index: usize, watched: &[Watched<'_>], clumps: &Clumps, starting: &Range<usize>) -> Self {
+        let deviates = |w: &Watched<'_>| Deviates::new(w.track, w.noise, clumps, index, starting);
         let deviates: Vec<Deviates> = watched.par_iter().map(deviates).collect();
         let starts = deviates.iter().map(|d| d.0[0].len()).max().unwrap_or(0);
         let mut others = Others::new(starts);
@@ -205,11 +209,15 @@ fn calm<'a>(residuals: impl Iterator<Item = &'a f64>, track: &Track, length: usi
 }
 
 /// Fits coefficients, scales and the map of the tail.
-pub(crate) fn fit(watched: &[Watched<'_>], statistics: &[Statistic]) -> (Statistics, Vec<Coefficients>) {
+pub(crate) fn fit(
+    watched: &[Watched<'_>],
+    statistics: &[Statistic],
+    clumps: Clumps,
+) -> (Statistics, Vec<Coefficients>) {
     let mut coefficients: Vec<Coefficients> = vec![Vec::new(); watched.len()];
     let (mut scales, mut maps, mut groups) = (Vec::new(), Vec::new(), Vec::new());
     for index in 0..LENGTHS.len() {
-        let length = Length::new(index, watched, &(0..usize::MAX));
+        let length = Length::new(index, watched, &clumps, &(0..usize::MAX));
         let mut of_length: Vec<Scale> = Vec::new();
         let (mut counts, mut group_counts) = (TailCounts::default(), TailCounts::default());
         let has_groups = LENGTHS[index] <= LONGEST_GROUP;
@@ -242,7 +250,7 @@ pub(crate) fn fit(watched: &[Watched<'_>], statistics: &[Statistic]) -> (Statist
         of_groups.set_map(&group_counts);
         groups.push(of_groups);
     }
-    (Statistics { scales, maps, groups }, coefficients)
+    (Statistics { scales, maps, groups, clumps }, coefficients)
 }
 
 /// The windows and the hours that are looked at.
@@ -283,7 +291,7 @@ pub(crate) fn apply(
     let mut best: Vec<Vec<Best>> = vec![Vec::new(); watched.len()];
     let starting = scope.starting();
     for (index, map) in fitted.maps.iter().enumerate().take_while(|(index, _)| LENGTHS[*index] <= scope.longest) {
-        let length = Length::new(index, watched, &starting);
+        let length = Length::new(index, watched, &fitted.clumps, &starting);
         let starts = |at: usize| length.deviates[at].0[0].len();
         let mut of_length: Vec<Best> = (0..watched.len()).map(|at| Best::new(starts(at))).collect();
         for (position, &statistic) in statistics.iter().enumerate() {

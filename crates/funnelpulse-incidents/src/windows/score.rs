@@ -1,6 +1,7 @@
 //! Standard normal deviates of sums (Wilson and Hilferty 1931).
 
-use crate::grid::REVENUE;
+use super::calibrate::normal_quantile;
+use crate::grid::{REVENUE, VALUE};
 
 /// Sums are taken as gamma distributed with at least this shape: below, the cube root is no longer
 /// nearly normal.
@@ -11,12 +12,25 @@ const LEAST_EXPECTED: f64 = 0.3;
 /// Revenue beyond this many standard deviations counts by its logarithm: single orders can be large.
 const REVENUE_LIMIT: f64 = 3.0;
 
+/// Deviates above this are never those of no count.
+const ORDINARY: f64 = -1.5;
+
 /// The deviate of an observed sum of which `expected` is expected, with variance
 /// `dispersion * expected + relative * expected^2`.
 pub(crate) fn deviate(observed: f64, expected: f64, dispersion: f64, relative: f64) -> f64 {
     let expected = expected.max(LEAST_EXPECTED);
     let shape = (expected / (dispersion + relative * expected)).max(LEAST_SHAPE);
-    3.0 * shape.sqrt() * (cube_root(observed / expected) - 1.0 + 1.0 / (9.0 * shape))
+    let deviate = 3.0 * shape.sqrt() * (cube_root(observed / expected) - 1.0 + 1.0 / (9.0 * shape));
+    if deviate < ORDINARY { deviate.max(deviate_of_none(expected, dispersion, relative)) } else { deviate }
+}
+
+/// The deviate of no count at all, below which none can be: half of its probability in a Poisson distribution of
+/// clumps whose rate varies.
+fn deviate_of_none(expected: f64, dispersion: f64, relative: f64) -> f64 {
+    let extra = dispersion - 1.0;
+    let clumps = if extra > 1e-3 { expected * extra.ln_1p() / extra } else { expected };
+    let ln_none = if relative > 1e-6 { -(relative * clumps).ln_1p() / relative } else { -clumps };
+    normal_quantile(0.5 * ln_none.exp())
 }
 
 /// The cube root of what is not negative. By logarithms: `cbrt` of some targets takes ten times as
@@ -25,8 +39,12 @@ fn cube_root(value: f64) -> f64 {
     if value > 0.0 { (value.ln() / 3.0).exp() } else { 0.0 }
 }
 
-/// The deviate of a step: revenue of no purchase says nothing, and large ones say less.
+/// The deviate of a step: values of no order say nothing; of revenue large ones say less.
 pub(crate) fn step_deviate(step: usize, observed: f64, expected: f64, dispersion: f64, relative: f64) -> f64 {
+    if step == VALUE {
+        let variance = dispersion * expected + relative * expected * expected;
+        return if expected > 0.0 { (observed - expected) / variance.sqrt() } else { 0.0 };
+    }
     if step != REVENUE {
         return deviate(observed, expected, dispersion, relative);
     }
