@@ -39,11 +39,11 @@ fn cube_root(value: f64) -> f64 {
     if value > 0.0 { (value.ln() / 3.0).exp() } else { 0.0 }
 }
 
-/// The deviate of a step: values of no order say nothing; of revenue large ones say less.
+/// The deviate of a step; NaN for the value of no order. Of revenue large deviates say less.
 pub(crate) fn step_deviate(step: usize, observed: f64, expected: f64, dispersion: f64, relative: f64) -> f64 {
     if step == VALUE {
         let variance = dispersion * expected + relative * expected * expected;
-        return if expected > 0.0 { (observed - expected) / variance.sqrt() } else { 0.0 };
+        return if expected > 0.0 { (observed - expected) / variance.sqrt() } else { f64::NAN };
     }
     if step != REVENUE {
         return deviate(observed, expected, dispersion, relative);
