@@ -168,7 +168,16 @@ impl Scanned<'_> {
         let track = |((series, normal), model): ((&Series, &Normal), &&SeriesModel)| {
             let shape = &model.shape;
             let ends = jump::news_ends(&shape.jumps, self.grid.start, news_hours);
-            track(self.known(), &self.model.values, series, shape.unit, &normal.expected, &normal.mask, &normal.is_trained).with_ends(&ends)
+            track(
+                self.known(),
+                &self.model.values,
+                series,
+                shape.unit,
+                &normal.expected,
+                &normal.mask,
+                &normal.is_trained,
+            )
+            .with_ends(&ends)
         };
         self.series.par_iter().zip(normal).zip(self.models).map(track).collect()
     }

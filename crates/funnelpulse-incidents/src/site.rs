@@ -85,7 +85,9 @@ impl Sum {
         if known[PURCHASES] && known[REVENUE] {
             let of_hour = |hour: usize| {
                 let hours = parts.iter().map(|part| Hour::of(part.value, part.scale[REVENUE], part.expected, hour));
-                hours.map(|hour| values.of(hour)).fold((0.0, 0.0), |sum, (value, weight)| (sum.0 + value, sum.1 + weight))
+                hours
+                    .map(|hour| values.of(hour))
+                    .fold((0.0, 0.0), |sum, (value, weight)| (sum.0 + value, sum.1 + weight))
             };
             (sum.value[VALUE], sum.expected[VALUE]) = (0..hours).into_par_iter().map(of_hour).unzip();
             sum.seen[VALUE] = sum.seen[REVENUE].clone();
@@ -95,7 +97,8 @@ impl Sum {
 
     fn track(&self) -> Track {
         let no_mask = vec![1.0; self.value[0].len()];
-        let [value, expected, seen] = [&self.value, &self.expected, &self.seen].map(|of| of.each_ref().map(Vec::as_slice));
+        let [value, expected, seen] =
+            [&self.value, &self.expected, &self.seen].map(|of| of.each_ref().map(Vec::as_slice));
         Track::new(value, expected, seen, &no_mask, &no_mask)
     }
 }

@@ -12,8 +12,8 @@ use crate::grid::{DAY, PURCHASES};
 
 /// Excesses at which hours are counted.
 const SIZES: [f64; 20] = [
-    2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0, 32.0, 48.0, 64.0, 96.0, 128.0, 192.0, 256.0, 384.0, 512.0, 768.0, 1024.0,
-    1536.0,
+    2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0, 32.0, 48.0, 64.0, 96.0, 128.0, 192.0, 256.0, 384.0, 512.0, 768.0,
+    1024.0, 1536.0,
 ];
 /// Hours that expect at most this share of an excess tell how often it comes by itself.
 const QUIET: f64 = 0.1;
@@ -59,7 +59,10 @@ impl Clumps {
     pub(crate) fn is_valid(&self) -> bool {
         let falls = |rates: &Vec<f64>| rates.windows(2).all(|pair| pair[1] <= pair[0]);
         self.0.len() <= CLUMPED
-            && self.0.iter().all(|rates| rates.len() <= SIZES.len() && rates.iter().all(|r| r.abs() < 100.0) && falls(rates))
+            && self
+                .0
+                .iter()
+                .all(|rates| rates.len() <= SIZES.len() && rates.iter().all(|r| r.abs() < 100.0) && falls(rates))
     }
 }
 
@@ -120,4 +123,46 @@ fn counts(track: &Track, step: usize) -> [(f64, f64); SIZES.len()] {
         }
     }
     counts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{grid::LANES, tests::shop::Random};
+
+    /// Tracks of small series: single counts, and now and then 33 at once, once in a thousand counts.
+    fn tracks(series: usize) -> Vec<Track> {
+        let hours = 8000;
+        let track = |at: usize| {
+            let mut random = Random(at as u64 + 3);
+            let clump = |random: &mut Random| if random.uniform() < 0.001 { 33.0 } else { 1.0 };
+            let value: Vec<f64> =
+                (0..hours).map(|_| (0..random.poisson(1.0) as usize).map(|_| clump(&mut random)).sum()).collect();
+            let (expected, ones) = (vec![1.03; hours], vec![1.0; hours]);
+            Track::new([&value; LANES], [&expected; LANES], [&ones; LANES], &ones, &ones)
+        };
+        (0..series).map(track).collect()
+    }
+
+    #[test]
+    fn an_excess_is_as_rare_as_the_clumps_that_explain_it() {
+        let tracks = tracks(4);
+        let clumps = Clumps::fit(tracks.iter());
+        assert!(clumps.is_valid());
+        // Thirty-three where one is expected: once in a thousand hours.
+        let alone = clumps.limit(0, 33.0, 1.0, 9.0);
+        assert!((alone - normal_quantile(0.999)).abs() < 0.15, "{alone}");
+        // Where a hundred are expected it is an everyday thing, and four thousand more are none.
+        assert_eq!(clumps.limit(0, 132.0, 100.0, 3.0), ORDINARY);
+        assert!(clumps.limit(0, 4000.0, 100.0, 99.0) > 7.0);
+        // Losses and small excesses are no clumps.
+        assert_eq!((clumps.limit(0, 0.0, 30.0, -6.0), clumps.limit(0, 2.0, 1.0, 0.9)), (-6.0, 0.9));
+    }
+
+    #[test]
+    fn an_incident_of_one_series_is_no_clump() {
+        let clumps = Clumps::fit(tracks(1).iter());
+        assert_eq!(clumps.limit(0, 33.0, 1.0, 9.0), 9.0);
+        assert_eq!(Clumps::default().limit(0, 33.0, 1.0, 9.0), 9.0);
+    }
 }

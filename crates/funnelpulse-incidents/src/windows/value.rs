@@ -127,3 +127,63 @@ fn quantiles(ratios: &mut [f64]) -> [f64; SHARES.len()] {
     }
     quantiles
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::shop::Random;
+
+    /// An hour with so many purchases, as many as expected, at a multiple of the usual price.
+    fn hour(purchases: f64, ratio: f64) -> Hour {
+        let revenue = purchases * ratio;
+        Hour { purchases, revenue, expected_purchases: purchases, expected_revenue: purchases }
+    }
+
+    /// Logarithms of prices with a standard deviation of .4 for single orders, less for many, and one order
+    /// in five hundred at thirty times the price.
+    fn values() -> OrderValues {
+        let mut random = Random(17);
+        let normal = |random: &mut Random| (0..12).map(|_| random.uniform()).sum::<f64>() - 6.0;
+        let hours: Vec<Hour> = (0..20_000)
+            .map(|at| {
+                let orders: f64 = [1.0, 4.0, 100.0][at % 3];
+                let large = if random.uniform() < 0.002 { 30.0 } else { 1.0 };
+                let others = (0.4 * normal(&mut random) / orders.sqrt()).exp();
+                hour(orders, others * (large + orders - 1.0) / orders)
+            })
+            .collect();
+        OrderValues::fit(hours.into_iter())
+    }
+
+    #[test]
+    fn many_orders_say_more_than_one() {
+        let values = values();
+        assert!(values.is_valid());
+        let deviate = |(value, weight): (f64, f64)| (value - weight) / weight.sqrt();
+        let (one, many) = (deviate(values.of(hour(1.0, 1.2))), deviate(values.of(hour(100.0, 1.2))));
+        assert!((one - 0.45).abs() < 0.15 && many > 2.5, "{one} {many}");
+        assert!(deviate(values.of(hour(100.0, 0.8))) < -2.5);
+        // Nothing counts for more than the reach.
+        assert_eq!(deviate(values.of(hour(100.0, 1e9))), REACH);
+        assert_eq!(deviate(values.of(hour(100.0, 0.0))), -REACH);
+    }
+
+    #[test]
+    fn lines_of_one_order_are_one_order() {
+        // A hundred lines where one was expected come from one order or two.
+        let surprise = Hour { expected_purchases: 0.5, ..hour(100.0, 2.0) };
+        let (of_one, of_many) = (values().of(surprise), values().of(hour(100.0, 2.0)));
+        assert!(of_one.1 < 0.2 * of_many.1);
+    }
+
+    #[test]
+    fn no_order_has_no_value() {
+        let nothing = Hour { purchases: 0.0, revenue: 0.0, expected_purchases: 3.0, expected_revenue: 0.0 };
+        assert_eq!(values().of(nothing), (0.0, 0.0));
+        // Without data ratios are taken as standard normal.
+        let unknown = OrderValues::fit(std::iter::empty());
+        assert!(unknown.is_valid());
+        let (value, weight) = unknown.of(hour(1.0, std::f64::consts::E));
+        assert!((value - weight - 1.0).abs() < 0.02 && (weight - 1.0).abs() < 0.02);
+    }
+}
