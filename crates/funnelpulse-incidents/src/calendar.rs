@@ -3,7 +3,11 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{IncidentError, clock::Clock, grid::Grid};
+use crate::{
+    IncidentError,
+    clock::Clock,
+    grid::{DAY, Grid},
+};
 
 /// One entry of a shop's calendar. Its effect is learnt and counts as ordinary.
 ///
@@ -90,6 +94,11 @@ impl Entry {
     /// Whether it concerns a series.
     pub(crate) fn concerns(&self, series: &str) -> bool {
         self.series.is_empty() || self.series.iter().any(|name| name == series)
+    }
+
+    /// Whether it has hours in some days since 1970.
+    pub(crate) fn is_within(&self, days: &std::ops::Range<i64>) -> bool {
+        self.start < days.end * DAY as i64 && self.end > days.start * DAY as i64
     }
 
     /// Its hours within the grid; empty where it lies outside.

@@ -16,7 +16,11 @@ use crate::{
     name::{self, Stretch},
     series::Series,
     site::{self, Part, Sum},
-    structure::{Known, drift, entries::Correction, jump, level},
+    structure::{
+        Known, Place, drift,
+        entries::{self, Correction},
+        jump, level,
+    },
     windows::{
         Track,
         evaluate::{self, Coefficients, Scope, Watched},
@@ -165,21 +169,16 @@ impl Scanned<'_> {
 
     pub(crate) fn tracks(&self, normal: &[Normal]) -> Vec<Track> {
         let news_hours = self.model.config.new_normal_hours as usize;
-        let track = |((series, normal), model): ((&Series, &Normal), &&SeriesModel)| {
-            let shape = &model.shape;
+        let track = |at: usize| {
+            let (series, shape) = (&self.series[at], &self.models[at].shape);
+            let Normal { expected, mask, is_trained } = &normal[at];
             let ends = jump::news_ends(&shape.jumps, self.grid.start, news_hours);
-            track(
-                self.known(),
-                &self.model.values,
-                series,
-                shape.unit,
-                &normal.expected,
-                &normal.mask,
-                &normal.is_trained,
-            )
-            .with_ends(&ends)
+            let unsure = entries::unsure(&self.place(at), &self.model.common, &shape.days());
+            track(self.known(), &self.model.values, series, shape.unit, expected, mask, is_trained)
+                .with_ends(&ends)
+                .with_unsure(expected, &unsure)
         };
-        self.series.par_iter().zip(normal).zip(self.models).map(track).collect()
+        (0..self.series.len()).into_par_iter().map(track).collect()
     }
 
     /// Expected values of the history as if every hour came after training, with the masks of the model.
@@ -303,7 +302,10 @@ impl Scanned<'_> {
             noise: &self.models[at].hindsight.noise,
         };
         let parts: Vec<Part<'_>> = (0..self.series.len()).map(part).collect();
-        Sum::new(self.known(), &self.model.values, &parts, self.grid.hours)
+        let site = Place { grid: self.grid, cells: self.cells, calendar: self.calendar, name: SITE };
+        let trained = self.models.first().map_or(0..0, |model| model.shape.days());
+        let sum = Sum::new(self.known(), &self.model.values, &parts, self.grid.hours);
+        sum.with_unsure(entries::unsure(&site, &self.model.common, &trained))
     }
 
     /// One row per hour in which any series has one: sums of what was observed and expected.

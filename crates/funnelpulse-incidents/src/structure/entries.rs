@@ -5,14 +5,21 @@
 //! particular to each. The effect on a day is estimated with rows up to its end: windows reach one day
 //! further, so that scores are final after three days.
 
+use std::ops::Range;
+
 use super::{
-    Known, Place,
+    Common, Known, Place,
     effects::{self, COUNT_NOISE, ENTRY_LIMIT, ENTRY_OWN_PRIOR, ENTRY_PRIOR, HOUR_NOISE, TOGETHER, WEEK_NOISE},
 };
+use crate::calendar::Entry;
 use crate::grid::{DAY, PURCHASES, REVENUE, STEPS, TRAFFIC};
 
 /// Days before a day that its estimate looks at: of an entry that lasts longer the latest week counts.
 pub(crate) const REACH: usize = 7;
+
+/// The variance of the effects of a kind of which nothing is known, the mean included, and the number of entries as
+/// which it counts.
+const KIND_PRIOR: (f64, f64) = (2.0 * ENTRY_PRIOR, 1.0);
 
 /// One series as the estimates see it.
 pub(crate) struct Witness<'a> {
@@ -38,6 +45,37 @@ impl Correction {
             base[hour] *= self.days[hour / DAY - self.first_day][step].exp();
         }
     }
+}
+
+/// Relative standard deviations of what is expected of a series in each hour, for visits, carts and purchases: what
+/// entries do that the days of the training have not seen is known as well as entries of their kind are alike.
+/// Empty where there is no such entry.
+pub(crate) fn unsure(place: &Place<'_>, common: &Common, trained: &Range<i64>) -> Vec<Vec<f64>> {
+    let entries = &place.calendar.entries;
+    let unseen = |entry: &&Entry| !entry.is_within(trained) && entry.concerns(place.name);
+    let mut variance = vec![vec![0.0; place.grid.hours]; PURCHASES + 1];
+    for entry in entries.iter().filter(unseen).filter(|entry| !entry.within(place.grid).is_empty()) {
+        let seen = entries.iter().zip(&common.entries);
+        let seen: Vec<&[f64; STEPS]> =
+            seen.filter(|(other, _)| other.kind == entry.kind && other.is_within(trained)).map(|(_, e)| e).collect();
+        let mut of_steps = 0.0;
+        for (step, variance) in variance.iter_mut().enumerate() {
+            // Each step has an effect of its own on top of those of the steps before it.
+            of_steps += spread(seen.iter().map(|effects| effects[step] - common.kinds[entry.kind][step]));
+            variance[entry.within(place.grid)].iter_mut().for_each(|v| *v += of_steps);
+        }
+    }
+    if variance[0].iter().all(|v| *v == 0.0) {
+        return Vec::new();
+    }
+    variance.iter_mut().flatten().for_each(|v| *v = v.sqrt());
+    variance
+}
+
+/// The variance of effects of one kind around their mean, and that of a kind of which none was seen.
+fn spread(deviations: impl Iterator<Item = f64>) -> f64 {
+    let (squares, number) = deviations.fold((0.0, 0.0), |(squares, number), d| (squares + d * d, number + 1.0));
+    (squares + KIND_PRIOR.0 * KIND_PRIOR.1) / (number + KIND_PRIOR.1)
 }
 
 /// Observed, expected and hours per step.
@@ -76,7 +114,7 @@ pub(crate) fn corrections(
 }
 
 impl Witness<'_> {
-    fn sums(&self, hours: std::ops::Range<usize>) -> Sums {
+    fn sums(&self, hours: Range<usize>) -> Sums {
         std::array::from_fn(|step| {
             let add = |sum: [f64; 3], h: usize| {
                 let weight = self.weight[step][h];

@@ -71,6 +71,9 @@ pub(crate) struct Track {
     masked: Vec<f64>,
     /// Running number of hours at which a level ends to be news: no window goes on past one.
     ends: Vec<f64>,
+    /// Expected values times their relative standard deviation, of steps in hours whose expected values are not
+    /// known well.
+    unsure: Vec<DailySums>,
 }
 
 impl Track {
@@ -95,7 +98,21 @@ impl Track {
             after: [value, expected].map(|of| sums(&|step, h| of[step][h] * seen[step][h] * after[h])),
             masked: running(mask.len(), |hour| 1.0 - mask[hour]),
             ends: vec![0.0; mask.len() + 1],
+            unsure: Vec::new(),
         }
+    }
+
+    /// Sets the relative standard deviation of what is expected, per hour and step from the first on.
+    pub(crate) fn with_unsure(mut self, expected: &[Vec<f64>], deviation: &[Vec<f64>]) -> Self {
+        let sums = expected.iter().zip(deviation);
+        self.unsure = sums.map(|(m, sd)| DailySums::new(self.hours, |hour| m[hour] * sd[hour])).collect();
+        self
+    }
+
+    /// The relative variance of what is expected of a window: what makes one hour uncertain makes all of them.
+    pub(crate) fn unsure(&self, step: usize, from: usize, to: usize, expected: f64) -> f64 {
+        let sums = self.unsure.get(step).filter(|_| expected > 0.0);
+        sums.map_or(0.0, |sums| (sums.between(from, to) / expected).powi(2))
     }
 
     /// Ends windows at these hours.
