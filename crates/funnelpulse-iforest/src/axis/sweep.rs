@@ -80,16 +80,32 @@ pub(super) fn add_paths(
             let right_share = right_share(rows[left], rows[left + 1]);
             Split { at, left, column: node.column as usize, cut: node.cut, right_share }
         }));
-        pulp::Arch::new().dispatch(
-            #[inline(always)]
-            || {
-                let blocks = tiles.chunks_exact(TILE * columns).zip(gaps.chunks_exact(columns));
-                for ((tile, gaps), sums) in blocks.zip(sums.chunks_mut(TILE)) {
-                    sweep(splits, paths, tile, gaps);
-                    sums.iter_mut().zip(paths[0]).for_each(|(sum, path)| *sum += u32::from(path));
-                }
-            },
-        );
+        pulp::Arch::new().dispatch(Sweep { splits, paths, tiles, gaps, columns, sums: &mut *sums });
+    }
+}
+
+/// One tree for all tiles. A type of its own: a closure as large is not inlined into code for the vector
+/// registers there are, even where it asks for that.
+struct Sweep<'a> {
+    splits: &'a [Split],
+    paths: &'a mut [Paths],
+    tiles: &'a [u16],
+    gaps: &'a [Gaps],
+    columns: usize,
+    sums: &'a mut [u32],
+}
+
+impl pulp::NullaryFnOnce for Sweep<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let Self { splits, paths, tiles, gaps, columns, sums } = self;
+        let blocks = tiles.chunks_exact(TILE * columns).zip(gaps.chunks_exact(columns));
+        for ((tile, gaps), sums) in blocks.zip(sums.chunks_mut(TILE)) {
+            sweep(splits, paths, tile, gaps);
+            sums.iter_mut().zip(paths[0]).for_each(|(sum, path)| *sum += u32::from(path));
+        }
     }
 }
 
