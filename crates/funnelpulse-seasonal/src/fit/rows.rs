@@ -200,10 +200,14 @@ impl Batch {
 /// Adds `slope` times a row of the jacobian: `g x` for multiplicative features, `z` for the others.
 #[inline(always)]
 fn add_features(out: &mut [f64], features: &[f64], multiplicative: usize, g: f64, slope: f64) {
-    let (out_x, out_z) = out.split_at_mut(multiplicative);
-    let (x, z) = features.split_at(multiplicative);
-    out_x.iter_mut().zip(x).for_each(|(out, x)| *out += slope * g * x);
-    out_z.iter_mut().zip(z).for_each(|(out, z)| *out += slope * z);
+    let n = features.len();
+    let out = &mut out[..n];
+    for i in 0..multiplicative.min(n) {
+        out[i] += slope * g * features[i];
+    }
+    for i in multiplicative..n {
+        out[i] += slope * features[i];
+    }
 }
 
 /// The trend along ascending times, segment by segment.
