@@ -3,6 +3,7 @@
 mod digamma;
 mod discrete;
 mod dispersion;
+mod factorial;
 mod pieces;
 
 use serde::{Deserialize, Serialize};
