@@ -185,7 +185,11 @@ impl Engine<'_> {
                 trees.rank_by_column(rows, &mut block.ranks);
                 trees.add_paths_with_gaps(&block.ranks, &mut block.sweep, sums);
             }
-            trees => {
+            Trees::Oblique(trees) => {
+                trees.scale().apply(rows, &mut block.scaled);
+                trees.add_paths(&block.scaled, sums);
+            }
+            trees @ Trees::Axis(_) => {
                 trees.prepare(rows, block);
                 for (row, sum) in sums.iter_mut().enumerate() {
                     *sum += (0..trees.len()).map(|tree| u32::from(trees.path(tree, block, row))).sum::<u32>();

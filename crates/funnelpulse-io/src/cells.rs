@@ -5,7 +5,7 @@ pub(crate) mod clock;
 use std::collections::BTreeMap;
 
 use arrow::{
-    array::{Array, ArrayRef, AsArray, StringArray},
+    array::{Array, ArrayRef, AsArray, Int64Array, StringArray, StringBuilder},
     compute::cast,
     datatypes::{DataType, Float64Type, Int64Type, TimeUnit, TimestampMicrosecondType},
     error::ArrowError,
@@ -77,7 +77,42 @@ pub(crate) fn in_utc(array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
 
 /// Any type as text; null stays null.
 pub(crate) fn texts(array: &ArrayRef) -> Result<StringArray, ArrowError> {
-    Ok(cast(&in_utc(&plain(array)?)?, &DataType::Utf8)?.as_string::<i32>().clone())
+    let array = in_utc(&plain(array)?)?;
+    if let Some(integers) = array.as_primitive_opt::<Int64Type>() {
+        return Ok(integers_as_text(integers));
+    }
+    Ok(cast(&array, &DataType::Utf8)?.as_string::<i32>().clone())
+}
+
+/// Digits and sign of the longest integer of 64 bits.
+const LONGEST_INTEGER: usize = 20;
+
+/// What casting makes of integers, in a fraction of the time: numbers of users and products are most
+/// of what is read of events.
+fn integers_as_text(integers: &Int64Array) -> StringArray {
+    let mut texts = StringBuilder::with_capacity(integers.len(), 10 * integers.len());
+    let mut digits = [0u8; LONGEST_INTEGER];
+    for value in integers {
+        let Some(value) = value else {
+            texts.append_null();
+            continue;
+        };
+        let (mut rest, mut start) = (value.unsigned_abs(), LONGEST_INTEGER);
+        loop {
+            start -= 1;
+            digits[start] = b'0' + (rest % 10) as u8;
+            rest /= 10;
+            if rest == 0 {
+                break;
+            }
+        }
+        if value < 0 {
+            start -= 1;
+            digits[start] = b'-';
+        }
+        texts.append_value(std::str::from_utf8(&digits[start..]).expect("digits are ASCII"));
+    }
+    texts.finish()
 }
 
 /// Numbers, with NaN for null. A NaN that is written as a value is a bad cell. `None` when the
@@ -165,5 +200,20 @@ impl Cells<Option<Timestamp>> {
                 self.good(Some(first));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[test]
+    fn integers_are_written_as_a_cast_writes_them() {
+        let values = vec![Some(0), None, Some(-7), Some(i64::MIN), Some(i64::MAX), Some(1_000_000)];
+        let array: ArrayRef = Arc::new(Int64Array::from(values));
+        let cast = cast(&array, &DataType::Utf8).unwrap();
+        assert_eq!(texts(&array).unwrap(), *cast.as_string::<i32>());
     }
 }

@@ -18,6 +18,7 @@ mod robust;
 mod rows;
 mod uncertainty;
 mod validate;
+mod vector;
 
 pub use config::{
     Combine, CustomSeasonality, FourierOrder, Growth, Holiday, Likelihood, Metric, Mode, Regressor, Scaling,

@@ -1,6 +1,4 @@
 //! The fitted changepoint detector.
-#![allow(clippy::inline_always, reason = "only what is inlined is compiled for the vector registers there are")]
-
 use std::sync::Arc;
 
 use funnelpulse_core::{Columns, Context, Detection, Error, FittedDetector, FrameView, PersistentModel, Timestamp};
@@ -9,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ChangepointConfig, KIND, ProfileSeason,
-    evidence::{Evidence, Pairs},
+    evidence::{Evidence, History, Strongest, Weigh},
     profile::Profile,
     sorted::SortedColumn,
 };
@@ -68,16 +66,8 @@ impl ChangepointModel {
         for (values, profile) in history.values().columns().into_iter().zip(&profiles) {
             let terms = Evidence::new(profile, config, terms(profile, config.season, history.time(), values));
             evidence.iter_mut().for_each(Vec::clear);
-            pulp::Arch::new().dispatch(
-                #[inline(always)]
-                || {
-                    let mut pairs = Pairs::new();
-                    for row in 0..values.len() {
-                        terms.compare(row, &mut pairs);
-                        evidence.iter_mut().zip(pairs.z()).for_each(|(all, z)| all.push(z.abs()));
-                    }
-                },
-            );
+            let history = History { evidence: &terms, rows: values.len(), out: &mut evidence };
+            pulp::Arch::new().dispatch(history);
             scales.push(evidence.iter_mut().map(|evidence| scale(evidence)).collect());
         }
         Self { columns: history.columns().clone(), config: config.clone(), profiles, scales }
@@ -93,38 +83,11 @@ impl ChangepointModel {
         self.config.season
     }
 
-    /// The highest evidence of the last 1, 2, ... rows. If an older break explains them better, they
-    /// have to differ from what came after it too.
-    #[inline(always)]
-    fn strongest(&self, evidence: &Evidence<'_>, at: usize, scales: &[f64], pairs: &mut [Pairs; 2]) -> f64 {
-        let [breaks, other] = pairs;
-        evidence.compare(at, breaks);
-        let highest = breaks.z().iter().map(|z| z.abs()).fold(0.0, f64::max);
-        let older = evidence.older(at, highest, other);
-        if let Some(since) = older {
-            evidence.compare_since(at, since, other);
-        }
-        let mut strongest = 0.0_f64;
-        for (m, scale) in scales.iter().enumerate() {
-            let weaker = older.is_some() && other.z()[m].abs() < breaks.z()[m].abs();
-            let found = if weaker { &*other } else { &*breaks };
-            strongest = strongest.max(found.z()[m].abs() / scale * self.counts(found.magnitude()[m]));
-        }
-        strongest
-    }
-
-    /// The evidence of a column at each of `rows`, NaN where its value is missing.
+    /// The evidence of a column at each row, NaN where its value is missing.
     fn scores_of_column(&self, column: usize, evidence: &Evidence<'_>, known: &[bool], out: &mut [f64]) {
-        let scales = &self.scales[column];
-        pulp::Arch::new().dispatch(
-            #[inline(always)]
-            || {
-                let mut pairs = [Pairs::new(), Pairs::new()];
-                for (row, out) in out.iter_mut().enumerate() {
-                    *out = if known[row] { self.strongest(evidence, row, scales, &mut pairs) } else { f64::NAN };
-                }
-            },
-        );
+        let weigh = Weigh { scales: &self.scales[column], min_magnitude: self.config.min_magnitude };
+        pulp::Arch::new().dispatch(Strongest { evidence, weigh, out: &mut *out });
+        out.iter_mut().zip(known).filter(|(_, known)| !**known).for_each(|(out, _)| *out = f64::NAN);
     }
 
     /// The raw score of every row.
@@ -140,12 +103,6 @@ impl ChangepointModel {
             scores.iter_mut().zip(&own).for_each(|(score, own)| *score = own.max(*score));
         }
         Ok(scores)
-    }
-
-    /// The weight of evidence when the level changes this much.
-    #[inline(always)]
-    fn counts(&self, magnitude: f64) -> f64 {
-        if magnitude < self.config.min_magnitude { magnitude / self.config.min_magnitude } else { 1.0 }
     }
 }
 

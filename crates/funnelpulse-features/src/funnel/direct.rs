@@ -3,7 +3,7 @@
 use std::hash::Hasher;
 
 /// Spreads a number over all bits: 2^64 divided by the golden ratio (Knuth 1998, section 6.4).
-const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
+pub(super) const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
 
 /// One multiplication per number.
 #[derive(Clone, Copy, Debug, Default)]

@@ -10,7 +10,7 @@ use funnelpulse_core::{Columns, Frame, FrameError, Panel, SeriesKey, Timestamp};
 use ndarray::Array2;
 
 use super::{
-    direct::Direct,
+    direct::{Direct, GOLDEN},
     silver::{Step, tidy_key},
 };
 use crate::absent::fill_alive;
@@ -33,9 +33,41 @@ pub(super) struct Aggregate {
     /// The window in work, kept apart: most events are of the window of the one before.
     window: Option<Timestamp>,
     current: Cells,
-    /// The name being put together, and that of the last event; kept for their memory.
+    /// The name being put together, kept for its memory.
     name: String,
-    last: (String, usize),
+    /// Keys as they were spelled lately, and their series.
+    spelled: Spelled,
+}
+
+/// Places for spellings: a shop's busiest brands in their usual spelling.
+const SPELLINGS: usize = 1024;
+
+/// The series of keys that are spelled as they were before, without tidying and hashing them again: a
+/// place per hash of the spelling, taken by the last that came.
+#[derive(Clone, Debug, Default)]
+struct Spelled(Vec<Option<(Box<str>, usize)>>);
+
+impl Spelled {
+    /// The first and the last letters and the length, mixed by one multiplication.
+    fn place(key: &str) -> usize {
+        let bytes = key.as_bytes();
+        let n = bytes.len().min(4);
+        let (mut first, mut last) = ([0; 4], [0; 4]);
+        first[..n].copy_from_slice(&bytes[..n]);
+        last[..n].copy_from_slice(&bytes[bytes.len() - n..]);
+        let letters = u64::from(u32::from_le_bytes(first)) << 32 | u64::from(u32::from_le_bytes(last));
+        ((letters ^ bytes.len() as u64).wrapping_mul(GOLDEN) >> 32) as usize % SPELLINGS
+    }
+
+    fn get(&self, key: &str) -> Option<usize> {
+        let (spelled, series) = self.0.get(Self::place(key))?.as_ref()?;
+        (**spelled == *key).then_some(*series)
+    }
+
+    fn insert(&mut self, key: &str, series: usize) {
+        self.0.resize(SPELLINGS, None);
+        self.0[Self::place(key)] = Some((key.into(), series));
+    }
 }
 
 impl Aggregate {
@@ -60,25 +92,29 @@ impl Aggregate {
     }
 
     fn series(&mut self, keys: &[Option<&str>]) -> usize {
+        let [Some(only)] = keys else { return self.find(keys) };
+        self.spelled.get(only).unwrap_or_else(|| {
+            let id = self.find(keys);
+            self.spelled.insert(only, id);
+            id
+        })
+    }
+
+    /// The series that keys stand for, however they are spelled.
+    fn find(&mut self, keys: &[Option<&str>]) -> usize {
         self.name.clear();
         for key in keys {
             let part = tidy_key(*key);
             // With the length in front, different parts never make the same text.
             let _ = write!(self.name, "{}:{part}", part.len());
         }
-        if self.name == self.last.0 && !self.names.is_empty() {
-            return self.last.1;
-        }
-        let id = self.ids.get(self.name.as_str()).copied().unwrap_or_else(|| {
+        self.ids.get(self.name.as_str()).copied().unwrap_or_else(|| {
             let id = self.names.len();
             self.ids.insert(self.name.clone(), id);
             let parts: Vec<_> = keys.iter().map(|k| tidy_key(*k)).collect();
             self.names.push(SeriesKey::from_parts(&parts));
             id
-        });
-        self.last.0.clone_from(&self.name);
-        self.last.1 = id;
-        id
+        })
     }
 
     /// `alive` are the windows for which the feed delivered something.
@@ -101,5 +137,20 @@ impl Aggregate {
             panel.insert(key, Frame::new(time, columns.clone(), values)?)?;
         }
         fill_alive(panel, alive)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spellings_that_share_a_place_are_distinguished() {
+        assert_eq!(Spelled::place("acme-1-shop"), Spelled::place("acme-2-shop"));
+        let mut table = Aggregate::default();
+        let spellings = ["acme-1-shop", "acme-2-shop", " Acme-1-Shop", "acme-1-shop", "acme-2-shop", ""];
+        let series: Vec<usize> = spellings.iter().map(|key| table.series(&[Some(key)])).collect();
+        assert_eq!(series, [0, 1, 0, 0, 1, 2]);
+        assert_eq!((table.series(&[None]), table.series(&[Some(" ")])), (2, 2));
     }
 }

@@ -161,7 +161,11 @@ mod kernel {
         tiles: &mut impl Iterator<Item = Tile<'a>>,
         sums: &mut [u32],
     ) {
-        let tiles: [Tile<'a>; N] = std::array::from_fn(|_| tiles.next().expect("a tile for every 32 sums"));
+        let mut own: [Tile<'a>; N] = [(&[], &[]); N];
+        for tile in &mut own {
+            *tile = tiles.next().expect("a tile for every 32 sums");
+        }
+        let tiles = own;
         let one = _mm512_set1_epi16(1);
         let mut at = [_mm512_setzero_si512(); N];
         for level in 0..LEVELS {
@@ -231,8 +235,7 @@ mod kernel {
     #[target_feature(enable = "avx512f,avx512bw")]
     fn choose_column<const STRIDE: usize>(by_row: &[u16], column: __m512i) -> __m512i {
         let rows = LANES / STRIDE;
-        let first: [u16; LANES] = std::array::from_fn(|lane| (lane % rows * STRIDE) as u16);
-        let index = _mm512_add_epi16(column, load(&first));
+        let index = _mm512_add_epi16(column, load(const { &first_columns::<STRIDE>() }));
         let mut lanes = ((1u64 << rows) - 1) as u32;
         // Two chains, for each step waits for the one before.
         let mut chains = (_mm512_setzero_si512(), _mm512_setzero_si512());
@@ -243,6 +246,17 @@ mod kernel {
             lanes = lanes.rotate_left(rows as u32);
         }
         _mm512_or_si512(chains.0, chains.1)
+    }
+
+    /// Where the row of each lane begins in the register that holds it. A constant: a closure in the hot
+    /// loop would not be inlined into code for another set of instructions.
+    const fn first_columns<const STRIDE: usize>() -> [u16; LANES] {
+        let (mut first, mut lane) = ([0; LANES], 0);
+        while lane < LANES {
+            first[lane] = (lane % (LANES / STRIDE) * STRIDE) as u16;
+            lane += 1;
+        }
+        first
     }
 
     #[inline]

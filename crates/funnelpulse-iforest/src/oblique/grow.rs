@@ -5,9 +5,10 @@ use rand_distr::{Distribution, StandardNormal};
 use rand_pcg::Pcg64;
 
 use super::{
+    directions::{Directions, Term},
     scale::{LIMIT, Scale},
     split::{Place, place},
-    trees::{GrownTree, Term, project_known},
+    trees::GrownTree,
 };
 use crate::{
     Split,
@@ -156,12 +157,10 @@ impl Grower {
     fn project(&mut self, node: &Pending, width: usize) {
         let members = &self.order[node.start..node.end];
         let rows = &self.rows;
-        let terms = &self.terms;
+        let mut direction = Directions::new(width);
+        direction.push(&self.terms);
         self.projections.clear();
-        self.projections.extend(members.iter().map(|&i| {
-            let row = &rows[i as usize * width..][..width];
-            project_known(terms, row)
-        }));
+        self.projections.extend(members.iter().map(|&i| direction.project(0, &rows[i as usize * width..][..width])));
         self.known.clear();
         self.known.extend(self.projections.iter().filter(|p| !p.is_nan()));
     }

@@ -1,6 +1,8 @@
 //! Trees that split along random directions.
 
+mod directions;
 mod grow;
+mod kernel;
 mod scale;
 mod split;
 mod trees;

@@ -2,21 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::scale::Scale;
+use super::{
+    directions::{Directions, Term},
+    kernel,
+    scale::Scale,
+};
 use crate::{
     grown::{GrownNode, Unfolded, depth_of, unfold},
     walk::{Step, Walk},
 };
-
-/// Rows that go down a tree together: enough to hide the latency of one step behind the others.
-const LANES: usize = 8;
-
-/// One column of a direction.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Term {
-    pub(crate) column: u32,
-    pub(crate) coefficient: f32,
-}
 
 /// The first term of a node, and the number of its terms.
 type Span = (u32, u32);
@@ -50,12 +44,12 @@ impl GrownTree {
 /// A row goes to `left`, or the node after it when its projection is `threshold` or more. A leaf
 /// leads to itself: its threshold is minus infinity and `left` one before it.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Node {
-    threshold: f32,
-    left: u16,
+pub(super) struct Node {
+    pub(super) threshold: f32,
+    pub(super) left: u16,
     /// The number of a split's direction among those of its tree; the path length that ends in a
     /// leaf.
-    link: u16,
+    pub(super) link: u16,
 }
 
 impl Node {
@@ -72,11 +66,9 @@ struct Tree {
     first: usize,
     last: usize,
     depth: usize,
+    /// Fewest terms of a direction: rows that miss fewer values go one way at every split.
+    fewest: usize,
 }
-
-/// Most terms of a direction that get room in every direction; beyond that directions have as many
-/// as they need.
-const MAX_PADDED: usize = 8;
 
 /// Trees that share a scale.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -86,10 +78,7 @@ pub(crate) struct ObliqueTrees {
     terms_per_split: usize,
     trees: Vec<Tree>,
     nodes: Vec<Node>,
-    /// The directions of all splits, one after the other.
-    terms: Vec<Term>,
-    /// The place of each direction; empty if all of them have `terms_per_split` terms.
-    spans: Vec<Span>,
+    directions: Directions,
     /// Training rows that came to each node.
     rows: Vec<u16>,
 }
@@ -98,10 +87,10 @@ impl ObliqueTrees {
     pub(crate) fn pack(scale: Scale, terms_per_split: usize, grown: &[GrownTree]) -> Self {
         let total = grown.iter().map(|tree| tree.nodes.len()).sum();
         let (mut trees, mut nodes, mut rows) = (Vec::new(), Vec::with_capacity(total), Vec::with_capacity(total));
-        let (mut terms, mut spans) = (Vec::new(), Vec::new());
-        let mut directions = 0;
+        let mut directions = Directions::new(scale.width());
         for tree in grown {
-            let (start, first) = (nodes.len(), directions);
+            let (start, first) = (nodes.len(), directions.len());
+            let mut fewest = usize::MAX;
             for (at, (node, &(begin, len))) in tree.nodes.iter().zip(&tree.spans).enumerate() {
                 rows.push(node.rows);
                 if node.left == 0 {
@@ -109,23 +98,15 @@ impl ObliqueTrees {
                     nodes.push(Node { threshold: f32::NEG_INFINITY, left, link: node.path });
                     continue;
                 }
-                let link = (directions - first) as u16;
+                let link = (directions.len() - first) as u16;
                 nodes.push(Node { threshold: node.split as f32, left: node.left, link });
-                directions += 1;
-                if terms_per_split > MAX_PADDED {
-                    spans.push((terms.len() as u32, len));
-                }
-                terms.extend_from_slice(&tree.terms[begin as usize..(begin + len) as usize]);
-                if terms_per_split <= MAX_PADDED {
-                    debug_assert!((1..=terms_per_split).contains(&(len as usize)));
-                    // On a column that the direction has: a value missing elsewhere is none of its business.
-                    let column = terms.last().map_or(0, |last| last.column);
-                    terms.resize(directions * terms_per_split, Term { column, coefficient: 0.0 });
-                }
+                directions.push(&tree.terms[begin as usize..(begin + len) as usize]);
+                fewest = fewest.min(len as usize);
             }
-            trees.push(Tree { start, end: nodes.len(), first, last: directions, depth: depth_of(&tree.nodes) });
+            let (end, last, depth) = (nodes.len(), directions.len(), depth_of(&tree.nodes));
+            trees.push(Tree { start, end, first, last, depth, fewest });
         }
-        Self { scale, terms_per_split, trees, nodes, terms, spans, rows }
+        Self { scale, terms_per_split, trees, nodes, directions, rows }
     }
 
     /// The trees as they were grown.
@@ -137,21 +118,14 @@ impl ObliqueTrees {
                 let path = if node.is_leaf() { node.link } else { 0 };
                 grown.push(GrownNode { rows: self.rows[at], path, ..GrownNode::default() });
                 if !node.is_leaf() {
-                    grown.split(at - tree.start, node.threshold, self.direction(tree.first + node.link as usize));
+                    let terms = self.directions.terms(tree.first + node.link as usize);
+                    grown.split(at - tree.start, node.threshold, &terms);
                     grown.nodes[at - tree.start].left = node.left;
                 }
             }
             grown
         };
         self.trees.iter().map(unpack).collect()
-    }
-
-    /// The terms of a direction among those of all trees.
-    fn direction(&self, number: usize) -> &[Term] {
-        match self.spans.get(number) {
-            Some(&(begin, len)) => &self.terms[begin as usize..(begin + len) as usize],
-            None => &self.terms[number * self.terms_per_split..][..self.terms_per_split],
-        }
     }
 
     pub(crate) fn scale(&self) -> &Scale {
@@ -176,60 +150,33 @@ impl ObliqueTrees {
         self.nodes.len()
     }
 
-    /// Adds the path lengths of whole rows (scaled, one after the other) over all trees.
+    /// Adds the path lengths of rows (scaled, one after the other) over all trees. They may miss values,
+    /// but not all of them.
     pub(crate) fn add_paths(&self, rows: &[f32], sums: &mut [u32]) {
-        match self.terms_per_split {
-            1 => self.add_paths_of::<1>(rows, sums),
-            2 => self.add_paths_of::<2>(rows, sums),
-            3 => self.add_paths_of::<3>(rows, sums),
-            4 => self.add_paths_of::<4>(rows, sums),
-            5 => self.add_paths_of::<5>(rows, sums),
-            6 => self.add_paths_of::<6>(rows, sums),
-            7 => self.add_paths_of::<7>(rows, sums),
-            8 => self.add_paths_of::<8>(rows, sums),
-            // 0: a number known at run time only.
-            _ => self.add_paths_of::<0>(rows, sums),
-        }
-    }
-
-    fn add_paths_of<const TERMS: usize>(&self, rows: &[f32], sums: &mut [u32]) {
+        let Directions::Dense { vectors, coefficients } = &self.directions else {
+            self.add_walks(&self.trees, rows, sums);
+            return;
+        };
         let width = self.scale.width();
+        let gaps = |row: &[f32]| row.iter().filter(|value| value.is_nan()).count();
+        let most_gaps = rows.chunks_exact(width).map(gaps).max().unwrap_or(0);
+        let padded = kernel::pad(rows, width, *vectors);
         for tree in &self.trees {
-            let mut blocks = sums.chunks_exact_mut(LANES);
-            for (sums, rows) in blocks.by_ref().zip(rows.chunks_exact(LANES * width)) {
-                self.descend::<TERMS, LANES>(tree, rows, sums);
-            }
-            let rest = blocks.into_remainder();
-            let rows = &rows[rows.len() - rest.len() * width..];
-            for (sum, row) in rest.iter_mut().zip(rows.chunks_exact(width)) {
-                self.descend::<TERMS, 1>(tree, row, std::slice::from_mut(sum));
+            if most_gaps < tree.fewest {
+                let coefficients = &coefficients[tree.first * vectors..tree.last * vectors];
+                let nodes = &self.nodes[tree.start..tree.end];
+                kernel::add_paths(*vectors, tree.depth, nodes, coefficients, &padded, sums);
+            } else {
+                self.add_walks(std::slice::from_ref(tree), rows, sums);
             }
         }
     }
 
-    #[inline]
-    fn descend<const TERMS: usize, const N: usize>(&self, tree: &Tree, rows: &[f32], sums: &mut [u32]) {
-        let width = rows.len() / N;
-        let nodes = &self.nodes[tree.start..tree.end];
-        let padded = &self.terms[tree.first * TERMS..tree.last * TERMS];
-        // Where a row rests in a leaf any direction will do: all projections pass its threshold.
-        let last = (tree.last - tree.first).saturating_sub(1);
-        let mut at = [0u16; N];
-        for _ in 0..tree.depth {
-            for lane in 0..N {
-                let node = nodes[at[lane] as usize];
-                let row = &rows[lane * width..][..width];
-                let direction = (node.link as usize).min(last);
-                let terms = if TERMS == 0 {
-                    self.direction(tree.first + direction)
-                } else {
-                    &padded[direction * TERMS..][..TERMS]
-                };
-                at[lane] = node.left.wrapping_add(u16::from(project(terms, row) >= node.threshold));
+    fn add_walks(&self, trees: &[Tree], rows: &[f32], sums: &mut [u32]) {
+        for tree in trees {
+            for (sum, row) in sums.iter_mut().zip(rows.chunks_exact(self.scale.width())) {
+                *sum += u32::from(ObliqueWalk { trees: self, tree, row }.path());
             }
-        }
-        for lane in 0..N {
-            sums[lane] += u32::from(nodes[at[lane] as usize].link);
         }
     }
 
@@ -238,26 +185,6 @@ impl ObliqueTrees {
         let width = self.scale.width();
         ObliqueWalk { trees: self, tree: &self.trees[tree], row: &rows[row * width..][..width] }
     }
-}
-
-/// The order of additions is that of growing: the same row gets the same bits.
-#[inline]
-fn project(terms: &[Term], row: &[f32]) -> f32 {
-    terms.iter().fold(0.0, |sum, term| sum + term.coefficient * row[term.column as usize])
-}
-
-/// The projection of a row that may miss values: those count as the column's median, 0. NaN where
-/// all are missing. Of whole rows the same bits as [`project`].
-pub(super) fn project_known(terms: &[Term], row: &[f32]) -> f32 {
-    let (mut sum, mut known) = (0.0, false);
-    for term in terms {
-        let value = row[term.column as usize];
-        if !value.is_nan() {
-            known = true;
-            sum += term.coefficient * value;
-        }
-    }
-    if known { sum } else { f32::NAN }
 }
 
 /// One tree, one row.
@@ -273,8 +200,9 @@ impl ObliqueWalk<'_> {
         self.trees.nodes[self.tree.start + at]
     }
 
-    fn terms(&self, node: Node) -> &[Term] {
-        self.trees.direction(self.tree.first + node.link as usize)
+    /// The number of a split's direction among those of all trees.
+    fn direction(&self, node: Node) -> usize {
+        self.tree.first + node.link as usize
     }
 }
 
@@ -285,7 +213,7 @@ impl Walk for ObliqueWalk<'_> {
             return Step::Leaf(node.link);
         }
         let left = node.left as usize;
-        let projection = project_known(self.terms(node), self.row);
+        let projection = self.trees.directions.project(self.direction(node), self.row);
         if projection.is_nan() { Step::Both(left) } else { Step::One(left + usize::from(projection >= node.threshold)) }
     }
 
@@ -299,9 +227,9 @@ impl Walk for ObliqueWalk<'_> {
             let part = f64::from((term.coefficient * self.row[term.column as usize]).abs());
             if part.is_nan() { 0.0 } else { part }
         };
-        let terms = self.terms(self.node(at));
+        let terms = self.trees.directions.terms(self.direction(self.node(at)));
         let total: f64 = terms.iter().map(part).sum();
-        for term in terms {
+        for term in &terms {
             let share = if total > 0.0 { part(term) / total } else { 1.0 / terms.len() as f64 };
             credits[term.column as usize] += amount * share;
         }
@@ -334,9 +262,9 @@ impl From<ObliqueTrees> for SavedOblique {
                     SavedNode::Leaf { rows: trees.rows[tree.start + at], path: node.link }
                 } else {
                     pending.extend([node.left as usize + 1, node.left as usize]);
-                    let terms = trees.direction(tree.first + node.link as usize).iter();
-                    let terms = terms.filter(|t| t.coefficient != 0.0).map(|t| (t.column as u16, t.coefficient));
-                    SavedNode::Split { threshold: node.threshold, terms: terms.collect() }
+                    let terms = trees.directions.terms(tree.first + node.link as usize);
+                    let terms = terms.iter().map(|t| (t.column as u16, t.coefficient)).collect();
+                    SavedNode::Split { threshold: node.threshold, terms }
                 });
             }
             saved

@@ -47,15 +47,24 @@ pub(super) fn backward(l: &[f64], n: usize, b: &mut [f64]) {
 #[inline(always)]
 #[allow(clippy::inline_always, reason = "only what is inlined is compiled for the vector registers there are")]
 pub(super) fn dot(a: &[f64], b: &[f64]) -> f64 {
+    // By index: iterators are not always inlined into code for vector registers.
+    let n = a.len().min(b.len());
+    let (a, b) = (&a[..n], &b[..n]);
+    let whole = n - n % 4;
     let mut lanes = [0.0; 4];
-    let (a4, b4) = (a.chunks_exact(4), b.chunks_exact(4));
-    let tail: f64 = a4.remainder().iter().zip(b4.remainder()).map(|(x, y)| x * y).sum();
-    for (x, y) in a4.zip(b4) {
+    let mut i = 0;
+    while i < whole {
+        let (x, y) = (&a[i..i + 4], &b[i..i + 4]);
         for lane in 0..4 {
             lanes[lane] += x[lane] * y[lane];
         }
+        i += 4;
     }
-    lanes.iter().sum::<f64>() + tail
+    let mut tail = 0.0;
+    for i in whole..n {
+        tail += a[i] * b[i];
+    }
+    (lanes[0] + lanes[1] + lanes[2] + lanes[3]) + tail
 }
 
 #[cfg(test)]

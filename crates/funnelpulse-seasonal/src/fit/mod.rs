@@ -7,6 +7,7 @@
 mod cholesky;
 mod lasso;
 mod normal;
+mod products;
 mod rows;
 mod stats;
 

@@ -7,11 +7,9 @@ use super::{
     Data,
     cholesky::dot,
     normal::{Normal, Theta},
+    products::Products,
 };
-use crate::likelihood::Family;
-
-/// Rows whose products are added together: their loads and stores are shared.
-const BLOCK: usize = 4;
+use crate::likelihood::{BATCH, Family, Lanes, Pieces};
 
 /// The model that rows are held against.
 #[derive(Clone, Copy, Debug)]
@@ -41,10 +39,26 @@ fn pass<const CURVATURE: bool>(
     theta: &Theta,
     rows: Range<usize>,
 ) {
-    pulp::Arch::new().dispatch(
-        #[inline(always)]
-        || add_rows::<CURVATURE>(normal, data, model, theta, rows),
-    );
+    pulp::Arch::new().dispatch(Pass::<CURVATURE> { normal, data, model, theta, rows });
+}
+
+/// One pass over some rows. A type of its own: a closure as large is not inlined into code for the vector
+/// registers there are, even where it asks for that.
+struct Pass<'a, const CURVATURE: bool> {
+    normal: &'a mut Normal,
+    data: &'a Data<'a>,
+    model: Model<'a>,
+    theta: &'a Theta,
+    rows: Range<usize>,
+}
+
+impl<const CURVATURE: bool> pulp::NullaryFnOnce for Pass<'_, CURVATURE> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        add_rows::<CURVATURE>(self.normal, self.data, self.model, self.theta, self.rows);
+    }
 }
 
 #[inline(always)]
@@ -55,116 +69,144 @@ fn add_rows<const CURVATURE: bool>(
     theta: &Theta,
     rows: Range<usize>,
 ) {
-    let Model { family, changepoints, multiplicative } = model;
-    let width = data.features.width;
-    let (b, d) = theta.free[2..].split_at(multiplicative);
-    let mut trend = TrendWalk::new(theta, changepoints, data.cap.is_some());
-    let mut block = Products::new(width);
+    let mut trend = TrendWalk::new(theta, model.changepoints, data.cap.is_some());
+    let mut batch = Batch::new();
+    let mut products = Products::new(data.features.width);
     let mut start = rows.start;
     for (segment, &end) in data.segment_ends.iter().enumerate() {
         trend.enter(segment);
         let end = end.min(rows.end);
-        for row in start..end {
+        while start < end {
+            start = batch.fill(start..end, data, model, theta, &trend);
+            let Batch { len, eta, y, exposure, pieces, .. } = &mut batch;
+            model.family.pieces(*len, eta, y, exposure, pieces);
+            batch.add_slopes(normal, data, model.multiplicative, segment);
+            if CURVATURE {
+                batch.add_curvature(normal, data, model.multiplicative, segment, &mut products);
+            }
+        }
+        if CURVATURE {
+            products.end_segment(normal, segment);
+        }
+    }
+    if CURVATURE {
+        products.end(normal);
+    }
+}
+
+/// Some rows of a segment, those without weight left out.
+struct Batch {
+    len: usize,
+    row: [usize; BATCH],
+    weight: Lanes,
+    t: Lanes,
+    /// The trend, and the derivatives by its coefficients: `along`, and `along t`.
+    trend: Lanes,
+    along: Lanes,
+    eta: Lanes,
+    y: Lanes,
+    exposure: Lanes,
+    pieces: Pieces,
+}
+
+impl Batch {
+    fn new() -> Self {
+        let zeros = [0.0; BATCH];
+        Self {
+            len: 0,
+            row: [0; BATCH],
+            weight: zeros,
+            t: zeros,
+            trend: zeros,
+            along: zeros,
+            eta: zeros,
+            y: zeros,
+            exposure: zeros,
+            pieces: Pieces::ZERO,
+        }
+    }
+
+    /// Takes rows until it is full or there are no more; returns the row after the last.
+    #[inline(always)]
+    fn fill(
+        &mut self,
+        rows: Range<usize>,
+        data: &Data<'_>,
+        model: Model<'_>,
+        theta: &Theta,
+        trend: &TrendWalk<'_>,
+    ) -> usize {
+        let (b, d) = theta.free[2..].split_at(model.multiplicative);
+        self.len = 0;
+        for row in rows.clone() {
+            if self.len == BATCH {
+                return row;
+            }
             let weight = data.weight.map_or(1.0, |w| w[row]);
             if weight == 0.0 {
                 continue;
             }
+            let i = self.len;
+            self.len += 1;
             let t = data.t[row];
             let (g, rate) = trend.at(t, data.cap.map(|cap| cap[row]));
-            let features = data.features.row(row);
-            let (x, z) = features.split_at(multiplicative);
+            let (x, z) = data.features.row(row).split_at(model.multiplicative);
             let factor = if b.is_empty() { 1.0 } else { 1.0 + dot(x, b) };
-            let piece = family.piece(g * factor + dot(z, d), data.y[row], data.exposure.map_or(1.0, |e| e[row]));
-            let (slope, curvature) = (weight * piece.slope, weight * piece.curvature);
-            normal.loss += weight * piece.loss;
-            // A row's derivatives: `along` and `along t` for its segment, the jacobian for the features.
-            let along = rate * factor;
-            let sums = &mut normal.segments[segment];
-            sums[3] += slope * along;
-            sums[4] += slope * along * t;
-            add_features(&mut normal.gradient, features, multiplicative, g, slope);
-            if CURVATURE {
-                let squared = curvature * along * along;
-                sums[0] += squared;
-                sums[1] += squared * t;
-                sums[2] += squared * t * t;
-                if block.push(features, multiplicative, g, curvature, along, t) {
-                    block.add_to(normal, segment);
-                }
-            }
+            (self.row[i], self.weight[i], self.t[i]) = (row, weight, t);
+            (self.trend[i], self.along[i]) = (g, rate * factor);
+            self.eta[i] = g * factor + dot(z, d);
+            (self.y[i], self.exposure[i]) = (data.y[row], data.exposure.map_or(1.0, |e| e[row]));
         }
-        if CURVATURE {
-            block.add_to(normal, segment);
+        rows.end
+    }
+
+    /// Adds loss and slopes. A row's derivatives: `along` and `along t` for its segment, the jacobian
+    /// for the features.
+    #[inline(always)]
+    fn add_slopes(&self, normal: &mut Normal, data: &Data<'_>, multiplicative: usize, segment: usize) {
+        let sums = &mut normal.segments[segment];
+        for i in 0..self.len {
+            let slope = self.weight[i] * self.pieces.slope[i];
+            normal.loss += self.weight[i] * self.pieces.loss[i];
+            sums[3] += slope * self.along[i];
+            sums[4] += slope * self.along[i] * self.t[i];
+            add_features(&mut normal.gradient, data.features.row(self.row[i]), multiplicative, self.trend[i], slope);
         }
-        start = start.max(end);
+    }
+
+    #[inline(always)]
+    fn add_curvature(
+        &self,
+        normal: &mut Normal,
+        data: &Data<'_>,
+        multiplicative: usize,
+        segment: usize,
+        products: &mut Products,
+    ) {
+        let sums = &mut normal.segments[segment];
+        for i in 0..self.len {
+            let (along, t) = (self.along[i], self.t[i]);
+            let curvature = self.weight[i] * self.pieces.curvature[i];
+            let squared = curvature * along * along;
+            sums[0] += squared;
+            sums[1] += squared * t;
+            sums[2] += squared * t * t;
+            let features = data.features.row(self.row[i]);
+            products.push(features, multiplicative, self.trend[i], curvature, along, t);
+        }
     }
 }
 
 /// Adds `slope` times a row of the jacobian: `g x` for multiplicative features, `z` for the others.
 #[inline(always)]
 fn add_features(out: &mut [f64], features: &[f64], multiplicative: usize, g: f64, slope: f64) {
-    let (out_x, out_z) = out.split_at_mut(multiplicative);
-    let (x, z) = features.split_at(multiplicative);
-    out_x.iter_mut().zip(x).for_each(|(out, x)| *out += slope * g * x);
-    out_z.iter_mut().zip(z).for_each(|(out, z)| *out += slope * z);
-}
-
-/// Some rows of the jacobian, to be multiplied with each other.
-struct Products {
-    width: usize,
-    rows: usize,
-    /// Rows of the jacobian, one after the other.
-    jacobian: Vec<f64>,
-    curvature: [f64; BLOCK],
-    along: [f64; BLOCK],
-    t: [f64; BLOCK],
-}
-
-impl Products {
-    fn new(width: usize) -> Self {
-        let zeros = [0.0; BLOCK];
-        Self { width, rows: 0, jacobian: vec![0.0; BLOCK * width], curvature: zeros, along: zeros, t: zeros }
+    let n = features.len();
+    let out = &mut out[..n];
+    for i in 0..multiplicative.min(n) {
+        out[i] += slope * g * features[i];
     }
-
-    /// Takes a row; true if it is full.
-    #[inline(always)]
-    fn push(&mut self, features: &[f64], multiplicative: usize, g: f64, curvature: f64, along: f64, t: f64) -> bool {
-        let at = self.rows;
-        let own = &mut self.jacobian[at * self.width..(at + 1) * self.width];
-        own.copy_from_slice(features);
-        own[..multiplicative].iter_mut().for_each(|x| *x *= g);
-        (self.curvature[at], self.along[at], self.t[at]) = (curvature, along, t);
-        self.rows += 1;
-        self.rows == BLOCK
-    }
-
-    /// Adds the products of its rows and forgets them.
-    #[inline(always)]
-    fn add_to(&mut self, normal: &mut Normal, segment: usize) {
-        let width = self.width;
-        let cross = &mut normal.cross[segment * 2 * width..(segment + 1) * 2 * width];
-        // Rows that are missing count for nothing.
-        self.curvature[self.rows..].fill(0.0);
-        let (cross0, cross1) = cross.split_at_mut(width);
-        let rows: [&[f64]; BLOCK] = std::array::from_fn(|b| &self.jacobian[b * width..(b + 1) * width]);
-        let along: [f64; BLOCK] = std::array::from_fn(|b| self.curvature[b] * self.along[b]);
-        axpy(cross0, &along, &rows);
-        axpy(cross1, &std::array::from_fn(|b| along[b] * self.t[b]), &rows);
-        for i in 0..width {
-            let factor = std::array::from_fn(|b| self.curvature[b] * rows[b][i]);
-            axpy(&mut normal.hessian[i * width..=i * width + i], &factor, &rows);
-        }
-        self.rows = 0;
-    }
-}
-
-/// `out += sum of factor[b] rows[b]`.
-#[inline(always)]
-pub(super) fn axpy(out: &mut [f64], factor: &[f64; BLOCK], rows: &[&[f64]; BLOCK]) {
-    let n = out.len();
-    let [a, b, c, d] = rows.map(|row| &row[..n]);
-    for j in 0..n {
-        out[j] += (factor[0] * a[j] + factor[1] * b[j]) + (factor[2] * c[j] + factor[3] * d[j]);
+    for i in multiplicative..n {
+        out[i] += slope * features[i];
     }
 }
 

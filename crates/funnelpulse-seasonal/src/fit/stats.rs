@@ -3,6 +3,7 @@
 //! Within a trend segment a row enters `y = (a + c t) (1 + x'b) + z'd + e` only through sums of
 //! `t^r` times products of `(1, x)`, `z` and `y`. One pass over the rows collects them; after
 //! that, neither a step nor its objective depends on the number of rows.
+#![allow(clippy::inline_always, reason = "only what is inlined is compiled for the vector registers there are")]
 
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +11,6 @@ use super::{
     Data,
     cholesky::dot,
     normal::{Normal, Theta},
-    rows::axpy,
 };
 
 /// Sums per segment, with `p = 1 + multiplicative columns` and `q = additive columns + 1` (`y` last).
@@ -268,5 +268,15 @@ fn add_block(
     for i in 0..q {
         let factor: [f64; BLOCK] = std::array::from_fn(|b| rights[b][i]);
         axpy(&mut rest[i * q..=i * q + i], &factor, &rights);
+    }
+}
+
+/// `out += sum of factor[b] rows[b]`.
+#[inline(always)]
+fn axpy(out: &mut [f64], factor: &[f64; BLOCK], rows: &[&[f64]; BLOCK]) {
+    let n = out.len();
+    let (a, b, c, d) = (&rows[0][..n], &rows[1][..n], &rows[2][..n], &rows[3][..n]);
+    for j in 0..n {
+        out[j] += (factor[0] * a[j] + factor[1] * b[j]) + (factor[2] * c[j] + factor[3] * d[j]);
     }
 }

@@ -2,6 +2,7 @@
 
 use statrs::function::{beta::checked_beta_reg, gamma::ln_gamma};
 
+use super::factorial::ln_factorial;
 use crate::uncertainty::ln_saddlepoint_tail;
 
 /// A distribution over 0, 1, 2, ...
@@ -87,7 +88,7 @@ impl Discrete {
 
     pub(crate) fn ln_pmf(&self, y: f64) -> f64 {
         let arrangements = match *self {
-            Self::Poisson { .. } | Self::NegativeBinomial { .. } => -ln_gamma(y + 1.0),
+            Self::Poisson { .. } | Self::NegativeBinomial { .. } => -ln_factorial(y),
             Self::Binomial { trials, .. } | Self::BetaBinomial { trials, .. } => ln_choose(trials, y),
         };
         arrangements + self.ln_kernel(y)
@@ -123,11 +124,16 @@ impl Discrete {
 
     /// Logarithms of the probabilities of less than `y` and of more, each with half that of `y` itself.
     pub(crate) fn ln_mid_tails(&self, y: f64) -> (f64, f64) {
+        self.ln_mid_tails_around(y, || self.ln_pmf(y))
+    }
+
+    /// The same; `ln_own` gives the logarithm of the probability of `y`, where it is needed.
+    fn ln_mid_tails_around(&self, y: f64, ln_own: impl Fn() -> f64) -> (f64, f64) {
         let above = y > self.mean();
         let ln_far = self.large_tail(y).unwrap_or_else(|| {
             let terms = if above { self.most() - y } else { y };
             let many = terms > f64::from(MOST_TERMS) && self.variance() > STRIDES * STRIDES;
-            if many { self.strided_tail(y, above) } else { self.summed_tail(y, above) }
+            if many { self.strided_tail(y, above) } else { ln_own() + self.summed_tail(y, above) }
         });
         // The larger of the two tails follows from the smaller one.
         let ln_near = ln_far.exp().min(1.0);
@@ -135,7 +141,8 @@ impl Discrete {
         if above { (ln_near, ln_far) } else { (ln_far, ln_near) }
     }
 
-    /// The tail on `y`'s side of the mean, term by term away from the mean.
+    /// The tail on `y`'s side of the mean, term by term away from the mean: the logarithm of its ratio to
+    /// the probability of `y`.
     fn summed_tail(&self, y: f64, above: bool) -> f64 {
         let (mut term, mut sum, mut k) = (1.0, 0.5, y);
         for _ in 0..MOST_TERMS {
@@ -157,7 +164,7 @@ impl Discrete {
                 break;
             }
         }
-        self.ln_pmf(y) + sum.ln()
+        sum.ln()
     }
 
     /// The same where there are too many terms: the trapezoid rule over evenly spaced terms, with
@@ -263,7 +270,7 @@ fn newton(guess: f64, p: f64, longest: f64, most: f64, shares: impl Fn(f64) -> (
 }
 
 fn ln_choose(n: f64, k: f64) -> f64 {
-    ln_gamma(n + 1.0) - ln_gamma(k + 1.0) - ln_gamma(n - k + 1.0)
+    ln_factorial(n) - ln_factorial(k) - ln_factorial(n - k)
 }
 
 /// `ln (x (x + 1) ... (x + k - 1))`.
@@ -316,6 +323,11 @@ impl Mixture {
     pub(crate) fn quantile(&self, p: f64) -> f64 {
         // The shares at or below a count, and at it.
         let shares = |k: f64| {
+            if let [(weight, only)] = &self.0[..] {
+                let ln_own = only.ln_pmf(k);
+                let own = weight * ln_own.exp();
+                return (only.ln_mid_tails_around(k, || ln_own).0.exp() + 0.5 * own, own);
+            }
             let own: f64 = self.0.iter().map(|(w, d)| w * d.ln_pmf(k).exp()).sum();
             (self.ln_mid_tails(k).0.exp() + 0.5 * own, own)
         };

@@ -3,10 +3,13 @@
 mod digamma;
 mod discrete;
 mod dispersion;
+mod factorial;
+mod pieces;
 
 use serde::{Deserialize, Serialize};
 
 pub(crate) use discrete::{Discrete, Mixture};
+pub(crate) use pieces::{BATCH, Lanes, Pieces};
 
 use crate::Likelihood;
 
@@ -26,17 +29,6 @@ pub(crate) enum Family {
     Binomial { base: f64 },
     /// Logit link; `rho` is the correlation of two trials of one row.
     BetaBinomial { base: f64, rho: f64 },
-}
-
-/// One row's share of the log-likelihood as a function of its linear predictor.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Piece {
-    /// Minus the log-likelihood (half the squared residual for the Gaussian).
-    pub(crate) loss: f64,
-    /// Derivative of the log-likelihood.
-    pub(crate) slope: f64,
-    /// Expected curvature of the loss, not negative.
-    pub(crate) curvature: f64,
 }
 
 /// Dispersion before the first estimate, and the least there is.
@@ -78,33 +70,6 @@ impl Family {
         matches!(self, Self::NegativeBinomial { .. } | Self::BetaBinomial { .. })
     }
 
-    /// The share of a row with linear predictor `eta`. For the beta-binomial the quasi-likelihood
-    /// of Williams (Applied Statistics 1982): that of a binomial, weighted by its overdispersion.
-    pub(crate) fn piece(&self, eta: f64, y: f64, exposure: f64) -> Piece {
-        match *self {
-            Self::Gaussian => {
-                let residual = y - eta;
-                Piece { loss: 0.5 * residual * residual, slope: residual, curvature: 1.0 }
-            }
-            Self::Poisson { base } => {
-                let mu = exposure * (base + eta).exp();
-                Piece { loss: mu - y * eta, slope: y - mu, curvature: mu }
-            }
-            Self::NegativeBinomial { base, alpha } => {
-                let mu = exposure * (base + eta).exp();
-                let spread = 1.0 + alpha * mu;
-                let loss = (y + 1.0 / alpha) * (alpha * mu).ln_1p() - y * eta;
-                Piece { loss, slope: (y - mu) / spread, curvature: mu / spread }
-            }
-            Self::Binomial { base } => binomial(base + eta, y, exposure),
-            Self::BetaBinomial { base, rho } => {
-                let weight = 1.0 / (1.0 + (exposure - 1.0).max(0.0) * rho);
-                let piece = binomial(base + eta, y, exposure);
-                Piece { loss: weight * piece.loss, slope: weight * piece.slope, curvature: weight * piece.curvature }
-            }
-        }
-    }
-
     /// The distribution of a row with linear predictor `eta`; `None` for the Gaussian.
     pub(crate) fn discrete(&self, eta: f64, exposure: f64) -> Option<Discrete> {
         // Beyond this a mean is as good as none, or as infinite.
@@ -143,11 +108,3 @@ impl Family {
 }
 
 pub(crate) use dispersion::Counts;
-
-fn binomial(logit: f64, y: f64, trials: f64) -> Piece {
-    let tail = (-logit.abs()).exp();
-    let share = if logit < 0.0 { tail / (1.0 + tail) } else { 1.0 / (1.0 + tail) };
-    // ln(1 + e^x) without overflow.
-    let softplus = logit.max(0.0) + tail.ln_1p();
-    Piece { loss: trials * softplus - y * logit, slope: y - trials * share, curvature: trials * share * (1.0 - share) }
-}
