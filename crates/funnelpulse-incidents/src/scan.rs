@@ -6,7 +6,7 @@ use funnelpulse_core::{SeriesKey, Timestamp};
 use rayon::prelude::*;
 
 use crate::{
-    RowEvidence, SITE,
+    IncidentKind, RowEvidence, SITE,
     alarm::Alarm,
     calendar::Calendar,
     grid::{DAY, Grid, PURCHASES, REVENUE, STEPS, TRAFFIC},
@@ -15,10 +15,11 @@ use crate::{
     model::{IncidentModel, SeriesModel},
     name::{self, Stretch},
     series::Series,
-    site::{self, Part, Sum},
+    site::{self, Part, SiteModel, Sum},
     structure::{Known, drift, entries::Correction, jump, level},
     windows::{
         Track,
+        again::Windows,
         evaluate::{self, Coefficients, Scope, Watched},
         greedy::Found,
         noise::Noise,
@@ -37,6 +38,11 @@ pub struct Scan {
     /// Series that the model doesn't know.
     pub unknown: Vec<SeriesKey>,
 }
+
+/// Days before the first of a look that its windows are compared with: windows of two days, and two days before them.
+const LOOK_BACK: usize = 4;
+/// Days before the first day of the rows in which an incident of the site may have begun.
+const SITE_DAYS: usize = 14;
 
 /// Days before the end of the training in which a run of abnormal hours that goes on after it may have begun.
 const RUN_DAYS: usize = 14;
@@ -82,21 +88,25 @@ impl Scanned<'_> {
         let days = self.grid.hours.div_ceil(DAY);
         let trained = self.trained_days();
         if trained == (0..days) {
-            let found = self.found(&normal, false, first_day..days);
+            let found = self.look(&normal, &[first_day..days], None, &mut Default::default());
             return (normal, found);
         }
         // Hours after training: what calendar entries do is learnt as they come, and a second look leaves out
         // the hours that the first found abnormal.
         let corrections = self.corrections(&normal);
-        let normal = each(None, &corrections);
+        let normal = if corrections.iter().all(Vec::is_empty) { normal } else { each(None, &corrections) };
         // The hours of the training have their mask; runs of abnormal hours may begin in the last of them.
         let runs = trained.start.max(trained.end.saturating_sub(RUN_DAYS));
         let known = before.map(|(kept, until)| (&kept.first, until));
-        let first = self.look(&normal, &[0..trained.start, runs..days], known);
+        let mut windows = before.map(|(kept, _)| kept.first.windows.clone()).unwrap_or_default();
+        let first = self.look(&normal, &[0..trained.start, runs..days], known, &mut windows);
+        kept.first.windows = windows;
         kept.first.keep(self.grid, if trained.start > 0 { 0 } else { runs }, self.names, &first);
         let normal = each(Some(&first), &corrections);
         let known = before.map(|(kept, until)| (&kept.second, until));
-        let found = self.look(&normal, std::slice::from_ref(&(first_day..days)), known);
+        let mut windows = before.map(|(kept, _)| kept.second.windows.clone()).unwrap_or_default();
+        let found = self.look(&normal, std::slice::from_ref(&(first_day..days)), known, &mut windows);
+        kept.second.windows = windows;
         kept.second.keep(self.grid, first_day, self.names, &found);
         (normal, found)
     }
@@ -111,8 +121,15 @@ impl Scanned<'_> {
     }
 
     /// What the hours of some days show: by the statistics of hindsight in the days of the training, by those of
-    /// live levels in others.
-    fn look(&self, normal: &[Normal], parts: &[Range<usize>], before: Option<(&Look, i64)>) -> Vec<Vec<Found>> {
+    /// live levels in others. `windows` are those of the look before: of the last days of the training, and of the
+    /// last days of all.
+    fn look(
+        &self,
+        normal: &[Normal],
+        parts: &[Range<usize>],
+        before: Option<(&Look, i64)>,
+        windows: &mut [Windows; 2],
+    ) -> Vec<Vec<Found>> {
         let trained = self.trained_days();
         let known = before.map_or(0..0, |(look, until)| look.days_within(self.grid, until));
         let mut all = vec![vec![Found::default(); self.grid.hours]; self.series.len()];
@@ -128,9 +145,10 @@ impl Scanned<'_> {
             });
             for (days, is_live) in unknown.filter(|(days, _)| !days.is_empty()) {
                 let hours = days.start * DAY..(days.end * DAY).min(self.grid.hours);
-                for (all, found) in all.iter_mut().zip(self.found(normal, is_live, days)) {
-                    all[hours.clone()].copy_from_slice(&found[hours.clone()]);
-                }
+                let is_last = days.end == trained.end || hours.end == self.grid.hours;
+                let windows = &mut windows[usize::from(is_live)];
+                let found = self.found(normal, is_live, days, is_last.then_some(windows));
+                all.iter_mut().zip(found).for_each(|(all, found)| all[hours.clone()].copy_from_slice(&found));
             }
             if let Some((look, _)) = before {
                 let known = known.start.max(part.start)..known.end.min(part.end);
@@ -142,9 +160,19 @@ impl Scanned<'_> {
         all
     }
 
-    /// What every hour shows by the statistics of hindsight or of live levels.
-    pub(crate) fn found(&self, normal: &[Normal], is_live: bool, days: Range<usize>) -> Vec<Vec<Found>> {
-        let tracks = self.tracks(normal);
+    /// What the hours of some days show by the statistics of hindsight or of live levels. With the windows of the
+    /// scan before this one only those are computed that may be different.
+    fn found(
+        &self,
+        normal: &[Normal],
+        is_live: bool,
+        days: Range<usize>,
+        before: Option<&mut Windows>,
+    ) -> Vec<Vec<Found>> {
+        // Windows look back to the days before them, and no further.
+        let first = days.start.saturating_sub(LOOK_BACK);
+        let hours = (days.start - first) * DAY..((days.end - first) * DAY).min(self.grid.hours - first * DAY);
+        let tracks = self.tracks(normal, first * DAY);
         let watched: Vec<Watched<'_>> = tracks
             .iter()
             .zip(self.models)
@@ -158,16 +186,28 @@ impl Scanned<'_> {
             .iter()
             .map(|model| if is_live { &model.live.coefficients } else { &model.hindsight.coefficients })
             .collect();
-        let calibration = self.model.calibration(is_live);
-        evaluate::apply(&Scope::of(days), &watched, &statistics(self.known()), &calibration.statistics, &coefficients)
+        let fitted = &self.model.calibration(is_live).statistics;
+        let (scope, statistics) = (Scope::of(days.start - first..days.end - first), statistics(self.known()));
+        let start = self.grid.start + (first * DAY) as i64;
+        let mut found = match before {
+            None => evaluate::apply(&scope, &watched, &statistics, fitted, &coefficients),
+            Some(before) => {
+                let before = (start, self.names, before);
+                evaluate::apply_again(&scope, &watched, &statistics, fitted, &coefficients, before)
+            }
+        };
+        found.iter_mut().for_each(|found| *found = found[hours.clone()].to_vec());
+        found
     }
 
-    pub(crate) fn tracks(&self, normal: &[Normal]) -> Vec<Track> {
+    /// Running sums of every series from an hour of the grid on, the start of a day.
+    pub(crate) fn tracks(&self, normal: &[Normal], first: usize) -> Vec<Track> {
         let news_hours = self.model.config.new_normal_hours as usize;
         let track = |((series, normal), model): ((&Series, &Normal), &&SeriesModel)| {
             let shape = &model.shape;
-            let ends = jump::news_ends(&shape.jumps, self.grid.start, news_hours);
-            track(self.known(), series, shape.unit, &normal.expected, &normal.mask, &normal.is_trained).with_ends(&ends)
+            let ends = jump::news_ends(&shape.jumps, self.grid.start + first as i64, news_hours);
+            let (mask, is_trained) = (&normal.mask[first..], &normal.is_trained[first..]);
+            track_from(first, self.known(), series, shape.unit, &normal.expected, mask, is_trained).with_ends(&ends)
         };
         self.series.par_iter().zip(normal).zip(self.models).map(track).collect()
     }
@@ -255,28 +295,24 @@ impl Scanned<'_> {
     ) -> (Vec<RowEvidence>, Option<RowEvidence>) {
         let (normal, mut found) = self.run(first_day, before, kept);
         let model = self.model;
-        let is_trained = &normal[0].is_trained;
         let has_site = self.series.len() >= model.config.min_series;
         let site = model.hindsight.site.as_ref().zip(model.live.site.as_ref()).filter(|_| has_site);
-        let site = site.map(|(hindsight, live)| {
-            let sum = self.sum(&normal);
-            let mut shown = hindsight.found(&sum, &statistics(self.known()), self.series.len());
-            if is_trained.contains(&false) {
-                let live = live.found(&sum, &statistics(self.known()), self.series.len());
-                let hours = shown.iter_mut().zip(live).zip(is_trained);
-                hours.filter(|(_, is_trained)| !**is_trained).for_each(|((shown, live), _)| *shown = live);
-            }
+        let site = site.map(|site| {
+            let first_day = first_day.saturating_sub(SITE_DAYS);
+            let mut windows = before.map(|(kept, _)| kept.site.clone()).unwrap_or_default();
+            let shown = self.site_found(site, &normal, first_day, &mut windows);
+            kept.site = windows;
             for own in &mut found {
                 take_over(own, &shown);
             }
-            self.site_evidence(&hindsight.noise, &normal, &shown)
+            self.site_evidence(&site.0.noise, &normal, &shown, first_day * DAY)
         });
         let one = |at: usize| {
             let model = self.models[at];
             RowEvidence {
                 series: keys[at].clone(),
                 time: times[at].to_vec(),
-                rows: self.rows(at, &normal[at], &found[at]),
+                rows: self.rows(at, &normal[at], &found[at], first_day * DAY),
                 statistics: statistics(self.known()),
                 noise: model.hindsight.noise.clone(),
                 unit: model.shape.unit,
@@ -286,7 +322,39 @@ impl Scanned<'_> {
         ((0..keys.len()).into_par_iter().map(one).collect(), site)
     }
 
-    pub(crate) fn sum(&self, normal: &[Normal]) -> Sum {
+    /// What the hours of the site show from a day of the grid on, by the models of hindsight and of live levels.
+    fn site_found(
+        &self,
+        (hindsight, live): (&SiteModel, &SiteModel),
+        normal: &[Normal],
+        first_day: usize,
+        windows: &mut [Windows; 2],
+    ) -> Vec<Found> {
+        let days = self.grid.hours.div_ceil(DAY);
+        let trained = self.trained_days();
+        let mut shown = vec![Found::default(); self.grid.hours];
+        let within = |from: usize, to: usize| from.max(first_day)..to.min(days);
+        let spans = [
+            (within(0, trained.start), live),
+            (within(trained.start, trained.end), hindsight),
+            (within(trained.end, days), live),
+        ];
+        for (days, model) in spans.into_iter().filter(|(days, _)| !days.is_empty()) {
+            let first = days.start.saturating_sub(LOOK_BACK) * DAY;
+            let hours = days.start * DAY..(days.end * DAY).min(self.grid.hours);
+            let sum = self.sum(normal, first);
+            let scope = days.start - first / DAY..days.end - first / DAY;
+            let is_last = days.end == trained.end || hours.end == self.grid.hours;
+            let windows = &mut windows[usize::from(std::ptr::eq(model, live))];
+            let before = is_last.then_some((self.grid.start + first as i64, windows));
+            let found = model.found(&sum, &statistics(self.known()), self.series.len(), scope, before);
+            shown[hours.clone()].copy_from_slice(&found[hours.start - first..hours.end - first]);
+        }
+        shown
+    }
+
+    /// The sum of all series from an hour of the grid on.
+    pub(crate) fn sum(&self, normal: &[Normal], first: usize) -> Sum {
         let part = |at: usize| Part {
             value: &self.series[at].value,
             expected: &normal[at].expected,
@@ -295,11 +363,12 @@ impl Scanned<'_> {
             noise: &self.models[at].hindsight.noise,
         };
         let parts: Vec<Part<'_>> = (0..self.series.len()).map(part).collect();
-        Sum::new(self.known(), &parts, self.grid.hours)
+        Sum::new(self.known(), &parts, first..self.grid.hours)
     }
 
-    /// One row per hour in which any series has one: sums of what was observed and expected.
-    fn site_evidence(&self, noise: &Noise, normal: &[Normal], found: &[Found]) -> RowEvidence {
+    /// One row per hour in which any series has one: sums of what was observed and expected. Rows before `first` have no
+    /// name.
+    fn site_evidence(&self, noise: &Noise, normal: &[Normal], found: &[Found], first: usize) -> RowEvidence {
         let hours = self.grid.hours;
         let (mut observed, mut expected) = (vec![[f64::NAN; STEPS]; hours], vec![[f64::NAN; STEPS]; hours]);
         let add = |sum: f64, value: f64| if sum.is_nan() { value } else { sum + value };
@@ -319,7 +388,7 @@ impl Scanned<'_> {
         let prior = self.model.prior_log_odds;
         let row = |&hour: &usize| {
             let alarm = &self.model.calibration(!normal[0].is_trained[hour]).alarm;
-            Judge { alarm, prior, noise, unit }.row(hour, &observed, &expected, found[hour])
+            Judge { alarm, prior, noise, unit }.row_from(first, hour, &observed, &expected, found[hour])
         };
         RowEvidence {
             series: SeriesKey::new(SITE),
@@ -332,13 +401,14 @@ impl Scanned<'_> {
         }
     }
 
-    fn rows(&self, at: usize, normal: &Normal, found: &[Found]) -> Vec<Row> {
+    /// The rows of a series; those before `first` have no name.
+    fn rows(&self, at: usize, normal: &Normal, found: &[Found], first: usize) -> Vec<Row> {
         let model = self.models[at];
         let (observed, expected) = self.observed_and_expected(at, normal);
         let (prior, noise, unit) = (self.model.prior_log_odds, &model.hindsight.noise, model.shape.unit);
         let row = |&hour: &usize| {
             let alarm = &self.model.calibration(!normal.is_trained[hour]).alarm;
-            Judge { alarm, prior, noise, unit }.row(hour, &observed, &expected, found[hour])
+            Judge { alarm, prior, noise, unit }.row_from(first, hour, &observed, &expected, found[hour])
         };
         self.series[at].rows.iter().map(row).collect()
     }
@@ -376,6 +446,29 @@ pub(crate) struct Judge<'a> {
 }
 
 impl Judge<'_> {
+    /// The same; an hour before `first`, of which nothing was looked for, has no name.
+    fn row_from(
+        &self,
+        first: usize,
+        hour: usize,
+        observed: &[[f64; STEPS]],
+        expected: &[[f64; STEPS]],
+        found: Found,
+    ) -> Row {
+        if hour >= first {
+            return self.row(hour, observed, expected, found);
+        }
+        Row {
+            hour,
+            observed: observed[hour],
+            expected: expected[hour],
+            log_odds: self.alarm.log_odds(0.0),
+            found: Found::default(),
+            kind: IncidentKind::Unexplained,
+            is_shared: false,
+        }
+    }
+
     /// The row of an hour, named by the window that it belongs to.
     pub(crate) fn row(&self, hour: usize, observed: &[[f64; STEPS]], expected: &[[f64; STEPS]], found: Found) -> Row {
         let (from, to) = match found.length {
@@ -412,12 +505,26 @@ pub(crate) fn track(
     mask: &[f64],
     is_trained: &[bool],
 ) -> Track {
-    let mut seen = series.seen.clone();
-    let mut value = series.value.clone();
+    track_from(0, known, series, unit, expected, mask, is_trained)
+}
+
+/// The same from an hour on, the start of a day; masks begin there.
+fn track_from(
+    first: usize,
+    known: Known,
+    series: &Series,
+    unit: f64,
+    expected: &[Vec<f64>; STEPS],
+    mask: &[f64],
+    is_trained: &[bool],
+) -> Track {
+    let of = |all: &[Vec<f64>; STEPS]| -> [Vec<f64>; STEPS] { std::array::from_fn(|step| all[step][first..].to_vec()) };
+    let (mut seen, mut value) = (of(&series.seen), of(&series.value));
     value[REVENUE].iter_mut().for_each(|v| *v /= unit);
     if known[REVENUE] && known[PURCHASES] {
-        seen[REVENUE].iter_mut().zip(&series.seen[PURCHASES]).for_each(|(r, p)| *r *= p);
+        let [.., purchases, revenue] = &mut seen;
+        revenue.iter_mut().zip(purchases).for_each(|(r, p)| *r *= *p);
     }
     let after: Vec<f64> = mask.iter().zip(is_trained).map(|(m, t)| if *t { *m } else { 1.0 }).collect();
-    Track::new(&value, expected, &seen, mask, &after)
+    Track::new(&value, &of(expected), &seen, mask, &after)
 }

@@ -6,6 +6,7 @@
 //! brought to one scale over all series ([`calibrate`]); each hour takes the largest of the windows
 //! that hold it, best first and without overlap ([`greedy`]).
 
+pub(crate) mod again;
 pub(crate) mod calibrate;
 pub(crate) mod evaluate;
 pub(crate) mod greedy;
@@ -67,6 +68,8 @@ pub(crate) struct Track {
     masked: Vec<f64>,
     /// Running number of hours at which a level ends to be news: no window goes on past one.
     ends: Vec<f64>,
+    /// Tells the hours of two tracks apart.
+    prints: Vec<u64>,
 }
 
 impl Track {
@@ -91,12 +94,18 @@ impl Track {
             after: [value, expected].map(|of| sums(&|step, h| of[step][h] * seen[step][h] * after[h])),
             masked: running(mask.len(), |hour| 1.0 - mask[hour]),
             ends: vec![0.0; mask.len() + 1],
+            prints: again::prints(value, expected, seen, mask, after),
         }
     }
 
     /// Ends windows at these hours.
     pub(crate) fn with_ends(mut self, hours: &[usize]) -> Self {
         self.ends = running(self.hours, |hour| f64::from(u8::from(hours.contains(&hour))));
+        hours.iter().for_each(|&hour| {
+            if let Some(print) = self.prints.get_mut(hour) {
+                *print = !*print;
+            }
+        });
         self
     }
 

@@ -7,6 +7,7 @@
 mod advance;
 mod incidents;
 mod kept;
+mod packed;
 mod scoring;
 mod series;
 mod state;
@@ -28,6 +29,10 @@ use crate::{FittedPipeline, PipelineError, pipeline::context_of};
 /// Rows are kept for this long after they are final, so that incidents are seen whole: few last
 /// longer than five days.
 const MEMORY: i64 = 5 * Timestamp::DAY;
+/// Rows of a series that is longer than any detector looks back: half a year of hours.
+const LONGEST: usize = 4392;
+/// Bytes per row that the incident detector keeps of what it found, for both of its looks.
+const BYTES_PER_FOUND: usize = 64;
 /// A series without rows for this long is forgotten: four weeks.
 const EXPIRE_AFTER: i64 = 28 * Timestamp::DAY;
 
@@ -140,6 +145,34 @@ impl LivePipeline {
     /// The series that are followed.
     pub fn series(&self) -> impl ExactSizeIterator<Item = &SeriesKey> {
         self.series.keys()
+    }
+
+    /// Bytes of memory that one series takes once it is followed for as long as its detectors look back: rows of the
+    /// look-back, scores of the rows that are kept, and windows of the incident detector. An estimate, by the sizes of
+    /// what is held.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/shop.rs"));
+    /// # use shop::{pipeline, shop};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let live = pipeline()?.fit(&shop(96))?.live();
+    /// assert!((1_000..1_000_000).contains(&live.bytes_per_series()));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn bytes_per_series(&self) -> usize {
+        // As many hourly rows as a look back from the end of a long series holds.
+        let step = self.model.plan.config.input.step_seconds as i64 * Timestamp::SECOND;
+        let time: Vec<Timestamp> = (0..LONGEST).map(|row| Timestamp::from_micros(row as i64 * step)).collect();
+        let looked_back = LONGEST - self.reach.context.first_row(&time, LONGEST - 1);
+        let kept = LONGEST - self.reach.horizon.settled(&time, time[LONGEST - 1].offset(-MEMORY));
+        let (inputs, metrics) = (self.model.plan.matrix.inputs().len(), self.model.plan.matrix.metric_names().len());
+        let members = self.model.plan.members.len();
+        let number = size_of::<f64>();
+        let row = number * (inputs + 1);
+        // Scores, expected values and contributions of each detector; five values per metric of the baseline.
+        let scored = number * (members * (2 + metrics) + 5 * metrics + 2) + size_of::<Emitted>();
+        (looked_back + kept) * (row + BYTES_PER_FOUND) + kept * scored
     }
 
     /// Scores the rows of all series that follow those seen so far: one window or several. Series
