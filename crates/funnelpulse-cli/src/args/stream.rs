@@ -49,6 +49,10 @@ pub(crate) struct StreamArgs {
     /// Seconds without any event after which the feed counts as stopped: an alert, and open windows are closed
     #[arg(long, value_name = "SECONDS")]
     pub(crate) silence: Option<u64>,
+    /// Seconds between two looks at an hour that is not over, a divisor of an hour such as 300: early warnings, in
+    /// addition to the alerts of full hours
+    #[arg(long, value_name = "SECONDS", requires = "alerts")]
+    pub(crate) early: Option<u64>,
     #[cfg(feature = "kafka")]
     /// Consumer group of a Kafka input, and transactional id of a Kafka output
     #[arg(long, default_value = "funnelpulse", value_name = "NAME")]

@@ -128,7 +128,12 @@ fn run<S: Source, K: Sink>(
 ) -> anyhow::Result<Metrics> {
     let Parts { operator, receiver, status } = parts;
     let window_seconds = config.input.step_seconds;
-    let engine = EngineConfig { window_seconds, silent_seconds: args.silence, ..EngineConfig::new(args.lateness) };
+    let engine = EngineConfig {
+        window_seconds,
+        silent_seconds: args.silence,
+        slide_seconds: args.early,
+        ..EngineConfig::new(args.lateness)
+    };
     let engine = Engine::new(&config.events, engine)?;
     let store = CheckpointStore::open(&address(args)?)?;
     let settings = RunnerConfig {

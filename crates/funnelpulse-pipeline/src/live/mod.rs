@@ -5,6 +5,7 @@
 //! verdict is that of `detect` on the whole table.
 
 mod advance;
+mod early;
 mod incidents;
 mod kept;
 mod packed;
