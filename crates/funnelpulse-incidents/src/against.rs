@@ -13,10 +13,12 @@ use crate::{
     series::Series,
     windows::{
         Track,
+        clump::Clumps,
         evaluate::{self, Scope, Watched},
         greedy::Found,
         noise::Noise,
         statistics,
+        value::{Hour, OrderValues},
     },
 };
 
@@ -57,14 +59,18 @@ impl IncidentDetector {
             .collect::<Result<_, _>>()?;
         let (config, steps) = (self.config(), self.config().known());
         let (no_mask, trained) = (vec![1.0; grid.hours], vec![true; grid.hours]);
-        let track = |f: &Forecasted| track(steps, &f.series, f.unit, &f.expected, &no_mask, &trained);
+        let hours = |f: &'_ Forecasted| {
+            (0..grid.hours).map(|hour| Hour::of(&f.series.value, 1.0 / f.unit, &f.expected, hour)).collect::<Vec<_>>()
+        };
+        let values = OrderValues::fit(all.iter().flat_map(hours));
+        let track = |f: &Forecasted| track(steps, &values, &f.series, f.unit, &f.expected, &no_mask, &trained);
         let tracks: Vec<Track> = all.par_iter().map(track).collect();
         let mut noise: Vec<Noise> = tracks.par_iter().map(Noise::fit).collect();
         Noise::shrink(&mut noise, &all.iter().map(|f| f.series.known_hours()).collect::<Vec<_>>());
         let watched: Vec<Watched<'_>> =
             tracks.iter().zip(&noise).map(|(track, noise)| Watched { track, noise }).collect();
         let statistics = statistics(steps);
-        let (fitted, regressions) = evaluate::fit(&watched, &statistics);
+        let (fitted, regressions) = evaluate::fit(&watched, &statistics, Clumps::fit(tracks.iter()));
         let found =
             evaluate::apply(&Scope::all(), &watched, &statistics, &fitted, &regressions.iter().collect::<Vec<_>>());
         let heights = |(f, found): (&Forecasted, &Vec<Found>)| {

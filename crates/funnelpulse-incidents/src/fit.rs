@@ -20,10 +20,12 @@ use crate::{
     },
     windows::{
         Track,
+        clump::Clumps,
         evaluate::{self, Coefficients, Scope, Statistics, Watched},
         greedy::Found,
         noise::Noise,
         statistics,
+        value::{Hour, OrderValues},
     },
 };
 
@@ -149,6 +151,7 @@ impl IncidentDetector {
             hindsight,
             live,
             prior_log_odds,
+            values: second.values,
             drifts: [drift::UNKNOWN; STEPS],
         };
         learn_live(&mut model, &input(&mask));
@@ -194,7 +197,7 @@ fn calibrate_live(history: &Scanned<'_>) -> (Calibration, Vec<Watch>) {
     Noise::shrink(&mut noise, &history.series.iter().map(Series::known_hours).collect::<Vec<_>>());
     let steps = statistics(config.known());
     let watched: Vec<Watched<'_>> = tracks.iter().zip(&noise).map(|(track, noise)| Watched { track, noise }).collect();
-    let (statistics, coefficients) = evaluate::fit(&watched, &steps);
+    let (statistics, coefficients) = evaluate::fit(&watched, &steps, Clumps::fit(tracks.iter()));
     let mut found =
         evaluate::apply(&Scope::all(), &watched, &steps, &statistics, &coefficients.iter().collect::<Vec<_>>());
     let site = history.model.hindsight.site.as_ref().map(|_| {
@@ -223,6 +226,7 @@ fn hourly(found: &[Found], series: &Series) -> Vec<(usize, f64)> {
 struct Pass {
     fitted: Fitted,
     noise: Vec<Noise>,
+    values: OrderValues,
     statistics: Statistics,
     coefficients: Vec<Coefficients>,
     found: Vec<Vec<Found>>,
@@ -231,11 +235,13 @@ struct Pass {
 impl Pass {
     fn run(input: &Input<'_>) -> Self {
         let fitted = sweep::fit(input);
+        let values = order_values(input, &fitted);
         let trained = vec![true; input.grid.hours];
         let track = |(at, series): (usize, &Series)| {
             let shape = &fitted.shapes[at];
             let ends = jump::news_ends(&shape.jumps, input.grid.start, input.news_hours);
-            track(input.known, series, shape.unit, &fitted.expected[at], &input.mask[at], &trained).with_ends(&ends)
+            track(input.known, &values, series, shape.unit, &fitted.expected[at], &input.mask[at], &trained)
+                .with_ends(&ends)
         };
         let tracks: Vec<Track> = input.series.par_iter().enumerate().map(track).collect();
         let mut noise: Vec<Noise> = tracks.par_iter().map(Noise::fit).collect();
@@ -245,7 +251,7 @@ impl Pass {
         let watched: Vec<Watched<'_>> =
             tracks.iter().zip(&noise).map(|(track, noise)| Watched { track, noise }).collect();
         let statistics_of = statistics(known);
-        let (statistics, coefficients) = evaluate::fit(&watched, &statistics_of);
+        let (statistics, coefficients) = evaluate::fit(&watched, &statistics_of, Clumps::fit(tracks.iter()));
         let found = evaluate::apply(
             &Scope::all(),
             &watched,
@@ -253,7 +259,7 @@ impl Pass {
             &statistics,
             &coefficients.iter().collect::<Vec<_>>(),
         );
-        Self { fitted, noise, statistics, coefficients, found }
+        Self { fitted, noise, values, statistics, coefficients, found }
     }
 
     /// The sum of all series.
@@ -266,8 +272,18 @@ impl Pass {
             noise: &self.noise[at],
         };
         let parts: Vec<Part<'_>> = (0..input.series.len()).map(part).collect();
-        Sum::new(input.known, &parts, 0..input.grid.hours)
+        Sum::new(input.known, &self.values, &parts, 0..input.grid.hours)
     }
+}
+
+/// How order values vary in the hours that are not masked.
+fn order_values(input: &Input<'_>, fitted: &Fitted) -> OrderValues {
+    let of_series = |at: usize| {
+        let (series, scale) = (&input.series[at], 1.0 / fitted.shapes[at].unit);
+        let hours = (0..input.grid.hours).filter(move |&hour| input.mask[at][hour] > 0.0);
+        hours.map(move |hour| Hour::of(&series.value, scale, &fitted.expected[at], hour))
+    };
+    OrderValues::fit((0..input.series.len()).flat_map(of_series))
 }
 
 /// Heights of the hours that have rows.

@@ -11,6 +11,10 @@ pub(crate) const PURCHASES: usize = 2;
 pub(crate) const REVENUE: usize = 3;
 /// Steps that a funnel has at most.
 pub(crate) const STEPS: usize = 4;
+/// What windows look at beside the steps: the value of orders, hour by hour on a log scale.
+pub(crate) const VALUE: usize = 4;
+/// Steps, and the value of orders.
+pub(crate) const LANES: usize = 5;
 /// Hours of a day.
 pub(crate) const DAY: usize = 24;
 /// A century: more is a damaged timestamp.

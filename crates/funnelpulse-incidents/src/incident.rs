@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::{
     IncidentKind,
-    grid::{PURCHASES, STEPS},
+    grid::{LANES, PURCHASES, STEPS},
     name::{self, Stretch},
     price,
     windows::{Statistic, greedy::Found, noise::Noise},
@@ -202,7 +202,7 @@ impl RowEvidence {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn windows(&self) -> impl ExactSizeIterator<Item = Option<EvidenceWindow>> + '_ {
-        const NAMES: [&str; STEPS] = ["traffic", "carts", "purchases", "revenue"];
+        const NAMES: [&str; LANES] = ["traffic", "carts", "purchases", "revenue", "revenue"];
         self.rows.iter().map(|row| {
             let statistic = self.statistics.get(usize::from(row.found.statistic))?;
             (row.found.length > 0).then(|| EvidenceWindow {

@@ -23,6 +23,7 @@ use crate::{
         evaluate::{self, Coefficients, Statistics},
         noise::Noise,
         statistics,
+        value::OrderValues,
     },
 };
 
@@ -88,6 +89,8 @@ pub struct IncidentModel {
     pub(crate) hindsight: Calibration,
     pub(crate) live: Calibration,
     pub(crate) prior_log_odds: f64,
+    /// How order values vary.
+    pub(crate) values: OrderValues,
     /// How levels move after training.
     pub(crate) drifts: Drifts,
 }
@@ -102,6 +105,7 @@ struct Saved {
     hindsight: Calibration,
     live: Calibration,
     prior_log_odds: f64,
+    values: OrderValues,
     drifts: Drifts,
 }
 
@@ -109,7 +113,7 @@ impl TryFrom<Saved> for IncidentModel {
     type Error = String;
 
     fn try_from(saved: Saved) -> Result<Self, String> {
-        let Saved { config, day, common, series, hindsight, live, prior_log_odds, drifts } = saved;
+        let Saved { config, day, common, series, hindsight, live, prior_log_odds, values, drifts } = saved;
         config.validate().map_err(|e| e.to_string())?;
         let (_, calendar) = config.place().map_err(|e| e.to_string())?;
         let number = statistics(config.known()).len();
@@ -119,12 +123,13 @@ impl TryFrom<Saved> for IncidentModel {
             ("hindsight", hindsight.is_valid(number)),
             ("live", live.is_valid(number)),
             ("drifts", drifts.iter().all(Drift::is_valid)),
+            ("values", values.is_valid()),
             ("prior_log_odds", alarm::prior_is_valid(prior_log_odds)),
             ("series", series.values().all(|s| s.is_valid(calendar.entries.len(), number))),
         ];
         match parts.into_iter().find(|(_, is_valid)| !is_valid) {
             Some((part, _)) => Err(format!("{part}: a value is missing, out of range or out of order")),
-            None => Ok(Self { config, day, common, series, hindsight, live, prior_log_odds, drifts }),
+            None => Ok(Self { config, day, common, series, hindsight, live, prior_log_odds, values, drifts }),
         }
     }
 }

@@ -86,7 +86,7 @@ impl From<FittedIncidents> for IncidentModel {
 impl PersistentModel for FittedIncidents {
     const KIND: &'static str = KIND;
     /// Version 1 was a hidden Markov model, which nothing here can make use of.
-    const VERSION: u16 = 4;
+    const VERSION: u16 = 5;
 }
 
 impl FittedPanelDetector for FittedIncidents {

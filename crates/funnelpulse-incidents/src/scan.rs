@@ -24,6 +24,7 @@ use crate::{
         greedy::Found,
         noise::Noise,
         statistics,
+        value::{Hour, OrderValues},
     },
 };
 
@@ -207,7 +208,9 @@ impl Scanned<'_> {
             let shape = &model.shape;
             let ends = jump::news_ends(&shape.jumps, self.grid.start + first as i64, news_hours);
             let (mask, is_trained) = (&normal.mask[first..], &normal.is_trained[first..]);
-            track_from(first, self.known(), series, shape.unit, &normal.expected, mask, is_trained).with_ends(&ends)
+            let values = &self.model.values;
+            track_from(first, self.known(), values, series, shape.unit, &normal.expected, mask, is_trained)
+                .with_ends(&ends)
         };
         self.series.par_iter().zip(normal).zip(self.models).map(track).collect()
     }
@@ -363,7 +366,7 @@ impl Scanned<'_> {
             noise: &self.models[at].hindsight.noise,
         };
         let parts: Vec<Part<'_>> = (0..self.series.len()).map(part).collect();
-        Sum::new(self.known(), &parts, first..self.grid.hours)
+        Sum::new(self.known(), &self.model.values, &parts, first..self.grid.hours)
     }
 
     /// One row per hour in which any series has one: sums of what was observed and expected. Rows before `first` have no
@@ -499,32 +502,50 @@ pub(crate) fn take_over(own: &mut [Found], site: &[Found]) {
 /// Running sums of a series. Revenue is compared with what the observed purchases bring.
 pub(crate) fn track(
     known: Known,
+    values: &OrderValues,
     series: &Series,
     unit: f64,
     expected: &[Vec<f64>; STEPS],
     mask: &[f64],
     is_trained: &[bool],
 ) -> Track {
-    track_from(0, known, series, unit, expected, mask, is_trained)
+    track_from(0, known, values, series, unit, expected, mask, is_trained)
 }
 
 /// The same from an hour on, the start of a day; masks begin there.
+#[expect(clippy::too_many_arguments, reason = "everything that a track is made of")]
 fn track_from(
     first: usize,
     known: Known,
+    values: &OrderValues,
     series: &Series,
     unit: f64,
     expected: &[Vec<f64>; STEPS],
     mask: &[f64],
     is_trained: &[bool],
 ) -> Track {
-    let of = |all: &[Vec<f64>; STEPS]| -> [Vec<f64>; STEPS] { std::array::from_fn(|step| all[step][first..].to_vec()) };
-    let (mut seen, mut value) = (of(&series.seen), of(&series.value));
-    value[REVENUE].iter_mut().for_each(|v| *v /= unit);
-    if known[REVENUE] && known[PURCHASES] {
-        let [.., purchases, revenue] = &mut seen;
-        revenue.iter_mut().zip(purchases).for_each(|(r, p)| *r *= *p);
+    let from = |of: &[Vec<f64>; STEPS]| -> [Vec<f64>; STEPS] { std::array::from_fn(|step| of[step][first..].to_vec()) };
+    let (all, due) = (from(&series.value), from(expected));
+    let [views, carts, purchases, revenue] = all.each_ref().map(Vec::as_slice);
+    let [seen_views, seen_carts, seen_purchases, seen_revenue] = series.seen.each_ref().map(|seen| &seen[first..]);
+    let [due_views, due_carts, due_purchases, due_revenue] = due.each_ref().map(Vec::as_slice);
+    let revenue: Vec<f64> = revenue.iter().map(|v| v / unit).collect();
+    let has_values = known[REVENUE] && known[PURCHASES];
+    let mut seen_revenue = seen_revenue.to_vec();
+    if has_values {
+        seen_revenue.iter_mut().zip(seen_purchases).for_each(|(r, p)| *r *= p);
     }
+    let value = |hour: usize| match has_values {
+        true => values.of(Hour::of(&all, 1.0 / unit, &due, hour)),
+        false => (0.0, 0.0),
+    };
+    let (value, weight): (Vec<f64>, Vec<f64>) = (0..mask.len()).map(value).unzip();
     let after: Vec<f64> = mask.iter().zip(is_trained).map(|(m, t)| if *t { *m } else { 1.0 }).collect();
-    Track::new(&value, &of(expected), &seen, mask, &after)
+    Track::new(
+        [views, carts, purchases, &revenue, &value],
+        [due_views, due_carts, due_purchases, due_revenue, &weight],
+        [seen_views, seen_carts, seen_purchases, &seen_revenue, &seen_revenue],
+        mask,
+        &after,
+    )
 }

@@ -7,14 +7,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     SITE,
-    grid::STEPS,
+    grid::{LANES, PURCHASES, REVENUE, STEPS, VALUE},
     structure::Known,
     windows::{
         Statistic, Track,
         again::Windows,
+        clump::Clumps,
         evaluate::{self, Coefficients, Scope, Statistics, Watched},
         greedy::Found,
         noise::Noise,
+        value::{Hour, OrderValues},
     },
 };
 
@@ -55,14 +57,14 @@ pub(crate) fn scale(unit: f64) -> [f64; STEPS] {
 
 /// The sum of all series, hour by hour.
 pub(crate) struct Sum {
-    pub(crate) value: [Vec<f64>; STEPS],
-    pub(crate) expected: [Vec<f64>; STEPS],
-    pub(crate) seen: [Vec<f64>; STEPS],
+    value: [Vec<f64>; LANES],
+    expected: [Vec<f64>; LANES],
+    seen: [Vec<f64>; LANES],
 }
 
 impl Sum {
     /// Over some hours of the parts.
-    pub(crate) fn new(known: Known, parts: &[Part<'_>], hours: Range<usize>) -> Self {
+    pub(crate) fn new(known: Known, values: &OrderValues, parts: &[Part<'_>], hours: Range<usize>) -> Self {
         let zeros = || std::array::from_fn(|_| vec![0.0; hours.len()]);
         let mut sum = Self { value: zeros(), expected: zeros(), seen: zeros() };
         for step in (0..STEPS).filter(|&step| known[step]) {
@@ -85,12 +87,22 @@ impl Sum {
                 sum.seen[step][hour] = seen;
             }
         }
+        if known[PURCHASES] && known[REVENUE] {
+            let of_hour = |hour: usize| {
+                let all = parts.iter().map(|part| Hour::of(part.value, part.scale[REVENUE], part.expected, hour));
+                all.map(|hour| values.of(hour)).fold((0.0, 0.0), |sum, (value, weight)| (sum.0 + value, sum.1 + weight))
+            };
+            (sum.value[VALUE], sum.expected[VALUE]) = hours.into_par_iter().map(of_hour).unzip();
+            sum.seen[VALUE] = sum.seen[REVENUE].clone();
+        }
         sum
     }
 
     fn track(&self) -> Track {
         let no_mask = vec![1.0; self.value[0].len()];
-        Track::new(&self.value, &self.expected, &self.seen, &no_mask, &no_mask)
+        let [value, expected, seen] =
+            [&self.value, &self.expected, &self.seen].map(|of| of.each_ref().map(Vec::as_slice));
+        Track::new(value, expected, seen, &no_mask, &no_mask)
     }
 }
 
@@ -99,7 +111,7 @@ impl SiteModel {
         let track = sum.track();
         let noise = Noise::fit(&track);
         let watched = [Watched { track: &track, noise: &noise }];
-        let (fitted, mut regressions) = evaluate::fit(&watched, statistics);
+        let (fitted, mut regressions) = evaluate::fit(&watched, statistics, Clumps::default());
         let regressions = regressions.pop().unwrap_or_default();
         Self { noise, regressions, statistics: fitted }
     }

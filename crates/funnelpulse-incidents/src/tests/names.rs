@@ -2,7 +2,7 @@
 
 use crate::{
     IncidentKind as K,
-    grid::STEPS,
+    grid::LANES,
     name::{self, Stretch},
     price,
     windows::{LENGTHS, noise::Noise},
@@ -13,7 +13,7 @@ use proptest::prelude::*;
 const UNIT: f64 = 25.0;
 
 fn noise() -> Noise {
-    Noise { dispersion: [1.0; STEPS], relative: std::array::from_fn(|_| vec![0.002; LENGTHS.len()]) }
+    Noise { dispersion: [1.0; LANES], relative: std::array::from_fn(|_| vec![0.002; LENGTHS.len()]) }
 }
 
 /// Hours with 1,000 visits, 300 carts and 90 purchases each, changed by factors on traffic, cart rate,
@@ -95,7 +95,7 @@ proptest! {
             let (_, (low, high)) = price::of(&stretch, noise);
             high - low
         };
-        let noisy = Noise { dispersion: [dispersion; STEPS], ..noise() };
+        let noisy = Noise { dispersion: [dispersion; LANES], ..noise() };
         let wandering = Noise { relative: std::array::from_fn(|_| vec![relative + 0.002; LENGTHS.len()]), ..noise() };
         prop_assert!(width(&noisy) >= width(&noise()) && width(&wandering) > width(&noise()));
     }

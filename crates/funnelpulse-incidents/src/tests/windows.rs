@@ -2,7 +2,7 @@
 
 use super::shop::Random;
 use crate::{
-    grid::{PURCHASES, STEPS, TRAFFIC},
+    grid::{LANES, PURCHASES, STEPS, TRAFFIC},
     windows::{
         HORIZON, LENGTHS, Track,
         calibrate::{self, TailCounts},
@@ -17,9 +17,8 @@ use crate::{
 
 /// Sums of a track whose steps all have the same values.
 fn track(value: &[f64], expected: &[f64]) -> Track {
-    let same = |of: &[f64]| -> [Vec<f64>; STEPS] { std::array::from_fn(|_| of.to_vec()) };
     let ones = vec![1.0; value.len()];
-    Track::new(&same(value), &same(expected), &same(&ones), &ones, &ones)
+    Track::new([value; LANES], [expected; LANES], [&ones; LANES], &ones, &ones)
 }
 
 /// Windows of each length with one height, 1, but for the planted ones.
@@ -67,7 +66,7 @@ fn baskets_are_overdispersed_and_rates_wander() {
 #[test]
 fn short_series_have_the_noise_of_the_others() {
     let of = |relative: f64| Noise {
-        dispersion: [1.0; STEPS],
+        dispersion: [1.0; LANES],
         relative: std::array::from_fn(|_| vec![relative; LENGTHS.len()]),
     };
     let mut all = [of(0.01), of(0.01), of(1.0)];
@@ -242,19 +241,19 @@ fn each_table_has_the_statistics_of_its_steps() {
     assert_eq!(all.len(), 7);
     assert!(statistics([true, false, false, false]).iter().all(|s| s.step == TRAFFIC && s.given.is_none()));
     let known = [true, false, true, false];
-    let has = |s: &crate::windows::Statistic| known[s.step] && s.given.is_none_or(|given| known[given]);
+    let has = |s: &crate::windows::Statistic| known[s.step.min(STEPS - 1)] && s.given.is_none_or(|given| known[given]);
     assert!(statistics(known).iter().all(has) && statistics(known).iter().any(|s| s.step == PURCHASES));
 }
 
 #[test]
 fn masked_and_unobserved_hours_are_left_out() {
-    let (value, expected): ([Vec<f64>; STEPS], [Vec<f64>; STEPS]) =
-        (std::array::from_fn(|_| vec![3.0; 10]), std::array::from_fn(|_| vec![2.0; 10]));
-    let mut seen: [Vec<f64>; STEPS] = std::array::from_fn(|_| vec![1.0; 10]);
-    seen[TRAFFIC][4..9].fill(0.0);
-    let mut mask = vec![1.0; 10];
+    let (value, expected, all) = ([3.0; 10], [2.0; 10], [1.0; 10]);
+    let (mut some, mut mask) = (all, all);
+    some[4..9].fill(0.0);
     mask[1] = 0.0;
-    let track = Track::new(&value, &expected, &seen, &mask, &[1.0; 10]).with_ends(&[6]);
+    let mut seen: [&[f64]; LANES] = [&all; LANES];
+    seen[TRAFFIC] = &some;
+    let track = Track::new([&value; LANES], [&expected; LANES], seen, &mask, &all).with_ends(&[6]);
     assert_eq!(track.sums(TRAFFIC, 0, 10), (15.0, 10.0));
     assert!(!track.is_calm(0, 3) && track.is_calm(2, 10));
     assert!(track.is_observed(TRAFFIC, 0, 5) && !track.is_observed(TRAFFIC, 3, 8));

@@ -15,7 +15,7 @@ use super::{
     evaluate::{Best, Watched},
     regress::last_after,
 };
-use crate::grid::STEPS;
+use crate::grid::LANES;
 
 /// The windows of a scan of some series.
 #[derive(Clone, Debug, Default)]
@@ -42,16 +42,16 @@ pub(crate) struct Known<'a> {
 
 /// One number per hour of one series, equal where everything that windows look at is.
 pub(crate) fn prints(
-    value: &[Vec<f64>; STEPS],
-    expected: &[Vec<f64>; STEPS],
-    seen: &[Vec<f64>; STEPS],
+    value: [&[f64]; LANES],
+    expected: [&[f64]; LANES],
+    seen: [&[f64]; LANES],
     mask: &[f64],
     after: &[f64],
 ) -> Vec<u64> {
     let state = FixedState::default();
     let print = |hour: usize| {
         let mut hasher = state.build_hasher();
-        for step in 0..STEPS {
+        for step in 0..LANES {
             for of in [value, expected, seen] {
                 hasher.write_u64(of[step][hour].to_bits());
             }

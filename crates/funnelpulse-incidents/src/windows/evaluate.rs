@@ -9,12 +9,13 @@ use super::{
     HORIZON, LENGTHS, Statistic, Track,
     again::{Known, Windows},
     calibrate::{self, Scale, TailCounts, TailMap},
+    clump::Clumps,
     greedy::{self, Found},
     group::{Group, Groups},
     noise::Noise,
     regress::{self, DayFlanks, Deviates, Equations, Flanks, Others, Regression, Row, Surroundings},
 };
-use crate::grid::{DAY, STEPS};
+use crate::grid::{DAY, LANES};
 
 /// Targets beyond this count as this in the first regression.
 const CLIP: f64 = 3.0;
@@ -31,6 +32,8 @@ pub(crate) struct Statistics {
     pub(crate) maps: Vec<TailMap>,
     /// What groups of series are compared with, per length.
     pub(crate) groups: Vec<Groups>,
+    /// How often counts come in clumps.
+    pub(crate) clumps: Clumps,
 }
 
 /// The regressions of one series per length and statistic.
@@ -49,6 +52,7 @@ impl Statistics {
         self.scales.len() == n
             && self.maps.len() == n
             && self.groups.len() == n
+            && self.clumps.is_valid()
             && self.scales.iter().all(|s| s.len() == statistics && s.iter().all(calibrate::is_valid))
             && self.maps.iter().all(TailMap::is_valid)
             && self.groups.iter().all(|groups| groups.is_valid(statistics))
@@ -104,15 +108,21 @@ pub(crate) struct Watched<'a> {
 struct Length {
     index: usize,
     deviates: Vec<Deviates>,
-    flanks: Vec<[Flanks; STEPS]>,
+    flanks: Vec<[Flanks; LANES]>,
     others: Others,
     starting: Range<usize>,
 }
 
 impl Length {
     /// Windows that start in some hours.
-    fn new(index: usize, watched: &[Watched<'_>], starting: &Range<usize>, of_day: &mut [[DayFlanks; STEPS]]) -> Self {
-        let deviates = |w: &Watched<'_>| Deviates::new(w.track, w.noise, index, starting);
+    fn new(
+        index: usize,
+        watched: &[Watched<'_>],
+        clumps: &Clumps,
+        starting: &Range<usize>,
+        of_day: &mut [[DayFlanks; LANES]],
+    ) -> Self {
+        let deviates = |w: &Watched<'_>| Deviates::new(w.track, w.noise, clumps, index, starting);
         let deviates: Vec<Deviates> = watched.par_iter().map(deviates).collect();
         let starts = deviates.iter().map(|d| d.0[0].len()).max().unwrap_or(0);
         let mut others = Others::new(starts);
@@ -121,7 +131,7 @@ impl Length {
             others.add(deviates, starting);
         }
         let mut length = Self { index, deviates, flanks: Vec::new(), others, starting: starting.clone() };
-        let flanks = |((at, w), of_day): ((usize, &Watched<'_>), &mut [DayFlanks; STEPS])| {
+        let flanks = |((at, w), of_day): ((usize, &Watched<'_>), &mut [DayFlanks; LANES])| {
             let surroundings = length.surroundings(at, w);
             std::array::from_fn(|step| surroundings.flanks(step, starting, &mut of_day[step]))
         };
@@ -212,17 +222,21 @@ fn calm<'a>(residuals: impl Iterator<Item = &'a f64>, track: &Track, length: usi
     kept.map(|(_, r)| *r).collect()
 }
 
-fn day_flanks(watched: &[Watched<'_>]) -> Vec<[DayFlanks; STEPS]> {
+fn day_flanks(watched: &[Watched<'_>]) -> Vec<[DayFlanks; LANES]> {
     watched.iter().map(|w| std::array::from_fn(|_| DayFlanks::new(w.track.hours))).collect()
 }
 
 /// Fits coefficients, scales and the map of the tail.
-pub(crate) fn fit(watched: &[Watched<'_>], statistics: &[Statistic]) -> (Statistics, Vec<Coefficients>) {
+pub(crate) fn fit(
+    watched: &[Watched<'_>],
+    statistics: &[Statistic],
+    clumps: Clumps,
+) -> (Statistics, Vec<Coefficients>) {
     let mut coefficients: Vec<Coefficients> = vec![Vec::new(); watched.len()];
     let (mut scales, mut maps, mut groups) = (Vec::new(), Vec::new(), Vec::new());
     let mut of_day = day_flanks(watched);
     for index in 0..LENGTHS.len() {
-        let length = Length::new(index, watched, &(0..usize::MAX), &mut of_day);
+        let length = Length::new(index, watched, &clumps, &(0..usize::MAX), &mut of_day);
         let mut of_length: Vec<Scale> = Vec::new();
         let (mut counts, mut group_counts) = (TailCounts::default(), TailCounts::default());
         let has_groups = LENGTHS[index] <= LONGEST_GROUP;
@@ -255,7 +269,7 @@ pub(crate) fn fit(watched: &[Watched<'_>], statistics: &[Statistic]) -> (Statist
         of_groups.set_map(&group_counts);
         groups.push(of_groups);
     }
-    (Statistics { scales, maps, groups }, coefficients)
+    (Statistics { scales, maps, groups, clumps }, coefficients)
 }
 
 /// The windows and the hours that are looked at.
@@ -337,7 +351,7 @@ fn windows(
         if let Some(known) = known {
             starting.start = known.take(index, LENGTHS[index], &starting, &mut of_length);
         }
-        let length = Length::new(index, watched, &starting, &mut of_day);
+        let length = Length::new(index, watched, &fitted.clumps, &starting, &mut of_day);
         for (position, &statistic) in statistics.iter().enumerate() {
             let scale = fitted.scales[index][position];
             let scaled = |(at, w): (usize, &Watched<'_>)| {

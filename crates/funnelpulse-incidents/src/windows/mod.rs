@@ -8,6 +8,7 @@
 
 pub(crate) mod again;
 pub(crate) mod calibrate;
+pub(crate) mod clump;
 pub(crate) mod evaluate;
 pub(crate) mod greedy;
 pub(crate) mod group;
@@ -15,10 +16,11 @@ pub(crate) mod noise;
 pub(crate) mod regress;
 pub(crate) mod score;
 pub(crate) mod sums;
+pub(crate) mod value;
 
 use self::sums::DailySums;
 use crate::{
-    grid::{CARTS, PURCHASES, REVENUE, STEPS, TRAFFIC},
+    grid::{CARTS, LANES, PURCHASES, REVENUE, TRAFFIC, VALUE},
     structure::Known,
 };
 
@@ -37,7 +39,9 @@ pub(crate) struct Statistic {
 
 /// The statistics of a table that has these steps.
 pub(crate) fn statistics(known: Known) -> Vec<Statistic> {
-    const ALL: [(usize, Option<usize>); 8] = [
+    // The value of orders where there are orders, else the revenue.
+    let value = if known[PURCHASES] { VALUE } else { REVENUE };
+    let all = [
         (TRAFFIC, None),
         (CARTS, Some(TRAFFIC)),
         (PURCHASES, Some(TRAFFIC)),
@@ -45,25 +49,25 @@ pub(crate) fn statistics(known: Known) -> Vec<Statistic> {
         (TRAFFIC, Some(PURCHASES)),
         (CARTS, Some(PURCHASES)),
         (TRAFFIC, Some(CARTS)),
-        (REVENUE, None),
+        (value, None),
     ];
     let wanted = |(step, given): &(usize, Option<usize>)| {
         // Visits given carts are only looked at where there are no purchases.
         let spare = (*step, *given) == (TRAFFIC, Some(CARTS)) && known[PURCHASES];
-        known[*step] && given.is_none_or(|given| known[given]) && !spare
+        known[(*step).min(REVENUE)] && given.is_none_or(|given| known[given]) && !spare
     };
-    ALL.into_iter().filter(wanted).map(|(step, given)| Statistic { step, given }).collect()
+    all.into_iter().filter(wanted).map(|(step, given)| Statistic { step, given }).collect()
 }
 
 /// Sums of one series: of values, expected values and observed hours per step.
 pub(crate) struct Track {
     pub(crate) hours: usize,
-    value: [DailySums; STEPS],
-    expected: [DailySums; STEPS],
-    seen: [Vec<f64>; STEPS],
+    value: [DailySums; LANES],
+    expected: [DailySums; LANES],
+    seen: [Vec<f64>; LANES],
     /// The same without masked hours: what windows are compared with, before and after them.
-    before: [[DailySums; STEPS]; 2],
-    after: [[DailySums; STEPS]; 2],
+    before: [[DailySums; LANES]; 2],
+    after: [[DailySums; LANES]; 2],
     /// Running number of masked hours.
     masked: Vec<f64>,
     /// Running number of hours at which a level ends to be news: no window goes on past one.
@@ -76,13 +80,13 @@ impl Track {
     /// From hourly values, expected values, weights of observation, and masks (0 masked, 1 not):
     /// of what comes before a window, and of what comes after it.
     pub(crate) fn new(
-        value: &[Vec<f64>; STEPS],
-        expected: &[Vec<f64>; STEPS],
-        seen: &[Vec<f64>; STEPS],
+        value: [&[f64]; LANES],
+        expected: [&[f64]; LANES],
+        seen: [&[f64]; LANES],
         mask: &[f64],
         after: &[f64],
     ) -> Self {
-        let sums = |of: &dyn Fn(usize, usize) -> f64| -> [DailySums; STEPS] {
+        let sums = |of: &dyn Fn(usize, usize) -> f64| -> [DailySums; LANES] {
             std::array::from_fn(|step| DailySums::new(mask.len(), |hour| of(step, hour)))
         };
         Self {

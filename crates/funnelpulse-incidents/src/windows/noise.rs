@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{LENGTHS, Track};
-use crate::grid::{DAY, REVENUE, STEPS};
+use crate::grid::{DAY, LANES, REVENUE};
 
 /// Least dispersion of counts; Poisson counts have 1.
 const LEAST_DISPERSION: f64 = 0.8;
@@ -24,9 +24,9 @@ const ROUNDS: usize = 4;
 /// The noise of one series.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Noise {
-    pub(crate) dispersion: [f64; STEPS],
+    pub(crate) dispersion: [f64; LANES],
     /// Relative variance per step and window length.
-    pub(crate) relative: [Vec<f64>; STEPS],
+    pub(crate) relative: [Vec<f64>; LANES],
 }
 
 impl Noise {
@@ -45,8 +45,8 @@ impl Noise {
 
     /// Estimates one series from windows without masked hours.
     pub(crate) fn fit(track: &Track) -> Self {
-        let mut noise = Self { dispersion: [1.0; STEPS], relative: std::array::from_fn(|_| vec![0.05; LENGTHS.len()]) };
-        for step in 0..STEPS {
+        let mut noise = Self { dispersion: [1.0; LANES], relative: std::array::from_fn(|_| vec![0.05; LENGTHS.len()]) };
+        for step in 0..LANES {
             let (dispersion, relative) = hourly(track, step);
             noise.dispersion[step] = dispersion;
             noise.relative[step][0] = relative;
@@ -60,7 +60,7 @@ impl Noise {
 
     /// Draws the relative variances of all series towards their median: short series know little.
     pub(crate) fn shrink(all: &mut [Self], hours: &[usize]) {
-        for step in 0..STEPS {
+        for step in 0..LANES {
             for (index, length) in LENGTHS.into_iter().enumerate() {
                 let mut values: Vec<f64> = all.iter().map(|noise| noise.relative[step][index]).collect();
                 let middle = values.len() / 2;
@@ -95,7 +95,7 @@ fn clipped((x, m): (f64, f64), dispersion: f64, relative: f64) -> (f64, f64) {
 
 /// Dispersion and relative variance of single hours, by weighted least squares of squared residuals.
 fn hourly(track: &Track, step: usize) -> (f64, f64) {
-    let least = if step == REVENUE { LEAST_REVENUE } else { LEAST_DISPERSION };
+    let least = if step >= REVENUE { LEAST_REVENUE } else { LEAST_DISPERSION };
     let sums: Vec<(f64, f64)> = windows(track, step, 1).collect();
     let (mut dispersion, mut relative) = (1.2, 0.1);
     for _ in 0..ROUNDS {

@@ -8,8 +8,8 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-use super::{LENGTHS, Statistic, Track, noise::Noise, score::step_deviate};
-use crate::grid::{DAY, STEPS};
+use super::{LENGTHS, Statistic, Track, clump::Clumps, noise::Noise, score::step_deviate};
+use crate::grid::{DAY, LANES};
 
 /// Predictors: intercept, hours before, hours after, the step given, other series in this step and
 /// in the step given.
@@ -38,8 +38,8 @@ pub(crate) type Row = [f64; PREDICTORS];
 
 /// What all series show in windows of one length: sums and numbers of clipped deviates per step and start.
 pub(crate) struct Others {
-    sum: [Vec<f64>; STEPS],
-    number: [Vec<f64>; STEPS],
+    sum: [Vec<f64>; LANES],
+    number: [Vec<f64>; LANES],
 }
 
 impl Others {
@@ -49,7 +49,7 @@ impl Others {
     }
 
     pub(crate) fn add(&mut self, deviates: &Deviates, starting: &Range<usize>) {
-        for step in 0..STEPS {
+        for step in 0..LANES {
             let deviates = &deviates.0[step];
             for at in clipped(starting, deviates.len()).filter(|&at| !deviates[at].is_nan()) {
                 let z = deviates[at];
@@ -77,11 +77,11 @@ pub(crate) fn clipped(range: &Range<usize>, end: usize) -> Range<usize> {
 }
 
 /// Deviates of all windows of one length, per step and start; NaN where too little was observed.
-pub(crate) struct Deviates(pub(crate) [Vec<f64>; STEPS]);
+pub(crate) struct Deviates(pub(crate) [Vec<f64>; LANES]);
 
 impl Deviates {
     /// Those of windows that start in some hours.
-    pub(crate) fn new(track: &Track, noise: &Noise, length: usize, starting: &Range<usize>) -> Self {
+    pub(crate) fn new(track: &Track, noise: &Noise, clumps: &Clumps, length: usize, starting: &Range<usize>) -> Self {
         let starts = (track.hours + 1).saturating_sub(LENGTHS[length]);
         let of = |step: usize| {
             let (dispersion, relative) = (noise.dispersion[step], noise.relative[step][length]);
@@ -91,7 +91,7 @@ impl Deviates {
                     return f64::NAN;
                 }
                 let (x, m) = track.sums(step, from, to);
-                step_deviate(step, x, m, dispersion, relative)
+                clumps.limit(step, x, m, step_deviate(step, x, m, dispersion, relative))
             };
             let mut deviates = vec![f64::NAN; starts];
             for from in clipped(starting, starts) {

@@ -1,6 +1,7 @@
 //! Standard normal deviates of sums (Wilson and Hilferty 1931).
 
-use crate::grid::REVENUE;
+use super::calibrate::normal_quantile;
+use crate::grid::{REVENUE, VALUE};
 
 /// Sums are taken as gamma distributed with at least this shape: below, the cube root is no longer
 /// nearly normal.
@@ -11,12 +12,45 @@ const LEAST_EXPECTED: f64 = 0.3;
 /// Revenue beyond this many standard deviations counts by its logarithm: single orders can be large.
 const REVENUE_LIMIT: f64 = 3.0;
 
+/// Deviates above this are those of ordinary counts,
+const ORDINARY: f64 = -1.5;
+/// and of so many clumps even few are many.
+const MANY: f64 = 30.0;
+/// Part of the cube root's rise that is left where the other deviate is as high as those of ordinary counts.
+const LEAST_RISE: f64 = 0.001;
+
 /// The deviate of an observed sum of which `expected` is expected, with variance
 /// `dispersion * expected + relative * expected^2`.
 pub(crate) fn deviate(observed: f64, expected: f64, dispersion: f64, relative: f64) -> f64 {
     let expected = expected.max(LEAST_EXPECTED);
     let shape = (expected / (dispersion + relative * expected)).max(LEAST_SHAPE);
-    3.0 * shape.sqrt() * (cube_root(observed / expected) - 1.0 + 1.0 / (9.0 * shape))
+    let deviate = 3.0 * shape.sqrt() * (cube_root(observed / expected) - 1.0 + 1.0 / (9.0 * shape));
+    match clumps(expected, dispersion) {
+        clumps if deviate < ORDINARY && clumps < MANY => {
+            // Never above the deviates that are left as they are, so that more counts never have a smaller deviate.
+            let most = ORDINARY - LEAST_RISE * (ORDINARY - deviate);
+            deviate.max(of_few(observed / expected, clumps, relative)).min(most)
+        }
+        _ => deviate,
+    }
+}
+
+/// The number of clumps in which so many counts come (a Poisson number of clumps of logarithmic sizes).
+fn clumps(expected: f64, dispersion: f64) -> f64 {
+    let extra = dispersion - 1.0;
+    if extra > 1e-3 { expected * extra.ln_1p() / extra } else { expected }
+}
+
+/// The deviate of few clumps, as a share of those that are expected: the cube root takes them for rarer than they
+/// are. That of none is known: half of its probability in a Poisson distribution whose rate varies. From there it
+/// rises as that of Poisson counts does, which are gamma distributed in reverse: P(X <= x | m) = P(gamma(x + 1) > m).
+fn of_few(share: f64, clumps: f64, relative: f64) -> f64 {
+    let ln_none = if relative > 1e-6 { -(relative * clumps).ln_1p() / relative } else { -clumps };
+    let poisson = |count: f64| {
+        let shape = count + 1.0;
+        -3.0 * shape.sqrt() * (cube_root(clumps / shape) - 1.0 + 1.0 / (9.0 * shape))
+    };
+    normal_quantile(0.5 * ln_none.exp()) + poisson(share * clumps) - poisson(0.0)
 }
 
 /// The cube root of what is not negative. By logarithms: `cbrt` of some targets takes ten times as
@@ -25,8 +59,12 @@ fn cube_root(value: f64) -> f64 {
     if value > 0.0 { (value.ln() / 3.0).exp() } else { 0.0 }
 }
 
-/// The deviate of a step: revenue of no purchase says nothing, and large ones say less.
+/// The deviate of a step; NaN for the value of no order. Of revenue large deviates say less.
 pub(crate) fn step_deviate(step: usize, observed: f64, expected: f64, dispersion: f64, relative: f64) -> f64 {
+    if step == VALUE {
+        let variance = dispersion * expected + relative * expected * expected;
+        return if expected > 0.0 { (observed - expected) / variance.sqrt() } else { f64::NAN };
+    }
     if step != REVENUE {
         return deviate(observed, expected, dispersion, relative);
     }
@@ -48,6 +86,19 @@ mod tests {
         assert!((deviate(70.5, 100.0, 1.0, 0.0) + 3.1).abs() < 0.25);
         assert!(deviate(0.0, 0.001, 1.0, 0.0).abs() < 1.2);
         assert!(deviate(1.0, 0.001, 1.0, 0.0) < 2.5);
+    }
+
+    #[test]
+    fn no_count_is_as_rare_as_it_is() {
+        // Poisson: half of exp(-5), which is 2.7 standard deviations; clumps of four: half of exp(-8 ln 4 / 3).
+        assert!((deviate(0.0, 5.0, 1.0, 0.0) - normal_quantile(0.5 * (-5.0_f64).exp())).abs() < 1e-9);
+        let clumps = (-8.0 * 4.0_f64.ln() / 3.0).exp();
+        assert!((deviate(0.0, 8.0, 4.0, 0.0) - normal_quantile(0.5 * clumps)).abs() < 1e-9);
+        // Many are as surely missing as before, and a rate that varies makes none more likely.
+        assert!(deviate(0.0, 400.0, 1.0, 0.0) < -20.0);
+        assert!(deviate(0.0, 8.0, 1.0, 0.5) > deviate(0.0, 8.0, 1.0, 0.0));
+        // P(X < 1 | 12) and half of P(1): .000043.
+        assert!((deviate(1.0, 12.0, 1.0, 0.0) + 3.93).abs() < 0.2, "{}", deviate(1.0, 12.0, 1.0, 0.0));
     }
 
     #[test]
