@@ -9,9 +9,10 @@ use crate::{
     IncidentConfig, IncidentError, IncidentModel,
     alarm::Alarm,
     grid::{Grid, STEPS},
+    judge::track,
     mask::MaskHeight,
     model::{Calibration, SeriesModel, Watch},
-    scan::{self, Scanned, track},
+    scan::{self, Scanned},
     series::{self, DayShape, Series},
     site::{self, Part, SiteModel, Sum},
     structure::{

@@ -6,25 +6,21 @@ use funnelpulse_core::{SeriesKey, Timestamp};
 use rayon::prelude::*;
 
 use crate::{
-    IncidentKind, RowEvidence, SITE,
-    alarm::Alarm,
+    RowEvidence,
     calendar::Calendar,
-    grid::{DAY, Grid, PURCHASES, REVENUE, STEPS, TRAFFIC},
+    grid::{DAY, Grid, PURCHASES, REVENUE, STEPS},
     incident::Row,
+    judge::{Judge, track_from},
     kept::{Kept, Look},
     model::{IncidentModel, SeriesModel},
-    name::{self, Stretch},
     series::Series,
-    site::{self, Part, SiteModel, Sum},
     structure::{Known, drift, entries::Correction, jump, level},
     windows::{
         Track,
         again::Windows,
         evaluate::{self, Coefficients, Scope, Watched},
         greedy::Found,
-        noise::Noise,
         statistics,
-        value::{Hour, OrderValues},
     },
 };
 
@@ -41,7 +37,7 @@ pub struct Scan {
 }
 
 /// Days before the first of a look that its windows are compared with: windows of two days, and two days before them.
-const LOOK_BACK: usize = 4;
+pub(crate) const LOOK_BACK: usize = 4;
 /// Days before the first day of the rows in which an incident of the site may have begun.
 const SITE_DAYS: usize = 14;
 
@@ -89,7 +85,7 @@ impl Scanned<'_> {
         let days = self.grid.hours.div_ceil(DAY);
         let trained = self.trained_days();
         if trained == (0..days) {
-            let found = self.look(&normal, &[first_day..days], None, &mut Default::default());
+            let found = self.look(&normal, std::slice::from_ref(&(first_day..days)), None, &mut Default::default());
             return (normal, found);
         }
         // Hours after training: what calendar entries do is learnt as they come, and a second look leaves out
@@ -113,7 +109,7 @@ impl Scanned<'_> {
     }
 
     /// The days of the grid that the model was trained on; empty at the start of the grid where there are none.
-    fn trained_days(&self) -> Range<usize> {
+    pub(crate) fn trained_days(&self) -> Range<usize> {
         let first = self.grid.start.div_euclid(DAY as i64);
         let days = self.models.first().map_or(0..0, |model| model.shape.days());
         let at = |day: i64| (day - first).clamp(0, self.grid.hours.div_ceil(DAY) as i64) as usize;
@@ -197,7 +193,9 @@ impl Scanned<'_> {
                 evaluate::apply_again(&scope, &watched, &statistics, fitted, &coefficients, before)
             }
         };
-        found.iter_mut().for_each(|found| *found = found[hours.clone()].to_vec());
+        for found in &mut found {
+            *found = found[hours.clone()].to_vec();
+        }
         found
     }
 
@@ -325,85 +323,6 @@ impl Scanned<'_> {
         ((0..keys.len()).into_par_iter().map(one).collect(), site)
     }
 
-    /// What the hours of the site show from a day of the grid on, by the models of hindsight and of live levels.
-    fn site_found(
-        &self,
-        (hindsight, live): (&SiteModel, &SiteModel),
-        normal: &[Normal],
-        first_day: usize,
-        windows: &mut [Windows; 2],
-    ) -> Vec<Found> {
-        let days = self.grid.hours.div_ceil(DAY);
-        let trained = self.trained_days();
-        let mut shown = vec![Found::default(); self.grid.hours];
-        let within = |from: usize, to: usize| from.max(first_day)..to.min(days);
-        let spans = [
-            (within(0, trained.start), live),
-            (within(trained.start, trained.end), hindsight),
-            (within(trained.end, days), live),
-        ];
-        for (days, model) in spans.into_iter().filter(|(days, _)| !days.is_empty()) {
-            let first = days.start.saturating_sub(LOOK_BACK) * DAY;
-            let hours = days.start * DAY..(days.end * DAY).min(self.grid.hours);
-            let sum = self.sum(normal, first);
-            let scope = days.start - first / DAY..days.end - first / DAY;
-            let is_last = days.end == trained.end || hours.end == self.grid.hours;
-            let windows = &mut windows[usize::from(std::ptr::eq(model, live))];
-            let before = is_last.then_some((self.grid.start + first as i64, windows));
-            let found = model.found(&sum, &statistics(self.known()), self.series.len(), scope, before);
-            shown[hours.clone()].copy_from_slice(&found[hours.start - first..hours.end - first]);
-        }
-        shown
-    }
-
-    /// The sum of all series from an hour of the grid on.
-    pub(crate) fn sum(&self, normal: &[Normal], first: usize) -> Sum {
-        let part = |at: usize| Part {
-            value: &self.series[at].value,
-            expected: &normal[at].expected,
-            seen: &self.series[at].seen,
-            scale: site::scale(self.models[at].shape.unit),
-            noise: &self.models[at].hindsight.noise,
-        };
-        let parts: Vec<Part<'_>> = (0..self.series.len()).map(part).collect();
-        Sum::new(self.known(), &self.model.values, &parts, first..self.grid.hours)
-    }
-
-    /// One row per hour in which any series has one: sums of what was observed and expected. Rows before `first` have no
-    /// name.
-    fn site_evidence(&self, noise: &Noise, normal: &[Normal], found: &[Found], first: usize) -> RowEvidence {
-        let hours = self.grid.hours;
-        let (mut observed, mut expected) = (vec![[f64::NAN; STEPS]; hours], vec![[f64::NAN; STEPS]; hours]);
-        let add = |sum: f64, value: f64| if sum.is_nan() { value } else { sum + value };
-        for (at, normal) in normal.iter().enumerate() {
-            let (y, m) = self.observed_and_expected(at, normal);
-            for hour in 0..hours {
-                for step in (0..STEPS).filter(|&step| !y[hour][step].is_nan()) {
-                    observed[hour][step] = add(observed[hour][step], y[hour][step]);
-                    expected[hour][step] = add(expected[hour][step], m[hour][step]);
-                }
-            }
-        }
-        let known: Vec<usize> = (0..hours).filter(|&hour| !observed[hour][TRAFFIC].is_nan()).collect();
-        let total = |step: usize| known.iter().map(|&hour| expected[hour][step]).filter(|m| !m.is_nan()).sum::<f64>();
-        let unit = total(REVENUE) / total(PURCHASES);
-        let unit = if unit.is_finite() && unit > 0.0 { unit } else { 1.0 };
-        let prior = self.model.prior_log_odds;
-        let row = |&hour: &usize| {
-            let alarm = &self.model.calibration(!normal[0].is_trained[hour]).alarm;
-            Judge { alarm, prior, noise, unit }.row_from(first, hour, &observed, &expected, found[hour])
-        };
-        RowEvidence {
-            series: SeriesKey::new(SITE),
-            time: known.iter().map(|&hour| self.grid.time(hour)).collect(),
-            rows: known.iter().map(row).collect(),
-            statistics: statistics(self.known()),
-            noise: noise.clone(),
-            unit,
-            prior: self.model.prior_log_odds,
-        }
-    }
-
     /// The rows of a series; those before `first` have no name.
     fn rows(&self, at: usize, normal: &Normal, found: &[Found], first: usize) -> Vec<Row> {
         let model = self.models[at];
@@ -417,7 +336,7 @@ impl Scanned<'_> {
     }
 
     /// Values of every hour as they were and as they were due; NaN where there is none.
-    fn observed_and_expected(&self, at: usize, normal: &Normal) -> (Vec<[f64; STEPS]>, Vec<[f64; STEPS]>) {
+    pub(crate) fn observed_and_expected(&self, at: usize, normal: &Normal) -> (Vec<[f64; STEPS]>, Vec<[f64; STEPS]>) {
         let (series, shape) = (&self.series[at], &self.models[at].shape);
         let known = self.known();
         let mean_price = shape.unit * shape.tail_factor;
@@ -440,112 +359,9 @@ impl Scanned<'_> {
     }
 }
 
-/// What turns an hour into a row of evidence.
-pub(crate) struct Judge<'a> {
-    pub(crate) alarm: &'a Alarm,
-    pub(crate) prior: f64,
-    pub(crate) noise: &'a Noise,
-    pub(crate) unit: f64,
-}
-
-impl Judge<'_> {
-    /// The same; an hour before `first`, of which nothing was looked for, has no name.
-    fn row_from(
-        &self,
-        first: usize,
-        hour: usize,
-        observed: &[[f64; STEPS]],
-        expected: &[[f64; STEPS]],
-        found: Found,
-    ) -> Row {
-        if hour >= first {
-            return self.row(hour, observed, expected, found);
-        }
-        Row {
-            hour,
-            observed: observed[hour],
-            expected: expected[hour],
-            log_odds: self.alarm.log_odds(0.0),
-            found: Found::default(),
-            kind: IncidentKind::Unexplained,
-            is_shared: false,
-        }
-    }
-
-    /// The row of an hour, named by the window that it belongs to.
-    pub(crate) fn row(&self, hour: usize, observed: &[[f64; STEPS]], expected: &[[f64; STEPS]], found: Found) -> Row {
-        let (from, to) = match found.length {
-            0 => (hour, hour + 1),
-            length => (hour - usize::from(found.before), hour - usize::from(found.before) + usize::from(length)),
-        };
-        let stretch = Stretch::of(&observed[from..to], &expected[from..to]);
-        let log_odds = self.alarm.log_odds(found.height);
-        Row {
-            hour,
-            observed: observed[hour],
-            expected: expected[hour],
-            log_odds,
-            found,
-            kind: name::of(&stretch, self.noise, self.unit),
-            is_shared: found.is_shared && log_odds + self.prior >= 0.0,
-        }
-    }
-}
-
 /// Hours in which the site shows more than the series takes over what the site shows.
 pub(crate) fn take_over(own: &mut [Found], site: &[Found]) {
     for (own, site) in own.iter_mut().zip(site).filter(|(own, site)| site.height > own.height) {
         *own = Found { is_shared: true, ..*site };
     }
-}
-
-/// Running sums of a series. Revenue is compared with what the observed purchases bring.
-pub(crate) fn track(
-    known: Known,
-    values: &OrderValues,
-    series: &Series,
-    unit: f64,
-    expected: &[Vec<f64>; STEPS],
-    mask: &[f64],
-    is_trained: &[bool],
-) -> Track {
-    track_from(0, known, values, series, unit, expected, mask, is_trained)
-}
-
-/// The same from an hour on, the start of a day; masks begin there.
-#[expect(clippy::too_many_arguments, reason = "everything that a track is made of")]
-fn track_from(
-    first: usize,
-    known: Known,
-    values: &OrderValues,
-    series: &Series,
-    unit: f64,
-    expected: &[Vec<f64>; STEPS],
-    mask: &[f64],
-    is_trained: &[bool],
-) -> Track {
-    let from = |of: &[Vec<f64>; STEPS]| -> [Vec<f64>; STEPS] { std::array::from_fn(|step| of[step][first..].to_vec()) };
-    let (all, due) = (from(&series.value), from(expected));
-    let [views, carts, purchases, revenue] = all.each_ref().map(Vec::as_slice);
-    let [seen_views, seen_carts, seen_purchases, seen_revenue] = series.seen.each_ref().map(|seen| &seen[first..]);
-    let [due_views, due_carts, due_purchases, due_revenue] = due.each_ref().map(Vec::as_slice);
-    let revenue: Vec<f64> = revenue.iter().map(|v| v / unit).collect();
-    let has_values = known[REVENUE] && known[PURCHASES];
-    let mut seen_revenue = seen_revenue.to_vec();
-    if has_values {
-        seen_revenue.iter_mut().zip(seen_purchases).for_each(|(r, p)| *r *= p);
-    }
-    let value = |hour: usize| match has_values {
-        true => values.of(Hour::of(&all, 1.0 / unit, &due, hour)),
-        false => (0.0, 0.0),
-    };
-    let (value, weight): (Vec<f64>, Vec<f64>) = (0..mask.len()).map(value).unzip();
-    let after: Vec<f64> = mask.iter().zip(is_trained).map(|(m, t)| if *t { *m } else { 1.0 }).collect();
-    Track::new(
-        [views, carts, purchases, &revenue, &value],
-        [due_views, due_carts, due_purchases, due_revenue, &weight],
-        [seen_views, seen_carts, seen_purchases, &seen_revenue, &seen_revenue],
-        mask,
-        &after,
-    )
 }

@@ -93,7 +93,8 @@ impl Sum {
                 all.map(|hour| values.of(hour)).fold((0.0, 0.0), |sum, (value, weight)| (sum.0 + value, sum.1 + weight))
             };
             (sum.value[VALUE], sum.expected[VALUE]) = hours.into_par_iter().map(of_hour).unzip();
-            sum.seen[VALUE] = sum.seen[REVENUE].clone();
+            let seen = sum.seen[REVENUE].clone();
+            sum.seen[VALUE] = seen;
         }
         sum
     }

@@ -69,7 +69,9 @@ impl Windows {
         let state = FixedState::default();
         let print = |hour: usize| {
             let mut hasher = state.build_hasher();
-            watched.iter().for_each(|w| hasher.write_u64(w.track.prints[hour]));
+            for w in watched {
+                hasher.write_u64(w.track.prints[hour]);
+            }
             hasher.finish()
         };
         let hours = watched.first().map_or(0, |w| w.track.hours);

@@ -105,11 +105,11 @@ impl Track {
     /// Ends windows at these hours.
     pub(crate) fn with_ends(mut self, hours: &[usize]) -> Self {
         self.ends = running(self.hours, |hour| f64::from(u8::from(hours.contains(&hour))));
-        hours.iter().for_each(|&hour| {
+        for &hour in hours {
             if let Some(print) = self.prints.get_mut(hour) {
                 *print = !*print;
             }
-        });
+        }
         self
     }
 

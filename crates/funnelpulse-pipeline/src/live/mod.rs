@@ -15,7 +15,10 @@ mod state;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+};
 
 use funnelpulse_analytics::{Findings, SeriesFailure, SeriesFindings};
 use funnelpulse_core::{AnomalyType, Context, Funnel, Memory, ModelSource, Panel, SeriesKey, Severity, Timestamp};
@@ -24,6 +27,7 @@ pub use self::advance::{Advance, IncidentChange, LiveIncident, LiveRow};
 use self::{
     incidents::Incidents,
     series::{Emitted, LiveSeries},
+    state::ModelId,
 };
 use crate::{FittedPipeline, PipelineError, pipeline::context_of};
 
@@ -69,6 +73,8 @@ pub struct LivePipeline {
     /// What each member keeps from one window to the next.
     memories: Vec<Memory>,
     now: Option<Timestamp>,
+    /// That of the model, once it was asked for: a model takes a moment to write.
+    id: OnceLock<ModelId>,
 }
 
 /// How far the members of a pipeline look.
@@ -80,6 +86,8 @@ struct Reach {
     context: Context,
     /// Those that members without a horizon look back to.
     narrow: Context,
+    /// Those of which they see residuals or engineered columns.
+    derived: Context,
 }
 
 impl Reach {
@@ -87,16 +95,21 @@ impl Reach {
         let plan = &*model.plan;
         let members = plan.members.iter().zip(&model.models);
         let models = members.filter_map(|(member, model)| Some((member, model.as_ref()?)));
-        let (mut horizon, mut narrow) = (Context::NONE, plan.matrix.context(Context::NONE, plan.matrix.metric_names()));
+        let (mut horizon, mut derived) = (Context::NONE, Context::NONE);
+        let mut narrow = plan.matrix.context(Context::NONE, plan.matrix.metric_names());
         for (member, model) in models {
             horizon = horizon.union(model.horizon());
             if model.horizon().is_none() {
-                narrow = narrow.union(plan.matrix.context(model.context(), &member.columns));
+                let context = plan.matrix.context(model.context(), &member.columns);
+                narrow = narrow.union(context);
+                if member.columns.iter().any(|column| plan.matrix.is_derived(column)) {
+                    derived = derived.union(context);
+                }
             }
         }
         // Flags are compared with those of the rows around them.
         let horizon = horizon.with_rows(plan.config.ensemble.peak_rows);
-        Self { horizon, context: context_of(plan, &model.models).union(narrow), narrow }
+        Self { horizon, context: context_of(plan, &model.models).union(narrow), narrow, derived }
     }
 }
 
@@ -123,6 +136,7 @@ impl LivePipeline {
             series: BTreeMap::new(),
             incidents: Incidents::default(),
             now: None,
+            id: OnceLock::new(),
         }
     }
 

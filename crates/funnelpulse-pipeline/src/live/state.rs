@@ -50,7 +50,7 @@ impl PersistentModel for Saved {
 
 /// Tells models apart: length and checksum of their bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct ModelId {
+pub(super) struct ModelId {
     length: u64,
     checksum: [u8; 4],
 }
@@ -125,7 +125,7 @@ impl LivePipeline {
             SavedSeries { baseline: saved.baseline.filter(|_| !series.is_known), ..saved }
         };
         let saved = Saved {
-            model: ModelId::of(&self.model)?,
+            model: self.model_id()?,
             now: self.now,
             expire_after: self.expire_after,
             series: self.series.iter().map(saved).collect(),
@@ -139,10 +139,10 @@ impl LivePipeline {
     /// not trusted: an error if they are damaged, or of another model.
     pub fn restore(model: Arc<FittedPipeline>, bytes: &[u8]) -> Result<Self, PipelineError> {
         let saved: Saved = read_model(bytes)?;
-        if saved.model != ModelId::of(&model)? {
+        let live = Self::new(model).with_expiry(saved.expire_after);
+        if saved.model != live.model_id()? {
             return Err(invalid(&"it was saved with another model").into());
         }
-        let live = Self::new(model).with_expiry(saved.expire_after);
         live.resumed(saved.now, saved.series, &saved.incidents, false)
     }
 
@@ -164,9 +164,17 @@ impl LivePipeline {
     /// ```
     pub fn resume(model: Arc<FittedPipeline>, bytes: &[u8]) -> Result<Self, PipelineError> {
         let saved: Saved = read_model(bytes)?;
-        let is_other = saved.model != ModelId::of(&model)?;
         let live = Self::new(model).with_expiry(saved.expire_after);
+        let is_other = saved.model != live.model_id()?;
         live.resumed(saved.now, saved.series, &saved.incidents, is_other)
+    }
+
+    fn model_id(&self) -> Result<ModelId, PipelineError> {
+        if let Some(id) = self.id.get() {
+            return Ok(*id);
+        }
+        let id = ModelId::of(&self.model)?;
+        Ok(*self.id.get_or_init(|| id))
     }
 
     /// This pipeline, before its first row, with the rows of another. `with_history` puts the rows
