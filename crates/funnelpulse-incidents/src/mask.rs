@@ -13,6 +13,8 @@ pub(crate) const LONG_RUN: usize = 168;
 const BEGINNING: usize = 48;
 /// Hours below the height that a run may hold.
 const BRIDGE: usize = 3;
+/// The same after training.
+const NIGHT: usize = 12;
 
 /// From which height on hours of a series are masked.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -35,17 +37,23 @@ impl MaskHeight {
 
     /// 0 for masked hours, 1 for others; runs are those of the hours before `end`.
     pub(crate) fn mask(self, heights: &[f64]) -> Vec<f64> {
-        self.mask_beginnings(heights, LONG_RUN, BEGINNING)
+        self.mask_beginnings(heights, LONG_RUN, BEGINNING, BRIDGE)
+    }
+
+    /// The same after training, where a change that is no news any more is the new normal: of runs longer than this
+    /// only the beginning stays masked. Nights in which little is expected do not end a run.
+    pub(crate) fn mask_news(self, heights: &[f64], news: usize) -> Vec<f64> {
+        self.mask_beginnings(heights, news, news, NIGHT)
     }
 
     /// The same, where of runs longer than `long` only the first `beginning` hours stay masked.
-    pub(crate) fn mask_beginnings(self, heights: &[f64], long: usize, beginning: usize) -> Vec<f64> {
+    fn mask_beginnings(self, heights: &[f64], long: usize, beginning: usize, bridge: usize) -> Vec<f64> {
         let mut mask = vec![1.0; heights.len()];
         let high = |hour: &usize| heights[*hour] > self.0;
         let mut hour = 0;
         while let Some(start) = (hour..heights.len()).find(high) {
             let mut last = start;
-            while let Some(next) = (last + 1..(last + 2 + BRIDGE).min(heights.len())).find(high) {
+            while let Some(next) = (last + 1..(last + 2 + bridge).min(heights.len())).find(high) {
                 last = next;
             }
             let end = if last + 1 - start > long { start + beginning } else { last + 1 };

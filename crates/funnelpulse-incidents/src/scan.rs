@@ -275,9 +275,7 @@ impl Scanned<'_> {
         let mut mask = vec![1.0; is_trained.len()];
         if let Some(found) = found {
             let heights: Vec<f64> = found.iter().map(|f| f.height).collect();
-            // Live, a change that is no news any more is the new normal.
-            let news = self.model.config.new_normal_hours as usize;
-            mask = model.mask_height.mask_beginnings(&heights, news, news);
+            mask = model.mask_height.mask_news(&heights, self.model.config.new_normal_hours as usize);
         }
         for (hour, mask) in mask.iter_mut().enumerate().filter(|(hour, _)| is_trained[*hour]) {
             *mask = if model.is_masked(self.grid.start + hour as i64) { 0.0 } else { 1.0 };

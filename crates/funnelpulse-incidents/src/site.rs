@@ -88,9 +88,11 @@ impl Sum {
             }
         }
         if known[PURCHASES] && known[REVENUE] {
+            // Each series has one vote: the prices of one large series are not those of the site.
             let of_hour = |hour: usize| {
-                let all = parts.iter().map(|part| Hour::of(part.value, part.scale[REVENUE], part.expected, hour));
-                all.map(|hour| values.of(hour)).fold((0.0, 0.0), |sum, (value, weight)| (sum.0 + value, sum.1 + weight))
+                let hours = parts.iter().map(|part| Hour::of(part.value, part.scale[REVENUE], part.expected, hour));
+                let scores = hours.filter_map(|hour| values.score(hour));
+                scores.fold((0.0, 0.0), |sum, score| (sum.0 + 1.0 + score.clamp(-CLIP, CLIP), sum.1 + 1.0))
             };
             (sum.value[VALUE], sum.expected[VALUE]) = hours.into_par_iter().map(of_hour).unzip();
             let seen = sum.seen[REVENUE].clone();

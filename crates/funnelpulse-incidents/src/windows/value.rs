@@ -97,6 +97,11 @@ impl OrderValues {
         (weight + normal_score(quantiles, hour.log_ratio()) / spread, weight)
     }
 
+    /// The normal score of an hour's value; `None` where nothing is known.
+    pub(crate) fn score(&self, hour: Hour) -> Option<f64> {
+        hour.is_known().then(|| normal_score(&self.0[hour.class()], hour.log_ratio()))
+    }
+
     /// Whether they may come from a fit; anything may stand in a file.
     pub(crate) fn is_valid(&self) -> bool {
         let is_valid = |q: &[f64; SHARES.len()]| {
