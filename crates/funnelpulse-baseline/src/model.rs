@@ -215,7 +215,9 @@ impl ZScoreModel {
     /// Per column, what the bins of these times expect; computed where a time is in the bin.
     fn predictions_at(&self, time: &[Timestamp]) -> impl Iterator<Item = Vec<Option<Prediction>>> + '_ {
         let mut wanted = vec![false; self.season.bins()];
-        time.iter().for_each(|time| wanted[self.season.bin(*time)] = true);
+        for &time in time {
+            wanted[self.season.bin(time)] = true;
+        }
         self.predictors()
             .map(move |predict| wanted.iter().enumerate().map(|(bin, wanted)| wanted.then(|| predict(bin))).collect())
     }
