@@ -222,10 +222,10 @@ fn early_results_warn_once_an_hour_and_change_nothing() {
     let incident = |alert: &Alert| -> serde_json::Value {
         serde_json::from_str::<serde_json::Value>(&alert.body).unwrap()["incident"].clone()
     };
-    let came = |(hour, warning): &&(usize, Alert)| {
+    let came = |(hour, warning): &(usize, Alert)| {
         official.iter().any(|(later, alert)| later >= hour && incident(alert) == incident(warning))
     };
-    assert!(warnings.iter().find(came).is_some(), "none of {warnings:?} is in {official:?}");
+    assert!(warnings.iter().any(came), "none of {warnings:?} is in {official:?}");
     let ids: std::collections::BTreeSet<&str> = warnings.iter().map(|(_, alert)| alert.id.as_str()).collect();
     assert_eq!(ids.len(), warnings.len(), "each hour warns once");
     let (_, first) = &warnings[0];

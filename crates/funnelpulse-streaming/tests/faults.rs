@@ -47,7 +47,7 @@ fn mixed(index: u64) -> u64 {
 
 fn is_repeat(index: u64) -> bool {
     // Of what could not be read there is nothing to repeat.
-    index % REPEATED == 0 && index % POISONED != 0
+    index.is_multiple_of(REPEATED) && !index.is_multiple_of(POISONED)
 }
 
 /// Two hours late, from the fourth hour on.

@@ -252,7 +252,7 @@ impl<S: Source, O: Operator, K: Sink> Runner<S, O, K> {
         Ok(())
     }
 
-    #[tracing::instrument(name = "window", level = "debug", skip_all, fields(start = %window.start, rows = window.rows.len()))]
+    #[tracing::instrument(name = "window", level = "debug", skip_all, fields(start = %window.start))]
     fn operate(&mut self, window: &ClosedWindow) -> Result<Output, StreamError> {
         let fail = |source| failed(&window.start.to_string(), source);
         if window.kind == WindowKind::Early {

@@ -11,7 +11,7 @@ use crate::StreamError;
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 const PLAIN: &str = "text/plain; charset=utf-8";
 
-/// Answers `/metrics` (the numbers as OpenMetrics text), `/healthz` (200 while the loop goes on) and `/readyz` (200
+/// Answers `/metrics` (the numbers as `OpenMetrics` text), `/healthz` (200 while the loop goes on) and `/readyz` (200
 /// while events are processed as they come; else 503 with the reason), until it is dropped.
 ///
 /// ```
