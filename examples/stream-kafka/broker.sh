@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# broker.sh DIR PORT: one Apache Kafka broker (KRaft) with its data under DIR, on 127.0.0.1:PORT, the controller on the
-# port after it. Prints its process id once it answers; `kill PID` stops it. A second start on DIR goes on with its data.
+# broker.sh DIR PORT [TOPIC ...]: one Apache Kafka broker (KRaft) with its data under DIR, on 127.0.0.1:PORT, the
+# controller on the port after it. Creates the topics, each with one partition. Prints its process id once it answers;
+# `kill PID` stops it. A second start on DIR goes on with its data.
 #
 # Needs Java 17 and, the first time, Maven. The jars are kept in $KAFKA_LIBS, by default ~/.cache/funnelpulse/kafka-libs.
 set -euo pipefail
-[ $# -eq 2 ] || { echo "usage: broker.sh DIR PORT" >&2; exit 2; }
+[ $# -ge 2 ] || { echo "usage: broker.sh DIR PORT [TOPIC ...]" >&2; exit 2; }
 dir=$1 port=$2 here=$(cd "$(dirname "$0")" && pwd)
 libs=${KAFKA_LIBS:-${XDG_CACHE_HOME:-$HOME/.cache}/funnelpulse/kafka-libs}
 mkdir -p "$dir"
@@ -50,6 +51,10 @@ pid=$!
 # The port opens when the broker is ready for clients.
 for _ in $(seq 300); do
     if is_open; then
+        for topic in "${@:3}"; do
+            "${java[@]}" org.apache.kafka.tools.TopicCommand --bootstrap-server "127.0.0.1:$port" --create \
+                --if-not-exists --topic "$topic" --partitions 1 >&2
+        done
         echo "$pid"
         exit 0
     fi

@@ -158,10 +158,11 @@ impl ZScoreModel {
     }
 
     fn standardize(&self, time: &[Timestamp], mut values: Array2<f64>) -> Array2<f64> {
-        for (column, predictions) in self.predictions().enumerate() {
+        for (column, predictions) in self.predictions_at(time).enumerate() {
             let unit = self.units[column];
             for (value, &time) in values.column_mut(column).iter_mut().zip(time) {
-                *value = predictions[self.season.bin(time)].z(unit.transform(*value));
+                let prediction = predictions[self.season.bin(time)].as_ref();
+                *value = prediction.map_or(f64::NAN, |p| p.z(unit.transform(*value)));
             }
         }
         values
@@ -192,6 +193,11 @@ impl ZScoreModel {
 
     /// Per column, what each bin expects.
     fn predictions(&self) -> impl Iterator<Item = Vec<Prediction>> + '_ {
+        self.predictors().map(|predict| (0..self.season.bins()).map(predict).collect())
+    }
+
+    /// Per column, what a bin expects.
+    fn predictors(&self) -> impl Iterator<Item = impl Fn(usize) -> Prediction + '_> + '_ {
         let bins = self.season.bins();
         self.spreads.chunks_exact(bins + 1).map(move |spreads| {
             let (all, own) = (spreads[bins], &spreads[..bins]);
@@ -199,10 +205,21 @@ impl ZScoreModel {
             let observations: u64 = known().map(Spread::count).sum();
             let common = known()
                 .fold(0.0, |sum: f64, s| sum.hypot(s.deviation() * (s.count() as f64 / observations as f64).sqrt()));
-            let predict =
-                |s: &Spread| if s.count() >= MIN_PER_BIN { s.predict(common) } else { all.predict(all.deviation()) };
-            own.iter().map(predict).collect()
+            move |bin: usize| {
+                let own = own[bin];
+                if own.count() >= MIN_PER_BIN { own.predict(common) } else { all.predict(all.deviation()) }
+            }
         })
+    }
+
+    /// Per column, what the bins of these times expect; computed where a time is in the bin.
+    fn predictions_at(&self, time: &[Timestamp]) -> impl Iterator<Item = Vec<Option<Prediction>>> + '_ {
+        let mut wanted = vec![false; self.season.bins()];
+        for &time in time {
+            wanted[self.season.bin(time)] = true;
+        }
+        self.predictors()
+            .map(move |predict| wanted.iter().enumerate().map(|(bin, wanted)| wanted.then(|| predict(bin))).collect())
     }
 
     fn learn(&mut self, time: &[Timestamp], values: ArrayView2<'_, f64>) {
@@ -246,17 +263,17 @@ impl FittedDetector for ZScoreModel {
         let (contributions, score) = self.weighed(frame)?;
         let shape = contributions.dim();
         let [mut expected, mut lower, mut upper] = [0; 3].map(|_| Array2::zeros(shape));
-        for (column, predictions) in self.predictions().enumerate() {
+        for (column, predictions) in self.predictions_at(frame.time()).enumerate() {
             let unit = self.units[column];
             let band = |p: &Prediction| {
                 let reach = INTERVAL * p.deviation;
                 let (low, high) = (unit.invert(p.center - reach), unit.invert(p.center + reach));
                 [p.level, low.min(p.level), high.max(p.level)]
             };
-            let bands: Vec<[f64; 3]> = predictions.iter().map(band).collect();
+            let bands: Vec<Option<[f64; 3]>> = predictions.iter().map(|p| p.as_ref().map(band)).collect();
             for (row, &time) in frame.time().iter().enumerate() {
                 let at = [row, column];
-                [expected[at], lower[at], upper[at]] = bands[self.season.bin(time)];
+                [expected[at], lower[at], upper[at]] = bands[self.season.bin(time)].unwrap_or([f64::NAN; 3]);
             }
         }
         Ok(Detection::new(score)

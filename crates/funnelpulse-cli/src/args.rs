@@ -159,16 +159,30 @@ pub(crate) enum Difficulty {
 
 #[derive(Debug, Args)]
 #[command(after_help = "labels.parquet says which rows are anomalous and how; truth.parquet what each row would have \
-                        been without anomalies and noise.")]
+                        been without anomalies and noise.\n\n\
+                        Example of a feed to follow, an hour each second: \
+                        funnelpulse generate --days 28 --from-day 21 --replay 3600 --to -")]
 pub(crate) struct GenerateArgs {
     /// Folder for `hourly.parquet`, `labels.parquet` and `truth.parquet`
-    #[arg(long, value_name = "DIR")]
-    pub(crate) out: PathBuf,
+    #[arg(long, value_name = "DIR", required_unless_present = "replay")]
+    pub(crate) out: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) shop: Shop,
     /// Also write the raw events, one Parquet file a day under `events/`
-    #[arg(long)]
+    #[arg(long, requires = "out")]
     pub(crate) events: bool,
+    /// Only from this day on, counted from 0
+    #[arg(long, value_name = "DAY")]
+    pub(crate) from_day: Option<usize>,
+    /// Only the days before this one
+    #[arg(long, value_name = "DAY")]
+    pub(crate) until_day: Option<usize>,
+    /// Write the events as JSON lines, so many times as fast as they happened; 0 is as fast as possible
+    #[arg(long, value_name = "SPEED")]
+    pub(crate) replay: Option<f64>,
+    /// Where --replay writes to: - for standard output, or kafka://HOST:PORT/TOPIC in a build with the feature `kafka`
+    #[arg(long, value_name = "PLACE", default_value = "-", requires = "replay")]
+    pub(crate) to: PathBuf,
 }
 
 #[derive(Debug, Args)]
@@ -212,6 +226,10 @@ pub(crate) struct TrainArgs {
 
 #[derive(Debug, Args)]
 #[command(after_help = "The configuration is the model's.\n\n\
+                        With --state a table is scored as the continuation of those before it: day after day gives \
+                        what one long table would give. The results then also hold the rows of the days before that \
+                        the state keeps, since later rows revise the last three of them. Rows have to be later than \
+                        those of the table before; a new series is scored once its rows make a baseline.\n\n\
                         Example: funnelpulse detect --model shop --input today.csv --output out")]
 pub(crate) struct DetectArgs {
     /// The model that `train` saved
@@ -220,6 +238,9 @@ pub(crate) struct DetectArgs {
     /// CSV or Parquet, a file or a folder
     #[arg(long, value_name = "PATH")]
     pub(crate) input: PathBuf,
+    /// File with the state after the table before, which this run replaces; created by the first run
+    #[arg(long, value_name = "FILE")]
+    pub(crate) state: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) results: Results,
 }

@@ -126,6 +126,17 @@ pub trait FittedDetector: Debug + Send + Sync + erased_serde::Serialize {
     /// additional ones are ignored, a missing one is an error.
     fn detect(&self, frame: FrameView<'_>) -> Result<Detection, Error>;
 
+    /// Scores the rows after the first `skip`, which are only looked back to: what
+    /// [`detect`](Self::detect) says of them. Without a [`context`](Self::context) the first rows are not looked
+    /// at; a model with one overrides this where it need not score the rows that it looks back to.
+    fn detect_after(&self, frame: FrameView<'_>, skip: usize) -> Result<Detection, Error> {
+        let rows = skip.min(frame.nrows())..frame.nrows();
+        if self.context().is_none() {
+            return self.detect(frame.rows(rows));
+        }
+        Ok(self.detect(frame)?.rows(rows))
+    }
+
     /// Contributions of the columns to the scores of some rows of `frame`, a row per element of
     /// `rows` and a column per column of the model: for models whose [`detect`](Self::detect) leaves
     /// them out because they cost more than the scores. `None`, the default, where detections have

@@ -9,7 +9,7 @@ use crate::{
     IncidentDetector, IncidentError, RowEvidence,
     alarm::Alarm,
     grid::{Grid, PURCHASES, REVENUE, STEPS},
-    scan::{Judge, track},
+    judge::{Judge, track},
     series::Series,
     windows::{
         Track,

@@ -23,6 +23,8 @@ const EXCESS: (f64, f64) = (6.0, 5.0);
 /// Real incidents are at least this many times as high above the least as false ones, at most the second number.
 const EXCESS_BOUNDS: (f64, f64) = (2.0, 1000.0);
 const LEAST_HEIGHT: f64 = 2.0;
+/// False incidents at least: a short history in which all are real does not rule false ones out.
+const LEAST_FALSE: f64 = 0.5;
 /// Share of real incidents from which the fit begins, and its rounds.
 const FIRST_SHARE: f64 = 0.1;
 const ROUNDS: usize = 200;
@@ -64,7 +66,8 @@ impl Alarm {
         };
         let excesses: Vec<f64> = candidates.iter().map(|(peak, _)| peak - start).collect();
         let Mixture { slope, excess, real } = Mixture::fit(&excesses);
-        let (false_ones, real_ones) = (candidates.len() as f64 * (1.0 - real), candidates.len() as f64 * real);
+        let number = candidates.len() as f64;
+        let (false_ones, real_ones) = ((number * (1.0 - real)).max(LEAST_FALSE), number * real);
         let rows = candidates.iter().map(|(_, rows)| *rows).sum::<usize>() as f64 / candidates.len() as f64;
         let seen = (real_ones / months).ln() + (start - LEAST_HEIGHT) / excess;
         Self {

@@ -9,9 +9,10 @@ use crate::{
     IncidentConfig, IncidentError, IncidentModel,
     alarm::Alarm,
     grid::{Grid, STEPS},
+    judge::track,
     mask::MaskHeight,
     model::{Calibration, SeriesModel, Watch},
-    scan::{self, Scanned, track},
+    scan::{self, Scanned},
     series::{self, DayShape, Series},
     site::{self, Part, SiteModel, Sum},
     structure::{
@@ -120,7 +121,7 @@ impl IncidentDetector {
         let site = (series.len() >= self.config.min_series).then(|| {
             let sum = second.sum(&input(&mask));
             let site = SiteModel::fit(&sum, &statistics(known));
-            let found = site.found(&sum, &statistics(known), series.len());
+            let found = site.found(&sum, &statistics(known), series.len(), 0..usize::MAX, None);
             (site, found)
         });
         let mut second = second;
@@ -192,7 +193,7 @@ fn learn_live(model: &mut IncidentModel, input: &Input<'_>) {
 fn calibrate_live(history: &Scanned<'_>) -> (Calibration, Vec<Watch>) {
     let config = &history.model.config;
     let normal = history.as_live();
-    let tracks = history.tracks(&normal);
+    let tracks = history.tracks(&normal, 0);
     let mut noise: Vec<Noise> = tracks.par_iter().map(Noise::fit).collect();
     Noise::shrink(&mut noise, &history.series.iter().map(Series::known_hours).collect::<Vec<_>>());
     let steps = statistics(config.known());
@@ -201,9 +202,9 @@ fn calibrate_live(history: &Scanned<'_>) -> (Calibration, Vec<Watch>) {
     let mut found =
         evaluate::apply(&Scope::all(), &watched, &steps, &statistics, &coefficients.iter().collect::<Vec<_>>());
     let site = history.model.hindsight.site.as_ref().map(|_| {
-        let sum = history.sum(&normal);
+        let sum = history.sum(&normal, 0);
         let site = SiteModel::fit(&sum, &steps);
-        let shown = site.found(&sum, &steps, history.series.len());
+        let shown = site.found(&sum, &steps, history.series.len(), 0..usize::MAX, None);
         for own in &mut found {
             scan::take_over(own, &shown);
         }
@@ -272,7 +273,7 @@ impl Pass {
             noise: &self.noise[at],
         };
         let parts: Vec<Part<'_>> = (0..input.series.len()).map(part).collect();
-        Sum::new(input.known, &self.values, &parts, input.grid.hours)
+        Sum::new(input.known, &self.values, &parts, 0..input.grid.hours)
     }
 }
 

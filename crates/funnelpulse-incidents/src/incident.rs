@@ -109,6 +109,19 @@ impl RowEvidence {
         self
     }
 
+    /// A copy without the first `rows` rows.
+    pub(crate) fn after(&self, rows: usize) -> Self {
+        let rows = rows.min(self.rows.len());
+        Self {
+            series: self.series.clone(),
+            time: self.time[rows..].to_vec(),
+            rows: self.rows[rows..].to_vec(),
+            statistics: self.statistics.clone(),
+            noise: self.noise.clone(),
+            ..*self
+        }
+    }
+
     /// The time of each row.
     pub fn time(&self) -> &[Timestamp] {
         &self.time

@@ -5,15 +5,16 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    hash::{DefaultHasher, Hash, Hasher},
+    hash::{BuildHasher, Hasher},
     ops::Range,
 };
 
+use foldhash::fast::FixedState;
 use funnelpulse_core::{Frame, SeriesKey};
 
 use crate::{
     grid::{DAY, Grid, hour_of},
-    windows::greedy::Found,
+    windows::{again::Windows, greedy::Found},
 };
 
 /// Days after a day whose rows its findings depend on.
@@ -25,6 +26,8 @@ pub(crate) struct Look {
     days: Range<i64>,
     /// Hours of these days.
     found: BTreeMap<SeriesKey, Vec<Found>>,
+    /// Windows of the last days of the training, and of the last days of all.
+    pub(crate) windows: [Windows; 2],
 }
 
 /// The looks of one scan, and the rows that they saw.
@@ -35,27 +38,33 @@ pub(crate) struct Kept {
     series: BTreeMap<SeriesKey, i64>,
     pub(crate) first: Look,
     pub(crate) second: Look,
+    /// Windows of the site, likewise.
+    pub(crate) site: [Windows; 2],
 }
 
 impl Kept {
     /// The rows of a scan, of which nothing is found yet.
     pub(crate) fn of_rows(panel: &[(&SeriesKey, &Frame)]) -> Self {
-        let mut days: BTreeMap<i64, DefaultHasher> = BTreeMap::new();
+        let state = FixedState::default();
+        let mut fingerprints: BTreeMap<i64, u64> = BTreeMap::new();
         let mut series = BTreeMap::new();
         for (key, frame) in panel {
-            let mut last = None;
-            for (time, row) in frame.time().iter().zip(frame.values().rows()) {
-                let day = hour_of(*time).div_euclid(DAY as i64);
+            let day_of = |row: usize| hour_of(frame.time()[row]).div_euclid(DAY as i64);
+            let mut row = 0;
+            while row < frame.nrows() {
+                let day = day_of(row);
                 series.entry((*key).clone()).or_insert(day);
-                let hasher = days.entry(day).or_default();
-                if last.replace(day) != Some(day) {
-                    key.as_str().hash(hasher);
+                let mut hasher = state.build_hasher();
+                hasher.write(key.as_str().as_bytes());
+                hasher.write_u64(fingerprints.get(&day).copied().unwrap_or_default());
+                while row < frame.nrows() && day_of(row) == day {
+                    hasher.write_i64(frame.time()[row].as_micros());
+                    frame.values().row(row).iter().for_each(|value| hasher.write_u64(value.to_bits()));
+                    row += 1;
                 }
-                time.as_micros().hash(hasher);
-                row.iter().for_each(|value| value.to_bits().hash(hasher));
+                fingerprints.insert(day, hasher.finish());
             }
         }
-        let fingerprints = days.into_iter().map(|(day, hasher)| (day, hasher.finish())).collect();
         Self { fingerprints, series, ..Self::default() }
     }
 

@@ -9,6 +9,7 @@ mod error;
 mod fit;
 mod grid;
 mod incident;
+mod judge;
 mod kept;
 mod live;
 mod mask;
@@ -19,6 +20,7 @@ mod price;
 mod scan;
 mod series;
 mod site;
+mod site_scan;
 mod structure;
 #[cfg(test)]
 mod tests;

@@ -149,7 +149,7 @@ struct SiteScan<'a> {
 impl Survey for SiteScan<'_> {
     fn detect(&self, series: &SeriesView<'_>) -> Result<Option<SeriesDetection>, Error> {
         let Some(evidence) = self.series.get(series.key) else { return Ok(None) };
-        let evidence = evidence.clone().skip(series.skip);
+        let evidence = evidence.after(series.skip);
         let rows = series.frame.nrows() - series.skip;
         if evidence.time().len() != rows {
             let error = FrameError::Shape { rows, columns: 4, times: evidence.time().len(), names: 4 };

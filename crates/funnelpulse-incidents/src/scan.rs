@@ -6,28 +6,25 @@ use funnelpulse_core::{SeriesKey, Timestamp};
 use rayon::prelude::*;
 
 use crate::{
-    RowEvidence, SITE,
-    alarm::Alarm,
+    RowEvidence,
     calendar::Calendar,
-    grid::{DAY, Grid, PURCHASES, REVENUE, STEPS, TRAFFIC},
+    grid::{DAY, Grid, PURCHASES, REVENUE, STEPS},
     incident::Row,
+    judge::{Judge, track_from},
     kept::{Kept, Look},
     model::{IncidentModel, SeriesModel},
-    name::{self, Stretch},
     series::Series,
-    site::{self, Part, Sum},
     structure::{
-        Known, Place, drift,
+        Known, drift,
         entries::{self, Correction},
         jump, level,
     },
     windows::{
         Track,
+        again::Windows,
         evaluate::{self, Coefficients, Scope, Watched},
         greedy::Found,
-        noise::Noise,
         statistics,
-        value::{Hour, OrderValues},
     },
 };
 
@@ -42,6 +39,11 @@ pub struct Scan {
     /// Series that the model doesn't know.
     pub unknown: Vec<SeriesKey>,
 }
+
+/// Days before the first of a look that its windows are compared with: windows of two days, and two days before them.
+pub(crate) const LOOK_BACK: usize = 4;
+/// Days before the first day of the rows in which an incident of the site may have begun.
+const SITE_DAYS: usize = 14;
 
 /// Days before the end of the training in which a run of abnormal hours that goes on after it may have begun.
 const RUN_DAYS: usize = 14;
@@ -87,27 +89,31 @@ impl Scanned<'_> {
         let days = self.grid.hours.div_ceil(DAY);
         let trained = self.trained_days();
         if trained == (0..days) {
-            let found = self.found(&normal, false, first_day..days);
+            let found = self.look(&normal, std::slice::from_ref(&(first_day..days)), None, &mut Default::default());
             return (normal, found);
         }
         // Hours after training: what calendar entries do is learnt as they come, and a second look leaves out
         // the hours that the first found abnormal.
         let corrections = self.corrections(&normal);
-        let normal = each(None, &corrections);
+        let normal = if corrections.iter().all(Vec::is_empty) { normal } else { each(None, &corrections) };
         // The hours of the training have their mask; runs of abnormal hours may begin in the last of them.
         let runs = trained.start.max(trained.end.saturating_sub(RUN_DAYS));
         let known = before.map(|(kept, until)| (&kept.first, until));
-        let first = self.look(&normal, &[0..trained.start, runs..days], known);
+        let mut windows = before.map(|(kept, _)| kept.first.windows.clone()).unwrap_or_default();
+        let first = self.look(&normal, &[0..trained.start, runs..days], known, &mut windows);
+        kept.first.windows = windows;
         kept.first.keep(self.grid, if trained.start > 0 { 0 } else { runs }, self.names, &first);
         let normal = each(Some(&first), &corrections);
         let known = before.map(|(kept, until)| (&kept.second, until));
-        let found = self.look(&normal, std::slice::from_ref(&(first_day..days)), known);
+        let mut windows = before.map(|(kept, _)| kept.second.windows.clone()).unwrap_or_default();
+        let found = self.look(&normal, std::slice::from_ref(&(first_day..days)), known, &mut windows);
+        kept.second.windows = windows;
         kept.second.keep(self.grid, first_day, self.names, &found);
         (normal, found)
     }
 
     /// The days of the grid that the model was trained on; empty at the start of the grid where there are none.
-    fn trained_days(&self) -> Range<usize> {
+    pub(crate) fn trained_days(&self) -> Range<usize> {
         let first = self.grid.start.div_euclid(DAY as i64);
         let days = self.models.first().map_or(0..0, |model| model.shape.days());
         let at = |day: i64| (day - first).clamp(0, self.grid.hours.div_ceil(DAY) as i64) as usize;
@@ -116,8 +122,15 @@ impl Scanned<'_> {
     }
 
     /// What the hours of some days show: by the statistics of hindsight in the days of the training, by those of
-    /// live levels in others.
-    fn look(&self, normal: &[Normal], parts: &[Range<usize>], before: Option<(&Look, i64)>) -> Vec<Vec<Found>> {
+    /// live levels in others. `windows` are those of the look before: of the last days of the training, and of the
+    /// last days of all.
+    fn look(
+        &self,
+        normal: &[Normal],
+        parts: &[Range<usize>],
+        before: Option<(&Look, i64)>,
+        windows: &mut [Windows; 2],
+    ) -> Vec<Vec<Found>> {
         let trained = self.trained_days();
         let known = before.map_or(0..0, |(look, until)| look.days_within(self.grid, until));
         let mut all = vec![vec![Found::default(); self.grid.hours]; self.series.len()];
@@ -133,9 +146,10 @@ impl Scanned<'_> {
             });
             for (days, is_live) in unknown.filter(|(days, _)| !days.is_empty()) {
                 let hours = days.start * DAY..(days.end * DAY).min(self.grid.hours);
-                for (all, found) in all.iter_mut().zip(self.found(normal, is_live, days)) {
-                    all[hours.clone()].copy_from_slice(&found[hours.clone()]);
-                }
+                let is_last = days.end == trained.end || hours.end == self.grid.hours;
+                let windows = &mut windows[usize::from(is_live)];
+                let found = self.found(normal, is_live, days, is_last.then_some(windows));
+                all.iter_mut().zip(found).for_each(|(all, found)| all[hours.clone()].copy_from_slice(&found));
             }
             if let Some((look, _)) = before {
                 let known = known.start.max(part.start)..known.end.min(part.end);
@@ -147,9 +161,19 @@ impl Scanned<'_> {
         all
     }
 
-    /// What every hour shows by the statistics of hindsight or of live levels.
-    pub(crate) fn found(&self, normal: &[Normal], is_live: bool, days: Range<usize>) -> Vec<Vec<Found>> {
-        let tracks = self.tracks(normal);
+    /// What the hours of some days show by the statistics of hindsight or of live levels. With the windows of the
+    /// scan before this one only those are computed that may be different.
+    fn found(
+        &self,
+        normal: &[Normal],
+        is_live: bool,
+        days: Range<usize>,
+        before: Option<&mut Windows>,
+    ) -> Vec<Vec<Found>> {
+        // Windows look back to the days before them, and no further.
+        let first = days.start.saturating_sub(LOOK_BACK);
+        let hours = (days.start - first) * DAY..((days.end - first) * DAY).min(self.grid.hours - first * DAY);
+        let tracks = self.tracks(normal, first * DAY);
         let watched: Vec<Watched<'_>> = tracks
             .iter()
             .zip(self.models)
@@ -163,20 +187,35 @@ impl Scanned<'_> {
             .iter()
             .map(|model| if is_live { &model.live.coefficients } else { &model.hindsight.coefficients })
             .collect();
-        let calibration = self.model.calibration(is_live);
-        evaluate::apply(&Scope::of(days), &watched, &statistics(self.known()), &calibration.statistics, &coefficients)
+        let fitted = &self.model.calibration(is_live).statistics;
+        let (scope, statistics) = (Scope::of(days.start - first..days.end - first), statistics(self.known()));
+        let start = self.grid.start + (first * DAY) as i64;
+        let mut found = match before {
+            None => evaluate::apply(&scope, &watched, &statistics, fitted, &coefficients),
+            Some(before) => {
+                let before = (start, self.names, before);
+                evaluate::apply_again(&scope, &watched, &statistics, fitted, &coefficients, before)
+            }
+        };
+        for found in &mut found {
+            *found = found[hours.clone()].to_vec();
+        }
+        found
     }
 
-    pub(crate) fn tracks(&self, normal: &[Normal]) -> Vec<Track> {
+    /// Running sums of every series from an hour of the grid on, the start of a day.
+    pub(crate) fn tracks(&self, normal: &[Normal], first: usize) -> Vec<Track> {
         let news_hours = self.model.config.new_normal_hours as usize;
         let track = |at: usize| {
-            let (series, shape) = (&self.series[at], &self.models[at].shape);
+            let shape = &self.models[at].shape;
+            let ends = jump::news_ends(&shape.jumps, self.grid.start + first as i64, news_hours);
             let Normal { expected, mask, is_trained } = &normal[at];
-            let ends = jump::news_ends(&shape.jumps, self.grid.start, news_hours);
+            let (mask, is_trained) = (&mask[first..], &is_trained[first..]);
+            let (series, values) = (&self.series[at], &self.model.values);
             let unsure = entries::unsure(&self.place(at), &self.model.common, &shape.days());
-            track(self.known(), &self.model.values, series, shape.unit, expected, mask, is_trained)
+            track_from(first, self.known(), values, series, shape.unit, expected, mask, is_trained)
                 .with_ends(&ends)
-                .with_unsure(expected, &unsure)
+                .with_unsure(unsure.len(), |step, hour| expected[step][first + hour] * unsure[step][first + hour])
         };
         (0..self.series.len()).into_par_iter().map(track).collect()
     }
@@ -262,28 +301,24 @@ impl Scanned<'_> {
     ) -> (Vec<RowEvidence>, Option<RowEvidence>) {
         let (normal, mut found) = self.run(first_day, before, kept);
         let model = self.model;
-        let is_trained = &normal[0].is_trained;
         let has_site = self.series.len() >= model.config.min_series;
         let site = model.hindsight.site.as_ref().zip(model.live.site.as_ref()).filter(|_| has_site);
-        let site = site.map(|(hindsight, live)| {
-            let sum = self.sum(&normal);
-            let mut shown = hindsight.found(&sum, &statistics(self.known()), self.series.len());
-            if is_trained.contains(&false) {
-                let live = live.found(&sum, &statistics(self.known()), self.series.len());
-                let hours = shown.iter_mut().zip(live).zip(is_trained);
-                hours.filter(|(_, is_trained)| !**is_trained).for_each(|((shown, live), _)| *shown = live);
-            }
+        let site = site.map(|site| {
+            let first_day = first_day.saturating_sub(SITE_DAYS);
+            let mut windows = before.map(|(kept, _)| kept.site.clone()).unwrap_or_default();
+            let shown = self.site_found(site, &normal, first_day, &mut windows);
+            kept.site = windows;
             for own in &mut found {
                 take_over(own, &shown);
             }
-            self.site_evidence(&hindsight.noise, &normal, &shown)
+            self.site_evidence(&site.0.noise, &normal, &shown, first_day * DAY)
         });
         let one = |at: usize| {
             let model = self.models[at];
             RowEvidence {
                 series: keys[at].clone(),
                 time: times[at].to_vec(),
-                rows: self.rows(at, &normal[at], &found[at]),
+                rows: self.rows(at, &normal[at], &found[at], first_day * DAY),
                 statistics: statistics(self.known()),
                 noise: model.hindsight.noise.clone(),
                 unit: model.shape.unit,
@@ -293,68 +328,20 @@ impl Scanned<'_> {
         ((0..keys.len()).into_par_iter().map(one).collect(), site)
     }
 
-    pub(crate) fn sum(&self, normal: &[Normal]) -> Sum {
-        let part = |at: usize| Part {
-            value: &self.series[at].value,
-            expected: &normal[at].expected,
-            seen: &self.series[at].seen,
-            scale: site::scale(self.models[at].shape.unit),
-            noise: &self.models[at].hindsight.noise,
-        };
-        let parts: Vec<Part<'_>> = (0..self.series.len()).map(part).collect();
-        let site = Place { grid: self.grid, cells: self.cells, calendar: self.calendar, name: SITE };
-        let trained = self.models.first().map_or(0..0, |model| model.shape.days());
-        let sum = Sum::new(self.known(), &self.model.values, &parts, self.grid.hours);
-        sum.with_unsure(entries::unsure(&site, &self.model.common, &trained))
-    }
-
-    /// One row per hour in which any series has one: sums of what was observed and expected.
-    fn site_evidence(&self, noise: &Noise, normal: &[Normal], found: &[Found]) -> RowEvidence {
-        let hours = self.grid.hours;
-        let (mut observed, mut expected) = (vec![[f64::NAN; STEPS]; hours], vec![[f64::NAN; STEPS]; hours]);
-        let add = |sum: f64, value: f64| if sum.is_nan() { value } else { sum + value };
-        for (at, normal) in normal.iter().enumerate() {
-            let (y, m) = self.observed_and_expected(at, normal);
-            for hour in 0..hours {
-                for step in (0..STEPS).filter(|&step| !y[hour][step].is_nan()) {
-                    observed[hour][step] = add(observed[hour][step], y[hour][step]);
-                    expected[hour][step] = add(expected[hour][step], m[hour][step]);
-                }
-            }
-        }
-        let known: Vec<usize> = (0..hours).filter(|&hour| !observed[hour][TRAFFIC].is_nan()).collect();
-        let total = |step: usize| known.iter().map(|&hour| expected[hour][step]).filter(|m| !m.is_nan()).sum::<f64>();
-        let unit = total(REVENUE) / total(PURCHASES);
-        let unit = if unit.is_finite() && unit > 0.0 { unit } else { 1.0 };
-        let prior = self.model.prior_log_odds;
-        let row = |&hour: &usize| {
-            let alarm = &self.model.calibration(!normal[0].is_trained[hour]).alarm;
-            Judge { alarm, prior, noise, unit }.row(hour, &observed, &expected, found[hour])
-        };
-        RowEvidence {
-            series: SeriesKey::new(SITE),
-            time: known.iter().map(|&hour| self.grid.time(hour)).collect(),
-            rows: known.iter().map(row).collect(),
-            statistics: statistics(self.known()),
-            noise: noise.clone(),
-            unit,
-            prior: self.model.prior_log_odds,
-        }
-    }
-
-    fn rows(&self, at: usize, normal: &Normal, found: &[Found]) -> Vec<Row> {
+    /// The rows of a series; those before `first` have no name.
+    fn rows(&self, at: usize, normal: &Normal, found: &[Found], first: usize) -> Vec<Row> {
         let model = self.models[at];
         let (observed, expected) = self.observed_and_expected(at, normal);
         let (prior, noise, unit) = (self.model.prior_log_odds, &model.hindsight.noise, model.shape.unit);
         let row = |&hour: &usize| {
             let alarm = &self.model.calibration(!normal.is_trained[hour]).alarm;
-            Judge { alarm, prior, noise, unit }.row(hour, &observed, &expected, found[hour])
+            Judge { alarm, prior, noise, unit }.row_from(first, hour, &observed, &expected, found[hour])
         };
         self.series[at].rows.iter().map(row).collect()
     }
 
     /// Values of every hour as they were and as they were due; NaN where there is none.
-    fn observed_and_expected(&self, at: usize, normal: &Normal) -> (Vec<[f64; STEPS]>, Vec<[f64; STEPS]>) {
+    pub(crate) fn observed_and_expected(&self, at: usize, normal: &Normal) -> (Vec<[f64; STEPS]>, Vec<[f64; STEPS]>) {
         let (series, shape) = (&self.series[at], &self.models[at].shape);
         let known = self.known();
         let mean_price = shape.unit * shape.tail_factor;
@@ -377,72 +364,9 @@ impl Scanned<'_> {
     }
 }
 
-/// What turns an hour into a row of evidence.
-pub(crate) struct Judge<'a> {
-    pub(crate) alarm: &'a Alarm,
-    pub(crate) prior: f64,
-    pub(crate) noise: &'a Noise,
-    pub(crate) unit: f64,
-}
-
-impl Judge<'_> {
-    /// The row of an hour, named by the window that it belongs to.
-    pub(crate) fn row(&self, hour: usize, observed: &[[f64; STEPS]], expected: &[[f64; STEPS]], found: Found) -> Row {
-        let (from, to) = match found.length {
-            0 => (hour, hour + 1),
-            length => (hour - usize::from(found.before), hour - usize::from(found.before) + usize::from(length)),
-        };
-        let stretch = Stretch::of(&observed[from..to], &expected[from..to]);
-        let log_odds = self.alarm.log_odds(found.height);
-        Row {
-            hour,
-            observed: observed[hour],
-            expected: expected[hour],
-            log_odds,
-            found,
-            kind: name::of(&stretch, self.noise, self.unit),
-            is_shared: found.is_shared && log_odds + self.prior >= 0.0,
-        }
-    }
-}
-
 /// Hours in which the site shows more than the series takes over what the site shows.
 pub(crate) fn take_over(own: &mut [Found], site: &[Found]) {
     for (own, site) in own.iter_mut().zip(site).filter(|(own, site)| site.height > own.height) {
         *own = Found { is_shared: true, ..*site };
     }
-}
-
-/// Running sums of a series. Revenue is compared with what the observed purchases bring.
-pub(crate) fn track(
-    known: Known,
-    values: &OrderValues,
-    series: &Series,
-    unit: f64,
-    expected: &[Vec<f64>; STEPS],
-    mask: &[f64],
-    is_trained: &[bool],
-) -> Track {
-    let [views, carts, purchases, revenue] = &series.value;
-    let [seen_views, seen_carts, seen_purchases, seen_revenue] = &series.seen;
-    let [due_views, due_carts, due_purchases, due_revenue] = expected;
-    let revenue: Vec<f64> = revenue.iter().map(|v| v / unit).collect();
-    let has_values = known[REVENUE] && known[PURCHASES];
-    let mut seen_revenue = seen_revenue.clone();
-    if has_values {
-        seen_revenue.iter_mut().zip(seen_purchases).for_each(|(r, p)| *r *= p);
-    }
-    let value = |hour: usize| match has_values {
-        true => values.of(Hour::of(&series.value, 1.0 / unit, expected, hour)),
-        false => (0.0, 0.0),
-    };
-    let (value, weight): (Vec<f64>, Vec<f64>) = (0..mask.len()).map(value).unzip();
-    let after: Vec<f64> = mask.iter().zip(is_trained).map(|(m, t)| if *t { *m } else { 1.0 }).collect();
-    Track::new(
-        [views, carts, purchases, &revenue, &value],
-        [due_views, due_carts, due_purchases, due_revenue, &weight],
-        [seen_views, seen_carts, seen_purchases, &seen_revenue, &seen_revenue],
-        mask,
-        &after,
-    )
 }

@@ -1,13 +1,17 @@
 //! The site: the sum of all series as one more series.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    SITE,
     grid::{LANES, PURCHASES, REVENUE, STEPS, VALUE},
     structure::Known,
     windows::{
         Statistic, Track,
+        again::Windows,
         clump::Clumps,
         evaluate::{self, Coefficients, Scope, Statistics, Watched},
         greedy::Found,
@@ -61,8 +65,9 @@ pub(crate) struct Sum {
 }
 
 impl Sum {
-    pub(crate) fn new(known: Known, values: &OrderValues, parts: &[Part<'_>], hours: usize) -> Self {
-        let zeros = || std::array::from_fn(|_| vec![0.0; hours]);
+    /// Over some hours of the parts.
+    pub(crate) fn new(known: Known, values: &OrderValues, parts: &[Part<'_>], hours: Range<usize>) -> Self {
+        let zeros = || std::array::from_fn(|_| vec![0.0; hours.len()]);
         let mut sum = Self { value: zeros(), expected: zeros(), seen: zeros(), unsure: Vec::new() };
         for step in (0..STEPS).filter(|&step| known[step]) {
             let of_hour = |hour: usize| {
@@ -77,7 +82,7 @@ impl Sum {
                 }
                 sums
             };
-            let sums: Vec<[f64; 3]> = (0..hours).into_par_iter().map(of_hour).collect();
+            let sums: Vec<[f64; 3]> = hours.clone().into_par_iter().map(of_hour).collect();
             for (hour, [value, expected, seen]) in sums.into_iter().enumerate() {
                 sum.value[step][hour] = value;
                 sum.expected[step][hour] = expected;
@@ -91,8 +96,9 @@ impl Sum {
                 let scores = hours.filter_map(|hour| values.score(hour));
                 scores.fold((0.0, 0.0), |sum, score| (sum.0 + 1.0 + score.clamp(-CLIP, CLIP), sum.1 + 1.0))
             };
-            (sum.value[VALUE], sum.expected[VALUE]) = (0..hours).into_par_iter().map(of_hour).unzip();
-            sum.seen[VALUE] = sum.seen[REVENUE].clone();
+            (sum.value[VALUE], sum.expected[VALUE]) = hours.into_par_iter().map(of_hour).unzip();
+            let seen = sum.seen[REVENUE].clone();
+            sum.seen[VALUE] = seen;
         }
         sum
     }
@@ -106,7 +112,8 @@ impl Sum {
         let no_mask = vec![1.0; self.value[0].len()];
         let [value, expected, seen] =
             [&self.value, &self.expected, &self.seen].map(|of| of.each_ref().map(Vec::as_slice));
-        Track::new(value, expected, seen, &no_mask, &no_mask).with_unsure(&self.expected, &self.unsure)
+        Track::new(value, expected, seen, &no_mask, &no_mask)
+            .with_unsure(self.unsure.len(), |step, hour| self.expected[step][hour] * self.unsure[step][hour])
     }
 }
 
@@ -120,12 +127,27 @@ impl SiteModel {
         Self { noise, regressions, statistics: fitted }
     }
 
-    /// What every hour of the sum shows; heights count less by the number of series.
-    pub(crate) fn found(&self, sum: &Sum, statistics: &[Statistic], series: usize) -> Vec<Found> {
+    /// What some days of the sum show; heights count less by the number of series. `before` are the first hour of the
+    /// sum, since 1970, and the windows of the sum before this one.
+    pub(crate) fn found(
+        &self,
+        sum: &Sum,
+        statistics: &[Statistic],
+        series: usize,
+        days: Range<usize>,
+        before: Option<(i64, &mut Windows)>,
+    ) -> Vec<Found> {
         let track = sum.track();
         let watched = [Watched { track: &track, noise: &self.noise }];
-        let scope = Scope { longest: LONGEST, ..Scope::all() };
-        let found = evaluate::apply(&scope, &watched, statistics, &self.statistics, &[&self.regressions]);
+        let scope = Scope { longest: LONGEST, days };
+        let regressions = [&self.regressions];
+        let found = match before {
+            None => evaluate::apply(&scope, &watched, statistics, &self.statistics, &regressions),
+            Some((start, windows)) => {
+                let before = (start, &[SITE] as &[&str], windows);
+                evaluate::apply_again(&scope, &watched, statistics, &self.statistics, &regressions, before)
+            }
+        };
         let less = (series as f64).ln() / SLOPE;
         let lowered = |found: Found| Found { height: (found.height - less).max(0.0), ..found };
         found.into_iter().next().unwrap_or_default().into_iter().map(lowered).collect()

@@ -142,20 +142,24 @@ impl Matrix {
         Ok(Metrics { observed, usable: Frame::new(time, columns, values)? })
     }
 
-    /// Metrics, residuals and, where asked for, engineered columns of `series`.
+    /// Metrics, residuals and, where asked for, engineered columns of `series`. Rows before `derived` have no residuals:
+    /// nothing looks at them.
     pub(crate) fn wide(
         &self,
         series: FrameView<'_>,
         metrics: &Metrics,
         baseline: &ZScoreModel,
         engineered: bool,
+        derived: usize,
     ) -> Result<Frame, PipelineError> {
-        let residuals = baseline.residuals(metrics.usable.view()).map_err(PipelineError::series)?;
-        let trailing = TRAILING_HOURS.map(|h| trailing_sums(series.time(), residuals.view(), h * Timestamp::HOUR));
+        let rows = derived..series.nrows();
+        let residuals = baseline.residuals(metrics.usable.view().rows(rows.clone())).map_err(PipelineError::series)?;
+        let time = &series.time()[rows];
+        let trailing = TRAILING_HOURS.map(|h| trailing_sums(time, residuals.view(), h * Timestamp::HOUR));
         let mut names: Vec<String> = self.metric_names().iter().map(ToString::to_string).collect();
         names.extend(self.residual_names());
-        let mut parts = vec![metrics.usable.values().to_owned(), residuals];
-        parts.extend(trailing);
+        let mut parts = vec![metrics.usable.values().to_owned(), below_nothing(derived, residuals)];
+        parts.extend(trailing.map(|trailing| below_nothing(derived, trailing)));
         if engineered {
             let features = self.engineer.transform(series)?;
             let own: Vec<usize> =
@@ -167,6 +171,20 @@ impl Matrix {
         let values = concatenate(Axis(1), &views).expect("all parts have a row per row of the series");
         Ok(Frame::new(series.time().to_vec(), Columns::new(names)?, values)?)
     }
+
+    /// Whether a column is neither a stored metric nor a rate.
+    pub(crate) fn is_derived(&self, column: &str) -> bool {
+        self.metric_names().position(column).is_none()
+    }
+}
+
+/// `values` below so many rows of nothing.
+fn below_nothing(rows: usize, values: Array2<f64>) -> Array2<f64> {
+    if rows == 0 {
+        return values;
+    }
+    let nothing = Array2::from_elem((rows, values.ncols()), f64::NAN);
+    concatenate(Axis(0), &[nothing.view(), values.view()]).expect("both have the same columns")
 }
 
 /// The rows of `context` before those of `series`, then those of `series`; and how many came first.

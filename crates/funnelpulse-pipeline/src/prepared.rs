@@ -62,7 +62,8 @@ impl Prepared {
         }
         let metrics = plan.matrix.metrics(frame).map_err(|e| fail(e.to_string()))?;
         let baseline = plan.baseline.fit(metrics.usable.view()).map_err(|e| fail(e.to_string()))?;
-        let prepared = Self::new(plan, key, frame, 0, &metrics, Arc::new(baseline)).map_err(|e| fail(e.to_string()))?;
+        let prepared =
+            Self::new(plan, key, frame, (0, 0), &metrics, Arc::new(baseline)).map_err(|e| fail(e.to_string()))?;
         Ok(Self { rows_with_data: rows, ..prepared })
     }
 
@@ -79,19 +80,20 @@ impl Prepared {
             None => (frame, 0),
         };
         let metrics = plan.matrix.metrics(joined.view())?;
-        Self::new(plan, key, joined.view(), skip, &metrics, state.baseline.clone())
+        Self::new(plan, key, joined.view(), (0, skip), &metrics, state.baseline.clone())
     }
 
-    /// The rows of `frame` after the first `skip`, given their metrics.
+    /// The rows of `frame` after the first `skip`, given their metrics. Nothing looks at the residuals of rows before
+    /// `derived`.
     pub(crate) fn new(
         plan: &Plan,
         key: &SeriesKey,
         frame: FrameView<'_>,
-        skip: usize,
+        (derived, skip): (usize, usize),
         metrics: &Metrics,
         baseline: Arc<ZScoreModel>,
     ) -> Result<Self, PipelineError> {
-        let wide = plan.matrix.wide(frame, metrics, &baseline, plan.engineered)?;
+        let wide = plan.matrix.wide(frame, metrics, &baseline, plan.engineered, derived)?;
         let observed = metrics.observed.values().slice_axis(Axis(0), (skip..).into()).to_owned();
         Ok(Self { key: key.clone(), wide, skip, rows_with_data: 0, baseline, observed })
     }

@@ -1,6 +1,7 @@
 //! The detection pipeline as an operator.
 
 use std::{
+    collections::BTreeSet,
     path::{Path, PathBuf},
     sync::Arc,
     time::SystemTime,
@@ -11,10 +12,17 @@ use arrow::{
     datatypes::{DataType, Field, Schema},
 };
 use funnelpulse_alerts::{Alert as Message, AlertState, AlertsError, NotifierConfig, Status};
+use funnelpulse_analytics::Incident;
 use funnelpulse_core::{BoxError, SITE, Severity, Timestamp};
-use funnelpulse_pipeline::{Advance, Catalog, FittedPipeline, LivePipeline, PipelineError, observation};
+use funnelpulse_pipeline::{
+    Advance, Catalog, FittedPipeline, IncidentChange, LivePipeline, PipelineError, alert_candidate, observation,
+};
 
 use crate::{Alert, ClosedWindow, Operator, Output, Signal};
+
+/// Odds of an incident from which on an early result is a warning: as high as for twelve looks at the same hour instead
+/// of one, so that they raise no more false warnings than the hour itself.
+const EARLY_ODDS: f64 = 12.0;
 
 /// A trained pipeline behind the windows: it scores each closed window, revises earlier rows while
 /// they can still change, and says what is worth an alert.
@@ -22,6 +30,10 @@ use crate::{Alert, ClosedWindow, Operator, Output, Signal};
 /// The rows are those of the batch's table without `rank`, with two columns more: `revision`, 0 for
 /// the first verdict on a row and one more with each later one, and `final`, true once the verdict
 /// no longer changes. The newest row of a series and window is the one with the highest revision.
+///
+/// Early results, of trailing windows that end within an hour, are warnings: at most one per hour, series and kind of
+/// incident. They neither are rows nor change what is an alert once the hour is over, and need a detector that gives
+/// probabilities of incidents.
 ///
 /// ```no_run
 /// use std::path::Path;
@@ -38,8 +50,12 @@ pub struct LiveDetection {
     live: LivePipeline,
     model: String,
     alerts: Option<AlertState>,
+    /// The least severity of a warning.
+    least: Severity,
     file: Option<ModelFile>,
     problem: Option<String>,
+    /// Early warnings of the hour that is not over.
+    warned: BTreeSet<String>,
 }
 
 /// A file whose model is taken into use when it changes.
@@ -54,7 +70,9 @@ impl LiveDetection {
     /// Scores with this model.
     pub fn new(model: Arc<FittedPipeline>) -> Result<Self, PipelineError> {
         let name = name_of(&model)?;
-        Ok(Self { live: LivePipeline::new(model), model: name, alerts: None, file: None, problem: None })
+        let live = LivePipeline::new(model);
+        let (least, warned) = (Severity::Low, BTreeSet::new());
+        Ok(Self { live, model: name, alerts: None, least, file: None, problem: None, warned })
     }
 
     /// Scores with the model that was saved to `path`, and takes a new one into use between two
@@ -68,6 +86,7 @@ impl LiveDetection {
 
     /// Also makes alerts of incidents, and of a feed that stops. Without it there are none.
     pub fn with_alerts(mut self, config: NotifierConfig) -> Result<Self, AlertsError> {
+        self.least = config.min_severity;
         self.alerts = Some(AlertState::new(config)?);
         Ok(self)
     }
@@ -93,10 +112,32 @@ impl LiveDetection {
 
 impl Operator for LiveDetection {
     fn window(&mut self, window: &ClosedWindow) -> Result<Output, BoxError> {
+        self.warned.clear();
         let advance = self.live.advance(&window.panel()?)?;
         let alerts = self.alerts_of(&advance);
         let rows = if advance.rows.is_empty() { Vec::new() } else { vec![table(&advance)?] };
         Ok(Output { rows, alerts })
+    }
+
+    fn early(&mut self, window: &ClosedWindow) -> Result<Output, BoxError> {
+        if self.alerts.is_none() {
+            return Ok(Output::default());
+        }
+        let advance = self.live.early(window.start, window.end, &window.panel()?)?;
+        let mut alerts = Vec::new();
+        for news in advance.incidents.iter().filter(|news| news.change == IncidentChange::Opened) {
+            let incident = &news.incident;
+            let odds = incident.probability / (1.0 - incident.probability);
+            let is_likely = odds >= EARLY_ODDS;
+            if !incident.ongoing || incident.severity < self.least || !is_likely {
+                continue;
+            }
+            let warning = warning(incident, window.end);
+            if self.warned.insert(warning.id.clone()) {
+                alerts.push(wrapped(&warning));
+            }
+        }
+        Ok(Output { rows: Vec::new(), alerts })
     }
 
     fn signal(&mut self, signal: Signal, now: Timestamp) -> Result<Output, BoxError> {
@@ -178,6 +219,15 @@ fn name_of(model: &FittedPipeline) -> Result<String, PipelineError> {
 
 fn changed(path: &Path) -> Option<SystemTime> {
     std::fs::metadata(FittedPipeline::model_file(path)).and_then(|m| m.modified()).ok()
+}
+
+/// The warning of an incident before its hour is over, the same for every look at that hour.
+fn warning(incident: &Incident, end: Timestamp) -> Message {
+    let mut message = alert_candidate(incident).alert(end);
+    message.id = format!("{}:early {}", message.incident, end.offset(-1).floor_to(Timestamp::HOUR));
+    message.title = format!("Early warning: {}", message.title);
+    message.text = format!("{} The hour is not over: so the hour until {end} looks.", message.text);
+    message
 }
 
 fn wrapped(message: &Message) -> Alert {

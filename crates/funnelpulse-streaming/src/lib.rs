@@ -9,6 +9,7 @@ mod operator;
 mod runner;
 mod sink;
 mod source;
+mod status;
 
 pub use checkpoint::{Checkpoint, CheckpointStore, Manifest};
 pub use decode::TextFormat;
@@ -24,12 +25,15 @@ pub use sink::{Channel, Commit, FileFormat, FileSink, MemorySink, Sink, WriterSi
 pub use source::{
     FolderSource, Group, Input, MemoryRecord, MemorySource, PipeSource, Polled, Position, Positions, Reading, Source,
 };
+pub use status::Status;
+#[cfg(feature = "status")]
+pub use status::StatusServer;
 
 #[cfg(feature = "kafka")]
 mod kafka;
 #[cfg(feature = "kafka")]
 pub use kafka::KafkaConfig;
 #[cfg(feature = "kafka")]
-pub use sink::KafkaSink;
+pub use sink::{KafkaMessages, KafkaSink};
 #[cfg(feature = "kafka")]
 pub use source::KafkaSource;

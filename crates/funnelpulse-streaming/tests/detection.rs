@@ -178,3 +178,57 @@ fn a_changed_model_file_is_taken_into_use_and_a_broken_one_is_not() {
     assert_ne!(operator.model(), before);
     operator.window(&window(&panel, TRAINED_HOURS + 1)).unwrap();
 }
+
+/// A trailing hour that ends `minutes` after the start of an hour: as much of both hours.
+fn trailing(panel: &Panel, hour: usize, minutes: u64) -> ClosedWindow {
+    let (before, now) = (window(panel, hour - 1), window(panel, hour));
+    let part = |before: u64, now: u64| (before * (60 - minutes) + now * minutes) / 60;
+    let rows = before.rows.iter().zip(&now.rows).map(|(before, now)| {
+        let counts = Counts {
+            views: part(before.counts.views, now.counts.views),
+            carts: part(before.counts.carts, now.counts.carts),
+            purchases: part(before.counts.purchases, now.counts.purchases),
+            micro_revenue: (before.counts.micro_revenue * i128::from(60 - minutes)
+                + now.counts.micro_revenue * i128::from(minutes))
+                / 60,
+        };
+        WindowRow { series: before.series.clone(), counts }
+    });
+    let end = now.start.offset(minutes as i64 * Timestamp::HOUR / 60);
+    ClosedWindow { start: end.offset(-Timestamp::HOUR), end, kind: WindowKind::Early, rows: rows.collect() }
+}
+
+#[test]
+fn early_results_warn_once_an_hour_and_change_nothing() {
+    let panel = shop();
+    let model = trained(&panel);
+    let fresh = || LiveDetection::new(model.clone()).unwrap().with_alerts(NotifierConfig::default()).unwrap();
+    let (mut plain, mut early) = (fresh(), fresh());
+    let (mut warnings, mut official) = (Vec::new(), Vec::new());
+    for hour in TRAINED_HOURS..TRAINED_HOURS + 48 {
+        if hour > TRAINED_HOURS {
+            for minutes in (15..60).step_by(15) {
+                let output = early.early(&trailing(&panel, hour, minutes)).unwrap();
+                assert!(output.rows.is_empty(), "no row before the hour is over");
+                warnings.extend(output.alerts.into_iter().map(|alert| (hour, alert)));
+            }
+        }
+        let (a, b) = (plain.window(&window(&panel, hour)).unwrap(), early.window(&window(&panel, hour)).unwrap());
+        assert_eq!(a, b, "hour {hour}");
+        assert!(plain.state().unwrap() == early.state().unwrap());
+        official.extend(a.alerts.into_iter().map(|alert| (hour, alert)));
+    }
+    // What is warned of is an alert once its hour is over, or later.
+    let incident = |alert: &Alert| -> serde_json::Value {
+        serde_json::from_str::<serde_json::Value>(&alert.body).unwrap()["incident"].clone()
+    };
+    let came = |(hour, warning): &(usize, Alert)| {
+        official.iter().any(|(later, alert)| later >= hour && incident(alert) == incident(warning))
+    };
+    assert!(warnings.iter().any(came), "none of {warnings:?} is in {official:?}");
+    let ids: std::collections::BTreeSet<&str> = warnings.iter().map(|(_, alert)| alert.id.as_str()).collect();
+    assert_eq!(ids.len(), warnings.len(), "each hour warns once");
+    let (_, first) = &warnings[0];
+    assert!(first.body.contains("Early warning") && first.body.contains("The hour is not over"), "{}", first.body);
+    assert!(fresh().early(&trailing(&panel, TRAINED_HOURS, 30)).unwrap().rows.is_empty());
+}

@@ -186,7 +186,10 @@ impl<'a, D: Detector> Conformance<'a, D> {
                 for start in (0..self.rows).step_by(batch) {
                     let first = model.context().first_row(history.time(), start);
                     let end = (start + batch).min(self.rows);
-                    let part = detect(model, history.view().rows(first..end), "batches");
+                    let rows = || history.view().rows(first..end);
+                    let part = detect(model, rows(), "batches");
+                    let after = model.detect_after(rows(), start - first).expect("batches: rows after a context");
+                    same_detection(&after, &part.clone().rows(start - first..end - first));
                     scores.extend(part.score().iter().skip(start - first));
                 }
                 same_bits(Array1::from(scores).view(), whole.score(), "batches: scores depend on the split");
@@ -363,6 +366,20 @@ fn same_bits(a: ArrayView1<'_, f64>, b: ArrayView1<'_, f64>, rule: &str) {
     for (row, (a, b)) in a.iter().zip(b).enumerate() {
         assert_eq!(a.to_bits(), b.to_bits(), "{rule}: row {row}: {a} and {b}");
     }
+}
+
+/// The rows after a context are those of the whole.
+fn same_detection(after: &Detection, whole: &Detection) {
+    same_bits(after.score(), whole.score(), "batches: scores after a context");
+    let parts = |d: &Detection| {
+        let interval = d.interval().map(|(lower, upper)| [lower.to_owned(), upper.to_owned()]);
+        [d.expected().map(|e| e.to_owned()), d.contributions().map(|c| c.to_owned())]
+            .into_iter()
+            .chain(interval.map_or([None, None], |ends| ends.map(Some)))
+            .map(|part| part.map(|part| part.iter().map(|v| v.to_bits()).collect::<Vec<_>>()))
+            .collect::<Vec<_>>()
+    };
+    assert!(parts(after) == parts(whole), "batches: what is said of rows after a context");
 }
 
 fn never_infinite(detection: &Detection, what: &str) {

@@ -313,10 +313,11 @@ impl pulp::NullaryFnOnce for History<'_> {
     }
 }
 
-/// The strongest evidence of all rows.
+/// The strongest evidence of the rows from `first` on.
 pub(super) struct Strongest<'a> {
     pub(super) evidence: &'a Evidence<'a>,
     pub(super) weigh: Weigh<'a>,
+    pub(super) first: usize,
     pub(super) out: &'a mut [f64],
 }
 
@@ -327,7 +328,7 @@ impl pulp::NullaryFnOnce for Strongest<'_> {
     fn call(self) {
         let mut found = Comparisons::new(self.weigh.scales.len());
         for (block, out) in self.out.chunks_mut(BLOCK).enumerate() {
-            self.evidence.strongest(block * BLOCK, &self.weigh, &mut found, out);
+            self.evidence.strongest(self.first + block * BLOCK, &self.weigh, &mut found, out);
         }
     }
 }

@@ -83,10 +83,10 @@ impl ChangepointModel {
         self.config.season
     }
 
-    /// The evidence of a column at each row, NaN where its value is missing.
-    fn scores_of_column(&self, column: usize, evidence: &Evidence<'_>, known: &[bool], out: &mut [f64]) {
+    /// The evidence of a column in the rows from `first` on, NaN where its value is not `known`.
+    fn scores_of_column(&self, column: usize, evidence: &Evidence<'_>, first: usize, known: &[bool], out: &mut [f64]) {
         let weigh = Weigh { scales: &self.scales[column], min_magnitude: self.config.min_magnitude };
-        pulp::Arch::new().dispatch(Strongest { evidence, weigh, out: &mut *out });
+        pulp::Arch::new().dispatch(Strongest { evidence, weigh, first, out: &mut *out });
         out.iter_mut().zip(known).filter(|(_, known)| !**known).for_each(|(out, _)| *out = f64::NAN);
     }
 
@@ -99,7 +99,7 @@ impl ChangepointModel {
             let values = values.column(column);
             let known: Vec<bool> = values.iter().map(|v| !v.is_nan()).collect();
             let terms = terms(profile, self.config.season, frame.time(), values);
-            self.scores_of_column(column, &Evidence::new(profile, &self.config, terms), &known, &mut own);
+            self.scores_of_column(column, &Evidence::new(profile, &self.config, terms), 0, &known, &mut own);
             scores.iter_mut().zip(&own).for_each(|(score, own)| *score = own.max(*score));
         }
         Ok(scores)
@@ -144,30 +144,35 @@ impl FittedDetector for ChangepointModel {
     }
 
     fn detect(&self, frame: FrameView<'_>) -> Result<Detection, Error> {
+        self.detect_after(frame, 0)
+    }
+
+    fn detect_after(&self, frame: FrameView<'_>, skip: usize) -> Result<Detection, Error> {
         let values = frame.aligned(&self.columns)?;
-        let shape = values.dim();
+        let rows = skip.min(frame.nrows())..frame.nrows();
+        let shape = (rows.len(), values.ncols());
         let [mut contributions, mut expected, mut lower, mut upper] = [0; 4].map(|_| Array2::zeros(shape));
         let mut score = Array1::from_elem(shape.0, f64::NAN);
         let season = self.config.season;
         let mut own = vec![0.0; shape.0];
         for (column, (profile, scales)) in self.profiles.iter().zip(&self.scales).enumerate() {
             let values = values.column(column);
-            let known: Vec<bool> = values.iter().map(|v| !v.is_nan()).collect();
+            let known: Vec<bool> = rows.clone().map(|row| !values[row].is_nan()).collect();
             let evidence = Evidence::new(profile, &self.config, terms(profile, season, frame.time(), values));
-            for (row, time) in frame.time().iter().enumerate() {
-                let bin = season.bin(*time);
+            for (at, row) in rows.clone().enumerate() {
+                let bin = season.bin(frame.time()[row]);
                 let level = evidence.level(row);
                 let center =
                     if profile.multiplicative { profile.level[bin] * level } else { profile.level[bin] + level };
                 let variance = profile.dispersion[bin] * if profile.multiplicative { center.max(0.0) } else { 1.0 };
                 let width = INTERVAL * scales[0] * variance.sqrt();
                 let finite = |v: f64| v.clamp(-f64::MAX, f64::MAX);
-                expected[[row, column]] = finite(center);
+                expected[[at, column]] = finite(center);
                 let floor = if profile.multiplicative { 0.0 } else { -f64::MAX };
-                lower[[row, column]] = finite(center - width).max(floor).min(finite(center));
-                upper[[row, column]] = finite(center + width);
+                lower[[at, column]] = finite(center - width).max(floor).min(finite(center));
+                upper[[at, column]] = finite(center + width);
             }
-            self.scores_of_column(column, &evidence, &known, &mut own);
+            self.scores_of_column(column, &evidence, rows.start, &known, &mut own);
             for (row, strongest) in own.iter().enumerate().filter(|(_, s)| !s.is_nan()) {
                 contributions[[row, column]] = *strongest;
                 score[row] = strongest.max(score[row]);

@@ -12,6 +12,8 @@ use clap::{Args, ValueEnum};
                         rows are those that `detect` gives to the whole table.\n\n\
                         What was read, counted and found is saved with each checkpoint; a second start goes on where \
                         the last checkpoint ended, without losing or repeating a row.\n\n\
+                        RUST_LOG=info, or RUST_LOG=funnelpulse_streaming=debug, writes what happens to the error \
+                        stream.\n\n\
                         Example: funnelpulse stream --model shop --input events/ --follow --lateness 600 --output out"
 )]
 pub(crate) struct StreamArgs {
@@ -47,6 +49,10 @@ pub(crate) struct StreamArgs {
     /// Seconds without any event after which the feed counts as stopped: an alert, and open windows are closed
     #[arg(long, value_name = "SECONDS")]
     pub(crate) silence: Option<u64>,
+    /// Seconds between two looks at an hour that is not over, a divisor of an hour such as 300: early warnings, in
+    /// addition to the alerts of full hours
+    #[arg(long, value_name = "SECONDS", requires = "alerts")]
+    pub(crate) early: Option<u64>,
     #[cfg(feature = "kafka")]
     /// Consumer group of a Kafka input, and transactional id of a Kafka output
     #[arg(long, default_value = "funnelpulse", value_name = "NAME")]
@@ -62,6 +68,12 @@ pub(crate) struct StreamArgs {
     /// Deliver alerts as this file says (TOML; see the book); status 4 when some are left
     #[arg(long, value_name = "FILE")]
     pub(crate) alerts: Option<PathBuf>,
+    /// Serve /metrics (for Prometheus), /healthz and /readyz at HOST:PORT
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) status: Option<String>,
+    /// Only say how much memory it will take with so many events per hour
+    #[arg(long, value_name = "EVENTS")]
+    pub(crate) estimate: Option<u64>,
     /// Print the counts at the end as JSON
     #[arg(long)]
     pub(crate) json: bool,

@@ -1,10 +1,16 @@
 //! `funnelpulse generate`: labelled funnel data on disk.
 
-use std::{path::Path, sync::Arc};
+mod replay;
+
+use std::{ops::Range, path::Path, sync::Arc};
 
 use anyhow::bail;
 use arrow::{
-    array::{ArrayRef, Float64Array, Int8Array, RecordBatch, StringArray, TimestampMicrosecondArray, UInt64Array},
+    array::{
+        ArrayRef, BooleanArray, Float64Array, Int8Array, RecordBatch, StringArray, TimestampMicrosecondArray,
+        UInt64Array,
+    },
+    compute::filter_record_batch,
     error::ArrowError,
 };
 use funnelpulse::{
@@ -39,30 +45,62 @@ pub(crate) fn shop(args: &Shop) -> anyhow::Result<GeneratedFunnel> {
 }
 
 pub(crate) fn generate(args: &GenerateArgs) -> anyhow::Result<()> {
-    let events = args.out.join("events");
+    let generating = output::spinner("generating");
+    let shop = shop(&args.shop)?;
+    generating.finish_and_clear();
+    let days = days(args, &shop)?;
+    if let Some(out) = &args.out {
+        write(args, out, &shop, &days)?;
+    }
+    let Some(speed) = args.replay else { return Ok(()) };
+    let events = shop.raw_events().filter(|event| days.contains(&event.time));
+    let count = replay::replay(args, speed, events)?;
+    output::note(format_args!("{count} events written to {}", args.to.display()));
+    Ok(())
+}
+
+/// The days that are wanted, from their first moment to the moment after them.
+fn days(args: &GenerateArgs, shop: &GeneratedFunnel) -> anyhow::Result<Range<Timestamp>> {
+    let first = shop.panel().iter().filter_map(|(_, frame)| frame.time().first()).min().copied().unwrap_or_default();
+    let (from, until) = (args.from_day.unwrap_or(0), args.until_day.unwrap_or(args.shop.days));
+    if from >= until || until > args.shop.days {
+        bail!("--from-day {from} --until-day {until}: days are counted from 0 to --days {}", args.shop.days);
+    }
+    let at = |day: usize| first.floor_to(Timestamp::DAY).offset(day as i64 * Timestamp::DAY);
+    Ok(at(from)..at(until))
+}
+
+/// Writes the tables, and the events if they are wanted, into a folder.
+fn write(args: &GenerateArgs, out: &Path, shop: &GeneratedFunnel, days: &Range<Timestamp>) -> anyhow::Result<()> {
+    let events = out.join("events");
     // Days of another shop would mix with those of this one.
     if args.events && std::fs::read_dir(&events).is_ok_and(|mut entries| entries.next().is_some()) {
         bail!("{} is not empty; remove it or choose another --out", events.display());
     }
-    let generating = output::spinner("generating");
-    let shop = shop(&args.shop)?;
-    output::create_folder(&args.out)?;
-    write_file(&args.out.join("hourly.parquet"), &panel_to_batch(shop.panel(), &PanelSpec::funnel())?)?;
-    write_file(&args.out.join("labels.parquet"), &labels(&shop)?)?;
-    write_file(&args.out.join("truth.parquet"), &truth(&shop)?)?;
-    generating.finish_and_clear();
+    output::create_folder(out)?;
+    let hourly = rows_of(days, shop, &panel_to_batch(shop.panel(), &PanelSpec::funnel())?)?;
+    write_file(&out.join("hourly.parquet"), &hourly)?;
+    write_file(&out.join("labels.parquet"), &rows_of(days, shop, &labels(shop)?)?)?;
+    write_file(&out.join("truth.parquet"), &rows_of(days, shop, &truth(shop)?)?)?;
     output::say(format_args!(
         "{} rows of {} brands with {} anomalies in {}",
-        shop.panel().total_rows(),
+        hourly.num_rows(),
         shop.panel().len(),
-        shop.events().len(),
-        args.out.display()
+        shop.events().iter().filter(|event| days.contains(&event.start)).count(),
+        out.display()
     ))?;
     if args.events {
-        let count = write_events(&shop, &events, args.shop.days)?;
+        let wanted = shop.raw_events().filter(|event| days.contains(&event.time));
+        let count = write_events(wanted, &events, args.shop.days)?;
         output::say(format_args!("{count} events in {}", events.display()))?;
     }
     Ok(())
+}
+
+/// The rows of some days of a table with a row per row of the shop.
+fn rows_of(days: &Range<Timestamp>, shop: &GeneratedFunnel, table: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+    let wanted: BooleanArray = keys(shop).map(|(_, time)| Some(days.contains(&time))).collect();
+    filter_record_batch(table, &wanted)
 }
 
 /// Series and time of every row, in the order of the panel.
@@ -100,13 +138,13 @@ fn truth(shop: &GeneratedFunnel) -> Result<RecordBatch, ArrowError> {
 }
 
 /// One file a day, in the layout of the REES46 data sets, with a category and a device.
-fn write_events(shop: &GeneratedFunnel, folder: &Path, days: usize) -> anyhow::Result<usize> {
+fn write_events(events: impl Iterator<Item = RawEvent>, folder: &Path, days: usize) -> anyhow::Result<usize> {
     output::create_folder(folder)?;
     let bar = output::bar("events", days);
     let mut total = 0;
     let mut day: Vec<RawEvent> = Vec::new();
     let date = |event: &RawEvent| event.time.floor_to(Timestamp::DAY);
-    for event in shop.raw_events() {
+    for event in events {
         if day.first().is_some_and(|first| date(first) != date(&event)) {
             write_day(&day, folder)?;
             bar.inc(1);

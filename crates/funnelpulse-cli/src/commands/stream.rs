@@ -19,11 +19,13 @@ use funnelpulse::{
 use funnelpulse_alerts::{Alert as Message, AlertsConfig, DispatchReport, Dispatcher};
 use funnelpulse_streaming::{
     Alert, CheckpointStore, Deliver, Engine, EngineConfig, FileFormat, FileSink, FolderSource, LiveDetection, Metrics,
-    PipeSource, Reading, Runner, RunnerConfig, Sink, Source, TextFormat, WriterSink,
+    PipeSource, Reading, Runner, RunnerConfig, Sink, Source, Status, StatusServer, TextFormat, WriterSink,
 };
 
+mod estimate;
 #[cfg_attr(not(feature = "kafka"), path = "stream/no_kafka.rs")]
-mod kafka;
+pub(super) mod kafka;
+mod logs;
 
 use crate::{
     Outcome,
@@ -41,10 +43,20 @@ const TASK: &str = "task-0";
 
 pub(crate) fn stream(args: &StreamArgs) -> anyhow::Result<Outcome> {
     overwrite::refuse(&[&args.input, &args.model], &[("--output", Some(&*args.output))])?;
+    logs::start()?;
+    let status = Status::new("loading the model");
+    // It answers until the command ends.
+    let server = args.status.as_deref().map(|address| StatusServer::start(address, status.clone())).transpose()?;
+    if let Some(server) = &server {
+        output::note(format_args!("http://{}: /metrics, /healthz, /readyz", server.address()));
+    }
     let alerts = args.alerts.as_deref().map(AlertsConfig::load).transpose()?;
     let loading = output::spinner("loading");
     let mut operator = LiveDetection::load(&args.model, (*catalog()).clone())?;
     loading.finish_and_clear();
+    if let Some(events) = args.estimate {
+        return estimate::say(args, operator.live(), events).map(|()| Outcome::Done);
+    }
     if let Some(alerts) = &alerts {
         operator = operator.with_alerts(alerts.config().notifier.clone())?;
     }
@@ -52,9 +64,10 @@ pub(crate) fn stream(args: &StreamArgs) -> anyhow::Result<Outcome> {
     let options = config.detectors.get::<ReadOptions>(READ).cloned().unwrap_or_default();
     let dispatcher = alerts.as_ref().map(|alerts| alerts.start().map(Arc::new)).transpose()?;
     let receiver = dispatcher.clone().map(|dispatcher| Receiver { dispatcher });
+    let parts = Parts { operator, receiver, status };
     let metrics = if let Some(address) = kafka::address(&args.input) {
         let source = kafka::source(args, address, &config.events, &options)?;
-        with_sink(args, &config, source, operator, receiver)?
+        with_sink(args, &config, source, parts)?
     } else if is_dash(&args.input) {
         let format = match args.input_format {
             TextLayout::Jsonl => TextFormat::JsonLines,
@@ -62,11 +75,11 @@ pub(crate) fn stream(args: &StreamArgs) -> anyhow::Result<Outcome> {
             TextLayout::Tsv => TextFormat::Tsv,
         };
         let source = PipeSource::new(io::stdin(), format, &config.events, &options)?;
-        with_sink(args, &config, source, operator, receiver)?
+        with_sink(args, &config, source, parts)?
     } else {
         let reading = if args.follow { Reading::Watch(SCAN) } else { Reading::Once };
         let source = FolderSource::new(&args.input, &config.events, &options, reading)?;
-        with_sink(args, &config, source, operator, receiver)?
+        with_sink(args, &config, source, parts)?
     };
     // The receivers get the time that the settings give them.
     let sent = alerts.zip(dispatcher).map(|(alerts, d)| d.flush(alerts.config().dispatch.patience()));
@@ -79,30 +92,31 @@ pub(crate) fn stream(args: &StreamArgs) -> anyhow::Result<Outcome> {
     Ok(if waiting > 0 { Outcome::Waiting } else { Outcome::Done })
 }
 
+/// What a stream has beside its source and sink.
+struct Parts {
+    operator: LiveDetection,
+    receiver: Option<Receiver>,
+    status: Status,
+}
+
 fn is_dash(path: &Path) -> bool {
     path.as_os_str() == "-"
 }
 
-fn with_sink<S: Source>(
-    args: &StreamArgs,
-    config: &Config,
-    source: S,
-    operator: LiveDetection,
-    receiver: Option<Receiver>,
-) -> anyhow::Result<Metrics> {
+fn with_sink<S: Source>(args: &StreamArgs, config: &Config, source: S, parts: Parts) -> anyhow::Result<Metrics> {
     if is_dash(&args.output) {
-        return run(args, config, source, WriterSink::new(io::stdout()), operator, receiver);
+        return run(args, config, source, WriterSink::new(io::stdout()), parts);
     }
     if let Some(address) = kafka::address(&args.output) {
         let sink = kafka::sink(args, address, config)?;
-        return run(args, config, source, sink, operator, receiver);
+        return run(args, config, source, sink, parts);
     }
     let format = match args.format {
         RowFormat::Parquet => FileFormat::Parquet,
         RowFormat::Jsonl => FileFormat::JsonLines,
     };
     let sink = FileSink::new(&args.output, format, TASK)?;
-    run(args, config, source, sink, operator, receiver)
+    run(args, config, source, sink, parts)
 }
 
 fn run<S: Source, K: Sink>(
@@ -110,11 +124,16 @@ fn run<S: Source, K: Sink>(
     config: &Config,
     source: S,
     sink: K,
-    operator: LiveDetection,
-    receiver: Option<Receiver>,
+    parts: Parts,
 ) -> anyhow::Result<Metrics> {
+    let Parts { operator, receiver, status } = parts;
     let window_seconds = config.input.step_seconds;
-    let engine = EngineConfig { window_seconds, silent_seconds: args.silence, ..EngineConfig::new(args.lateness) };
+    let engine = EngineConfig {
+        window_seconds,
+        silent_seconds: args.silence,
+        slide_seconds: args.early,
+        ..EngineConfig::new(args.lateness)
+    };
     let engine = Engine::new(&config.events, engine)?;
     let store = CheckpointStore::open(&address(args)?)?;
     let settings = RunnerConfig {
@@ -123,7 +142,7 @@ fn run<S: Source, K: Sink>(
         flush: !args.follow,
         ..RunnerConfig::default()
     };
-    let mut runner = Runner::new(source, engine, operator, sink, store, settings)?;
+    let mut runner = Runner::new(source, engine, operator, sink, store, settings)?.with_status(status);
     if let Some(receiver) = receiver {
         runner = runner.with_alerts(Box::new(receiver));
     }

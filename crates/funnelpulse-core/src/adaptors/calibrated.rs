@@ -48,7 +48,7 @@ impl CalibratedModel {
 
     /// The detection of a frame without its first `skip` rows, and its calibrated scores.
     pub(super) fn detect(&self, frame: FrameView<'_>, skip: usize) -> Result<(Detection, Array1<f64>), Error> {
-        let detection = self.model.detect(frame)?.rows(skip..frame.nrows());
+        let detection = self.model.detect_after(frame.reborrow(), skip)?;
         let scores = self.calibrator.scores(detection.score());
         let detection = self.with_contributions(detection, &scores, frame, skip)?;
         Ok((detection, scores))

@@ -58,11 +58,18 @@ pub(crate) fn unsure(place: &Place<'_>, common: &Common, trained: &Range<i64>) -
         let seen = entries.iter().zip(&common.entries);
         let seen: Vec<&[f64; STEPS]> =
             seen.filter(|(other, _)| other.kind == entry.kind && other.is_within(trained)).map(|(_, e)| e).collect();
-        let mut of_steps = 0.0;
+        let hours = entry.within(place.grid);
+        let mut of_steps = vec![0.0; hours.len()];
         for (step, variance) in variance.iter_mut().enumerate() {
-            // Each step has an effect of its own on top of those of the steps before it.
-            of_steps += spread(seen.iter().map(|effects| effects[step] - common.kinds[entry.kind][step]));
-            variance[entry.within(place.grid)].iter_mut().for_each(|v| *v += of_steps);
+            let prior = spread(seen.iter().map(|effects| effects[step] - common.kinds[entry.kind][step]));
+            for (at, hour) in hours.clone().enumerate() {
+                // What the rows up to the end of the day show is corrected.
+                let shown = (((hour / DAY + 1) * DAY).min(hours.end) - hours.start).min(REACH * DAY);
+                let noise = WEEK_NOISE + HOUR_NOISE / (shown as f64 / TOGETHER).max(1.0);
+                // Each step has an effect of its own on top of those of the steps before it.
+                of_steps[at] += prior * noise / (prior + noise);
+                variance[hour] += of_steps[at];
+            }
         }
     }
     if variance[0].iter().all(|v| *v == 0.0) {

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::{grid::DAY, windows::sums::DailySums};
+
 /// First and last lag (exclusive) of the groups that share a weight, hours.
 const GROUPS: [(usize, usize); 6] = [(0, 1), (1, 2), (2, 4), (4, 8), (8, 16), (16, 25)];
 /// Rounds of coordinate descent; the problem has six unknowns.
@@ -90,18 +92,13 @@ impl Lag {
     }
 }
 
-/// Means over each group of lags; before the first hour its value is taken.
+/// Means over each group of lags; before the first hour, the start of a day, its value is taken. They do not depend on
+/// how many hours there are before.
 fn grouped(values: &[f64]) -> [Vec<f64>; GROUPS.len()] {
     let first = values.first().copied().unwrap_or(0.0);
-    let mut sums = Vec::with_capacity(values.len() + 25);
-    let mut sum = 0.0;
-    sums.push(0.0);
-    for value in std::iter::repeat_n(&first, 24).chain(values) {
-        sum += value;
-        sums.push(sum);
-    }
+    let sums = DailySums::new(values.len() + DAY, |hour| hour.checked_sub(DAY).map_or(first, |hour| values[hour]));
     GROUPS.map(|(from, to)| {
-        let mean = |hour: usize| (sums[hour + 25 - from] - sums[hour + 25 - to]) / (to - from) as f64;
+        let mean = |hour: usize| sums.between(hour + 1 + DAY - to, hour + 1 + DAY - from) / (to - from) as f64;
         (0..values.len()).map(mean).collect()
     })
 }

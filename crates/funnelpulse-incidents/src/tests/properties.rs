@@ -105,3 +105,19 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn models_of_short_histories_are_read_again() {
+    for days in 16..22 {
+        let panel = Shop::new(3, days, outage).panel();
+        let mut short = Panel::new(panel.columns().clone());
+        for (brand, (key, frame)) in panel.iter().enumerate() {
+            let rows = if brand == 2 { 100 } else { frame.nrows() };
+            short.insert(key.clone(), frame.view().rows(0..rows).to_frame()).unwrap();
+        }
+        let model = fit(&short);
+        let json = serde_json::to_string(&model).unwrap();
+        let again = serde_json::from_str::<crate::IncidentModel>(&json);
+        assert!(again.as_ref().is_ok_and(|again| *again == model), "{days} days: {:?}", again.err());
+    }
+}

@@ -7,12 +7,13 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     HORIZON, LENGTHS, Statistic, Track,
+    again::{Known, Windows},
     calibrate::{self, Scale, TailCounts, TailMap},
     clump::Clumps,
     greedy::{self, Found},
     group::{Group, Groups},
     noise::Noise,
-    regress::{self, Deviates, Equations, Flanks, Others, Regression, Row, Surroundings},
+    regress::{self, DayFlanks, Deviates, Equations, Flanks, Others, Regression, Row, Surroundings},
 };
 use crate::grid::{DAY, LANES};
 
@@ -70,6 +71,13 @@ impl Best {
         Self { signed: vec![f32::NAN; starts], statistic: vec![0; starts] }
     }
 
+    /// Copies windows that start in some hours from those of a table that begins `later` hours earlier.
+    pub(crate) fn copy(&mut self, from: &Self, starting: Range<usize>, later: usize) {
+        let there = starting.start + later..starting.end + later;
+        self.signed[starting.clone()].copy_from_slice(&from.signed[there.clone()]);
+        self.statistic[starting].copy_from_slice(&from.statistic[there]);
+    }
+
     /// Takes over the windows in which a statistic, of the series or of a group that it belongs to, is higher.
     fn update(&mut self, starting: &Range<usize>, scaled: &[f64], groups: &[[Group; 2]], map: &TailMap, statistic: u8) {
         for from in regress::clipped(starting, scaled.len()).filter(|&from| !scaled[from].is_nan()) {
@@ -107,7 +115,13 @@ struct Length {
 
 impl Length {
     /// Windows that start in some hours.
-    fn new(index: usize, watched: &[Watched<'_>], clumps: &Clumps, starting: &Range<usize>) -> Self {
+    fn new(
+        index: usize,
+        watched: &[Watched<'_>],
+        clumps: &Clumps,
+        starting: &Range<usize>,
+        of_day: &mut [[DayFlanks; LANES]],
+    ) -> Self {
         let deviates = |w: &Watched<'_>| Deviates::new(w.track, w.noise, clumps, index, starting);
         let deviates: Vec<Deviates> = watched.par_iter().map(deviates).collect();
         let starts = deviates.iter().map(|d| d.0[0].len()).max().unwrap_or(0);
@@ -117,11 +131,11 @@ impl Length {
             others.add(deviates, starting);
         }
         let mut length = Self { index, deviates, flanks: Vec::new(), others, starting: starting.clone() };
-        let flanks = |(at, w): (usize, &Watched<'_>)| {
+        let flanks = |((at, w), of_day): ((usize, &Watched<'_>), &mut [DayFlanks; LANES])| {
             let surroundings = length.surroundings(at, w);
-            std::array::from_fn(|step| surroundings.flanks(step, starting))
+            std::array::from_fn(|step| surroundings.flanks(step, starting, &mut of_day[step]))
         };
-        length.flanks = watched.par_iter().enumerate().map(flanks).collect();
+        length.flanks = watched.par_iter().enumerate().zip(of_day).map(flanks).collect();
         length
     }
 
@@ -208,6 +222,10 @@ fn calm<'a>(residuals: impl Iterator<Item = &'a f64>, track: &Track, length: usi
     kept.map(|(_, r)| *r).collect()
 }
 
+fn day_flanks(watched: &[Watched<'_>]) -> Vec<[DayFlanks; LANES]> {
+    watched.iter().map(|w| std::array::from_fn(|_| DayFlanks::new(w.track.hours))).collect()
+}
+
 /// Fits coefficients, scales and the map of the tail.
 pub(crate) fn fit(
     watched: &[Watched<'_>],
@@ -216,8 +234,9 @@ pub(crate) fn fit(
 ) -> (Statistics, Vec<Coefficients>) {
     let mut coefficients: Vec<Coefficients> = vec![Vec::new(); watched.len()];
     let (mut scales, mut maps, mut groups) = (Vec::new(), Vec::new(), Vec::new());
+    let mut of_day = day_flanks(watched);
     for index in 0..LENGTHS.len() {
-        let length = Length::new(index, watched, &clumps, &(0..usize::MAX));
+        let length = Length::new(index, watched, &clumps, &(0..usize::MAX), &mut of_day);
         let mut of_length: Vec<Scale> = Vec::new();
         let (mut counts, mut group_counts) = (TailCounts::default(), TailCounts::default());
         let has_groups = LENGTHS[index] <= LONGEST_GROUP;
@@ -288,12 +307,51 @@ pub(crate) fn apply(
     fitted: &Statistics,
     coefficients: &[&Coefficients],
 ) -> Vec<Vec<Found>> {
+    let best = windows(scope, watched, statistics, fitted, coefficients, None);
+    settle(scope, watched, &best)
+}
+
+/// The same of series from an hour since 1970 on, with the windows that the scan before this one has found;
+/// `before` gets those of this one.
+pub(crate) fn apply_again(
+    scope: &Scope,
+    watched: &[Watched<'_>],
+    statistics: &[Statistic],
+    fitted: &Statistics,
+    coefficients: &[&Coefficients],
+    (start, names, before): (i64, &[&str], &mut Windows),
+) -> Vec<Vec<Found>> {
+    let now = Windows::of(start, names, watched);
+    let known = before.known_to(&now, scope.starting().start);
+    let best = windows(scope, watched, statistics, fitted, coefficients, known.as_ref());
+    let found = settle(scope, watched, &best);
+    *before = now.with(scope.starting(), best);
+    found
+}
+
+fn settle(scope: &Scope, watched: &[Watched<'_>], best: &[Vec<Best>]) -> Vec<Vec<Found>> {
+    best.par_iter().zip(watched).map(|(best, w)| greedy::settle(best, w.track.hours, &scope.days)).collect()
+}
+
+/// The windows of every series and length.
+fn windows(
+    scope: &Scope,
+    watched: &[Watched<'_>],
+    statistics: &[Statistic],
+    fitted: &Statistics,
+    coefficients: &[&Coefficients],
+    known: Option<&Known<'_>>,
+) -> Vec<Vec<Best>> {
     let mut best: Vec<Vec<Best>> = vec![Vec::new(); watched.len()];
-    let starting = scope.starting();
+    let mut of_day = day_flanks(watched);
     for (index, map) in fitted.maps.iter().enumerate().take_while(|(index, _)| LENGTHS[*index] <= scope.longest) {
-        let length = Length::new(index, watched, &fitted.clumps, &starting);
-        let starts = |at: usize| length.deviates[at].0[0].len();
-        let mut of_length: Vec<Best> = (0..watched.len()).map(|at| Best::new(starts(at))).collect();
+        let starts = |w: &Watched<'_>| (w.track.hours + 1).saturating_sub(LENGTHS[index]);
+        let mut of_length: Vec<Best> = watched.iter().map(|w| Best::new(starts(w))).collect();
+        let mut starting = regress::clipped(&scope.starting(), watched.first().map_or(0, starts));
+        if let Some(known) = known {
+            starting.start = known.take(index, LENGTHS[index], &starting, &mut of_length);
+        }
+        let length = Length::new(index, watched, &fitted.clumps, &starting, &mut of_day);
         for (position, &statistic) in statistics.iter().enumerate() {
             let scale = fitted.scales[index][position];
             let scaled = |(at, w): (usize, &Watched<'_>)| {
@@ -312,5 +370,5 @@ pub(crate) fn apply(
         }
         best.iter_mut().zip(of_length).for_each(|(all, one)| all.push(one));
     }
-    best.par_iter().zip(watched).map(|(best, w)| greedy::settle(best, w.track.hours, &scope.days)).collect()
+    best
 }

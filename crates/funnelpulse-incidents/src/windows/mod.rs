@@ -6,6 +6,7 @@
 //! brought to one scale over all series ([`calibrate`]); each hour takes the largest of the windows
 //! that hold it, best first and without overlap ([`greedy`]).
 
+pub(crate) mod again;
 pub(crate) mod calibrate;
 pub(crate) mod clump;
 pub(crate) mod evaluate;
@@ -74,6 +75,8 @@ pub(crate) struct Track {
     /// Expected values times their relative standard deviation, of steps in hours whose expected values are not
     /// known well.
     unsure: Vec<DailySums>,
+    /// Tells the hours of two tracks apart.
+    prints: Vec<u64>,
 }
 
 impl Track {
@@ -99,13 +102,13 @@ impl Track {
             masked: running(mask.len(), |hour| 1.0 - mask[hour]),
             ends: vec![0.0; mask.len() + 1],
             unsure: Vec::new(),
+            prints: again::prints(value, expected, seen, mask, after),
         }
     }
 
-    /// Sets the relative standard deviation of what is expected, per hour and step from the first on.
-    pub(crate) fn with_unsure(mut self, expected: &[Vec<f64>], deviation: &[Vec<f64>]) -> Self {
-        let sums = expected.iter().zip(deviation);
-        self.unsure = sums.map(|(m, sd)| DailySums::new(self.hours, |hour| m[hour] * sd[hour])).collect();
+    /// Sets how unsure expected values are: standard deviations of so many steps per hour.
+    pub(crate) fn with_unsure(mut self, steps: usize, deviation: impl Fn(usize, usize) -> f64) -> Self {
+        self.unsure = (0..steps).map(|step| DailySums::new(self.hours, |hour| deviation(step, hour))).collect();
         self
     }
 
@@ -118,6 +121,11 @@ impl Track {
     /// Ends windows at these hours.
     pub(crate) fn with_ends(mut self, hours: &[usize]) -> Self {
         self.ends = running(self.hours, |hour| f64::from(u8::from(hours.contains(&hour))));
+        for &hour in hours {
+            if let Some(print) = self.prints.get_mut(hour) {
+                *print = !*print;
+            }
+        }
         self
     }
 

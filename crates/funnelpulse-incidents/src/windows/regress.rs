@@ -104,6 +104,43 @@ impl Deviates {
     }
 }
 
+/// Hours before and after a window that it is compared with.
+fn flank_of(hours: usize) -> usize {
+    hours.max(LEAST_FLANK)
+}
+
+/// The hour after the last one that says something of a window of this many hours, wherever the table ends.
+pub(crate) fn last_after(from: usize, hours: usize) -> usize {
+    let to = from + hours;
+    (to + flank_of(hours)).min((from / DAY + 2) * DAY).max(to)
+}
+
+/// Flanks of a day of one series and step, which windows of several lengths share.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct DayFlanks {
+    /// Of the hours before each hour.
+    before: Vec<Option<f64>>,
+    /// Of the hours from each hour to another, which is given.
+    after: Vec<Option<(usize, f64)>>,
+}
+
+impl DayFlanks {
+    pub(crate) fn new(hours: usize) -> Self {
+        Self { before: vec![None; hours + 1], after: vec![None; hours + 1] }
+    }
+
+    fn before(&mut self, from: usize, of: impl FnOnce() -> f64) -> f64 {
+        *self.before[from].get_or_insert_with(of)
+    }
+
+    fn after(&mut self, to: usize, last: usize, of: impl FnOnce() -> f64) -> f64 {
+        match self.after[to] {
+            Some((known, value)) if known == last => value,
+            _ => self.after[to].insert((last, of())).1,
+        }
+    }
+}
+
 /// Everything that predictors of one series and length need.
 pub(crate) struct Surroundings<'a> {
     pub(crate) track: &'a Track,
@@ -118,25 +155,28 @@ pub(crate) struct Surroundings<'a> {
 pub(crate) struct Flanks(Vec<(f64, f64)>);
 
 impl Surroundings<'_> {
-    /// The flanks of a step, of windows that start in some hours. What comes after a window is looked at up to two days after the start of the day in
-    /// which the window starts, so that nothing later than three days after the start of the day before counts.
-    pub(crate) fn flanks(&self, step: usize, starting: &Range<usize>) -> Flanks {
+    /// The flanks of a step, of windows that start in some hours. What comes after a window is looked at up to two days
+    /// after the start of the day in which the window starts, so that nothing later than three days after the start of
+    /// the day before counts.
+    pub(crate) fn flanks(&self, step: usize, starting: &Range<usize>, of_day: &mut DayFlanks) -> Flanks {
         let hours = LENGTHS[self.length];
-        let flank = hours.max(LEAST_FLANK);
+        let flank = flank_of(hours);
         let length = LENGTHS.iter().position(|&l| l >= flank).unwrap_or(LENGTHS.len() - 1);
         let (dispersion, relative) = (self.noise.dispersion[step], self.noise.relative[step][length]);
         let deviate = |(x, m): (f64, f64)| {
             if m <= 0.0 { 0.0 } else { step_deviate(step, x, m, dispersion, relative).clamp(-CLIP, CLIP) }
         };
-        let of = |from: usize| {
-            let to = from + hours;
-            let last = (to + flank).min(self.track.hours).min((from / DAY + 2) * DAY).max(to);
-            let before = self.track.sums_before(step, from.saturating_sub(flank), from);
-            (deviate(before), deviate(self.track.sums_after(step, to, last)))
-        };
         let mut flanks = vec![(0.0, 0.0); self.deviates.0[step].len()];
         for from in clipped(starting, flanks.len()) {
-            flanks[from] = of(from);
+            let to = from + hours;
+            let last = last_after(from, hours).min(self.track.hours).max(to);
+            let before = || deviate(self.track.sums_before(step, from.saturating_sub(flank), from));
+            let after = || deviate(self.track.sums_after(step, to, last));
+            flanks[from] = if flank == LEAST_FLANK {
+                (of_day.before(from, before), of_day.after(to, last, after))
+            } else {
+                (before(), after())
+            };
         }
         Flanks(flanks)
     }

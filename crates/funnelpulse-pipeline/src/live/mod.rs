@@ -5,15 +5,20 @@
 //! verdict is that of `detect` on the whole table.
 
 mod advance;
+mod early;
 mod incidents;
 mod kept;
+mod packed;
 mod scoring;
 mod series;
 mod state;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+};
 
 use funnelpulse_analytics::{Findings, SeriesFailure, SeriesFindings};
 use funnelpulse_core::{AnomalyType, Context, Funnel, Memory, ModelSource, Panel, SeriesKey, Severity, Timestamp};
@@ -22,12 +27,17 @@ pub use self::advance::{Advance, IncidentChange, LiveIncident, LiveRow};
 use self::{
     incidents::Incidents,
     series::{Emitted, LiveSeries},
+    state::ModelId,
 };
 use crate::{FittedPipeline, PipelineError, pipeline::context_of};
 
 /// Rows are kept for this long after they are final, so that incidents are seen whole: few last
 /// longer than five days.
 const MEMORY: i64 = 5 * Timestamp::DAY;
+/// Rows of a series that is longer than any detector looks back: half a year of hours.
+const LONGEST: usize = 4392;
+/// Bytes per row that the incident detector keeps of what it found, for both of its looks.
+const BYTES_PER_FOUND: usize = 64;
 /// A series without rows for this long is forgotten: four weeks.
 const EXPIRE_AFTER: i64 = 28 * Timestamp::DAY;
 
@@ -63,6 +73,8 @@ pub struct LivePipeline {
     /// What each member keeps from one window to the next.
     memories: Vec<Memory>,
     now: Option<Timestamp>,
+    /// That of the model, once it was asked for: a model takes a moment to write.
+    id: OnceLock<ModelId>,
 }
 
 /// How far the members of a pipeline look.
@@ -74,6 +86,8 @@ struct Reach {
     context: Context,
     /// Those that members without a horizon look back to.
     narrow: Context,
+    /// Those of which they see residuals or engineered columns.
+    derived: Context,
 }
 
 impl Reach {
@@ -81,16 +95,21 @@ impl Reach {
         let plan = &*model.plan;
         let members = plan.members.iter().zip(&model.models);
         let models = members.filter_map(|(member, model)| Some((member, model.as_ref()?)));
-        let (mut horizon, mut narrow) = (Context::NONE, plan.matrix.context(Context::NONE, plan.matrix.metric_names()));
+        let (mut horizon, mut derived) = (Context::NONE, Context::NONE);
+        let mut narrow = plan.matrix.context(Context::NONE, plan.matrix.metric_names());
         for (member, model) in models {
             horizon = horizon.union(model.horizon());
             if model.horizon().is_none() {
-                narrow = narrow.union(plan.matrix.context(model.context(), &member.columns));
+                let context = plan.matrix.context(model.context(), &member.columns);
+                narrow = narrow.union(context);
+                if member.columns.iter().any(|column| plan.matrix.is_derived(column)) {
+                    derived = derived.union(context);
+                }
             }
         }
         // Flags are compared with those of the rows around them.
         let horizon = horizon.with_rows(plan.config.ensemble.peak_rows);
-        Self { horizon, context: context_of(plan, &model.models).union(narrow), narrow }
+        Self { horizon, context: context_of(plan, &model.models).union(narrow), narrow, derived }
     }
 }
 
@@ -117,6 +136,7 @@ impl LivePipeline {
             series: BTreeMap::new(),
             incidents: Incidents::default(),
             now: None,
+            id: OnceLock::new(),
         }
     }
 
@@ -140,6 +160,34 @@ impl LivePipeline {
     /// The series that are followed.
     pub fn series(&self) -> impl ExactSizeIterator<Item = &SeriesKey> {
         self.series.keys()
+    }
+
+    /// Bytes of memory that one series takes once it is followed for as long as its detectors look back: rows of the
+    /// look-back, scores of the rows that are kept, and windows of the incident detector. An estimate, by the sizes of
+    /// what is held.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/shop.rs"));
+    /// # use shop::{pipeline, shop};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let live = pipeline()?.fit(&shop(96))?.live();
+    /// assert!((1_000..1_000_000).contains(&live.bytes_per_series()));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn bytes_per_series(&self) -> usize {
+        // As many hourly rows as a look back from the end of a long series holds.
+        let step = self.model.plan.config.input.step_seconds as i64 * Timestamp::SECOND;
+        let time: Vec<Timestamp> = (0..LONGEST).map(|row| Timestamp::from_micros(row as i64 * step)).collect();
+        let looked_back = LONGEST - self.reach.context.first_row(&time, LONGEST - 1);
+        let kept = LONGEST - self.reach.horizon.settled(&time, time[LONGEST - 1].offset(-MEMORY));
+        let (inputs, metrics) = (self.model.plan.matrix.inputs().len(), self.model.plan.matrix.metric_names().len());
+        let members = self.model.plan.members.len();
+        let number = size_of::<f64>();
+        let row = number * (inputs + 1);
+        // Scores, expected values and contributions of each detector; five values per metric of the baseline.
+        let scored = number * (members * (2 + metrics) + 5 * metrics + 2) + size_of::<Emitted>();
+        (looked_back + kept) * (row + BYTES_PER_FOUND) + kept * scored
     }
 
     /// Scores the rows of all series that follow those seen so far: one window or several. Series

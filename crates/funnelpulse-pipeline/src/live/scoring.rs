@@ -11,7 +11,7 @@ use funnelpulse_core::{
 use rayon::prelude::*;
 
 use super::{
-    LivePipeline,
+    LivePipeline, Reach,
     series::{Emitted, LiveSeries},
 };
 use crate::{
@@ -39,10 +39,10 @@ impl LivePipeline {
     /// Scores new rows by the members whose scores never change. Rows that can't be scored are taken
     /// back.
     pub(super) fn score_new(&mut self, new: Vec<(SeriesKey, usize)>, failures: &mut Vec<SeriesFailure>) {
-        let (model, narrow) = (self.model.clone(), self.reach.narrow);
+        let (model, Reach { narrow, derived, .. }) = (self.model.clone(), self.reach);
         let plan = &*model.plan;
         let prepare = |(key, rows): &(SeriesKey, usize)| {
-            let prepared = self.series[key].prepare(plan, key, *rows, narrow);
+            let prepared = self.series[key].prepare(plan, key, *rows, narrow, derived);
             prepared.map_err(|e| failure(key, &e))
         };
         let mut failed = Vec::new();
@@ -122,7 +122,7 @@ impl LivePipeline {
                 return Ok(Some((series.inputs.view().select(columns)?, series.skip())));
             }
             let rows = series.kept.time.len();
-            match series.prepare(&self.model.plan, key, rows, self.reach.context)? {
+            match series.prepare(&self.model.plan, key, rows, self.reach.context, self.reach.context)? {
                 Some(prepared) => Ok(Some((prepared.wide.view().select(columns)?, prepared.skip))),
                 None => Ok(None),
             }

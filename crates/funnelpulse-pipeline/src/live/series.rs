@@ -103,20 +103,23 @@ impl LiveSeries {
         Ok(true)
     }
 
-    /// The last `rows` rows with the columns that detectors of this context see.
+    /// The last `rows` rows with the columns that detectors of this context see; of residuals only those of the
+    /// context `derived` are looked at.
     pub(super) fn prepare(
         &self,
         plan: &Plan,
         key: &SeriesKey,
         rows: usize,
         context: Context,
+        derived: Context,
     ) -> Result<Option<Prepared>, PipelineError> {
         let Some(baseline) = &self.baseline else { return Ok(None) };
         let all = self.inputs.nrows();
         let first = context.first_row(self.inputs.time(), all - rows);
         let frame = self.inputs.view().rows(first..all);
+        let derived = derived.first_row(self.inputs.time(), all - rows).max(first) - first;
         let metrics = plan.matrix.metrics(frame)?;
-        Prepared::new(plan, key, frame, all - rows - first, &metrics, baseline.clone()).map(Some)
+        Prepared::new(plan, key, frame, (derived, all - rows - first), &metrics, baseline.clone()).map(Some)
     }
 
     /// The findings in the kept rows. `found` are the scores by the members with a horizon.

@@ -7,18 +7,21 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use funnelpulse_baseline::ZScoreModel;
 use funnelpulse_core::{
-    FittedDetector, Frame, FrameView, ModelError, PersistentModel, SeriesKey, Timestamp, Writer, read_model,
-    write_payload,
+    FittedDetector, Frame, FrameView, ModelError, ModelInfo, PersistentModel, SeriesKey, Timestamp, Writer,
+    decode_payload, read_model, write_payload,
 };
 use funnelpulse_ensemble::AdaptiveThreshold;
-use ndarray::{Array2, Axis, concatenate};
+use ndarray::{Axis, concatenate};
 use serde::{Deserialize, Serialize};
 
 use super::{
     LivePipeline,
+    packed::Packed,
     series::{Emitted, LiveSeries},
 };
 use crate::{FittedPipeline, PipelineError};
+
+mod first;
 
 /// Largest number of values of one series that a file may hold: a thousand columns of a year of minutes.
 const MOST_VALUES: usize = 1 << 30;
@@ -34,11 +37,20 @@ struct Saved {
 
 impl PersistentModel for Saved {
     const KIND: &'static str = "live-pipeline";
+    /// Version 1 held times and values as they are.
+    const VERSION: u16 = 2;
+
+    fn migrate(info: &ModelInfo, payload: &[u8]) -> Result<Self, ModelError> {
+        match info.payload_version {
+            1 => decode_payload::<first::Saved>(info, payload)?.into_saved(),
+            _ => Err(ModelError::payload_version(info, Self::VERSION)),
+        }
+    }
 }
 
 /// Tells models apart: length and checksum of their bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct ModelId {
+pub(super) struct ModelId {
     length: u64,
     checksum: [u8; 4],
 }
@@ -58,8 +70,7 @@ pub(super) struct SavedSeries {
     /// That of a series that was not trained on.
     baseline: Option<Arc<ZScoreModel>>,
     rows: u64,
-    time: Vec<Timestamp>,
-    values: Vec<f64>,
+    inputs: Packed,
     threshold: AdaptiveThreshold,
     /// One per kept row: the last ones.
     emitted: Vec<Emitted>,
@@ -71,8 +82,7 @@ impl SavedSeries {
             key: key.clone(),
             baseline: series.baseline.clone(),
             rows: series.rows as u64,
-            time: series.inputs.time().to_vec(),
-            values: series.inputs.values().iter().copied().collect(),
+            inputs: Packed::of(&series.inputs),
             threshold: series.threshold.clone(),
             emitted: series.emitted.clone(),
         }
@@ -81,13 +91,10 @@ impl SavedSeries {
     /// The rows, if they are whole.
     fn inputs(&self, model: &FittedPipeline) -> Result<Frame, ModelError> {
         let columns = model.plan.matrix.inputs();
-        if self.values.len() > MOST_VALUES || self.emitted.len() > self.time.len() {
+        if self.inputs.rows().saturating_mul(columns.len()) > MOST_VALUES || self.emitted.len() > self.inputs.rows() {
             return Err(invalid(&format!("series `{}` has parts of different lengths", self.key)));
         }
-        let values = Array2::from_shape_vec((self.time.len(), columns.len()), self.values.clone());
-        let values = values.map_err(|e| invalid(&format!("series `{}`: {e}", self.key)))?;
-        let frame = Frame::new(self.time.clone(), columns.clone(), values);
-        frame.map_err(|e| invalid(&format!("series `{}`: {e}", self.key)))
+        self.inputs.frame(columns).map_err(|e| invalid(&format!("series `{}`: {e}", self.key)))
     }
 }
 
@@ -118,7 +125,7 @@ impl LivePipeline {
             SavedSeries { baseline: saved.baseline.filter(|_| !series.is_known), ..saved }
         };
         let saved = Saved {
-            model: ModelId::of(&self.model)?,
+            model: self.model_id()?,
             now: self.now,
             expire_after: self.expire_after,
             series: self.series.iter().map(saved).collect(),
@@ -132,10 +139,10 @@ impl LivePipeline {
     /// not trusted: an error if they are damaged, or of another model.
     pub fn restore(model: Arc<FittedPipeline>, bytes: &[u8]) -> Result<Self, PipelineError> {
         let saved: Saved = read_model(bytes)?;
-        if saved.model != ModelId::of(&model)? {
+        let live = Self::new(model).with_expiry(saved.expire_after);
+        if saved.model != live.model_id()? {
             return Err(invalid(&"it was saved with another model").into());
         }
-        let live = Self::new(model).with_expiry(saved.expire_after);
         live.resumed(saved.now, saved.series, &saved.incidents, false)
     }
 
@@ -157,9 +164,17 @@ impl LivePipeline {
     /// ```
     pub fn resume(model: Arc<FittedPipeline>, bytes: &[u8]) -> Result<Self, PipelineError> {
         let saved: Saved = read_model(bytes)?;
-        let is_other = saved.model != ModelId::of(&model)?;
         let live = Self::new(model).with_expiry(saved.expire_after);
+        let is_other = saved.model != live.model_id()?;
         live.resumed(saved.now, saved.series, &saved.incidents, is_other)
+    }
+
+    fn model_id(&self) -> Result<ModelId, PipelineError> {
+        if let Some(id) = self.id.get() {
+            return Ok(*id);
+        }
+        let id = ModelId::of(&self.model)?;
+        Ok(*self.id.get_or_init(|| id))
     }
 
     /// This pipeline, before its first row, with the rows of another. `with_history` puts the rows

@@ -7,7 +7,7 @@ mod outbox;
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use funnelpulse_core::{BoxError, Timestamp};
@@ -19,7 +19,7 @@ pub use outbox::{Deliver, NoAlerts};
 use self::{letters::DeadLetters, outbox::Outbox};
 use crate::{
     Channel, Checkpoint, CheckpointStore, ClosedWindow, Commit, Engine, Fate, Input, Operator, Output, PartitionIndex,
-    Polled, Sink, Source, StreamError, WindowKind,
+    Polled, Signal, Sink, Source, Status, StreamError, WindowKind,
 };
 
 /// Runs a stream: reads records, closes windows, hands them to the operator and its rows to the sink, and commits
@@ -76,7 +76,13 @@ pub struct Runner<S, O, K> {
     records_at_checkpoint: u64,
     checkpoint_at: Instant,
     metrics: Metrics,
+    status: Option<Status>,
+    /// The numbers were last published at this time.
+    published: Option<Instant>,
 }
+
+/// Time between two publications of the numbers.
+const PUBLISHED: Duration = Duration::from_millis(500);
 
 /// The result of one [`Runner::step`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,6 +124,8 @@ impl<S: Source, O: Operator, K: Sink> Runner<S, O, K> {
             records_at_checkpoint: 0,
             checkpoint_at: Instant::now(),
             metrics: Metrics::default(),
+            status: None,
+            published: None,
         };
         runner.recover()?;
         Ok(runner)
@@ -129,6 +137,11 @@ impl<S: Source, O: Operator, K: Sink> Runner<S, O, K> {
         self.outbox = Outbox::new(self.config.max_waiting_alerts, receiver);
         self.outbox.add(waiting);
         self
+    }
+
+    /// Shows how it is doing, and its numbers, from the next round on.
+    pub fn with_status(self, status: Status) -> Self {
+        Self { status: Some(status), ..self }
     }
 
     fn recover(&mut self) -> Result<(), StreamError> {
@@ -158,6 +171,7 @@ impl<S: Source, O: Operator, K: Sink> Runner<S, O, K> {
         self.outbox.add(alerts);
         self.epoch = epoch;
         self.records_at_checkpoint = self.engine.account().read;
+        tracing::info!(epoch, read = self.records_at_checkpoint, "going on from a checkpoint");
         Ok(())
     }
 
@@ -166,12 +180,25 @@ impl<S: Source, O: Operator, K: Sink> Runner<S, O, K> {
     /// Setting `stop` ends the loop within one poll; windows that are open stay open for the next run.
     pub fn run(&mut self, stop: &AtomicBool, mut now: impl FnMut() -> Timestamp) -> Result<Metrics, StreamError> {
         while !stop.load(Ordering::Relaxed) {
-            if self.step(now())? == Step::Done {
+            let step = self.step(now())?;
+            self.show();
+            if step == Step::Done {
                 return Ok(self.metrics());
             }
         }
+        tracing::info!("stopping: a last checkpoint");
         self.checkpoint()?;
         Ok(self.metrics())
+    }
+
+    /// Shows that the loop goes on, and now and then its numbers.
+    fn show(&mut self) {
+        let Some(status) = &self.status else { return };
+        status.alive(self.source.waiting());
+        if self.published.is_none_or(|at| at.elapsed() >= PUBLISHED) {
+            status.publish(self.metrics());
+            self.published = Some(Instant::now());
+        }
     }
 
     /// One round: a poll, the windows that closed, and a checkpoint when it is time.
@@ -207,6 +234,10 @@ impl<S: Source, O: Operator, K: Sink> Runner<S, O, K> {
     /// Hands closed windows and news about the feed to the operator.
     fn close_windows(&mut self, now: Timestamp) -> Result<(), StreamError> {
         for signal in self.engine.signals() {
+            match signal {
+                Signal::FeedStopped(_) => tracing::warn!(last = ?self.engine.newest(), "the feed stopped"),
+                Signal::FeedResumed => tracing::info!("the feed delivers events again"),
+            }
             let output = self.operator.signal(signal, now).map_err(|source| failed("news about the feed", source))?;
             self.emit(output)?;
         }
@@ -221,6 +252,7 @@ impl<S: Source, O: Operator, K: Sink> Runner<S, O, K> {
         Ok(())
     }
 
+    #[tracing::instrument(name = "window", level = "debug", skip_all, fields(start = %window.start))]
     fn operate(&mut self, window: &ClosedWindow) -> Result<Output, StreamError> {
         let fail = |source| failed(&window.start.to_string(), source);
         if window.kind == WindowKind::Early {
@@ -229,6 +261,7 @@ impl<S: Source, O: Operator, K: Sink> Runner<S, O, K> {
         }
         // A new model counts from the next window on; the checkpoint before it holds the old one.
         if self.operator.refresh().map_err(fail)? {
+            tracing::info!(model = self.operator.model(), window = %window.start, "a new model is in use");
             self.dirty = true;
         }
         self.metrics.windows += 1;
@@ -261,10 +294,19 @@ impl<S: Source, O: Operator, K: Sink> Runner<S, O, K> {
             self.commit()?;
         }
         // Only what a committed checkpoint holds is delivered, and again after a crash.
+        let before = self.outbox.delivered;
         self.outbox.send();
+        match &self.outbox.error {
+            Some(error) => tracing::warn!(waiting = self.outbox.len(), error, "alerts could not be delivered"),
+            None if self.outbox.delivered > before => {
+                tracing::info!(alerts = self.outbox.delivered - before, "alerts delivered");
+            }
+            None => {}
+        }
         Ok(())
     }
 
+    #[tracing::instrument(level = "debug", skip_all, fields(epoch = self.epoch + 1))]
     fn commit(&mut self) -> Result<(), StreamError> {
         let started = Instant::now();
         let epoch = self.epoch + 1;
@@ -293,6 +335,7 @@ impl<S: Source, O: Operator, K: Sink> Runner<S, O, K> {
         self.metrics.checkpoints += 1;
         self.metrics.checkpoint_bytes = bytes;
         self.metrics.checkpoint_seconds += started.elapsed().as_secs_f64();
+        tracing::debug!(epoch, bytes, seconds = started.elapsed().as_secs_f64(), "checkpoint committed");
         Ok(())
     }
 

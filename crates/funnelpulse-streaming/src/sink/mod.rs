@@ -1,5 +1,7 @@
 //! Where rows go.
 
+#[cfg(feature = "kafka")]
+mod events;
 mod files;
 #[cfg(feature = "kafka")]
 mod kafka;
@@ -8,6 +10,8 @@ mod writer;
 
 use arrow::array::RecordBatch;
 
+#[cfg(feature = "kafka")]
+pub use events::KafkaMessages;
 pub use files::{FileFormat, FileSink};
 #[cfg(feature = "kafka")]
 pub use kafka::KafkaSink;

@@ -33,6 +33,8 @@ pub struct KafkaSource {
     bounded: bool,
     batch: usize,
     started: bool,
+    /// The last error after which the client tries again by itself, until a record comes.
+    trouble: Option<String>,
 }
 
 struct Consumed(BaseConsumer);
@@ -71,7 +73,16 @@ impl KafkaSource {
         let named = |id: i32| Partition { id, name: format!("{}/{id}", config.topic), next: None, at_end: false };
         let partitions = config.partitions(consumer.client())?.into_iter().map(named).collect();
         let (decoder, consumer) = (JsonDecoder::new(spec, times), Consumed(consumer));
-        Ok(Self { config: config.clone(), consumer, decoder, partitions, bounded: false, batch: MOST, started: false })
+        Ok(Self {
+            config: config.clone(),
+            consumer,
+            decoder,
+            partitions,
+            bounded: false,
+            batch: MOST,
+            started: false,
+            trouble: None,
+        })
     }
 
     /// Ends where the topic ends now, instead of waiting for more.
@@ -107,6 +118,7 @@ impl KafkaSource {
             None => return Ok(false),
             Some(Ok(message)) => message,
             Some(Err(KafkaError::PartitionEOF(id))) => {
+                self.trouble = None;
                 if let Some(place) = self.place(id).filter(|_| self.bounded) {
                     self.partitions[place].at_end = true;
                     take(Input::Finished { partition: place as u32 });
@@ -114,7 +126,11 @@ impl KafkaSource {
                 return Ok(true);
             }
             // The client goes on by itself after errors of the connection.
-            Some(Err(error)) if is_passing(&error) => return Ok(false),
+            Some(Err(error)) if is_passing(&error) => {
+                tracing::warn!(topic = self.config.topic, %error, "the client tries again");
+                self.trouble = Some(format!("Kafka at {}: {error}", self.config.servers));
+                return Ok(false);
+            }
             Some(Err(error)) => return Err(failed(format!("reading topic `{}`", self.config.topic))(error)),
         };
         let Some(place) = self.partitions.iter().position(|p| p.id == message.partition()) else { return Ok(true) };
@@ -125,6 +141,7 @@ impl KafkaSource {
             take(Input::Broken { partition, reason: broken.0, value });
         }
         self.partitions[place].next = Some(message.offset() + 1);
+        self.trouble = None;
         Ok(true)
     }
 }
@@ -188,6 +205,10 @@ impl Source for KafkaSource {
             partition.next = Some(next);
         }
         Ok(())
+    }
+
+    fn waiting(&self) -> Option<String> {
+        self.trouble.clone()
     }
 
     fn group(&self) -> Option<Group> {

@@ -97,6 +97,12 @@ pub trait Source {
     /// beginning.
     fn seek(&mut self, positions: &Positions) -> Result<(), StreamError>;
 
+    /// The reason why nothing comes although something may be there, such as a broker that does not answer. By default
+    /// there is none.
+    fn waiting(&self) -> Option<String> {
+        None
+    }
+
     /// The consumer group, for sinks that commit the positions within their transaction. By default there is none.
     fn group(&self) -> Option<Group> {
         None

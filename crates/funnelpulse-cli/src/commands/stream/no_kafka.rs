@@ -9,7 +9,7 @@ use funnelpulse_streaming::{MemorySink, MemorySource};
 use crate::args::StreamArgs;
 
 /// What follows `kafka://`.
-pub(super) fn address(path: &Path) -> Option<&str> {
+pub(in crate::commands) fn address(path: &Path) -> Option<&str> {
     path.to_str()?.strip_prefix("kafka://")
 }
 
@@ -20,6 +20,24 @@ pub(super) fn source(_: &StreamArgs, address: &str, _: &EventSpec, _: &ReadOptio
 
 /// An error: there is no such sink.
 pub(super) fn sink(_: &StreamArgs, address: &str, _: &Config) -> anyhow::Result<MemorySink> {
+    refuse(address)
+}
+
+/// Writes nothing: there is no such topic.
+pub(in crate::commands) enum Messages {}
+
+impl Messages {
+    pub(in crate::commands) fn send(&mut self, _: &str, _: &[u8]) -> anyhow::Result<()> {
+        match *self {}
+    }
+
+    pub(in crate::commands) fn flush(&mut self) -> anyhow::Result<()> {
+        match *self {}
+    }
+}
+
+/// An error: there is no such topic.
+pub(in crate::commands) fn messages(address: &str) -> anyhow::Result<Messages> {
     refuse(address)
 }
 
