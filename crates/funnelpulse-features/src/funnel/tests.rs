@@ -209,7 +209,7 @@ fn events_without_key_columns_are_one_series() {
 fn identities_differ_where_events_do() {
     let long = "u".repeat(500);
     let (ends_in_a, ends_in_b) = (format!("{long}a"), format!("{long}b"));
-    let of = |user, session, product| Event { user, session, product, ..event(0, "view", &[], "") }.identity();
+    let of = |user, session, product| Event { product, user, session, ..event(0, "view", &[], "") }.identity();
     // Texts of every length: short ones, the 256 bytes that take one piece, and longer.
     let edge = "e".repeat(256 - 8 - 3 * 8);
     let one_more = format!("{edge}e");
