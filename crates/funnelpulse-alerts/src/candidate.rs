@@ -105,3 +105,24 @@ impl Observation {
             || self.candidates.iter().any(|c| c.series == series)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_alert_says_what_the_candidate_does() {
+        let at = |hour: i64| Timestamp::from_seconds(hour * 3600);
+        let fields = BTreeMap::from([("lost".to_owned(), "7 purchases".to_owned())]);
+        let candidate = AlertCandidate {
+            title: "No purchases".into(),
+            message: "Visitors choose and do not buy.".into(),
+            fields: fields.clone(),
+            ..AlertCandidate::new("a/x", "a", Severity::High, at(5), at(8))
+        };
+        let alert = candidate.alert(at(9));
+        assert_eq!((alert.incident.as_str(), alert.severity, alert.time), ("a/x", Severity::High, at(9)));
+        assert_eq!((alert.title.as_str(), alert.text), ("No purchases", candidate.message));
+        assert_eq!(alert.fields, fields);
+    }
+}

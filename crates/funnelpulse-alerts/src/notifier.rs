@@ -216,4 +216,18 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn messages_of_an_incident_are_numbered() {
+        let mut notifier = Notifier::new(NotifierConfig::default()).unwrap();
+        let at = Timestamp::from_seconds;
+        let first = notifier.raise(seen("a", Severity::Low, 0)).unwrap();
+        let second = notifier.raise(seen("a", Severity::High, 10)).unwrap();
+        let third = notifier.raise(seen("a", Severity::Critical, 20)).unwrap();
+        let last = notifier.resolve("a", at(30)).unwrap();
+        let ids = [(first.id, 1, 0), (second.id, 2, 10), (third.id, 3, 20), (last.id, 4, 30)];
+        for (id, number, time) in ids {
+            assert_eq!(id, format!("a#{number}@{}", at(time)));
+        }
+    }
 }

@@ -265,3 +265,46 @@ impl AlertService {
 fn sinks(config: &AlertsConfig) -> Result<Vec<Box<dyn Sink>>, AlertsError> {
     config.sinks.iter().map(SinkConfig::build).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::SinkReport;
+
+    fn delivery(sink: SinkReport, change: impl FnOnce(&mut Delivery)) -> Delivery {
+        let sinks = [("pager".to_owned(), sink)].into();
+        let report = DispatchReport { sinks, ..DispatchReport::default() };
+        let mut delivery = Delivery { due: 2, report, ..Delivery::default() };
+        change(&mut delivery);
+        delivery
+    }
+
+    #[test]
+    fn all_is_well_when_nothing_waits_or_failed() {
+        let sink = |pending, rejected| SinkReport { pending, rejected, delivered: 2, ..SinkReport::default() };
+        assert!(delivery(sink(0, 0), |_| {}).is_complete());
+        assert!(!delivery(sink(1, 0), |_| {}).is_complete());
+        assert!(!delivery(sink(0, 1), |_| {}).is_complete());
+        assert!(!delivery(sink(0, 0), |d| d.unsent = 1).is_complete());
+        assert!(!delivery(sink(0, 0), |d| d.report.spool_error = Some("full".into())).is_complete());
+        assert_eq!(delivery(sink(3, 0), |d| d.unsent = 4).waiting(), 7);
+    }
+
+    #[test]
+    fn the_text_names_what_went_wrong_and_nothing_else() {
+        let sink = |pending, rejected| SinkReport { pending, rejected, delivered: 2, ..SinkReport::default() };
+        assert_eq!(delivery(sink(0, 0), |_| {}).to_string(), "2 alerts due\n  pager: 2 delivered");
+        let refused = delivery(sink(0, 1), |d| d.due = 1).to_string();
+        assert_eq!(
+            refused,
+            "1 alert due\n  pager: 2 delivered, 1 refused for good (kept in the file ending .rejected)"
+        );
+        let waiting = delivery(sink(1, 0), |d| d.report.orphaned = 1).to_string();
+        assert!(
+            waiting.contains("pager: 2 delivered, 1 waiting for the next run\n  1 alert for sinks that"),
+            "{waiting}"
+        );
+        let damaged = delivery(sink(0, 0), |d| d.report.damaged_lines = 1).to_string();
+        assert!(damaged.ends_with("\n  1 damaged lines in the spool, kept in .damaged"), "{damaged}");
+    }
+}

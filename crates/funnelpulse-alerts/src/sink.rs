@@ -104,3 +104,19 @@ impl Write for AppendFile {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_appended_to_and_every_byte_is_counted() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("alerts.jsonl");
+        std::fs::write(&path, "before ").unwrap();
+        let mut file = AppendFile::new(&path).unwrap();
+        assert_eq!(file.write(b"one ").unwrap(), 4);
+        file.write_all(b"two").unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "before one two");
+    }
+}

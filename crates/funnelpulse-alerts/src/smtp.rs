@@ -350,4 +350,21 @@ mod tests {
         let sink = Smtp::new(&config).unwrap();
         assert!(!format!("{config:?} {sink:?} {}", serde_json::json!(config)).contains("hunter2"));
     }
+
+    #[test]
+    fn hosts_are_names_and_never_repeated_where_they_hold_a_secret() {
+        let refused = |host: &str| Smtp::new(&SmtpConfig { host: host.into(), ..config(25) }).unwrap_err().to_string();
+        for (host, shown) in [("", ""), (" ", ""), ("ann:hunter2@mail.example", "***"), ("mail.example/x", "***")] {
+            assert_eq!(refused(host), format!("host = {shown} is out of range (the name of a mail server)"));
+        }
+    }
+
+    #[test]
+    fn the_destination_names_receivers_server_and_encryption() {
+        let of = |security, port| SmtpConfig { security, port, ..config(25) }.destination();
+        let start = "mail from Alerts <alerts@shop.example> to a@shop.example, b@shop.example by 127.0.0.1";
+        assert_eq!(of(SmtpSecurity::Tls, None), format!("{start}:465 (TLS)"));
+        assert_eq!(of(SmtpSecurity::StartTls, None), format!("{start}:587 (TLS after a greeting)"));
+        assert_eq!(of(SmtpSecurity::None, Some(2525)), format!("{start}:2525 (no encryption)"));
+    }
 }

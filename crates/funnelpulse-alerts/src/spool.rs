@@ -306,4 +306,15 @@ mod tests {
             prop_assert!(read(&bytes).pending.is_empty());
         }
     }
+
+    /// A spool that is there and can't be read must not be replaced by an empty one.
+    #[cfg(unix)]
+    #[test]
+    fn a_spool_that_cannot_be_read_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("spool");
+        std::os::unix::fs::symlink(&path, &path).unwrap();
+        assert!(matches!(Spool::open(&path), Err(AlertsError::File { .. })));
+        assert!(path.is_symlink());
+    }
 }

@@ -397,4 +397,39 @@ mod tests {
             assert!(matches!(error, AlertsError::State { .. }), "{error}");
         }
     }
+
+    #[test]
+    fn what_only_touches_something_announced_is_another() {
+        let mut state = AlertState::new(NotifierConfig::default()).unwrap();
+        let mut look = |hour, found: &[AlertCandidate]| state.update(&Observation::new(at(hour), found.to_vec()));
+        look(10, &[]);
+        look(18, &[]);
+        assert_eq!(look(19, &[candidate("a/x", Severity::High, (13, 15), false)]).alerts.len(), 2);
+        // One hour shared, then none: before and after.
+        assert!(look(20, &[candidate("a/y", Severity::High, (12, 14), false)]).alerts.is_empty());
+        assert_eq!(look(20, &[candidate("a/y", Severity::High, (12, 13), false)]).alerts.len(), 2);
+        assert_eq!(look(20, &[candidate("a/z", Severity::High, (15, 16), false)]).alerts.len(), 2);
+    }
+
+    #[test]
+    fn an_earlier_one_of_the_same_name_stays_announced() {
+        let mut state = AlertState::new(NotifierConfig::default()).unwrap();
+        let mut look = |hour, found: &[AlertCandidate]| state.update(&Observation::new(at(hour), found.to_vec()));
+        look(10, &[]);
+        look(15, &[]);
+        let first = candidate("a/x", Severity::High, (12, 14), false);
+        assert_eq!(look(16, std::slice::from_ref(&first)).alerts.len(), 2);
+        assert_eq!(look(20, &[candidate("a/x", Severity::High, (17, 19), false)]).alerts.len(), 2);
+        assert!(look(25, &[first]).alerts.is_empty());
+    }
+
+    #[test]
+    fn one_that_goes_on_keeps_no_other_open() {
+        let mut state = AlertState::new(NotifierConfig::default()).unwrap();
+        let (a, b) = (candidate("a/x", Severity::High, (8, 10), true), candidate("b/x", Severity::High, (8, 10), true));
+        state.update(&Observation::new(at(10), vec![a, b.clone()]));
+        let news = state.update(&Observation::new(at(11), vec![AlertCandidate { end: at(11), ..b }]));
+        assert_eq!(statuses(&news), [("a/x", Status::Resolved)]);
+        assert_eq!(state.open().collect::<Vec<_>>(), ["b/x"]);
+    }
 }

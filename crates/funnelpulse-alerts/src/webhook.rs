@@ -317,4 +317,13 @@ mod tests {
             Webhook::new(&WebhookConfig { timeout_seconds: 0, ..WebhookConfig::new(Secret::new("http://x")) }).is_err()
         );
     }
+
+    #[test]
+    fn the_destination_shows_the_host_and_not_the_path() {
+        let of = |url: &str, format| WebhookConfig { format, ..WebhookConfig::new(Secret::new(url)) }.destination();
+        let json = of("https://hooks.example:8443/token-4711", WebhookFormat::Json).unwrap();
+        assert_eq!(json, "POST of JSON to https://hooks.example:8443/***");
+        let slack = of("https://hooks.example/token-4711", WebhookFormat::Slack).unwrap();
+        assert_eq!(slack, "POST of Slack's JSON to https://hooks.example/***");
+    }
 }

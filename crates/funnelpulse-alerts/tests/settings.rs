@@ -173,6 +173,16 @@ fn no_error_repeats_a_secret() {
 }
 
 #[test]
+fn a_file_that_is_no_toml_is_refused_with_place_and_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    let error = refused(folder.path(), "= 1\n").to_string();
+    assert!(error.contains("alerts.toml, line 1, column 1: "), "{error}");
+    // Words of the parser's own are shown, though the file has them too.
+    let error = refused(folder.path(), "# no duplicate\nstate = 'x'\nstate = 'y'\n").to_string();
+    assert!(error.contains("line 3, column 1: ") && error.contains("duplicate key"), "{error}");
+}
+
+#[test]
 fn no_secret_reaches_a_file_or_a_debug_text() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("alerts.toml");

@@ -173,4 +173,17 @@ mod tests {
             assert!(text.parse::<AlarmBudget>().is_err(), "{text}");
         }
     }
+
+    #[test]
+    fn a_budget_is_a_rate_per_series_and_hour() {
+        let rate = |text: &str, series| text.parse::<AlarmBudget>().unwrap().per_series_hour(series);
+        for (period, hours) in [("hour", 1.0), ("day", 24.0), ("week", 168.0), ("month", 730.5), ("year", 8766.0)] {
+            assert_eq!(rate(&format!("3 per series per {period}"), 8), Some(3.0 / hours), "{period}");
+            assert_eq!(rate(&format!("4 per {period}"), 8), Some(0.5 / hours), "{period}");
+        }
+        // No series share it as one does.
+        assert_eq!(rate("4 per hour", 0), Some(4.0));
+        assert_eq!(rate("off", 8), None);
+        assert_eq!(AlarmBudget::default().per_series_hour(8), Some(1.0 / 730.5));
+    }
 }

@@ -140,4 +140,21 @@ mod tests {
             assert!(both <= a.first_row(&time, row) && both <= b.first_row(&time, row));
         }
     }
+
+    #[test]
+    fn rows_are_settled_when_no_later_one_looks_back_to_them() {
+        let time = hours(10);
+        // The row after 9:00 needs rows 8 and 9, and what lies up to three hours before row 8.
+        let both = Context::rows(2).with_span(3 * Timestamp::HOUR);
+        assert_eq!(both.settled(&time, time[9]), 5);
+        assert_eq!(Context::NONE.settled(&time, time[4]), 5);
+        assert_eq!(Context::rows(11).settled(&time, time[9]), 0);
+    }
+
+    #[test]
+    fn a_row_by_itself_needs_neither_rows_nor_time() {
+        assert!(Context::NONE.is_none());
+        assert!(!Context::rows(1).is_none());
+        assert!(!Context::span(1).is_none());
+    }
 }

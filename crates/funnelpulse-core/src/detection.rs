@@ -149,3 +149,28 @@ impl Detection {
         self.score
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ndarray::array;
+
+    use super::*;
+
+    #[test]
+    fn every_part_is_cut_to_the_same_rows() {
+        let whole = Detection::new(array![1.0, 2.0, 3.0])
+            .with_expected(array![[10.0], [20.0], [30.0]])
+            .with_interval(array![[9.0], [19.0], [29.0]], array![[11.0], [21.0], [31.0]])
+            .with_contributions(array![[0.1], [0.2], [0.3]]);
+        assert_eq!(whole.len(), 3);
+        let last = whole.rows(1..3);
+        assert_eq!((last.len(), last.is_empty()), (2, false));
+        assert_eq!(last.score(), array![2.0, 3.0]);
+        assert_eq!(last.expected().unwrap(), array![[20.0], [30.0]]);
+        let (lower, upper) = last.interval().unwrap();
+        assert_eq!((lower, upper), (array![[19.0], [29.0]].view(), array![[21.0], [31.0]].view()));
+        assert_eq!(last.contributions().unwrap(), array![[0.2], [0.3]]);
+        let none = last.rows(0..0);
+        assert_eq!((none.len(), none.is_empty()), (0, true));
+    }
+}

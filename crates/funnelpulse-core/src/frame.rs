@@ -395,4 +395,10 @@ mod tests {
         assert!(frame.values().is_standard_layout());
         assert_eq!(frame.column("b").unwrap().to_vec(), [3.0, 4.0]);
     }
+
+    #[test]
+    fn rows_and_columns_are_counted() {
+        let frame = Frame::from_rows(Columns::new(["a", "b", "c"]).unwrap(), array![[1.0, 2.0, 3.0]]).unwrap();
+        assert_eq!((frame.nrows(), frame.ncols()), (1, 3));
+    }
 }

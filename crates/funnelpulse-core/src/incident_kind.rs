@@ -123,3 +123,29 @@ impl fmt::Display for IncidentKind {
         f.pad(self.as_str())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn demand_never_breaks_the_site() {
+        let broken: Vec<&str> = IncidentKind::ALL.iter().filter(|k| k.breaks_the_site()).map(|k| k.as_str()).collect();
+        assert_eq!(broken, ["checkout_outage", "tracking_outage", "bot_traffic", "price_error", "cart_break"]);
+    }
+
+    #[test]
+    fn kinds_have_their_place_and_the_stage_that_fails() {
+        for (index, kind) in IncidentKind::ALL.into_iter().enumerate() {
+            assert_eq!(kind.index(), index);
+            let stage = match kind.as_str() {
+                "checkout_outage" | "gradual_degradation" => Some("purchase_rate"),
+                "tracking_outage" | "bot_traffic" => Some("traffic"),
+                "price_error" => Some("order_value"),
+                "cart_break" => Some("cart_rate"),
+                _ => None,
+            };
+            assert_eq!(kind.stage(), stage, "{kind}");
+        }
+    }
+}

@@ -203,8 +203,10 @@ mod tests {
     fn refuses_twins_and_strangers() {
         let a = Columns::new(["a"]).unwrap();
         let mut panel = Panel::new(a.clone());
+        assert!(panel.is_empty());
         let frame = Frame::from_rows(a, Array2::zeros((1, 1))).unwrap();
         panel.insert("x", frame.clone()).unwrap();
+        assert!(!panel.is_empty());
         assert!(matches!(panel.insert("x", frame), Err(FrameError::DuplicateSeries { .. })));
         let other = Frame::from_rows(Columns::new(["b"]).unwrap(), Array2::zeros((1, 1))).unwrap();
         assert!(matches!(panel.insert("y", other), Err(FrameError::PanelColumns { .. })));

@@ -80,4 +80,14 @@ mod tests {
         assert_eq!(Threshold::from_contamination(&[f64::NAN], 0.1), None);
         assert_eq!(Threshold::from_contamination(&[1.0], 0.7), None);
     }
+
+    #[test]
+    fn the_limit_is_the_highest_score_that_is_not_flagged() {
+        let scores: Vec<f64> = (1..=10).map(f64::from).collect();
+        for (contamination, limit) in [(0.0, 10.0), (0.2, 8.0), (0.25, 8.0), (0.5, 5.0)] {
+            assert_eq!(Threshold::from_contamination(&scores, contamination).unwrap().limit(), limit);
+        }
+        assert_eq!(Threshold::new(0.7).limit(), 0.7);
+        assert!(!Threshold::new(0.7).flags(0.7));
+    }
 }

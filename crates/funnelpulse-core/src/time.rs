@@ -190,6 +190,16 @@ mod tests {
         for text in ["2019-13-01 00:00:00", "2019-10-01 24:00:00", "2019-1-01 00:00:000", "2019-10-01 00:00:00+1"] {
             assert_eq!(plain(text), None, "{text}");
         }
+        // One field alone out of its range is enough.
+        for text in ["2019-00-01 00:00:00", "2019-10-00 00:00:00", "2019-10-01 00:60:00"] {
+            assert_eq!(plain(text), None, "{text}");
+            assert!(parse_timestamp(text).is_err(), "{text}");
+        }
+        // A leap second is the calendar's affair, as is a day after the 28th.
+        for text in ["2019-10-01 00:00:60", "2019-10-29 00:00:00", "2019-02-29 00:00:00"] {
+            assert_eq!(plain(text), None, "{text}");
+        }
+        assert!(parse_timestamp("2019-02-29 00:00:00").is_err());
     }
 
     #[test]

@@ -146,3 +146,21 @@ pub struct Verdict {
     /// The severity of an anomaly; `None` for a row that is none.
     pub severity: Option<Severity>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_level_and_type_has_its_name() {
+        assert_eq!(Severity::ALL.map(Severity::as_str), ["low", "medium", "high", "critical"]);
+        assert_eq!(AnomalyType::ALL.map(AnomalyType::as_str), ["drop", "spike", "changepoint", "pattern"]);
+    }
+
+    #[test]
+    fn two_standard_deviations_are_a_drop_or_a_spike() {
+        let names = [-2.0, -1.9, 1.9, 2.0, f64::NAN].map(|off| AnomalyType::classify(off, false).as_str());
+        assert_eq!(names, ["drop", "pattern", "pattern", "spike", "pattern"]);
+        assert_eq!(AnomalyType::classify(-6.0, true), AnomalyType::Changepoint);
+    }
+}

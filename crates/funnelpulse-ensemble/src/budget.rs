@@ -243,4 +243,23 @@ mod tests {
         assert_eq!(threshold_for_budget(AlarmBudget::OFF, &views(&history(3, 500, 4))), None);
         assert_eq!(threshold_for_budget(AlarmBudget::MONTHLY, &views(&history(1, 30, 5))), None);
     }
+
+    #[test]
+    fn the_slope_is_that_of_the_end_of_the_curve() {
+        let line =
+            |slope: f64, levels: &[f64]| levels.iter().map(|l| (*l, (5.0 - slope * l).exp())).collect::<Vec<_>>();
+        let end = line(2.0, &[1.0, 1.25, 1.5, 2.0]);
+        assert!((slope(&end).unwrap() - 2.0).abs() < 1e-9);
+        // More than ten times as many alarms as at the end: of no account.
+        let with_start: Vec<(f64, f64)> = [(0.2, 1e6), (0.4, 1e5)].into_iter().chain(end.clone()).collect();
+        assert!((slope(&with_start).unwrap() - 2.0).abs() < 1e-9);
+        // Off the line by +.1, -.2 and +.1 at 1, 2 and 3: least squares do not tilt.
+        let bent = [(1.0, 0.1), (2.0, -0.2), (3.0, 0.1)].map(|(level, off): (f64, f64)| (level, (off - level).exp()));
+        assert!((slope(&bent).unwrap() - 1.0).abs() < 1e-9);
+        assert_eq!(slope(&end[2..]), None, "two points");
+        assert_eq!(slope(&[]), None);
+        for flat in [0.0, 0.05, -1.0] {
+            assert_eq!(slope(&line(flat, &[1.0, 2.0, 3.0])), None, "{flat}");
+        }
+    }
 }

@@ -59,3 +59,50 @@ fn cauchy(ballots: impl Iterator<Item = (f64, f64)>) -> f64 {
     let p = if mean > 1e8 { 1.0 / (mean * PI) } else { 0.5 - mean.atan() / PI };
     score_of_evidence(-p.log10())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The evidence of the combined score of pairs of evidence and share.
+    fn combined(voting: Voting, ballots: &[(f64, f64)]) -> f64 {
+        evidence_of_score(combine(voting, ballots.iter().map(|(e, share)| (score_of_evidence(*e), *share))))
+    }
+
+    fn assert_close(got: f64, expected: f64) {
+        assert!((got - expected).abs() < 1e-6, "{got}, expected {expected}");
+    }
+
+    #[test]
+    fn tail_probabilities_are_combined_as_cauchy_variables() {
+        for evidence in [1.0, 3.0, 20.0, 250.0] {
+            assert_close(combined(Voting::Tail, &[(evidence, 0.3), (evidence, 0.7)]), evidence);
+        }
+        // The mean of the cotangents of pi p, of which a p of one counts as .999.
+        let cot = |p: f64| 1.0 / (PI * p).tan();
+        let mean = f64::midpoint(cot(1e-4), -cot(1e-3));
+        let expected = -((1.0 / mean).atan() / PI).log10();
+        assert_close(combined(Voting::Tail, &[(4.0, 0.5), (0.0, 0.5)]), expected);
+        // Far out, half of the weight is half of the odds.
+        assert_close(combined(Voting::Tail, &[(12.0, 0.5), (1.0, 0.5)]), 12.0 - 2f64.log10());
+        // No weight, no voice.
+        assert_close(combined(Voting::Tail, &[(2.0, 1.0), (200.0, 0.0)]), 2.0);
+        assert!(combine(Voting::Tail, std::iter::empty()).is_nan());
+    }
+
+    #[test]
+    fn one_that_leads_is_moved_by_the_others_as_far_as_a_history_shows() {
+        let lead = |leading, other| combined(Voting::Lead, &[(leading, 0.8), (other, 0.2)]);
+        assert_close(lead(3.0, 1.0), 0.8 * 3.0 + 0.2);
+        // At most five decades count, or as many as the one that leads has.
+        assert_close(lead(3.0, 8.0), 0.8 * 3.0 + 0.2 * 5.0);
+        assert_close(lead(7.0, 9.0), 7.0);
+        // What the others are certain of beyond ten decades counts all the same.
+        assert_close(lead(0.0, 20.0), 10.0);
+        assert_close(lead(0.0, 9.0), 1.0);
+        assert_close(combined(Voting::Lead, &[(2.0, 1.0), (200.0, 0.0)]), 2.0);
+        // Half of the weight does not lead.
+        let halves = [(4.0, 0.5), (0.0, 0.5)];
+        assert_close(combined(Voting::Lead, &halves), combined(Voting::Tail, &halves));
+    }
+}

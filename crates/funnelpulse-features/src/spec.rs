@@ -346,4 +346,12 @@ mod tests {
         let alias = "metrics = [{name='a', kind='count'}, {name='r', aliases=['s'], kind='rate', numerator='a', denominator='a'}]";
         assert!(message(alias).contains("has no aliases"));
     }
+
+    #[test]
+    fn a_step_is_a_second_to_a_leap_year() {
+        for (step_seconds, good) in [(0, false), (1, true), (31_622_400, true), (31_622_401, false)] {
+            let spec = PanelSpec { step_seconds, ..PanelSpec::funnel() };
+            assert_eq!(spec.validate().is_ok(), good, "{step_seconds}");
+        }
+    }
 }

@@ -338,3 +338,39 @@ fn a_server_that_comes_up_late_gets_everything() {
     server.join().unwrap();
     assert_eq!(report.sinks["webhook"].delivered, 1);
 }
+
+#[test]
+fn what_is_under_way_may_be_lacking() {
+    let (sink, _) = fake("a", vec![]);
+    let dispatcher = Dispatcher::new(fast(), vec![Box::new(sink)]).unwrap();
+    assert!(!dispatcher.lacks("x"));
+    // Sent, and the spool has not taken it yet.
+    dispatcher.shared.underway.fetch_add(1, SeqCst);
+    assert!(dispatcher.lacks("x"));
+    dispatcher.shared.underway.fetch_sub(1, SeqCst);
+}
+
+#[test]
+fn what_waits_for_sinks_that_are_gone_is_counted_and_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = DispatchConfig { spool: Some(folder.path().join("spool")), ..fast() };
+    let failing = |name| fake(name, vec![DeliveryError::temporary("no"); 1000]).0;
+    let sinks: Vec<Box<dyn Sink>> = vec![Box::new(failing("old")), Box::new(failing("stays"))];
+    let dispatcher = Dispatcher::new(config.clone(), sinks).unwrap();
+    ["a", "b", "c"].into_iter().for_each(|name| dispatcher.send(alert(name)).unwrap());
+    dispatcher.persist(PATIENCE).unwrap();
+    dispatcher.shutdown(Duration::ZERO);
+    let dispatcher = Dispatcher::new(config, vec![Box::new(failing("stays"))]).unwrap();
+    let report = dispatcher.shutdown(Duration::ZERO);
+    assert_eq!((report.orphaned, report.recovered, report.waiting()), (3, 3, 3));
+    let kept = fs::read_to_string(folder.path().join("spool.rejected")).unwrap();
+    assert_eq!(kept.lines().filter(|line| line.contains("no sink of this name")).count(), 3);
+}
+
+#[test]
+fn deliveries_of_all_sinks_add_up() {
+    let sink = |pending, rejected| SinkReport { pending, rejected, ..SinkReport::default() };
+    let sinks = [("a", sink(2, 30)), ("b", sink(5, 70))].map(|(name, sink)| (name.to_owned(), sink)).into();
+    let report = DispatchReport { sinks, ..DispatchReport::default() };
+    assert_eq!((report.waiting(), report.rejected()), (7, 100));
+}

@@ -1,9 +1,9 @@
-use ndarray::Array2;
+use ndarray::{Array1, Array2};
 
-use super::*;
+use super::{calibrated::CalibratedModel, *};
 use crate::{
-    Detection, FittedDetector, FittedPanelDetector, FrameView, LiveDetector, ModelSource, Panel, PersistentModel,
-    Registry, SeriesKey, Timestamp,
+    AnyDetector, Calibrator, Detection, FittedDetector, FittedPanelDetector, FrameView, LiveDetector, ModelSource,
+    Panel, PersistentModel, Registry, SeriesKey, Timestamp,
 };
 
 const KIND: &str = "distance";
@@ -153,4 +153,77 @@ fn windows_as_they_close_score_as_the_whole_panel() {
     let mut live: Box<dyn LiveDetector> = model.live();
     let next = live.advance(frame(3, 1.0).view()).unwrap();
     assert_eq!(next.score(), model.detect(frame(3, 1.0).view()).unwrap().score());
+}
+
+#[test]
+fn without_short_series_no_stand_in_is_trained() {
+    // One of both series fails, and so would a model of both.
+    let mut part = Panel::new(panel().columns().clone());
+    panel().into_iter().filter(|(key, _)| ["long", "huge"].contains(&key.as_str())).for_each(|(k, f)| {
+        part.insert(k, f).unwrap();
+    });
+    let models = PerSeries::new(Distance).with_training(training()).with_stand_in(true).fit(&(&part).into()).unwrap();
+    assert_eq!(models.absences().iter().map(|a| a.series.clone()).collect::<Vec<_>>(), [Some(key("huge"))]);
+    assert_eq!(models.kind(), "distance");
+}
+
+#[test]
+fn detectors_of_both_kinds_have_the_name_of_theirs() {
+    assert_eq!(AnyDetector::series(Distance).kind(), "distance");
+    assert_eq!(AnyDetector::panel(Pooled::new(Distance)).kind(), "distance");
+}
+
+#[test]
+fn rows_are_calibrated_by_models_of_the_other_blocks() {
+    // Ten rows of 0, then 1 to 10. The mean of the others is 5.5 for each of the former, 0 for the latter.
+    let values = Array2::from_shape_fn((20, 1), |(row, _)| row.saturating_sub(9) as f64);
+    let history = crate::Frame::from_rows(Columns::new(["a"]).unwrap(), values).unwrap();
+    let training = Training { folds: 2, contamination: 0.0, ..Training::default() };
+    let model = CalibratedModel::fit(&Distance, &[history.view()], &training).unwrap();
+    let held_out: Array1<f64> = [5.5; 10].into_iter().chain((1..=10).map(f64::from)).collect();
+    assert_eq!(model.calibrator, Calibrator::fit(held_out.view()).unwrap());
+}
+
+/// A model that explains rows only on request: with their position in the frame.
+#[derive(Clone, Debug, serde::Serialize)]
+struct Reticent(DistanceModel);
+
+impl FittedDetector for Reticent {
+    fn kind(&self) -> &'static str {
+        KIND
+    }
+
+    fn columns(&self) -> &[Arc<str>] {
+        &self.0.columns
+    }
+
+    fn detect(&self, frame: FrameView<'_>) -> Result<Detection, Error> {
+        self.0.detect(frame)
+    }
+
+    fn contributions(&self, _: FrameView<'_>, rows: &[usize]) -> Result<Option<Array2<f64>>, Error> {
+        Ok(Some(Array2::from_shape_fn((rows.len(), 1), |(i, _)| rows[i] as f64)))
+    }
+
+    fn clone_box(&self) -> Box<dyn FittedDetector> {
+        Box::new(self.clone())
+    }
+}
+
+#[test]
+fn high_scores_are_explained_and_no_others() {
+    let columns = Columns::new(["a"]).unwrap();
+    let values = Array2::from_shape_fn((40, 1), |(row, _)| if [2, 10, 30].contains(&row) { 1_000.0 } else { 0.0 });
+    let frame = crate::Frame::from_rows(columns.clone(), values).unwrap();
+    let model = Arc::new(Reticent(DistanceModel { columns, mean: 0.0 }));
+    let calibrator = Calibrator::fit(Array1::linspace(0.0, 1.0, 100).view()).unwrap();
+    let (detection, scores) = CalibratedModel { model, calibrator }.detect(frame.view(), 5).unwrap();
+    // The first five rows were context.
+    let expected = Array2::from_shape_fn((35, 1), |(row, _)| match row {
+        5 => 10.0,
+        25 => 30.0,
+        _ => 0.0,
+    });
+    assert_eq!(detection.contributions().unwrap(), expected);
+    assert!(scores.iter().enumerate().all(|(row, score)| (*score > 0.3) == [5, 25].contains(&row)));
 }

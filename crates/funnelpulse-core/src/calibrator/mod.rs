@@ -343,4 +343,66 @@ mod tests {
             prop_assert!(low <= high);
         }
     }
+
+    fn up_to(n: u32) -> Array1<f64> {
+        (1..=n).map(f64::from).collect()
+    }
+
+    fn assert_probability(calibrator: &Calibrator, raw: f64, expected: f64) {
+        let got = calibrator.tail_probability(raw);
+        assert!((got - expected).abs() < 1e-12, "P(S >= {raw}) = {got}, expected {expected}");
+    }
+
+    #[test]
+    fn the_body_is_the_empirical_distribution() {
+        // Ten are enough; half of them are the tail, which starts at 5.
+        let calibrator = Calibrator::fit(up_to(10).view()).unwrap();
+        for (raw, share) in [(0.9, 1.0), (1.0, 1.0), (2.0, 0.9), (3.0, 0.8), (4.0, 0.7), (5.0, 0.5)] {
+            assert_probability(&calibrator, raw, share);
+        }
+        // Between two scores it is the logarithm that is interpolated.
+        assert_probability(&calibrator, 3.5, (0.8f64 * 0.7).sqrt());
+        // The excesses 1 to 5 have a0 = 3 and a1 = Σ (1 - (i - .35) / 5) i / 5 = 1.01: the shape that they
+        // ask for, 2 - 3 / .98, is below the least one of .05, which leaves a scale of 2.85.
+        let tail = (1.0f64 + 0.05 * 4.0 / 2.85).powi(-20);
+        assert_probability(&calibrator, 9.0, 0.5 * tail);
+    }
+
+    #[test]
+    fn the_tail_holds_five_percent_and_at_most_a_hundred_scores() {
+        for (n, in_tail) in [(100, 10), (400, 20), (1_000, 50), (4_000, 100)] {
+            let calibrator = Calibrator::fit(up_to(n).view()).unwrap();
+            assert_probability(&calibrator, f64::from(n - in_tail), f64::from(in_tail) / f64::from(n));
+        }
+        // One knot in three of 380 is kept, 301 among them.
+        assert_probability(&Calibrator::fit(up_to(400).view()).unwrap(), 301.0, 0.25);
+    }
+
+    #[test]
+    fn the_contaminated_share_comes_on_top_of_the_tail() {
+        // Ten scores of the tail and three that may belong to anomalies, above 97.
+        let calibrator = Calibrator::fit_contaminated(up_to(100).view(), 0.03).unwrap();
+        assert_probability(&calibrator, 87.0, 0.13);
+        assert_probability(&calibrator, 97.0, 0.03);
+        // A fifth is the most.
+        let most = Calibrator::fit_contaminated(up_to(100).view(), 0.9).unwrap();
+        assert_eq!(most, Calibrator::fit_contaminated(up_to(100).view(), 0.2).unwrap());
+        assert_probability(&most, 70.0, 0.3);
+    }
+
+    #[test]
+    fn half_of_the_ties_lie_above() {
+        assert_probability(&Calibrator::fit(Array1::from_elem(100, 0.5).view()).unwrap(), 0.5, 0.5);
+    }
+
+    #[test]
+    fn scores_and_evidence_are_each_others_inverse() {
+        for (evidence, score) in [(0.0, 0.0), (1.0, 0.2), (2.0, 0.5), (3.0, 9.0 / 13.0), (4.0, 0.8), (6.0, 0.9)] {
+            assert!((score_of_evidence(evidence) - score).abs() < 1e-15, "{evidence}");
+            assert!((evidence_of_score(score) - evidence).abs() < 1e-12, "{score}");
+        }
+        assert_eq!((score_of_evidence(-1.0), score_of_evidence(f64::INFINITY)), (0.0, 1.0));
+        assert_eq!((evidence_of_score(-0.5), evidence_of_score(1.0)), (0.0, f64::INFINITY));
+        assert!(score_of_evidence(f64::NAN).is_nan() && evidence_of_score(f64::NAN).is_nan());
+    }
 }

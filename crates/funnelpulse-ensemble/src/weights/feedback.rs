@@ -164,4 +164,49 @@ mod tests {
         let weights = fit(Voting::Tail, &configured(), &[unknown]);
         assert!((weights["a"] - 0.5).abs() < 0.01, "{weights:?}");
     }
+
+    #[test]
+    fn the_loss_is_the_negative_log_posterior() {
+        let x = [0.25_f64.ln(), 0.75_f64.ln(), 3.0, 2.0_f64.ln()];
+        let loss = |episodes: &[(Vec<Option<f64>>, bool)]| loss(Voting::Weighted, &x, &[0.4, 0.6], episodes);
+        // Two answers' worth of the distance to the weights as configured, and normal priors of both ends of the line.
+        let distance = 0.4 * 1.6_f64.ln() + 0.6 * 0.8_f64.ln();
+        let prior = 2.0 * distance + 0.5 + 0.5 * 2.0_f64.ln().powi(2);
+        assert!((loss(&[]) - prior).abs() < 1e-12);
+        // An evidence of 2 where 3 is even and the rate is 2: log odds of -2.
+        let half = vec![Some(0.5), None];
+        let (missed, false_alarm) = ((1.0 + 2.0_f64.exp()).ln(), (1.0 + (-2.0_f64).exp()).ln());
+        assert!((loss(&[(half.clone(), true)]) - prior - missed).abs() < 1e-12);
+        assert!((loss(&[(half.clone(), false)]) - prior - false_alarm).abs() < 1e-12);
+        // A quarter of .8 and three quarters of .4 are .5 too. Without any score there is no evidence.
+        let both = vec![Some(0.8), Some(0.4)];
+        let episodes = [(both, true), (half, false), (vec![None, None], true)];
+        assert!((loss(&episodes) - prior - missed - false_alarm).abs() < 1e-12);
+    }
+
+    /// The same minimum as by trying out: the grid around the best so far, finer and finer.
+    #[test]
+    fn the_weights_are_those_of_the_least_loss() {
+        let configured: BTreeMap<String, f64> = [("a".to_owned(), 1.2), ("b".to_owned(), 0.8)].into();
+        let answers: Vec<Answer> = [(0.7, 0.4, true), (0.3, 0.6, false), (0.6, 0.7, true), (0.5, 0.2, false)]
+            .map(|(a, b, is_incident)| answer(a, b, is_incident))
+            .into();
+        let episodes: Vec<_> = answers.iter().map(|e| (row(e, &["a", "b"]), e.is_incident)).collect();
+        let loss =
+            |p: [f64; 3]| loss(Voting::Tail, &[p[0].ln(), (1.0 - p[0]).ln(), p[1], p[2]], &[0.6, 0.4], &episodes);
+        let (mut best, mut width) = ([0.5, 2.0, 0.0], [0.45, 2.0, 2.0]);
+        for _ in 0..12 {
+            let middle = best;
+            for i in 0..9 * 9 * 9 {
+                let at = |k: usize, digit: i32| middle[k] + width[k] * (f64::from(digit) / 4.0 - 1.0);
+                let point = [at(0, i % 9).clamp(0.01, 0.99), at(1, i / 9 % 9), at(2, i / 81)];
+                if loss(point) < loss(best) {
+                    best = point;
+                }
+            }
+            width = width.map(|w| w / 2.0);
+        }
+        let weights = fit(Voting::Tail, &configured, &answers);
+        assert!((weights["a"] / 2.0 - best[0]).abs() < 2e-3, "{weights:?}, least loss at {best:?}");
+    }
 }

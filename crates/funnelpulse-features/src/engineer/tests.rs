@@ -210,3 +210,23 @@ fn agrees_with_pandas() {
         }
     }
 }
+
+#[test]
+fn columns_look_back_as_far_as_their_names_say() {
+    let config = FeatureConfig { rolling_days: vec![7, 30], lag_hours: vec![1, 24], ..FeatureConfig::default() };
+    let columns = [
+        ("x_lag_1h", Timestamp::HOUR),
+        ("x_change_24h", 24 * Timestamp::HOUR),
+        ("x_rolling_mean_7d", 7 * Timestamp::DAY),
+        ("x_rolling_std_30d", 30 * Timestamp::DAY),
+        ("x_min", i64::MAX),
+        ("x", 0),
+        // Not among the configured ones.
+        ("x_lag_2h", 0),
+    ];
+    for (column, micros) in columns {
+        assert_eq!(config.look_back(column), micros, "{column}");
+    }
+    let limited = FeatureConfig { statistical_days: Some(90), ..config };
+    assert_eq!(limited.look_back("x_min"), 90 * Timestamp::DAY);
+}

@@ -35,3 +35,28 @@ impl Hasher for Direct {
         self.mix(value as u64);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeSet, hash::Hash};
+
+    use super::*;
+
+    #[test]
+    fn numbers_in_a_row_spread_over_all_buckets() {
+        let hash = |value: &dyn Fn(&mut Direct)| {
+            let mut hasher = Direct::default();
+            value(&mut hasher);
+            hasher.finish()
+        };
+        // A table looks at the lowest bits and at the highest seven.
+        let of: Vec<u64> = (0..4096_usize).map(|n| hash(&|h| n.hash(h))).collect();
+        assert_eq!(of.iter().collect::<BTreeSet<_>>().len(), 4096);
+        assert_eq!(of.iter().map(|h| h >> 57).collect::<BTreeSet<_>>().len(), 128);
+        assert!(of.iter().map(|h| h & 0xFFF).collect::<BTreeSet<_>>().len() > 2048);
+        // Both halves of a long number count.
+        let halves = [1_u128, 1 << 64, 2, 2 << 64].map(|n| hash(&|h| n.hash(h)));
+        assert_ne!(halves[0], halves[2]);
+        assert_ne!(halves[1], halves[3]);
+    }
+}

@@ -143,4 +143,29 @@ mod tests {
             assert_eq!(name, SeriesKey::from_parts(&tidied[..1]).as_str());
         }
     }
+
+    #[test]
+    fn repeats_have_the_same_fingerprint_and_other_steps_another() {
+        let screen = EventScreen::new(&EventSpec::default()).unwrap();
+        let view = Event {
+            time: funnelpulse_core::Timestamp::from_seconds(60),
+            event_type: "view",
+            keys: &[],
+            product: Some("p"),
+            user: Some("ann"),
+            session: None,
+            price: None,
+        };
+        let fingerprint = |event: &Event<'_>| match screen.screen(event) {
+            Screened::Valid(valid) => valid.fingerprint,
+            other => panic!("{other:?}"),
+        };
+        assert!(fingerprint(&view).is_some());
+        assert_eq!(fingerprint(&view), fingerprint(&Event { event_type: " VIEW ", ..view }));
+        assert_ne!(fingerprint(&view), fingerprint(&Event { event_type: "cart", ..view }));
+        assert_ne!(fingerprint(&view), fingerprint(&Event { user: Some("bob"), ..view }));
+        assert_eq!(fingerprint(&Event { user: None, ..view }), None);
+        // The same where the identity is known.
+        assert_eq!(screen.screen_as(&view, view.identity()), screen.screen(&view));
+    }
 }

@@ -87,4 +87,13 @@ mod tests {
         assert!(!seen.insert(hour(960), 3), "within the horizon");
         assert!(seen.insert(hour(100), 3) && seen.insert(hour(100), 3), "behind it");
     }
+
+    #[test]
+    fn the_horizon_is_as_long_as_it_says() {
+        let mut seen = Seen::new(Some(48));
+        assert!(seen.insert(hour(0), 1) && seen.insert(hour(48), 1));
+        assert!(!seen.insert(hour(0), 1), "48 hours behind the newest");
+        assert!(seen.insert(hour(49), 1));
+        assert!(seen.insert(hour(0), 1), "49 hours behind it");
+    }
 }

@@ -153,6 +153,9 @@ fn a_cube_adds_up_to_the_table() {
     }
     let (panel, cube, part) = (funnel.finish().unwrap().panel, cube.finish(), part.finish());
     assert_eq!(cube.dimensions(), ["brand".into(), "device".into()], "a key is named once");
+    assert_eq!((cube.keys(), cube.step()), (1, Timestamp::HOUR));
+    let keyless = CubeBuilder::new(&EventSpec { keys: vec![], ..spec.clone() }, 60).unwrap().finish();
+    assert_eq!((keyless.keys(), keyless.step()), (0, 60 * Timestamp::SECOND));
     for (key, frame) in &panel {
         for (time, row) in frame.time().iter().zip(frame.values().rows()) {
             assert_eq!(sum(&cube, key.as_str(), *time), row.to_vec()[..], "{key} {time}");
@@ -190,4 +193,40 @@ fn every_price_has_a_band() {
     }
     assert!(price_band(1e12).is_some());
     assert_eq!((price_band(-1.0), price_band(f64::INFINITY)), (None, None));
+}
+
+#[test]
+fn events_without_key_columns_are_one_series() {
+    let mut funnel = FunnelBuilder::new(&EventSpec { keys: vec![], ..EventSpec::default() }, 3600).unwrap();
+    funnel.push(&event(0, "view", &[], "1"));
+    funnel.push(&event(1, "view", &[], "2"));
+    let gold = funnel.finish().unwrap();
+    let (_, frame) = gold.panel.iter().next().unwrap();
+    assert_eq!((gold.panel.len(), frame.values().row(0).to_vec()), (1, vec![2.0, 0.0, 0.0, 0.0]));
+}
+
+#[test]
+fn identities_differ_where_events_do() {
+    let long = "u".repeat(500);
+    let (ends_in_a, ends_in_b) = (format!("{long}a"), format!("{long}b"));
+    let of = |user, session, product| Event { product, user, session, ..event(0, "view", &[], "") }.identity();
+    // Texts of every length: short ones, the 256 bytes that take one piece, and longer.
+    let edge = "e".repeat(256 - 8 - 3 * 8);
+    let one_more = format!("{edge}e");
+    let ids = [
+        of(Some("ann"), Some("s"), Some("p")),
+        of(Some("an"), Some("ns"), Some("p")),
+        of(Some("ann"), Some("s"), None),
+        of(Some("ann"), None, Some("s")),
+        of(Some("ann"), Some(""), Some("s")),
+        of(Some(&edge), None, None),
+        of(Some(&one_more), None, None),
+        of(Some(&ends_in_a), None, None),
+        of(Some(&ends_in_b), None, None),
+        Event { time: Timestamp::from_seconds(1), ..event(0, "view", &[], "ann") }.identity(),
+    ];
+    let distinct: std::collections::BTreeSet<u128> = ids.iter().map(|id| id.unwrap()).collect();
+    assert_eq!(distinct.len(), ids.len());
+    assert_eq!(of(Some(&ends_in_a), None, None), ids[7]);
+    assert_eq!(of(None, None, Some("p")), None);
 }
