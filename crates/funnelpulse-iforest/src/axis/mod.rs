@@ -6,7 +6,6 @@ mod portable;
 mod simd;
 mod sweep;
 mod trees;
-mod wide;
 
 pub(crate) use cuts::Ranks;
 pub(crate) use grow::Grower;

@@ -9,7 +9,6 @@
 use super::{
     cuts::{MISSING, Ranks, TILE},
     trees::{Node, Tree},
-    wide,
 };
 use crate::walk::{mix, right_share};
 
@@ -17,17 +16,17 @@ use crate::walk::{mix, right_share};
 pub(super) const MOST_SPLITS: usize = 512;
 
 /// Path lengths of the rows of a tile below a node.
-pub(super) type Paths = [u16; TILE];
+type Paths = [u16; TILE];
 
 /// A split of the tree in work.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Split {
-    pub(super) at: usize,
-    pub(super) left: usize,
-    pub(super) column: usize,
-    pub(super) cut: u16,
+struct Split {
+    at: usize,
+    left: usize,
+    column: usize,
+    cut: u16,
     /// The share of its training rows that went right.
-    pub(super) right_share: u16,
+    right_share: u16,
 }
 
 /// Scratch memory, reused from block to block.
@@ -41,7 +40,7 @@ pub(crate) struct Scratch {
 
 /// The rows of a tile that miss the value of a column.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Gaps {
+enum Gaps {
     None,
     Some,
     All,
@@ -81,24 +80,19 @@ pub(super) fn add_paths(
             let right_share = right_share(rows[left], rows[left + 1]);
             Split { at, left, column: node.column as usize, cut: node.cut, right_share }
         }));
-        let sweep = Sweep { splits, paths, tiles, gaps, columns, sums: &mut *sums };
-        if wide::available() {
-            wide::run(sweep);
-        } else {
-            pulp::Arch::new().dispatch(sweep);
-        }
+        pulp::Arch::new().dispatch(Sweep { splits, paths, tiles, gaps, columns, sums: &mut *sums });
     }
 }
 
 /// One tree for all tiles. A type of its own: a closure as large is not inlined into code for the vector
 /// registers there are, even where it asks for that.
-pub(super) struct Sweep<'a> {
-    pub(super) splits: &'a [Split],
-    pub(super) paths: &'a mut [Paths],
-    pub(super) tiles: &'a [u16],
-    pub(super) gaps: &'a [Gaps],
-    pub(super) columns: usize,
-    pub(super) sums: &'a mut [u32],
+struct Sweep<'a> {
+    splits: &'a [Split],
+    paths: &'a mut [Paths],
+    tiles: &'a [u16],
+    gaps: &'a [Gaps],
+    columns: usize,
+    sums: &'a mut [u32],
 }
 
 impl pulp::NullaryFnOnce for Sweep<'_> {
@@ -146,45 +140,4 @@ fn sweep(splits: &[Split], paths: &mut [Paths], tile: &[u16], gaps: &[Gaps]) {
 #[inline(always)]
 fn all_ones(yes: bool) -> u16 {
     u16::from(yes).wrapping_neg()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Where the processor has the wide kernel, both give the same sums.
-    #[test]
-    fn the_wide_kernel_is_the_portable_one() {
-        if !wide::available() {
-            return;
-        }
-        let columns = 3;
-        let tiles: Vec<u16> = (0..2 * TILE * columns)
-            .map(|i| if i % 7 == 0 { MISSING } else { (i * 7919 % 1000) as u16 })
-            .chain(std::iter::repeat_n(MISSING, TILE))
-            .chain((0..2 * TILE).map(|i| (i * 31 % 1000) as u16))
-            .collect();
-        let gaps: Vec<Gaps> = tiles.chunks_exact(TILE).map(Gaps::of).collect();
-        assert!([Gaps::None, Gaps::Some, Gaps::All].iter().all(|g| gaps.contains(g)));
-        // A chain of splits, the deepest first.
-        let splits: Vec<Split> = (0..20usize)
-            .rev()
-            .map(|i| Split {
-                at: 2 * i,
-                left: 2 * i + 1,
-                column: i % 3,
-                cut: (i * 50) as u16,
-                right_share: 3000 * i as u16,
-            })
-            .collect();
-        let leaf = |i: usize| [(i * 1537 % 20_000) as u16; TILE];
-        let start: Vec<Paths> = (0..41).map(leaf).collect();
-        let sums = |run: fn(Sweep<'_>)| {
-            // The right child of a split is the next one: `left + 1` is `2 (i + 1)`.
-            let (mut paths, mut sums) = (start.clone(), vec![7u32; 3 * TILE - 5]);
-            run(Sweep { splits: &splits, paths: &mut paths, tiles: &tiles, gaps: &gaps, columns, sums: &mut sums });
-            sums
-        };
-        assert_eq!(sums(wide::run), sums(|sweep| pulp::Arch::new().dispatch(sweep)));
-    }
 }
