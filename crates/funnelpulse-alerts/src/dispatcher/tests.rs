@@ -357,7 +357,9 @@ fn what_waits_for_sinks_that_are_gone_is_counted_and_kept() {
     let failing = |name| fake(name, vec![DeliveryError::temporary("no"); 1000]).0;
     let sinks: Vec<Box<dyn Sink>> = vec![Box::new(failing("old")), Box::new(failing("stays"))];
     let dispatcher = Dispatcher::new(config.clone(), sinks).unwrap();
-    ["a", "b", "c"].into_iter().for_each(|name| dispatcher.send(alert(name)).unwrap());
+    for name in ["a", "b", "c"] {
+        dispatcher.send(alert(name)).unwrap();
+    }
     dispatcher.persist(PATIENCE).unwrap();
     dispatcher.shutdown(Duration::ZERO);
     let dispatcher = Dispatcher::new(config, vec![Box::new(failing("stays"))]).unwrap();
@@ -369,7 +371,7 @@ fn what_waits_for_sinks_that_are_gone_is_counted_and_kept() {
 
 #[test]
 fn deliveries_of_all_sinks_add_up() {
-    let sink = |pending, rejected| SinkReport { pending, rejected, ..SinkReport::default() };
+    let sink = |pending, rejected| SinkReport { rejected, pending, ..SinkReport::default() };
     let sinks = [("a", sink(2, 30)), ("b", sink(5, 70))].map(|(name, sink)| (name.to_owned(), sink)).into();
     let report = DispatchReport { sinks, ..DispatchReport::default() };
     assert_eq!((report.waiting(), report.rejected()), (7, 100));
