@@ -361,7 +361,7 @@ mod tests {
 
     #[test]
     fn the_destination_names_receivers_server_and_encryption() {
-        let of = |security, port| SmtpConfig { security, port, ..config(25) }.destination();
+        let of = |security, port| SmtpConfig { port, security, ..config(25) }.destination();
         let start = "mail from Alerts <alerts@shop.example> to a@shop.example, b@shop.example by 127.0.0.1";
         assert_eq!(of(SmtpSecurity::Tls, None), format!("{start}:465 (TLS)"));
         assert_eq!(of(SmtpSecurity::StartTls, None), format!("{start}:587 (TLS after a greeting)"));

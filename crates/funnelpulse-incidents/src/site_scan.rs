@@ -56,10 +56,8 @@ impl Scanned<'_> {
         let parts: Vec<Part<'_>> = (0..self.series.len()).map(part).collect();
         let place = Place { grid: self.grid, cells: self.cells, calendar: self.calendar, name: SITE };
         let trained = self.models.first().map_or(0..0, |model| model.shape.days());
-        let mut unsure = entries::unsure(&place, &self.model.common, &trained);
-        unsure.iter_mut().for_each(|of_step| {
-            of_step.drain(..first);
-        });
+        let unsure = entries::unsure(&place, &self.model.common, &trained);
+        let unsure = unsure.into_iter().map(|of_step| of_step[first..].to_vec()).collect();
         Sum::new(self.known(), &self.model.values, &parts, first..self.grid.hours).with_unsure(unsure)
     }
 
