@@ -14,8 +14,9 @@ use crate::{
     windows::{
         Track,
         clump::Clumps,
-        evaluate::{self, Scope, Watched},
+        evaluate::Watched,
         greedy::Found,
+        learn::{self, Learnt},
         noise::Noise,
         statistics,
         value::{Hour, OrderValues},
@@ -70,9 +71,7 @@ impl IncidentDetector {
         let watched: Vec<Watched<'_>> =
             tracks.iter().zip(&noise).map(|(track, noise)| Watched { track, noise }).collect();
         let statistics = statistics(steps);
-        let (fitted, regressions) = evaluate::fit(&watched, &statistics, Clumps::fit(tracks.iter()));
-        let found =
-            evaluate::apply(&Scope::all(), &watched, &statistics, &fitted, &regressions.iter().collect::<Vec<_>>());
+        let Learnt { found, .. } = learn::learn(&watched, &statistics, Clumps::fit(tracks.iter()));
         let heights = |(f, found): (&Forecasted, &Vec<Found>)| {
             f.series.rows.iter().map(|&hour| (hour, found[hour].height)).collect::<Vec<_>>()
         };

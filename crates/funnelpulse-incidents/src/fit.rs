@@ -22,8 +22,9 @@ use crate::{
     windows::{
         Track,
         clump::Clumps,
-        evaluate::{self, Coefficients, Scope, Statistics, Watched},
+        evaluate::{Coefficients, Statistics, Watched},
         greedy::Found,
+        learn::{self, Learnt},
         noise::Noise,
         statistics,
         value::{Hour, OrderValues},
@@ -198,9 +199,7 @@ fn calibrate_live(history: &Scanned<'_>) -> (Calibration, Vec<Watch>) {
     Noise::shrink(&mut noise, &history.series.iter().map(Series::known_hours).collect::<Vec<_>>());
     let steps = statistics(config.known());
     let watched: Vec<Watched<'_>> = tracks.iter().zip(&noise).map(|(track, noise)| Watched { track, noise }).collect();
-    let (statistics, coefficients) = evaluate::fit(&watched, &steps, Clumps::fit(tracks.iter()));
-    let mut found =
-        evaluate::apply(&Scope::all(), &watched, &steps, &statistics, &coefficients.iter().collect::<Vec<_>>());
+    let Learnt { statistics, coefficients, mut found } = learn::learn(&watched, &steps, Clumps::fit(tracks.iter()));
     let site = history.model.hindsight.site.as_ref().map(|_| {
         let sum = history.sum(&normal, 0);
         let site = SiteModel::fit(&sum, &steps);
@@ -251,15 +250,8 @@ impl Pass {
         let known: Known = input.known;
         let watched: Vec<Watched<'_>> =
             tracks.iter().zip(&noise).map(|(track, noise)| Watched { track, noise }).collect();
-        let statistics_of = statistics(known);
-        let (statistics, coefficients) = evaluate::fit(&watched, &statistics_of, Clumps::fit(tracks.iter()));
-        let found = evaluate::apply(
-            &Scope::all(),
-            &watched,
-            &statistics_of,
-            &statistics,
-            &coefficients.iter().collect::<Vec<_>>(),
-        );
+        let clumps = Clumps::fit(tracks.iter());
+        let Learnt { statistics, coefficients, found } = learn::learn(&watched, &statistics(known), clumps);
         Self { fitted, noise, values, statistics, coefficients, found }
     }
 

@@ -15,6 +15,7 @@ use crate::{
         clump::Clumps,
         evaluate::{self, Coefficients, Scope, Statistics, Watched},
         greedy::Found,
+        learn::{self, Learnt},
         noise::Noise,
         value::{Hour, OrderValues},
     },
@@ -122,9 +123,9 @@ impl SiteModel {
         let track = sum.track();
         let noise = Noise::fit(&track);
         let watched = [Watched { track: &track, noise: &noise }];
-        let (fitted, mut regressions) = evaluate::fit(&watched, statistics, Clumps::default());
-        let regressions = regressions.pop().unwrap_or_default();
-        Self { noise, regressions, statistics: fitted }
+        let Learnt { statistics, mut coefficients, .. } = learn::learn(&watched, statistics, Clumps::default());
+        let regressions = coefficients.pop().unwrap_or_default();
+        Self { noise, regressions, statistics }
     }
 
     /// What some days of the sum show; heights count less by the number of series. `before` are the first hour of the

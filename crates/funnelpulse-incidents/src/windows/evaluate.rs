@@ -1,4 +1,4 @@
-//! All windows of all series: fitting the statistics, and applying them.
+//! All windows of all series, judged by what was learnt.
 
 use std::ops::Range;
 
@@ -8,20 +8,14 @@ use serde::{Deserialize, Serialize};
 use super::{
     HORIZON, LENGTHS, Statistic, Track,
     again::{Known, Windows},
-    calibrate::{self, Scale, TailCounts, TailMap},
+    calibrate::{self, Scale, TailMap},
     clump::Clumps,
     greedy::{self, Found},
     group::{Group, Groups},
     noise::Noise,
-    regress::{self, DayFlanks, Deviates, Equations, Flanks, Others, Regression, Row, Surroundings},
+    regress::{self, DayFlanks, Deviates, Flanks, Others, Regression, Surroundings},
 };
 use crate::grid::{DAY, LANES};
-
-/// Targets beyond this count as this in the first regression.
-const CLIP: f64 = 3.0;
-
-/// Hours of the longest window in which groups are looked for: what many series share for longer is a trend.
-const LONGEST_GROUP: usize = 12;
 
 /// What the statistics of all series share.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -67,7 +61,7 @@ pub(crate) struct Best {
 }
 
 impl Best {
-    fn new(starts: usize) -> Self {
+    pub(super) fn new(starts: usize) -> Self {
         Self { signed: vec![f32::NAN; starts], statistic: vec![0; starts] }
     }
 
@@ -79,7 +73,14 @@ impl Best {
     }
 
     /// Takes over the windows in which a statistic, of the series or of a group that it belongs to, is higher.
-    fn update(&mut self, starting: &Range<usize>, scaled: &[f64], groups: &[[Group; 2]], map: &TailMap, statistic: u8) {
+    pub(super) fn update(
+        &mut self,
+        starting: &Range<usize>,
+        scaled: &[f64],
+        groups: &[[Group; 2]],
+        map: &TailMap,
+        statistic: u8,
+    ) {
         for from in regress::clipped(starting, scaled.len()).filter(|&from| !scaled[from].is_nan()) {
             let scaled = scaled[from];
             let mut height = map.height(scaled.abs());
@@ -105,17 +106,17 @@ pub(crate) struct Watched<'a> {
 }
 
 /// A length of all series: deviates, flanks, and what the others show.
-struct Length {
-    index: usize,
-    deviates: Vec<Deviates>,
-    flanks: Vec<[Flanks; LANES]>,
+pub(super) struct Length {
+    pub(super) index: usize,
+    pub(super) deviates: Vec<Deviates>,
+    pub(super) flanks: Vec<[Flanks; LANES]>,
     others: Others,
     starting: Range<usize>,
 }
 
 impl Length {
     /// Windows that start in some hours.
-    fn new(
+    pub(super) fn new(
         index: usize,
         watched: &[Watched<'_>],
         clumps: &Clumps,
@@ -139,71 +140,19 @@ impl Length {
         length
     }
 
-    fn surroundings<'a>(&'a self, at: usize, watched: &Watched<'a>) -> Surroundings<'a> {
+    pub(super) fn surroundings<'a>(&'a self, at: usize, watched: &Watched<'a>) -> Surroundings<'a> {
         let Watched { track, noise } = *watched;
         Surroundings { track, noise, deviates: &self.deviates[at], others: &self.others, length: self.index }
     }
 
-    /// Sums up the equations of a series over unmasked windows that overlap by at most two thirds.
-    fn equations(
+    /// Residuals of one series and statistic per start; NaN where there is none.
+    pub(super) fn residuals(
         &self,
         at: usize,
         watched: &Watched<'_>,
         statistic: Statistic,
-        weight: impl Fn(&Row, f64) -> (f64, f64),
-    ) -> Equations {
-        let surroundings = self.surroundings(at, watched);
-        let flanks = &self.flanks[at][statistic.step];
-        let length = LENGTHS[self.index];
-        let mut equations = Equations::default();
-        let starts = self.deviates[at].0[statistic.step].len();
-        for from in (0..starts).step_by((length / 3).max(1)) {
-            if !watched.track.is_calm(from, from + length) {
-                continue;
-            }
-            if let Some((row, target)) = surroundings.row(statistic, flanks, from) {
-                let (target, weight) = weight(&row, target);
-                equations.add(&row, target, weight);
-            }
-        }
-        equations
-    }
-
-    /// The regression of every series.
-    fn regressions(&self, watched: &[Watched<'_>], statistic: Statistic) -> Vec<Regression> {
-        let pooled = |weight: &(dyn Fn(&Row, f64) -> (f64, f64) + Sync)| {
-            let of = |(at, w): (usize, &Watched<'_>)| self.equations(at, w, statistic, weight);
-            let all: Vec<Equations> = watched.par_iter().enumerate().map(of).collect();
-            let mut sum = Equations::default();
-            for equations in &all {
-                sum.merge(equations);
-            }
-            (sum.solve_common(), all)
-        };
-        let (first, _) = pooled(&|_, target| (target.clamp(-CLIP, CLIP), 1.0));
-        let huber = |row: &Row, target: f64| (target, regress::huber_weight(regress::residual(row, target, &first)));
-        let (common, all) = pooled(&huber);
-        let own = |(at, equations): (usize, &Equations)| {
-            let coefficients = equations.solve_own(&common);
-            let raw = Regression { coefficients, spread: 1.0 };
-            let residuals = self.residuals(at, &watched[at], statistic, &raw);
-            let calm = calm(residuals.iter(), watched[at].track, LENGTHS[self.index]);
-            (Regression { coefficients, spread: regress::spread(&calm) }, calm.len())
-        };
-        let own: Vec<(Regression, usize)> = all.par_iter().enumerate().map(own).collect();
-        let mut spreads: Vec<f64> = own.iter().map(|(regression, _)| regression.spread).collect();
-        let middle = spreads.len() / 2;
-        let median = *spreads.select_nth_unstable_by(middle, f64::total_cmp).1;
-        let shrunk = |(regression, windows): (Regression, usize)| {
-            let independent = windows as f64 / LENGTHS[self.index] as f64;
-            let spread = regress::shrunk_spread(regression.spread, independent, median);
-            Regression { spread, ..regression }
-        };
-        own.into_iter().map(shrunk).collect()
-    }
-
-    /// Residuals of one series and statistic per start; NaN where there is none.
-    fn residuals(&self, at: usize, watched: &Watched<'_>, statistic: Statistic, regression: &Regression) -> Vec<f64> {
+        regression: &Regression,
+    ) -> Vec<f64> {
         let surroundings = self.surroundings(at, watched);
         let flanks = &self.flanks[at][statistic.step];
         let mut residuals = vec![f64::NAN; self.deviates[at].0[statistic.step].len()];
@@ -216,60 +165,8 @@ impl Length {
     }
 }
 
-/// The residuals of observed windows without masked hours.
-fn calm<'a>(residuals: impl Iterator<Item = &'a f64>, track: &Track, length: usize) -> Vec<f64> {
-    let kept = residuals.enumerate().filter(|(from, r)| !r.is_nan() && track.is_calm(*from, from + length));
-    kept.map(|(_, r)| *r).collect()
-}
-
-fn day_flanks(watched: &[Watched<'_>]) -> Vec<[DayFlanks; LANES]> {
+pub(super) fn day_flanks(watched: &[Watched<'_>]) -> Vec<[DayFlanks; LANES]> {
     watched.iter().map(|w| std::array::from_fn(|_| DayFlanks::new(w.track.hours))).collect()
-}
-
-/// Fits coefficients, scales and the map of the tail.
-pub(crate) fn fit(
-    watched: &[Watched<'_>],
-    statistics: &[Statistic],
-    clumps: Clumps,
-) -> (Statistics, Vec<Coefficients>) {
-    let mut coefficients: Vec<Coefficients> = vec![Vec::new(); watched.len()];
-    let (mut scales, mut maps, mut groups) = (Vec::new(), Vec::new(), Vec::new());
-    let mut of_day = day_flanks(watched);
-    for index in 0..LENGTHS.len() {
-        let length = Length::new(index, watched, &clumps, &(0..usize::MAX), &mut of_day);
-        let mut of_length: Vec<Scale> = Vec::new();
-        let (mut counts, mut group_counts) = (TailCounts::default(), TailCounts::default());
-        let has_groups = LENGTHS[index] <= LONGEST_GROUP;
-        let mut of_groups = Groups::new(if has_groups { watched.len() } else { 0 });
-        for coefficients in &mut coefficients {
-            coefficients.push(Vec::new());
-        }
-        for &statistic in statistics {
-            let rows = length.regressions(watched, statistic);
-            let all = |(at, w): (usize, &Watched<'_>)| length.residuals(at, w, statistic, &rows[at]);
-            let mut residuals: Vec<Vec<f64>> = watched.par_iter().enumerate().map(all).collect();
-            let calm = |(residuals, w): (&Vec<f64>, &Watched<'_>)| {
-                let mut kept = calm(residuals.iter(), w.track, LENGTHS[index]);
-                (calibrate::quantiles(&mut kept), kept)
-            };
-            let calm: Vec<(Option<Scale>, Vec<f64>)> = residuals.par_iter().zip(watched).map(calm).collect();
-            let scale = calibrate::pooled(&calm.iter().map(|(quantiles, _)| *quantiles).collect::<Vec<_>>());
-            for (_, residuals) in &calm {
-                for residual in residuals {
-                    counts.add(calibrate::scaled(*residual, scale));
-                }
-            }
-            residuals.iter_mut().flatten().for_each(|r| *r = calibrate::scaled(*r, scale));
-            of_groups.learn(&residuals, &mut group_counts);
-            of_length.push(scale);
-            coefficients.iter_mut().zip(rows).for_each(|(c, row)| c[index].push(row));
-        }
-        scales.push(of_length);
-        maps.push(TailMap::fit(&counts));
-        of_groups.set_map(&group_counts);
-        groups.push(of_groups);
-    }
-    (Statistics { scales, maps, groups, clumps }, coefficients)
 }
 
 /// The windows and the hours that are looked at.
@@ -329,7 +226,7 @@ pub(crate) fn apply_again(
     found
 }
 
-fn settle(scope: &Scope, watched: &[Watched<'_>], best: &[Vec<Best>]) -> Vec<Vec<Found>> {
+pub(super) fn settle(scope: &Scope, watched: &[Watched<'_>], best: &[Vec<Best>]) -> Vec<Vec<Found>> {
     best.par_iter().zip(watched).map(|(best, w)| greedy::settle(best, w.track.hours, &scope.days)).collect()
 }
 

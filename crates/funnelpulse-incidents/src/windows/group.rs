@@ -52,6 +52,15 @@ pub(crate) struct Group {
     is_above: bool,
 }
 
+/// The best group of each size in one window and direction.
+#[derive(Clone, Debug)]
+pub(crate) struct Ranked {
+    /// The statistic per size.
+    sums: Vec<f64>,
+    /// Residuals from the largest down.
+    largest: Vec<f64>,
+}
+
 impl Group {
     /// Whether a series with this residual is a member.
     pub(crate) fn holds(&self, residual: f64) -> bool {
@@ -70,22 +79,33 @@ impl Groups {
         &SIZES[..SIZES.partition_point(|size| *size <= largest)]
     }
 
-    /// Learns medians and scales of one statistic from the scaled residuals of all series.
-    pub(crate) fn learn(&mut self, residuals: &[Vec<f64>], counts: &mut TailCounts) {
+    /// Learns medians and scales of one statistic from the scaled residuals of all series, whose ranks are returned.
+    pub(crate) fn learn(&mut self, residuals: &[Vec<f64>], counts: &mut TailCounts) -> Vec<[Option<Ranked>; 2]> {
         let sizes = self.sizes();
-        let scale: GroupScale = [false, true].map(|is_above| {
-            let starts = residuals.iter().map(Vec::len).max().unwrap_or(0);
-            let sums: Vec<Vec<f64>> = (0..starts)
-                .into_par_iter()
-                .filter_map(|from| self.sums(residuals, from, is_above).map(|(sums, _)| sums))
-                .collect();
-            (0..sizes.len()).map(|size| spread(sums.iter().map(|s| s[size]).collect())).collect()
+        if sizes.is_empty() {
+            self.scales.push(GroupScale::default());
+            return Vec::new();
+        }
+        let starts = residuals.iter().map(Vec::len).max().unwrap_or(0);
+        let rank = |from: usize| [false, true].map(|is_above| self.rank(residuals, from, is_above));
+        let ranked: Vec<[Option<Ranked>; 2]> = (0..starts).into_par_iter().map(rank).collect();
+        let scale: GroupScale = [0, 1].map(|side| {
+            let of_side = || ranked.iter().filter_map(|sides| sides[side].as_ref());
+            (0..sizes.len()).map(|size| spread(of_side().map(|ranked| ranked.sums[size]).collect())).collect()
         });
         self.scales.push(scale);
-        let statistic = self.scales.len() - 1;
-        for group in self.find(statistic, residuals, &(0..usize::MAX)).iter().flatten() {
+        for group in self.best_of(self.scales.len() - 1, &ranked).iter().flatten() {
             counts.add(group.height);
         }
+        ranked
+    }
+
+    /// The best group of each window and side.
+    pub(crate) fn best_of(&self, statistic: usize, ranked: &[[Option<Ranked>; 2]]) -> Vec<[Group; 2]> {
+        let best = |sides: &[Option<Ranked>; 2]| {
+            [false, true].map(|is_above| self.best(statistic, sides[usize::from(is_above)].as_ref(), is_above))
+        };
+        ranked.par_iter().map(best).collect()
     }
 
     /// Sets the map of heights to normal ones.
@@ -100,7 +120,9 @@ impl Groups {
             return Vec::new();
         }
         let none = [false, true].map(|is_above| Group { is_above, ..Group::default() });
-        let best = |from: usize| [false, true].map(|is_above| self.best(statistic, residuals, from, is_above));
+        let best = |from: usize| {
+            [false, true].map(|is_above| self.best(statistic, self.rank(residuals, from, is_above).as_ref(), is_above))
+        };
         let mut groups = vec![none; starts];
         let starting = clipped(starting, starts);
         let first = starting.start;
@@ -108,11 +130,11 @@ impl Groups {
         groups
     }
 
-    fn best(&self, statistic: usize, residuals: &[Vec<f64>], from: usize, is_above: bool) -> Group {
+    fn best(&self, statistic: usize, ranked: Option<&Ranked>, is_above: bool) -> Group {
         let mut best = Group { is_above, ..Group::default() };
-        let Some((sums, largest)) = self.sums(residuals, from, is_above) else { return best };
+        let Some(Ranked { sums, largest }) = ranked else { return best };
         let scales = &self.scales[statistic][usize::from(is_above)];
-        for ((sum, (median, scale)), size) in sums.into_iter().zip(scales).zip(self.sizes()) {
+        for ((sum, (median, scale)), size) in sums.iter().zip(scales).zip(self.sizes()) {
             let height = (sum - median) / scale;
             let height =
                 self.map.map_or(height, |map| map.height(height.max(0.0)) - (*size as f64).ln() / SLOPE + BONUS);
@@ -124,9 +146,8 @@ impl Groups {
         best
     }
 
-    /// The statistic per size, and the residuals from the largest down; `None` where too few series
-    /// are observed.
-    fn sums(&self, residuals: &[Vec<f64>], from: usize, is_above: bool) -> Option<(Vec<f64>, Vec<f64>)> {
+    /// The best group of each size; `None` where too few series are observed.
+    fn rank(&self, residuals: &[Vec<f64>], from: usize, is_above: bool) -> Option<Ranked> {
         let sign = if is_above { 1.0 } else { -1.0 };
         let value = |r: &Vec<f64>| r.get(from).map(|r| sign * r).filter(|r| !r.is_nan());
         let mut largest: Vec<f64> = residuals.iter().filter_map(value).collect();
@@ -148,7 +169,7 @@ impl Groups {
                 sums.push(sum / ((at + 1) as f64).sqrt());
             }
         }
-        Some((sums, largest))
+        Some(Ranked { sums, largest })
     }
 
     /// Whether they may come from a fit; anything may stand in a file.

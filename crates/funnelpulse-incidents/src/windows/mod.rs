@@ -12,6 +12,7 @@ pub(crate) mod clump;
 pub(crate) mod evaluate;
 pub(crate) mod greedy;
 pub(crate) mod group;
+pub(crate) mod learn;
 pub(crate) mod noise;
 pub(crate) mod regress;
 pub(crate) mod score;

@@ -1,0 +1,161 @@
+//! What windows are judged by, learnt from those of all series: regressions, scales, groups and tails.
+
+use rayon::prelude::*;
+
+use super::{
+    LENGTHS, Statistic, Track,
+    calibrate::{self, Scale, TailCounts, TailMap},
+    clump::Clumps,
+    evaluate::{Best, Coefficients, Length, Scope, Statistics, Watched, day_flanks, settle},
+    greedy::Found,
+    group::Groups,
+    regress::{self, Equations, Regression, Row},
+};
+
+/// Targets beyond this count as this in the first regression.
+const CLIP: f64 = 3.0;
+/// Hours of the longest window in which groups are looked for: what many series share for longer is a trend.
+const LONGEST_GROUP: usize = 12;
+
+/// What is learnt of some series, and what they show by it.
+pub(crate) struct Learnt {
+    pub(crate) statistics: Statistics,
+    /// Per series.
+    pub(crate) coefficients: Vec<Coefficients>,
+    pub(crate) found: Vec<Vec<Found>>,
+}
+
+/// Fits coefficients, scales and the map of the tail, and judges every hour by them.
+pub(crate) fn learn(watched: &[Watched<'_>], statistics: &[Statistic], clumps: Clumps) -> Learnt {
+    let mut coefficients: Vec<Coefficients> = vec![Vec::new(); watched.len()];
+    let mut best: Vec<Vec<Best>> = vec![Vec::new(); watched.len()];
+    let (mut scales, mut maps, mut groups) = (Vec::new(), Vec::new(), Vec::new());
+    let mut of_day = day_flanks(watched);
+    for index in 0..LENGTHS.len() {
+        let length = Length::new(index, watched, &clumps, &(0..usize::MAX), &mut of_day);
+        let of_length = learn_length(&length, watched, statistics);
+        scales.push(of_length.scales);
+        maps.push(of_length.map);
+        groups.push(of_length.groups);
+        coefficients.iter_mut().zip(of_length.coefficients).for_each(|(all, one)| all.push(one));
+        best.iter_mut().zip(of_length.best).for_each(|(all, one)| all.push(one));
+    }
+    let found = settle(&Scope::all(), watched, &best);
+    Learnt { statistics: Statistics { scales, maps, groups, clumps }, coefficients, found }
+}
+
+/// What is learnt of the windows of one length.
+struct OfLength {
+    scales: Vec<Scale>,
+    map: TailMap,
+    groups: Groups,
+    /// Per series, of each statistic.
+    coefficients: Vec<Vec<Regression>>,
+    /// Per series.
+    best: Vec<Best>,
+}
+
+fn learn_length(length: &Length, watched: &[Watched<'_>], statistics: &[Statistic]) -> OfLength {
+    let hours = LENGTHS[length.index];
+    let mut groups = Groups::new(if hours <= LONGEST_GROUP { watched.len() } else { 0 });
+    let mut coefficients: Vec<Vec<Regression>> = vec![Vec::new(); watched.len()];
+    let (mut counts, mut group_counts) = (TailCounts::default(), TailCounts::default());
+    let (mut scales, mut scaled, mut ranked) = (Vec::new(), Vec::new(), Vec::new());
+    for &statistic in statistics {
+        let fitted = length.regressions(watched, statistic);
+        let (regressions, mut residuals): (Vec<Regression>, Vec<Vec<f64>>) = fitted.into_iter().unzip();
+        let calm = |(residuals, w): (&Vec<f64>, &Watched<'_>)| {
+            let mut kept = calm(residuals.iter(), w.track, hours);
+            (calibrate::quantiles(&mut kept), kept)
+        };
+        let calm: Vec<(Option<Scale>, Vec<f64>)> = residuals.par_iter().zip(watched).map(calm).collect();
+        let scale = calibrate::pooled(&calm.iter().map(|(quantiles, _)| *quantiles).collect::<Vec<_>>());
+        for (_, residuals) in &calm {
+            for residual in residuals {
+                counts.add(calibrate::scaled(*residual, scale));
+            }
+        }
+        residuals.iter_mut().flatten().for_each(|r| *r = calibrate::scaled(*r, scale));
+        ranked.push(groups.learn(&residuals, &mut group_counts));
+        scales.push(scale);
+        scaled.push(residuals);
+        coefficients.iter_mut().zip(regressions).for_each(|(of_series, one)| of_series.push(one));
+    }
+    let map = TailMap::fit(&counts);
+    groups.set_map(&group_counts);
+    let mut best: Vec<Best> = length.deviates.iter().map(|d| Best::new(d.0[0].len())).collect();
+    for (position, (residuals, ranked)) in scaled.iter().zip(&ranked).enumerate() {
+        let groups = groups.best_of(position, ranked);
+        best.par_iter_mut().zip(residuals).for_each(|(best, residuals)| {
+            best.update(&(0..usize::MAX), residuals, &groups, &map, position as u8);
+        });
+    }
+    OfLength { scales, map, groups, coefficients, best }
+}
+
+impl Length {
+    /// Sums up the equations of a series over unmasked windows that overlap by at most two thirds.
+    fn equations(
+        &self,
+        at: usize,
+        watched: &Watched<'_>,
+        statistic: Statistic,
+        weight: impl Fn(&Row, f64) -> (f64, f64),
+    ) -> Equations {
+        let surroundings = self.surroundings(at, watched);
+        let flanks = &self.flanks[at][statistic.step];
+        let length = LENGTHS[self.index];
+        let mut equations = Equations::default();
+        let starts = self.deviates[at].0[statistic.step].len();
+        for from in (0..starts).step_by((length / 3).max(1)) {
+            if !watched.track.is_calm(from, from + length) {
+                continue;
+            }
+            if let Some((row, target)) = surroundings.row(statistic, flanks, from) {
+                let (target, weight) = weight(&row, target);
+                equations.add(&row, target, weight);
+            }
+        }
+        equations
+    }
+
+    /// The regression of every series, and its standardised residuals.
+    fn regressions(&self, watched: &[Watched<'_>], statistic: Statistic) -> Vec<(Regression, Vec<f64>)> {
+        let pooled = |weight: &(dyn Fn(&Row, f64) -> (f64, f64) + Sync)| {
+            let of = |(at, w): (usize, &Watched<'_>)| self.equations(at, w, statistic, weight);
+            let all: Vec<Equations> = watched.par_iter().enumerate().map(of).collect();
+            let mut sum = Equations::default();
+            for equations in &all {
+                sum.merge(equations);
+            }
+            (sum.solve_common(), all)
+        };
+        let (first, _) = pooled(&|_, target| (target.clamp(-CLIP, CLIP), 1.0));
+        let huber = |row: &Row, target: f64| (target, regress::huber_weight(regress::residual(row, target, &first)));
+        let (common, all) = pooled(&huber);
+        let own = |(at, equations): (usize, &Equations)| {
+            let coefficients = equations.solve_own(&common);
+            let raw = Regression { coefficients, spread: 1.0 };
+            let residuals = self.residuals(at, &watched[at], statistic, &raw);
+            let calm = calm(residuals.iter(), watched[at].track, LENGTHS[self.index]);
+            (Regression { coefficients, spread: regress::spread(&calm) }, calm.len(), residuals)
+        };
+        let own: Vec<(Regression, usize, Vec<f64>)> = all.par_iter().enumerate().map(own).collect();
+        let mut spreads: Vec<f64> = own.iter().map(|(regression, ..)| regression.spread).collect();
+        let middle = spreads.len() / 2;
+        let median = *spreads.select_nth_unstable_by(middle, f64::total_cmp).1;
+        let shrunk = |(regression, windows, mut residuals): (Regression, usize, Vec<f64>)| {
+            let independent = windows as f64 / LENGTHS[self.index] as f64;
+            let spread = regress::shrunk_spread(regression.spread, independent, median);
+            residuals.iter_mut().for_each(|r| *r /= spread);
+            (Regression { spread, ..regression }, residuals)
+        };
+        own.into_iter().map(shrunk).collect()
+    }
+}
+
+/// The residuals of observed windows without masked hours.
+fn calm<'a>(residuals: impl Iterator<Item = &'a f64>, track: &Track, length: usize) -> Vec<f64> {
+    let kept = residuals.enumerate().filter(|(from, r)| !r.is_nan() && track.is_calm(*from, from + length));
+    kept.map(|(_, r)| *r).collect()
+}
