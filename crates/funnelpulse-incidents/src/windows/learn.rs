@@ -147,7 +147,9 @@ impl Length {
         let shrunk = |(regression, windows, mut residuals): (Regression, usize, Vec<f64>)| {
             let independent = windows as f64 / LENGTHS[self.index] as f64;
             let spread = regress::shrunk_spread(regression.spread, independent, median);
-            residuals.iter_mut().for_each(|r| *r /= spread);
+            for residual in &mut residuals {
+                *residual /= spread;
+            }
             (Regression { spread, ..regression }, residuals)
         };
         own.into_iter().map(shrunk).collect()
