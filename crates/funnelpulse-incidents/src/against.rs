@@ -64,7 +64,7 @@ impl IncidentDetector {
             (0..grid.hours).map(|hour| Hour::of(&f.series.value, 1.0 / f.unit, &f.expected, hour)).collect::<Vec<_>>()
         };
         let values = OrderValues::fit(all.iter().flat_map(hours));
-        let track = |f: &Forecasted| track(steps, &values, &f.series, f.unit, &f.expected, &no_mask, &trained);
+        let track = |f: &Forecasted| track(0, steps, &values, &f.series, f.unit, &f.expected, &no_mask, &trained);
         let tracks: Vec<Track> = all.par_iter().map(track).collect();
         let mut noise: Vec<Noise> = tracks.par_iter().map(Noise::fit).collect();
         Noise::shrink(&mut noise, &all.iter().map(|f| f.series.known_hours()).collect::<Vec<_>>());

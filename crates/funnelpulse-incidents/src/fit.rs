@@ -240,7 +240,7 @@ impl Pass {
         let track = |(at, series): (usize, &Series)| {
             let shape = &fitted.shapes[at];
             let ends = jump::news_ends(&shape.jumps, input.grid.start, input.news_hours);
-            track(input.known, &values, series, shape.unit, &fitted.expected[at], &input.mask[at], &trained)
+            track(0, input.known, &values, series, shape.unit, &fitted.expected[at], &input.mask[at], &trained)
                 .with_ends(&ends)
         };
         let tracks: Vec<Track> = input.series.par_iter().enumerate().map(track).collect();

@@ -69,22 +69,10 @@ impl Judge<'_> {
     }
 }
 
-/// Running sums of a series. Revenue is compared with what the observed purchases bring.
-pub(crate) fn track(
-    known: Known,
-    values: &OrderValues,
-    series: &Series,
-    unit: f64,
-    expected: &[Vec<f64>; STEPS],
-    mask: &[f64],
-    is_trained: &[bool],
-) -> Track {
-    track_from(0, known, values, series, unit, expected, mask, is_trained)
-}
-
-/// The same from an hour on, the start of a day; masks begin there.
+/// Running sums of a series from an hour on, the start of a day; masks begin there. Revenue is compared with what the
+/// observed purchases bring.
 #[expect(clippy::too_many_arguments, reason = "everything that a track is made of")]
-pub(crate) fn track_from(
+pub(crate) fn track(
     first: usize,
     known: Known,
     values: &OrderValues,

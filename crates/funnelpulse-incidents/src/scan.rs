@@ -10,7 +10,7 @@ use crate::{
     calendar::Calendar,
     grid::{DAY, Grid, PURCHASES, REVENUE, STEPS},
     incident::Row,
-    judge::{Judge, track_from},
+    judge::{Judge, track},
     kept::{Kept, Look},
     model::{IncidentModel, SeriesModel},
     series::Series,
@@ -212,10 +212,12 @@ impl Scanned<'_> {
             let Normal { expected, mask, is_trained } = &normal[at];
             let (mask, is_trained) = (&mask[first..], &is_trained[first..]);
             let (series, values) = (&self.series[at], &self.model.values);
-            let unsure = entries::unsure(&self.place(at), &self.model.common, &shape.days());
-            track_from(first, self.known(), values, series, shape.unit, expected, mask, is_trained)
+            let uncertainty = entries::uncertainty(&self.place(at), &self.model.common, &shape.days());
+            track(first, self.known(), values, series, shape.unit, expected, mask, is_trained)
                 .with_ends(&ends)
-                .with_unsure(unsure.len(), |step, hour| expected[step][first + hour] * unsure[step][first + hour])
+                .with_uncertainty(uncertainty.len(), |step, hour| {
+                    expected[step][first + hour] * uncertainty[step][first + hour]
+                })
         };
         (0..self.series.len()).into_par_iter().map(track).collect()
     }

@@ -62,14 +62,14 @@ pub(crate) struct Sum {
     expected: [Vec<f64>; LANES],
     seen: [Vec<f64>; LANES],
     /// Relative standard deviations of what is expected per step and hour; empty where it is known.
-    unsure: Vec<Vec<f64>>,
+    uncertainty: Vec<Vec<f64>>,
 }
 
 impl Sum {
     /// Over some hours of the parts.
     pub(crate) fn new(known: Known, values: &OrderValues, parts: &[Part<'_>], hours: Range<usize>) -> Self {
         let zeros = || std::array::from_fn(|_| vec![0.0; hours.len()]);
-        let mut sum = Self { value: zeros(), expected: zeros(), seen: zeros(), unsure: Vec::new() };
+        let mut sum = Self { value: zeros(), expected: zeros(), seen: zeros(), uncertainty: Vec::new() };
         for step in (0..STEPS).filter(|&step| known[step]) {
             let of_hour = |hour: usize| {
                 let mut sums = [0.0; 3];
@@ -104,17 +104,18 @@ impl Sum {
         sum
     }
 
-    /// Sets how unsure it is what is expected.
-    pub(crate) fn with_unsure(self, unsure: Vec<Vec<f64>>) -> Self {
-        Self { unsure, ..self }
+    /// Sets how uncertain expected values are.
+    pub(crate) fn with_uncertainty(self, uncertainty: Vec<Vec<f64>>) -> Self {
+        Self { uncertainty, ..self }
     }
 
     fn track(&self) -> Track {
         let no_mask = vec![1.0; self.value[0].len()];
         let [value, expected, seen] =
             [&self.value, &self.expected, &self.seen].map(|of| of.each_ref().map(Vec::as_slice));
-        Track::new(value, expected, seen, &no_mask, &no_mask)
-            .with_unsure(self.unsure.len(), |step, hour| self.expected[step][hour] * self.unsure[step][hour])
+        Track::new(value, expected, seen, &no_mask, &no_mask).with_uncertainty(self.uncertainty.len(), |step, hour| {
+            self.expected[step][hour] * self.uncertainty[step][hour]
+        })
     }
 }
 

@@ -56,9 +56,9 @@ impl Scanned<'_> {
         let parts: Vec<Part<'_>> = (0..self.series.len()).map(part).collect();
         let place = Place { grid: self.grid, cells: self.cells, calendar: self.calendar, name: SITE };
         let trained = self.models.first().map_or(0..0, |model| model.shape.days());
-        let unsure = entries::unsure(&place, &self.model.common, &trained);
-        let unsure = unsure.into_iter().map(|of_step| of_step[first..].to_vec()).collect();
-        Sum::new(self.known(), &self.model.values, &parts, first..self.grid.hours).with_unsure(unsure)
+        let uncertainty = entries::uncertainty(&place, &self.model.common, &trained);
+        let uncertainty = uncertainty.into_iter().map(|of_step| of_step[first..].to_vec()).collect();
+        Sum::new(self.known(), &self.model.values, &parts, first..self.grid.hours).with_uncertainty(uncertainty)
     }
 
     /// One row per hour in which any series has one: sums of what was observed and expected. Rows before `first` have no

@@ -50,7 +50,7 @@ impl Correction {
 /// Relative standard deviations of what is expected of a series in each hour, for visits, carts and purchases: what
 /// entries do that the days of the training have not seen is known as well as entries of their kind are alike.
 /// Empty where there is no such entry.
-pub(crate) fn unsure(place: &Place<'_>, common: &Common, trained: &Range<i64>) -> Vec<Vec<f64>> {
+pub(crate) fn uncertainty(place: &Place<'_>, common: &Common, trained: &Range<i64>) -> Vec<Vec<f64>> {
     let entries = &place.calendar.entries;
     let unseen = |entry: &&Entry| !entry.is_within(trained) && entry.concerns(place.name);
     let mut variance = vec![vec![0.0; place.grid.hours]; PURCHASES + 1];

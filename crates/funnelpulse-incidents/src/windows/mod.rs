@@ -75,7 +75,7 @@ pub(crate) struct Track {
     ends: Vec<f64>,
     /// Expected values times their relative standard deviation, of steps in hours whose expected values are not
     /// known well.
-    unsure: Vec<DailySums>,
+    uncertainty: Vec<DailySums>,
     /// Tells the hours of two tracks apart.
     prints: Vec<u64>,
 }
@@ -102,20 +102,20 @@ impl Track {
             after: [value, expected].map(|of| sums(&|step, h| of[step][h] * seen[step][h] * after[h])),
             masked: running(mask.len(), |hour| 1.0 - mask[hour]),
             ends: vec![0.0; mask.len() + 1],
-            unsure: Vec::new(),
+            uncertainty: Vec::new(),
             prints: again::prints(value, expected, seen, mask, after),
         }
     }
 
-    /// Sets how unsure expected values are: standard deviations of so many steps per hour.
-    pub(crate) fn with_unsure(mut self, steps: usize, deviation: impl Fn(usize, usize) -> f64) -> Self {
-        self.unsure = (0..steps).map(|step| DailySums::new(self.hours, |hour| deviation(step, hour))).collect();
+    /// Sets how uncertain expected values are: standard deviations of so many steps per hour.
+    pub(crate) fn with_uncertainty(mut self, steps: usize, deviation: impl Fn(usize, usize) -> f64) -> Self {
+        self.uncertainty = (0..steps).map(|step| DailySums::new(self.hours, |hour| deviation(step, hour))).collect();
         self
     }
 
     /// The relative variance of what is expected of a window: what makes one hour uncertain makes all of them.
-    pub(crate) fn unsure(&self, step: usize, from: usize, to: usize, expected: f64) -> f64 {
-        let sums = self.unsure.get(step).filter(|_| expected > 0.0);
+    pub(crate) fn uncertainty(&self, step: usize, from: usize, to: usize, expected: f64) -> f64 {
+        let sums = self.uncertainty.get(step).filter(|_| expected > 0.0);
         sums.map_or(0.0, |sums| (sums.between(from, to) / expected).powi(2))
     }
 

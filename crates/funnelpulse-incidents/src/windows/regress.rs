@@ -91,7 +91,7 @@ impl Deviates {
                     return f64::NAN;
                 }
                 let (x, m) = track.sums(step, from, to);
-                let relative = relative + track.unsure(step, from, to, m);
+                let relative = relative + track.uncertainty(step, from, to, m);
                 clumps.limit(step, x, m, step_deviate(step, x, m, dispersion, relative))
             };
             let mut deviates = vec![f64::NAN; starts];
