@@ -6,7 +6,7 @@ use clap::{
     Args, Parser, Subcommand, ValueEnum,
     builder::{PossibleValue, PossibleValuesParser, TypedValueParser},
 };
-use funnelpulse::{Entry, Preset};
+use funnelpulse::{Entry, Preset, eval::generator::Variety};
 
 use crate::context::catalog;
 
@@ -148,6 +148,10 @@ pub(crate) struct Shop {
     /// Size of the anomalies: the harder, the smaller
     #[arg(long, value_enum, default_value_t = Difficulty::Medium)]
     pub(crate) difficulty: Difficulty,
+    /// Variety of the anomalies: `tabulated` has named kinds of fixed size, `open` draws sizes, lengths and onsets, and
+    /// half of its anomalies have no name
+    #[arg(long, default_value_t = Variety::Tabulated, value_name = "VARIETY")]
+    pub(crate) variety: Variety,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
