@@ -266,7 +266,14 @@ fn listed(shop: &Shop, scan: &Scan, events: &BTreeMap<i64, &Event>, limit: f64, 
     if std::env::var_os("SHOPS_STARTS").is_some() {
         for (id, start) in &first {
             let e = events[id];
-            println!("{:6} {:22} {:8} {:5} rows {:5}", (start.as_micros() - e.start.as_micros()) / Timestamp::HOUR, e.kind, e.shape, e.scope, e.rows);
+            println!(
+                "{:6} {:22} {:8} {:5} rows {:5}",
+                (start.as_micros() - e.start.as_micros()) / Timestamp::HOUR,
+                e.kind,
+                e.shape,
+                e.scope,
+                e.rows
+            );
         }
     }
     let within = first.iter().filter(|pair| begins(*pair)).count();

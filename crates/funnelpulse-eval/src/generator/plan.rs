@@ -30,7 +30,9 @@ pub(super) struct Planned {
 #[derive(Clone, Debug)]
 enum Form {
     /// The tabulated effect of its kind.
-    Tabulated { upwards: bool },
+    Tabulated {
+        upwards: bool,
+    },
     Drawn(Drawn),
 }
 
