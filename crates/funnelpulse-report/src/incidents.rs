@@ -14,7 +14,7 @@ use crate::{
 use funnelpulse_analytics::{Findings, Incident, SeriesFindings};
 
 /// Incidents that are shown; the others are in the table of incidents.
-const SHOWN: usize = 100;
+const SHOWN: usize = 60;
 /// Size of a picture, pixels.
 const WIDTH: f64 = 360.0;
 const HEIGHT: f64 = 96.0;

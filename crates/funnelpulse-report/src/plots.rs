@@ -14,14 +14,14 @@ use serde::Serialize;
 use super::{ReportError, number::Rounded};
 use funnelpulse_analytics::{Anomaly, Findings, SeriesFindings};
 
-/// Points of a timeline; a hundred and fifty days of hours are 3,600.
-pub(super) const MAX_POINTS: usize = 4_000;
+/// Points of a timeline: two for each pixel of a wide screen are not seen.
+const MAX_POINTS: usize = 2_400;
 /// Points that a timeline has at least, where there are as many rows.
 const MIN_POINTS: usize = 300;
 /// Points of all timelines together, each with four numbers: a page of three megabytes.
-const ALL_POINTS: usize = 52_000;
+const ALL_POINTS: usize = 24_000;
 /// Series with more than one metric to choose.
-const DETAILED: usize = 12;
+const DETAILED: usize = 6;
 /// Bars in the picture of the series.
 pub(super) const MAX_BARS: usize = 20;
 /// A line is broken where rows are missing for this many times the usual step. Not at every

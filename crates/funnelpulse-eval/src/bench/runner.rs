@@ -18,6 +18,7 @@ use funnelpulse_io::{Table, write_file};
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 use tempfile::TempDir;
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::{
     BenchDetector, BenchSeries, Run, RunStatus, SeriesSource,
@@ -27,6 +28,8 @@ use crate::EvalError;
 
 /// The file that runs are added to as they end.
 const RUNS: &str = "runs.jsonl";
+/// How the folders begin that a benchmark works in.
+const WORK: &str = ".work-";
 
 /// The rows that detectors learn from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -59,7 +62,7 @@ pub struct Bench {
     pub times: bool,
     /// Tolerance of VUS in rows, instead of the period of each series.
     pub window: Option<usize>,
-    /// Whether to keep what detectors wrote, as `scores/DETECTOR/COLLECTION/SERIES.csv`.
+    /// Whether to keep the scores, as `scores/DETECTOR/COLLECTION/SERIES.csv`.
     pub keep_scores: bool,
     /// Take over the runs that are in the folder already; those that failed are made again.
     pub resume: bool,
@@ -98,7 +101,8 @@ impl Bench {
         let wrong = |error: std::io::Error| EvalError::suite(&self.folder, error);
         fs::create_dir_all(&self.folder).map_err(wrong)?;
         let known = self.known()?;
-        let work = tempfile::Builder::new().prefix(".work-").tempdir_in(&self.folder).map_err(wrong)?;
+        self.remove_leftovers().map_err(wrong)?;
+        let work = tempfile::Builder::new().prefix(WORK).tempdir_in(&self.folder).map_err(wrong)?;
         let shared = Shared {
             bench: self,
             detectors,
@@ -128,6 +132,17 @@ impl Bench {
             Ok::<(), EvalError>(())
         })?;
         Ok(runs.into_values().collect())
+    }
+
+    /// Folders of work that was killed.
+    fn remove_leftovers(&self) -> std::io::Result<()> {
+        for entry in fs::read_dir(&self.folder)? {
+            let entry = entry?;
+            if entry.file_name().to_string_lossy().starts_with(WORK) {
+                fs::remove_dir_all(entry.path())?;
+            }
+        }
+        Ok(())
     }
 
     /// Runs of before, by what they were made of.
@@ -260,8 +275,11 @@ impl Shared<'_> {
             Training::Whole => series.labels.len(),
             Training::Prefix => series.train_rows.unwrap_or(series.labels.len()),
         };
+        // Series can be copies of each other.
+        let names = format!("{}/{}", run.collection, run.series);
         run.checksum = format!(
-            "{:016x}-{:016x}-{train_rows}-{}-{}",
+            "{:016x}-{:016x}-{:016x}-{train_rows}-{}-{}",
+            xxh3_64(names.as_bytes()),
             prepared.checksum,
             detector.checksum(),
             prepared.window,
@@ -328,17 +346,21 @@ impl Shared<'_> {
             Err(message) => return failed(message),
         };
         if self.bench.keep_scores
-            && let Err(error) = self.keep(run, &output)
+            && let Err(error) = self.keep(run, &scores)
         {
             return failed(format!("the scores can't be kept: {error}"));
         }
         Some(Ok(scores))
     }
 
-    fn keep(&self, run: &Run, output: &Path) -> std::io::Result<()> {
+    /// Keeps scores in one form, whatever the detector wrote: a column `score`, `NaN` for none.
+    fn keep(&self, run: &Run, scores: &[f64]) -> Result<(), EvalError> {
         let folder = self.bench.folder.join("scores").join(&run.detector).join(&run.collection);
-        fs::create_dir_all(&folder)?;
-        fs::copy(output, folder.join(format!("{}.csv", run.series.replace('/', "_")))).map(|_| ())
+        fs::create_dir_all(&folder).map_err(|error| EvalError::suite(&folder, error))?;
+        let path = folder.join(format!("{}.csv", run.series.replace('/', "_")));
+        let lines: Vec<String> = scores.iter().map(|score| format!("{score}\n")).collect();
+        let text = format!("score\n{}", lines.concat());
+        funnelpulse_io::write_bytes(&path, text.as_bytes()).map_err(|error| EvalError::suite(&path, error))
     }
 }
 
