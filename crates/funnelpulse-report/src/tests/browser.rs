@@ -46,7 +46,7 @@ fn a_reader_picks_filters_follows_links_and_marks() {
         let printed = Command::new(&browser)
             .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--dump-dom"])
             .args(["--virtual-time-budget=30000", &format!("--window-size={width},1000")])
-            .arg(format!("--user-data-dir={}", folder.path().join("profile").display()))
+            .arg(format!("--user-data-dir={}", folder.path().join(format!("profile-{width}")).display()))
             .arg(format!("file://{}", path.display()))
             .output()
             .unwrap();
