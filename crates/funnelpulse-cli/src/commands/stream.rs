@@ -25,7 +25,6 @@ use funnelpulse_streaming::{
 mod estimate;
 #[cfg_attr(not(feature = "kafka"), path = "stream/no_kafka.rs")]
 pub(super) mod kafka;
-mod logs;
 
 use crate::{
     Outcome,
@@ -43,7 +42,6 @@ const TASK: &str = "task-0";
 
 pub(crate) fn stream(args: &StreamArgs) -> anyhow::Result<Outcome> {
     overwrite::refuse(&[&args.input, &args.model], &[("--output", Some(&*args.output))])?;
-    logs::start()?;
     let status = Status::new("loading the model");
     // It answers until the command ends.
     let server = args.status.as_deref().map(|address| StatusServer::start(address, status.clone())).transpose()?;
@@ -87,7 +85,7 @@ pub(crate) fn stream(args: &StreamArgs) -> anyhow::Result<Outcome> {
     report(args, &metrics, waiting)?;
     if waiting > 0 {
         let reason = metrics.alert_error.as_deref().unwrap_or("receivers did not acknowledge them in time");
-        output::note(format_args!("warning: {waiting} deliveries of alerts wait for the next start: {reason}"));
+        output::warn(format_args!("warning: {waiting} deliveries of alerts wait for the next start: {reason}"));
     }
     Ok(if waiting > 0 { Outcome::Waiting } else { Outcome::Done })
 }
@@ -152,7 +150,7 @@ fn run<S: Source, K: Sink>(
     let _ = ctrlc::set_handler(move || handler.store(true, Ordering::Relaxed));
     let metrics = runner.run(&stop, wall_clock)?;
     if let Some(problem) = runner.operator().problem() {
-        output::note(format_args!("warning: the changed model was not taken into use: {problem}"));
+        output::warn(format_args!("warning: the changed model was not taken into use: {problem}"));
     }
     Ok(metrics)
 }
