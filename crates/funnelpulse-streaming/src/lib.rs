@@ -11,15 +11,15 @@ mod sink;
 mod source;
 mod status;
 
-pub use checkpoint::{Checkpoint, CheckpointStore, Manifest};
+pub use checkpoint::{Checkpoint, CheckpointStore, Manifest, NextModel};
 pub use decode::TextFormat;
-pub use detection::LiveDetection;
+pub use detection::{LiveDetection, RetrainConfig};
 pub use engine::{
     Account, ClosedWindow, Engine, EngineConfig, EngineState, Fate, GOLD_COLUMNS, PartitionIndex, Refusal, Signal,
     WindowKind, WindowRow, gold_batch,
 };
 pub use error::StreamError;
-pub use operator::{Alert, GoldRows, Operator, Output};
+pub use operator::{Alert, GoldRows, ModelStatus, Models, Operator, Output};
 pub use runner::{Deliver, Metrics, NoAlerts, Runner, RunnerConfig, Step};
 pub use sink::{Channel, Commit, FileFormat, FileSink, MemorySink, Sink, WriterSink};
 pub use source::{

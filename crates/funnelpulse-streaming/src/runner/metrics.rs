@@ -3,7 +3,7 @@
 use funnelpulse_core::Timestamp;
 use serde::Serialize;
 
-use crate::Account;
+use crate::{Account, ModelStatus};
 
 /// A snapshot of the numbers of a stream. Those marked *since the start* begin at zero with the process, the others
 /// are part of the checkpoint.
@@ -56,6 +56,6 @@ pub struct Metrics {
     pub alerts_dropped: u64,
     /// The reason why the last delivery of alerts failed, until one succeeds.
     pub alert_error: Option<String>,
-    /// The model in use.
-    pub model: String,
+    /// The model in use, and how its successors fare.
+    pub model: ModelStatus,
 }

@@ -3,6 +3,7 @@
 mod config;
 mod letters;
 mod metrics;
+mod models;
 mod outbox;
 
 use std::{
@@ -16,9 +17,9 @@ pub use config::RunnerConfig;
 pub use metrics::Metrics;
 pub use outbox::{Deliver, NoAlerts};
 
-use self::{letters::DeadLetters, outbox::Outbox};
+use self::{letters::DeadLetters, models::KeptModels, outbox::Outbox};
 use crate::{
-    Channel, Checkpoint, CheckpointStore, ClosedWindow, Commit, Engine, Fate, Input, Operator, Output, PartitionIndex,
+    Channel, Checkpoint, CheckpointStore, ClosedWindow, Commit, Engine, Fate, Input, NextModel, Operator, Output, PartitionIndex,
     Polled, Signal, Sink, Source, Status, StreamError, WindowKind,
 };
 
@@ -76,6 +77,7 @@ pub struct Runner<S, O, K> {
     records_at_checkpoint: u64,
     checkpoint_at: Instant,
     metrics: Metrics,
+    models: KeptModels,
     status: Option<Status>,
     /// The numbers were last published at this time.
     published: Option<Instant>,
@@ -124,6 +126,7 @@ impl<S: Source, O: Operator, K: Sink> Runner<S, O, K> {
             records_at_checkpoint: 0,
             checkpoint_at: Instant::now(),
             metrics: Metrics::default(),
+            models: KeptModels::default(),
             status: None,
             published: None,
         };
@@ -164,12 +167,15 @@ impl<S: Source, O: Operator, K: Sink> Runner<S, O, K> {
         };
         self.sink.recover(&files)?;
         let Some(name) = name else { return Ok(()) };
-        let Checkpoint { epoch, positions, engine, operator, model: _, alerts } = self.store.load(&name)?;
+        let Checkpoint { epoch, positions, engine, operator, model: _, next_model: _, alerts } =
+            self.store.load(&name)?;
         self.engine.restore(engine)?;
-        self.operator.restore(&operator).map_err(|source| failed("restoring the operator", source))?;
+        let restored = self.operator.restore(&operator, &self.store);
+        restored.map_err(|source| failed("restoring the operator", source))?;
         self.source.seek(&positions)?;
         self.outbox.add(alerts);
         self.epoch = epoch;
+        self.models = KeptModels::found(epoch, &self.store)?;
         self.records_at_checkpoint = self.engine.account().read;
         tracing::info!(epoch, read = self.records_at_checkpoint, "going on from a checkpoint");
         Ok(())
@@ -259,11 +265,6 @@ impl<S: Source, O: Operator, K: Sink> Runner<S, O, K> {
             self.metrics.early_windows += 1;
             return self.operator.early(window).map_err(fail);
         }
-        // A new model counts from the next window on; the checkpoint before it holds the old one.
-        if self.operator.refresh().map_err(fail)? {
-            tracing::info!(model = self.operator.model(), window = %window.start, "a new model is in use");
-            self.dirty = true;
-        }
         self.metrics.windows += 1;
         self.operator.window(window).map_err(fail)
     }
@@ -311,23 +312,30 @@ impl<S: Source, O: Operator, K: Sink> Runner<S, O, K> {
         let started = Instant::now();
         let epoch = self.epoch + 1;
         let files = self.sink.prepare(epoch)?;
+        self.operator.refresh().map_err(|source| failed("looking for a new model", source))?;
+        let model = self.operator.model();
+        self.models.keep(epoch, &model, &self.operator, &self.store)?;
+        let from = self.engine.closed_until();
         let checkpoint = Checkpoint {
             epoch,
             positions: self.source.positions(),
             engine: self.engine.state(),
             operator: self.operator.state().map_err(|source| failed("state of the operator", source))?,
-            model: self.operator.model(),
+            model: model.name,
+            next_model: model.next.map(|name| NextModel { name, from }),
             alerts: self.outbox.waiting(),
         };
         let (state, bytes) = self.store.put(&self.config.task, &checkpoint)?;
         if !self.sink.commits_checkpoint() {
             let states = [(self.config.task.clone(), state.clone())].into();
-            self.store.commit(epoch, states, files.clone(), &checkpoint.model)?;
+            let next_model = checkpoint.next_model.clone();
+            self.store.commit(epoch, states, files.clone(), &checkpoint.model, next_model)?;
         }
         let group = self.source.group();
         let (files, positions, group) = (&files, &checkpoint.positions, group.as_ref());
         self.sink.commit(&Commit { epoch, files, state: &state, positions, group })?;
         self.store.clean(epoch)?;
+        self.models.clean(epoch, &self.store)?;
         self.epoch = epoch;
         self.dirty = false;
         self.letters.next_epoch();

@@ -100,7 +100,7 @@ fn gauges(encoder: &mut DescriptorEncoder<'_>, metrics: &Metrics) -> fmt::Result
     gauge(encoder, "slowest_window", "The slowest window since the start", Some(&Unit::Seconds), slowest)?;
     let bytes = metrics.checkpoint_bytes as f64;
     gauge(encoder, "state", "Size of the state in the last checkpoint", Some(&Unit::Bytes), bytes)?;
-    let model = [("model", metrics.model.as_str())];
+    let model = [("model", metrics.model.name.as_str())];
     let mut info = encoder.encode_descriptor("model", "The model in use", None, ConstGauge::new(1).metric_type())?;
     ConstGauge::new(1).encode(info.encode_family(&model)?)
 }

@@ -25,7 +25,7 @@ use funnelpulse_core::{BoxError, Timestamp};
 use funnelpulse_features::EventSpec;
 use funnelpulse_io::ReadOptions;
 use funnelpulse_streaming::{
-    CheckpointStore, ClosedWindow, Engine, EngineConfig, KafkaConfig, KafkaSink, KafkaSource, Operator, Output, Runner,
+    CheckpointStore, ClosedWindow, Engine, EngineConfig, KafkaConfig, KafkaSink, KafkaSource, Models, Operator, Output, Runner,
     RunnerConfig,
 };
 use rdkafka::{
@@ -56,7 +56,7 @@ impl Operator for Copier {
         Ok(Vec::new())
     }
 
-    fn restore(&mut self, _: &[u8]) -> Result<(), BoxError> {
+    fn restore(&mut self, _: &[u8], _: &dyn Models) -> Result<(), BoxError> {
         Ok(())
     }
 }
