@@ -16,7 +16,7 @@ mod stream;
 
 pub(crate) use series::{ChangepointsArgs, ForecastArgs};
 pub(crate) use sides::{CompareArgs, LocateArgs};
-pub(crate) use stream::{RowFormat, StreamArgs, TextLayout};
+pub(crate) use stream::{RowFormat, SiteArgs, StreamArgs, TextLayout};
 
 /// Find and explain anomalies in shop funnels and other hourly tables.
 #[derive(Debug, Parser)]

@@ -20,7 +20,7 @@ pub use engine::{
 };
 pub use error::StreamError;
 pub use operator::{Alert, GoldRows, ModelStatus, Models, Operator, Output};
-pub use runner::{Deliver, Metrics, NoAlerts, Runner, RunnerConfig, Step};
+pub use runner::{Deliver, Metrics, NoAlerts, PartitionStatus, Runner, RunnerConfig, Step, WINDOW_SECONDS};
 pub use sink::{Channel, Commit, FileFormat, FileSink, MemorySink, Sink, WriterSink};
 pub use source::{
     FolderSource, Group, Input, MemoryRecord, MemorySource, PipeSource, Polled, Position, Positions, Reading, Source,

@@ -14,9 +14,7 @@ use funnelpulse_core::{Frame, Panel, SeriesKey, Timestamp};
 use funnelpulse_eval::generator::{GeneratedFunnel, GeneratorConfig};
 use funnelpulse_features::Counts;
 use funnelpulse_pipeline::{Catalog, Config, FittedPipeline, Pipeline};
-use funnelpulse_streaming::{
-    Alert, ClosedWindow, LiveDetection, ModelStatus, Operator, Signal, WindowKind, WindowRow,
-};
+use funnelpulse_streaming::{Alert, ClosedWindow, LiveDetection, ModelStatus, Operator, Signal, WindowKind, WindowRow};
 
 const TRAINED_HOURS: usize = 14 * 24;
 const LATER_HOURS: usize = 5 * 24;

@@ -101,7 +101,12 @@ impl Place {
             operator,
             FileSink::new(&self.folder.path().join("out"), FileFormat::JsonLines, "task-0").unwrap(),
             CheckpointStore::open(self.folder.path().join("state").to_str().unwrap()).unwrap(),
-            RunnerConfig { checkpoint_records: PER_CHECKPOINT, checkpoint_seconds: 3600.0, flush: true, ..Default::default() },
+            RunnerConfig {
+                checkpoint_records: PER_CHECKPOINT,
+                checkpoint_seconds: 3600.0,
+                flush: true,
+                ..Default::default()
+            },
         )
         .unwrap()
     }

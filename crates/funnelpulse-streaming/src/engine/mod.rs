@@ -351,6 +351,12 @@ impl Engine {
         self.partitions.newest()
     }
 
+    /// The partitions from which records are expected: name, time of the newest event, and whether it is idle.
+    pub fn partitions(&self) -> impl Iterator<Item = (&str, Option<Timestamp>, bool)> {
+        let open = self.partitions.all.iter().filter(|partition| partition.status != Status::Finished);
+        open.map(|partition| (partition.name.as_str(), partition.clock.time, partition.status == Status::Idle))
+    }
+
     /// Series that are known, windows or slides that are held, and events that are remembered.
     pub fn sizes(&self) -> [usize; 3] {
         [self.series.len(), self.panes.len(), self.remembered]

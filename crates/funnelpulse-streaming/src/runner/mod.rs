@@ -14,13 +14,13 @@ use std::{
 use funnelpulse_core::{BoxError, Timestamp};
 
 pub use config::RunnerConfig;
-pub use metrics::Metrics;
+pub use metrics::{Metrics, PartitionStatus, WINDOW_SECONDS};
 pub use outbox::{Deliver, NoAlerts};
 
 use self::{letters::DeadLetters, models::KeptModels, outbox::Outbox};
 use crate::{
-    Channel, Checkpoint, CheckpointStore, ClosedWindow, Commit, Engine, Fate, Input, NextModel, Operator, Output, PartitionIndex,
-    Polled, Signal, Sink, Source, Status, StreamError, WindowKind,
+    Channel, Checkpoint, CheckpointStore, ClosedWindow, Commit, Engine, Fate, Input, NextModel, Operator, Output,
+    PartitionIndex, Polled, Signal, Sink, Source, Status, StreamError, WindowKind,
 };
 
 /// Runs a stream: reads records, closes windows, hands them to the operator and its rows to the sink, and commits
@@ -85,6 +85,9 @@ pub struct Runner<S, O, K> {
 
 /// Time between two publications of the numbers.
 const PUBLISHED: Duration = Duration::from_millis(500);
+
+/// Partitions that are shown one by one: more would be too much for those who collect the numbers.
+const MOST_SHOWN: usize = 256;
 
 /// The result of one [`Runner::step`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -252,6 +255,7 @@ impl<S: Source, O: Operator, K: Sink> Runner<S, O, K> {
             let output = self.operate(&window)?;
             let seconds = started.elapsed().as_secs_f64();
             self.metrics.operator_seconds += seconds;
+            self.metrics.window_seconds[WINDOW_SECONDS.partition_point(|bound| *bound < seconds)] += 1;
             self.metrics.slowest_window_seconds = self.metrics.slowest_window_seconds.max(seconds);
             self.emit(output)?;
         }
@@ -350,7 +354,11 @@ impl<S: Source, O: Operator, K: Sink> Runner<S, O, K> {
     /// The numbers so far.
     pub fn metrics(&self) -> Metrics {
         let [series, panes, remembered] = self.engine.sizes();
+        let [transactions, transactions_aborted] = self.sink.transactions();
         Metrics {
+            partitions: self.partitions(),
+            transactions,
+            transactions_aborted,
             account: self.engine.account().clone(),
             epoch: self.epoch,
             watermark: self.engine.watermark(),
@@ -368,6 +376,18 @@ impl<S: Source, O: Operator, K: Sink> Runner<S, O, K> {
             model: self.operator.model(),
             ..self.metrics.clone()
         }
+    }
+
+    fn partitions(&self) -> Vec<PartitionStatus> {
+        let behind = self.source.behind();
+        let open = self.engine.partitions().take(MOST_SHOWN);
+        let status = |(name, newest, idle): (&str, Option<Timestamp>, bool)| PartitionStatus {
+            name: name.to_owned(),
+            newest,
+            idle,
+            behind: behind.get(name).copied(),
+        };
+        open.map(status).collect()
     }
 
     /// The operator, for example to look at its state.

@@ -1,12 +1,16 @@
 //! Records of a Kafka topic.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use funnelpulse_features::EventSpec;
 use funnelpulse_io::{ReadOptions, TimeReader};
 use rdkafka::{
-    Message, Offset, TopicPartitionList,
-    consumer::{BaseConsumer, Consumer},
+    ClientContext, Message, Offset, Statistics, TopicPartitionList,
+    consumer::{BaseConsumer, Consumer, ConsumerContext},
     error::KafkaError,
 };
 
@@ -19,6 +23,10 @@ use crate::{
 
 /// Most messages handed out per poll, unless set otherwise.
 const MOST: usize = 4_096;
+/// How often the client says where the partitions end.
+const STATISTICS: &str = "statistics.interval.ms";
+const STATISTICS_MILLISECONDS: &str = "2000";
+
 /// The events of a topic as JSON objects, all partitions in one process. Only committed records are read.
 ///
 /// Positions are those of the stream's own checkpoints: the next offset after the last record that was handed out. A
@@ -27,6 +35,7 @@ const MOST: usize = 4_096;
 pub struct KafkaSource {
     config: KafkaConfig,
     consumer: Consumed,
+    ends: Ends,
     decoder: JsonDecoder,
     partitions: Vec<Partition>,
     /// Read up to what is there, then end.
@@ -37,7 +46,22 @@ pub struct KafkaSource {
     trouble: Option<String>,
 }
 
-struct Consumed(BaseConsumer);
+struct Consumed(BaseConsumer<Ends>);
+
+/// Where the partitions of the topic end, as the client learns it.
+#[derive(Clone, Debug, Default)]
+struct Ends(Arc<Mutex<BTreeMap<i32, i64>>>);
+
+impl ClientContext for Ends {
+    fn stats(&self, statistics: Statistics) {
+        let partitions = statistics.topics.values().flat_map(|topic| topic.partitions.values());
+        let mut ends = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // Consumers of committed records read to the last stable offset.
+        ends.extend(partitions.filter(|p| p.partition >= 0 && p.ls_offset >= 0).map(|p| (p.partition, p.ls_offset)));
+    }
+}
+
+impl ConsumerContext for Ends {}
 
 impl std::fmt::Debug for Consumed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -52,7 +76,10 @@ struct Partition {
     name: String,
     /// The offset of the next record.
     next: Option<i64>,
+    /// All that was there at the start was read.
     at_end: bool,
+    /// All that is there was read; the end of a topic may be a mark of a transaction.
+    caught_up: bool,
 }
 
 impl KafkaSource {
@@ -69,13 +96,25 @@ impl KafkaSource {
             .set("isolation.level", "read_committed")
             .set("auto.offset.reset", "earliest")
             .set("enable.partition.eof", "true");
-        let consumer: BaseConsumer = client.create().map_err(failed("settings of the consumer"))?;
-        let named = |id: i32| Partition { id, name: format!("{}/{id}", config.topic), next: None, at_end: false };
+        if !config.properties.contains_key(STATISTICS) {
+            client.set(STATISTICS, STATISTICS_MILLISECONDS);
+        }
+        let ends = Ends::default();
+        let created = client.create_with_context(ends.clone());
+        let consumer: BaseConsumer<Ends> = created.map_err(failed("settings of the consumer"))?;
+        let named = |id: i32| Partition {
+            id,
+            name: format!("{}/{id}", config.topic),
+            next: None,
+            at_end: false,
+            caught_up: false,
+        };
         let partitions = config.partitions(consumer.client())?.into_iter().map(named).collect();
         let (decoder, consumer) = (JsonDecoder::new(spec, times), Consumed(consumer));
         Ok(Self {
             config: config.clone(),
             consumer,
+            ends,
             decoder,
             partitions,
             bounded: false,
@@ -119,7 +158,9 @@ impl KafkaSource {
             Some(Ok(message)) => message,
             Some(Err(KafkaError::PartitionEOF(id))) => {
                 self.trouble = None;
-                if let Some(place) = self.place(id).filter(|_| self.bounded) {
+                let Some(place) = self.place(id) else { return Ok(true) };
+                self.partitions[place].caught_up = true;
+                if self.bounded {
                     self.partitions[place].at_end = true;
                     take(Input::Finished { partition: place as u32 });
                 }
@@ -141,6 +182,7 @@ impl KafkaSource {
             take(Input::Broken { partition, reason: broken.0, value });
         }
         self.partitions[place].next = Some(message.offset() + 1);
+        self.partitions[place].caught_up = false;
         self.trouble = None;
         Ok(true)
     }
@@ -205,6 +247,16 @@ impl Source for KafkaSource {
             partition.next = Some(next);
         }
         Ok(())
+    }
+
+    fn behind(&self) -> BTreeMap<String, u64> {
+        let ends = self.ends.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let behind = |p: &Partition| {
+            let left = ends.get(&p.id)?.saturating_sub(p.next.unwrap_or(0));
+            let left = if p.caught_up { 0 } else { u64::try_from(left).unwrap_or(0) };
+            Some((p.name.clone(), left))
+        };
+        self.partitions.iter().filter_map(behind).collect()
     }
 
     fn waiting(&self) -> Option<String> {

@@ -103,6 +103,11 @@ pub trait Source {
         None
     }
 
+    /// Records that are there and were not read, by the name of the partition. By default it is not known.
+    fn behind(&self) -> BTreeMap<String, u64> {
+        BTreeMap::new()
+    }
+
     /// The consumer group, for sinks that commit the positions within their transaction. By default there is none.
     fn group(&self) -> Option<Group> {
         None

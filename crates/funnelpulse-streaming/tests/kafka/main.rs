@@ -25,8 +25,8 @@ use funnelpulse_core::{BoxError, Timestamp};
 use funnelpulse_features::EventSpec;
 use funnelpulse_io::ReadOptions;
 use funnelpulse_streaming::{
-    CheckpointStore, ClosedWindow, Engine, EngineConfig, KafkaConfig, KafkaSink, KafkaSource, Models, Operator, Output, Runner,
-    RunnerConfig,
+    CheckpointStore, ClosedWindow, Engine, EngineConfig, KafkaConfig, KafkaSink, KafkaSource, Models, Operator, Output,
+    Runner, RunnerConfig,
 };
 use rdkafka::{
     ClientConfig, Message, Offset, TopicPartitionList,

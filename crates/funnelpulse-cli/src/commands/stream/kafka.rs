@@ -7,7 +7,7 @@ use funnelpulse::{Config, features::EventSpec, io::ReadOptions};
 pub(in crate::commands) use funnelpulse_streaming::KafkaMessages as Messages;
 use funnelpulse_streaming::{KafkaConfig, KafkaSink, KafkaSource};
 
-use crate::args::StreamArgs;
+use super::sites::Site;
 
 /// What follows `kafka://`.
 pub(in crate::commands) fn address(path: &Path) -> Option<&str> {
@@ -16,24 +16,24 @@ pub(in crate::commands) fn address(path: &Path) -> Option<&str> {
 
 /// The topic as a source.
 pub(super) fn source(
-    args: &StreamArgs,
+    site: &Site,
     address: &str,
     events: &EventSpec,
     options: &ReadOptions,
 ) -> anyhow::Result<KafkaSource> {
-    let source = KafkaSource::new(&settings(args, address)?, events, options)?;
-    Ok(if args.follow { source } else { source.bounded() })
+    let source = KafkaSource::new(&settings(site, address)?, events, options)?;
+    Ok(if site.follow { source } else { source.bounded() })
 }
 
 /// The topic as a sink, with a key of window and series.
-pub(super) fn sink(args: &StreamArgs, address: &str, config: &Config) -> anyhow::Result<KafkaSink> {
+pub(super) fn sink(site: &Site, address: &str, config: &Config) -> anyhow::Result<KafkaSink> {
     // Several key columns are one column in the results.
     let series = match config.input.keys.as_slice() {
         [only] => only.clone(),
         _ => "series".to_owned(),
     };
     let key = vec![series, "window_start".to_owned()];
-    Ok(KafkaSink::new(&settings(args, address)?, key, args.dead_letters.clone())?)
+    Ok(KafkaSink::new(&settings(site, address)?, key, site.kafka.dead_letters.clone())?)
 }
 
 /// The topic as it is written to by `generate`.
@@ -42,15 +42,41 @@ pub(in crate::commands) fn messages(address: &str) -> anyhow::Result<Messages> {
     Ok(Messages::new(&KafkaConfig::new(servers, topic))?)
 }
 
-fn settings(args: &StreamArgs, address: &str) -> anyhow::Result<KafkaConfig> {
+fn settings(site: &Site, address: &str) -> anyhow::Result<KafkaConfig> {
     let (servers, topic) = parts(address)?;
-    let pair = |text: &String| {
-        let (name, value) = text.split_once('=')?;
-        Some((name.to_owned(), value.to_owned()))
-    };
-    let wrong = || "--kafka-property: expected NAME=VALUE";
-    let properties = args.kafka_property.iter().map(pair).collect::<Option<BTreeMap<_, _>>>().with_context(wrong)?;
-    Ok(KafkaConfig { group: args.group.clone(), properties, ..KafkaConfig::new(servers, topic) })
+    let Options { group, properties, .. } = site.kafka.clone();
+    Ok(KafkaConfig { group, properties, ..KafkaConfig::new(servers, topic) })
+}
+
+/// How a site talks to Kafka.
+#[derive(Clone, Debug)]
+pub(in crate::commands) struct Options {
+    group: String,
+    properties: BTreeMap<String, String>,
+    dead_letters: Option<String>,
+}
+
+impl Options {
+    /// The options, with properties as `NAME=VALUE`.
+    pub(super) fn new(
+        group: Option<String>,
+        site: Option<&str>,
+        properties: &[String],
+        dead_letters: Option<String>,
+    ) -> anyhow::Result<Self> {
+        let pair = |text: &String| {
+            let (name, value) = text.split_once('=')?;
+            Some((name.to_owned(), value.to_owned()))
+        };
+        let wrong = || "--kafka-property: expected NAME=VALUE";
+        let properties = properties.iter().map(pair).collect::<Option<BTreeMap<_, _>>>().with_context(wrong)?;
+        // Sites share neither a consumer group nor a transactional id.
+        let group = match (group.unwrap_or_else(|| "funnelpulse".to_owned()), site) {
+            (group, None) => group,
+            (group, Some(site)) => format!("{group}-{site}"),
+        };
+        Ok(Self { group, properties, dead_letters })
+    }
 }
 
 /// Servers and topic.

@@ -6,7 +6,7 @@ use anyhow::bail;
 use funnelpulse::{Config, features::EventSpec, io::ReadOptions};
 use funnelpulse_streaming::{MemorySink, MemorySource};
 
-use crate::args::StreamArgs;
+use super::sites::Site;
 
 /// What follows `kafka://`.
 pub(in crate::commands) fn address(path: &Path) -> Option<&str> {
@@ -14,12 +14,12 @@ pub(in crate::commands) fn address(path: &Path) -> Option<&str> {
 }
 
 /// An error: there is no such source.
-pub(super) fn source(_: &StreamArgs, address: &str, _: &EventSpec, _: &ReadOptions) -> anyhow::Result<MemorySource> {
+pub(super) fn source(_: &Site, address: &str, _: &EventSpec, _: &ReadOptions) -> anyhow::Result<MemorySource> {
     refuse(address)
 }
 
 /// An error: there is no such sink.
-pub(super) fn sink(_: &StreamArgs, address: &str, _: &Config) -> anyhow::Result<MemorySink> {
+pub(super) fn sink(_: &Site, address: &str, _: &Config) -> anyhow::Result<MemorySink> {
     refuse(address)
 }
 
