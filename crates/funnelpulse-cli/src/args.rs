@@ -16,6 +16,8 @@ mod stream;
 
 pub(crate) use series::{ChangepointsArgs, ForecastArgs};
 pub(crate) use sides::{CompareArgs, LocateArgs};
+#[cfg(feature = "kafka")]
+pub(crate) use stream::Stage;
 pub(crate) use stream::{RowFormat, SiteArgs, StreamArgs, TextLayout};
 
 /// Find and explain anomalies in shop funnels and other hourly tables.

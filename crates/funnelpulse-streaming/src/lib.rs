@@ -32,8 +32,12 @@ pub use status::StatusServer;
 #[cfg(feature = "kafka")]
 mod kafka;
 #[cfg(feature = "kafka")]
+mod windows;
+#[cfg(feature = "kafka")]
 pub use kafka::KafkaConfig;
 #[cfg(feature = "kafka")]
 pub use sink::{KafkaMessages, KafkaSink};
 #[cfg(feature = "kafka")]
 pub use source::KafkaSource;
+#[cfg(feature = "kafka")]
+pub use windows::{WindowStage, WindowStageConfig};

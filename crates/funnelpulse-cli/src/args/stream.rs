@@ -73,6 +73,9 @@ pub(crate) struct SiteArgs {
     /// Seconds between two checkpoints: results become visible with them [default: 10]
     #[arg(long, value_name = "SECONDS")]
     pub(crate) checkpoint_seconds: Option<f64>,
+    /// Seconds without an event after which a partition no longer holds windows open; for ever by default
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) idle: Option<u64>,
     /// Seconds without any event after which the feed counts as stopped: an alert, and open windows are closed
     #[arg(long, value_name = "SECONDS")]
     pub(crate) silence: Option<u64>,
@@ -98,6 +101,11 @@ pub(crate) struct SiteArgs {
     #[arg(long, value_name = "NAME=VALUE")]
     pub(crate) kafka_property: Vec<String>,
     #[cfg(feature = "kafka")]
+    /// One of two stages from Kafka to Kafka: `windows` turns events into windows, in any number of processes of one
+    /// group; `detection` scores these. Both in one process by default
+    #[arg(long, value_enum, value_name = "STAGE")]
+    pub(crate) stage: Option<Stage>,
+    #[cfg(feature = "kafka")]
     /// Topic for events that are late, rejected or unreadable, where the results go to Kafka
     #[arg(long, value_name = "TOPIC")]
     pub(crate) dead_letters: Option<String>,
@@ -121,6 +129,7 @@ impl SiteArgs {
             follow: self.follow || general.follow,
             checkpoints: self.checkpoints.or(general.checkpoints),
             checkpoint_seconds: self.checkpoint_seconds.or(general.checkpoint_seconds),
+            idle: self.idle.or(general.idle),
             silence: self.silence.or(general.silence),
             early: self.early.or(general.early),
             retrain_hours: self.retrain_hours.or(general.retrain_hours),
@@ -129,6 +138,8 @@ impl SiteArgs {
             group: self.group.or(general.group),
             #[cfg(feature = "kafka")]
             kafka_property: if self.kafka_property.is_empty() { general.kafka_property } else { self.kafka_property },
+            #[cfg(feature = "kafka")]
+            stage: self.stage.or(general.stage),
             #[cfg(feature = "kafka")]
             dead_letters: self.dead_letters.or(general.dead_letters),
             alerts: self.alerts.or(general.alerts),
@@ -156,4 +167,15 @@ pub(crate) enum RowFormat {
     Parquet,
     /// One JSON object per line
     Jsonl,
+}
+
+/// A stage of a deployment in two stages.
+#[cfg(feature = "kafka")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Stage {
+    /// Events to windows
+    Windows,
+    /// Windows to verdicts
+    Detection,
 }

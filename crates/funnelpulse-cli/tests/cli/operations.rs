@@ -52,15 +52,26 @@ pub(crate) fn wait_for(address: &str, path: &str, wanted: &str) -> String {
     }
 }
 
+/// A command that runs; it does not outlive a test that fails.
+pub(crate) struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// A stream that follows `new` until it is stopped, and where its status is.
-fn follow(folder: &Folder) -> (Child, String) {
+fn follow(folder: &Folder) -> (Running, String) {
     let line = "stream --model model --input new --output out --format jsonl --lateness 600 --follow \
                 --checkpoint-seconds 1 --status 127.0.0.1:0";
     started(folder, line)
 }
 
 /// A command with status pages, and their address.
-pub(crate) fn started(folder: &Folder, line: &str) -> (Child, String) {
+pub(crate) fn started(folder: &Folder, line: &str) -> (Running, String) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_funnelpulse"))
         .current_dir(folder.path(""))
         .args(line.split_whitespace())
@@ -69,16 +80,19 @@ pub(crate) fn started(folder: &Folder, line: &str) -> (Child, String) {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut errors = BufReader::new(child.stderr.take().unwrap()).lines();
+    let errors = child.stderr.take().unwrap();
+    let running = Running(child);
+    let mut errors = BufReader::new(errors).lines();
     let first = errors.next().unwrap().unwrap();
     let address = first.strip_prefix("http://").and_then(|rest| rest.split(": ").next()).unwrap().to_owned();
     // The log must not fill the pipe.
     thread::spawn(move || errors.for_each(drop));
-    (child, address)
+    (running, address)
 }
 
 /// SIGTERM, and the counts that the stream prints at its end.
-pub(crate) fn stop(mut child: Child) -> String {
+pub(crate) fn stop(mut running: Running) -> String {
+    let child = &mut running.0;
     let start = Instant::now();
     assert!(Command::new("kill").arg(child.id().to_string()).status().unwrap().success());
     while child.try_wait().unwrap().is_none() {

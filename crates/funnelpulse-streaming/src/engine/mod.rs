@@ -299,31 +299,50 @@ impl Engine {
         room.then(series).map(|series| self.series.add(series))
     }
 
-    /// Adds a window that another instance closed, of the same lengths of window and slide; its end becomes the
-    /// watermark of the partition. Windows of several instances add up to those of one.
-    pub fn absorb(&mut self, partition: PartitionIndex, closed: &ClosedWindow) -> Result<(), StreamError> {
+    /// Adds a window that another instance closed, of the same lengths of window and slide, or some of its rows. With the
+    /// `last` of them its end becomes the watermark of the partition. Windows of several instances add up to those of one.
+    /// Counts as one record.
+    pub fn absorb(
+        &mut self,
+        partition: PartitionIndex,
+        closed: &ClosedWindow,
+        last: bool,
+    ) -> Result<Fate, StreamError> {
         let length = closed.end.as_micros() - closed.start.as_micros();
         if closed.kind == WindowKind::Early || length != self.config.pane() {
             let allowed = format!("final windows of {} us", self.config.pane());
             return Err(StreamError::setting("window", format!("{length} us"), allowed));
         }
         self.touch(partition);
-        if closed.start >= self.closed_until {
-            let window = closed.start.floor_to(self.config.window());
-            self.panes.entry(closed.start).or_default().alive = true;
-            for row in closed.rows.iter().filter(|row| row.counts != Counts::default()) {
-                self.name.clear();
-                self.name.push_str(row.series.as_str());
-                let Some(id) = self.series_named(window) else { continue };
-                self.series.touch(id, window);
-                let cell = self.panes.entry(closed.start).or_default().cells.entry(id).or_default();
-                pane::merge(cell, &row.counts);
-            }
+        let fate = if closed.start < self.closed_until { Fate::Late } else { self.add_rows(closed) };
+        self.account.record(fate);
+        if last {
+            let lateness = self.config.lateness_seconds as i64 * Timestamp::SECOND;
+            self.partitions.all[partition.0 as usize].clock.advance_to(closed.end.offset(lateness));
+            self.advance();
         }
-        let lateness = self.config.lateness_seconds as i64 * Timestamp::SECOND;
-        self.partitions.all[partition.0 as usize].clock.advance_to(closed.end.offset(lateness));
-        self.advance();
-        Ok(())
+        Ok(fate)
+    }
+
+    fn add_rows(&mut self, closed: &ClosedWindow) -> Fate {
+        let window = closed.start.floor_to(self.config.window());
+        if self.open(closed.start).is_none() {
+            return Fate::Rejected(Refusal::TooManyOpen);
+        }
+        let mut fate = Fate::Counted;
+        self.panes.entry(closed.start).or_default().alive = true;
+        for row in closed.rows.iter().filter(|row| row.counts != Counts::default()) {
+            self.name.clear();
+            self.name.push_str(row.series.as_str());
+            let Some(id) = self.series_named(window) else {
+                fate = Fate::Rejected(Refusal::TooManySeries);
+                continue;
+            };
+            self.series.touch(id, window);
+            let cell = self.panes.entry(closed.start).or_default().cells.entry(id).or_default();
+            pane::merge(cell, &row.counts);
+        }
+        fate
     }
 
     /// The account of all records so far.

@@ -426,6 +426,21 @@ fn take(
                 Fate::Rejected(refusal) => letters.event(&name(partitions, partition), &refusal.to_string(), event),
             }
         }
+        Input::Window { partition, window, last } => {
+            let Some(index) = place(partitions, partition) else { return };
+            *dirty = true;
+            let reason = match engine.absorb(index, window, last) {
+                Ok(Fate::Late) => "late: its window is closed".to_owned(),
+                Ok(Fate::Rejected(refusal)) => refusal.to_string(),
+                Ok(_) => return,
+                Err(error) => {
+                    engine.dead_letter(index);
+                    error.to_string()
+                }
+            };
+            let value = format!("window {} of {} series", window.start, window.rows.len());
+            letters.broken(&name(partitions, partition), &reason, value.as_bytes());
+        }
         Input::Broken { partition, reason, value } => {
             let Some(index) = place(partitions, partition) else { return };
             *dirty = true;

@@ -18,7 +18,8 @@ use super::{Group, Input, Polled, Position, Positions, Source};
 use crate::{
     KafkaConfig, StreamError,
     decode::JsonDecoder,
-    kafka::{PATIENCE, failed},
+    kafka::{PATIENCE, failed, is_passing},
+    windows::WindowDecoder,
 };
 
 /// Most messages handed out per poll, unless set otherwise.
@@ -37,6 +38,8 @@ pub struct KafkaSource {
     consumer: Consumed,
     ends: Ends,
     decoder: JsonDecoder,
+    /// The partitions of the events, where the records are windows of them.
+    windows: Option<BTreeMap<String, u32>>,
     partitions: Vec<Partition>,
     /// Read up to what is there, then end.
     bounded: bool,
@@ -116,6 +119,7 @@ impl KafkaSource {
             consumer,
             ends,
             decoder,
+            windows: None,
             partitions,
             bounded: false,
             batch: MOST,
@@ -127,6 +131,12 @@ impl KafkaSource {
     /// Ends where the topic ends now, instead of waiting for more.
     pub fn bounded(self) -> Self {
         Self { bounded: true, ..self }
+    }
+
+    /// The records are not events but the windows that a [`WindowStage`](crate::WindowStage) writes. They count once all
+    /// partitions of the events are past them.
+    pub fn windows(self) -> Self {
+        Self { windows: Some(BTreeMap::new()), ..self }
     }
 
     /// At most so many messages per poll: how closely [`RunnerConfig::checkpoint_records`](crate::RunnerConfig) is kept.
@@ -141,6 +151,10 @@ impl KafkaSource {
             let added = list.add_partition_offset(&self.config.topic, partition.id, offset);
             added.map_err(failed("assigning partitions"))?;
             take(Input::Assigned { partition: place as u32, name: &partition.name, not_before: None });
+            if self.windows.is_some() {
+                // The partitions of the events hold windows open, not this one.
+                take(Input::Finished { partition: place as u32 });
+            }
         }
         self.consumer.0.assign(&list).map_err(failed("assigning partitions"))?;
         self.started = true;
@@ -177,9 +191,16 @@ impl KafkaSource {
         let Some(place) = self.partitions.iter().position(|p| p.id == message.partition()) else { return Ok(true) };
         let partition = place as u32;
         let value = message.payload().unwrap_or_default();
-        let read = self.decoder.decode(value, |event| take(Input::Event { partition, event }));
-        if let Err(broken) = read {
-            take(Input::Broken { partition, reason: broken.0, value });
+        if let Some(known) = &mut self.windows {
+            let first = self.partitions.len() as u32;
+            if let Err(reason) = take_window(known, first, value, take) {
+                take(Input::Broken { partition, reason: reason.into(), value });
+            }
+        } else {
+            let read = self.decoder.decode(value, |event| take(Input::Event { partition, event }));
+            if let Err(broken) = read {
+                take(Input::Broken { partition, reason: broken.0, value });
+            }
         }
         self.partitions[place].next = Some(message.offset() + 1);
         self.partitions[place].caught_up = false;
@@ -188,21 +209,25 @@ impl KafkaSource {
     }
 }
 
-/// Whether the client retries by itself.
-fn is_passing(error: &KafkaError) -> bool {
-    use rdkafka::types::RDKafkaErrorCode as Code;
-    let passing = [
-        Code::BrokerTransportFailure,
-        Code::AllBrokersDown,
-        Code::Resolve,
-        Code::OperationTimedOut,
-        Code::RequestTimedOut,
-        Code::LeaderNotAvailable,
-        Code::NotLeaderForPartition,
-        Code::NetworkException,
-        Code::BrokerNotAvailable,
-    ];
-    error.rdkafka_error_code().is_some_and(|code| passing.contains(&code))
+/// Hands out a window of a partition of the events; all of them are assigned with the first.
+fn take_window(
+    known: &mut BTreeMap<String, u32>,
+    first: u32,
+    value: &[u8],
+    take: &mut dyn FnMut(Input<'_>),
+) -> Result<(), String> {
+    let decoded = WindowDecoder.decode(value)?;
+    let name = |partition: u32| format!("{}/{partition}", decoded.topic);
+    for partition in 0..decoded.partitions {
+        let next = first + known.len() as u32;
+        if let std::collections::btree_map::Entry::Vacant(place) = known.entry(name(partition)) {
+            take(Input::Assigned { partition: next, name: place.key(), not_before: None });
+            place.insert(next);
+        }
+    }
+    let partition = known[&name(decoded.partition)];
+    take(Input::Window { partition, window: &decoded.window, last: decoded.last });
+    Ok(())
 }
 
 impl Source for KafkaSource {

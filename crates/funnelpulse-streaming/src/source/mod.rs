@@ -21,7 +21,7 @@ pub use kafka::KafkaSource;
 pub use memory::{MemoryRecord, MemorySource};
 pub use pipe::PipeSource;
 
-use crate::StreamError;
+use crate::{ClosedWindow, StreamError};
 
 /// How far a partition was read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,6 +53,15 @@ pub enum Input<'a> {
         partition: u32,
         /// The event.
         event: &'a Event<'a>,
+    },
+    /// A window, or some of its rows, that another process closed.
+    Window {
+        /// The partition of the events that it is of.
+        partition: u32,
+        /// The window.
+        window: &'a ClosedWindow,
+        /// No more rows of it follow.
+        last: bool,
     },
     /// A record that can't be read as an event.
     Broken {

@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests, too, stop at what should not happen")]
 
 mod broker;
+mod stages;
 
 use std::{
     collections::BTreeMap,

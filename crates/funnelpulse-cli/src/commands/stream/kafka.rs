@@ -2,12 +2,13 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use funnelpulse::{Config, features::EventSpec, io::ReadOptions};
 pub(in crate::commands) use funnelpulse_streaming::KafkaMessages as Messages;
-use funnelpulse_streaming::{KafkaConfig, KafkaSink, KafkaSource};
+use funnelpulse_streaming::{EngineConfig, KafkaConfig, KafkaSink, KafkaSource, WindowStage, WindowStageConfig};
 
 use super::sites::Site;
+use crate::args::Stage;
 
 /// What follows `kafka://`.
 pub(in crate::commands) fn address(path: &Path) -> Option<&str> {
@@ -22,7 +23,32 @@ pub(super) fn source(
     options: &ReadOptions,
 ) -> anyhow::Result<KafkaSource> {
     let source = KafkaSource::new(&settings(site, address)?, events, options)?;
+    let source = if site.kafka.stage == Some(Stage::Detection) { source.windows() } else { source };
     Ok(if site.follow { source } else { source.bounded() })
+}
+
+/// The first of two stages, where this process is one.
+pub(super) fn windows(
+    site: &Site,
+    config: &Config,
+    options: &ReadOptions,
+    engine: EngineConfig,
+) -> anyhow::Result<Option<WindowStage>> {
+    let (true, Some(from), Some(to)) =
+        (site.kafka.stage == Some(Stage::Windows), address(&site.input), address(&site.output))
+    else {
+        return Ok(None);
+    };
+    let stage = WindowStageConfig {
+        // A partition that is silent holds up nothing: its windows are closed.
+        engine: EngineConfig { silent_seconds: engine.silent_seconds.or(engine.idle_seconds), ..engine },
+        checkpoints: site.checkpoints.clone(),
+        checkpoint_seconds: site.checkpoint_seconds,
+        site: site.name.clone().unwrap_or_else(|| "site".to_owned()),
+        bounded: !site.follow,
+    };
+    let (input, output) = (settings(site, from)?, settings(site, to)?);
+    Ok(Some(WindowStage::new(&input, &output, &config.events, options, stage)?))
 }
 
 /// The topic as a sink, with a key of window and series.
@@ -54,6 +80,7 @@ pub(in crate::commands) struct Options {
     group: String,
     properties: BTreeMap<String, String>,
     dead_letters: Option<String>,
+    stage: Option<Stage>,
 }
 
 impl Options {
@@ -63,6 +90,7 @@ impl Options {
         site: Option<&str>,
         properties: &[String],
         dead_letters: Option<String>,
+        stage: Option<Stage>,
     ) -> anyhow::Result<Self> {
         let pair = |text: &String| {
             let (name, value) = text.split_once('=')?;
@@ -75,7 +103,23 @@ impl Options {
             (group, None) => group,
             (group, Some(site)) => format!("{group}-{site}"),
         };
-        Ok(Self { group, properties, dead_letters })
+        Ok(Self { group, properties, dead_letters, stage })
+    }
+
+    /// Stages need Kafka, and only the second of them detects.
+    pub(super) fn check(&self, site: &Site) -> anyhow::Result<()> {
+        let Some(stage) = self.stage else { return Ok(()) };
+        ensure!(address(&site.input).is_some(), "`stage` needs an input of kafka://HOST:PORT/TOPIC");
+        ensure!(site.early.is_none(), "`early` and `stage` don't go together: early results need the events");
+        if stage == Stage::Windows {
+            ensure!(address(&site.output).is_some(), "`stage` windows needs an output of kafka://HOST:PORT/TOPIC");
+            ensure!(
+                site.alerts.is_none() && site.retrain.is_none(),
+                "`alerts` and `retrain` belong to `stage` detection"
+            );
+            ensure!(self.dead_letters.is_none(), "`dead_letters` belongs to `stage` detection; this one counts them");
+        }
+        Ok(())
     }
 }
 

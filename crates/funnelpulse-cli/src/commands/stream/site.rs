@@ -75,6 +75,9 @@ struct Parts<'a> {
 
 fn with_source(site: &Site, config: &Config, parts: Parts<'_>) -> anyhow::Result<Metrics> {
     let options = config.detectors.get::<ReadOptions>(READ).cloned().unwrap_or_default();
+    if let Some(stage) = kafka::windows(site, config, &options, engine(site, config))? {
+        return Ok(stage.with_status(parts.status).run(parts.stop, wall_clock)?);
+    }
     if let Some(address) = kafka::address(&site.input) {
         return with_sink(site, config, kafka::source(site, address, &config.events, &options)?, parts);
     }
@@ -111,13 +114,7 @@ fn with_all<S: Source, K: Sink>(
     sink: K,
     parts: Parts<'_>,
 ) -> anyhow::Result<Metrics> {
-    let engine = EngineConfig {
-        window_seconds: config.input.step_seconds,
-        silent_seconds: site.silence,
-        slide_seconds: site.early,
-        ..EngineConfig::new(site.lateness)
-    };
-    let engine = Engine::new(&config.events, engine)?;
+    let engine = Engine::new(&config.events, engine(site, config))?;
     let store = CheckpointStore::open(&site.checkpoints)?;
     let settings = RunnerConfig {
         task: TASK.to_owned(),
@@ -130,6 +127,16 @@ fn with_all<S: Source, K: Sink>(
         runner = runner.with_alerts(Box::new(receiver));
     }
     Ok(runner.run(parts.stop, wall_clock)?)
+}
+
+fn engine(site: &Site, config: &Config) -> EngineConfig {
+    EngineConfig {
+        window_seconds: config.input.step_seconds,
+        idle_seconds: site.idle,
+        silent_seconds: site.silence,
+        slide_seconds: site.early,
+        ..EngineConfig::new(site.lateness)
+    }
 }
 
 fn wall_clock() -> Timestamp {

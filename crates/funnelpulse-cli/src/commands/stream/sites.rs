@@ -34,6 +34,7 @@ pub(super) struct Site {
     /// The address of the checkpoints.
     pub(super) checkpoints: String,
     pub(super) checkpoint_seconds: f64,
+    pub(super) idle: Option<u64>,
     pub(super) silence: Option<u64>,
     pub(super) early: Option<u64>,
     pub(super) retrain: Option<RetrainConfig>,
@@ -107,14 +108,23 @@ impl Site {
             lateness: given.lateness.with_context(|| missing("lateness"))?,
             follow: given.follow,
             checkpoint_seconds: given.checkpoint_seconds.unwrap_or(CHECKPOINT_SECONDS),
+            idle: given.idle,
             silence: given.silence,
             early: given.early,
             retrain,
             alerts: given.alerts,
             #[cfg(feature = "kafka")]
-            kafka: kafka::Options::new(given.group, given.name.as_deref(), &given.kafka_property, given.dead_letters)?,
+            kafka: kafka::Options::new(
+                given.group,
+                given.name.as_deref(),
+                &given.kafka_property,
+                given.dead_letters,
+                given.stage,
+            )?,
             name: given.name,
         };
+        #[cfg(feature = "kafka")]
+        site.kafka.check(&site)?;
         overwrite::refuse(&[&site.input, &site.model], &[("--output", Some(&*site.output))])?;
         Ok(site)
     }
