@@ -152,8 +152,13 @@ impl Engine {
 
     /// Adds an event and says where it went.
     pub fn push(&mut self, partition: PartitionIndex, event: &Event<'_>) -> Fate {
+        self.push_identified(partition, event, None)
+    }
+
+    /// The same for an event whose [identity](Event::identity) may be known already.
+    pub fn push_identified(&mut self, partition: PartitionIndex, event: &Event<'_>, identity: Option<u128>) -> Fate {
         self.touch(partition);
-        let fate = self.sift(partition, event);
+        let fate = self.sift(partition, event, identity);
         self.account.record(fate);
         fate
     }
@@ -175,9 +180,13 @@ impl Engine {
     }
 
     #[inline]
-    fn sift(&mut self, partition: PartitionIndex, event: &Event<'_>) -> Fate {
+    fn sift(&mut self, partition: PartitionIndex, event: &Event<'_>, identity: Option<u128>) -> Fate {
         let time = event.time;
-        let valid = match self.screen.screen(event) {
+        let screened = match identity {
+            None => self.screen.screen(event),
+            known => self.screen.screen_as(event, known),
+        };
+        let valid = match screened {
             Screened::Rejected(reason, _) => return Fate::Rejected(Refusal::Invalid(reason)),
             Screened::Ignored(_) => None,
             Screened::Valid(valid) => Some(valid),
@@ -224,10 +233,20 @@ impl Engine {
     #[inline]
     fn open(&mut self, time: Timestamp) -> Option<&mut Pane> {
         let start = time.floor_to(self.config.pane());
-        if self.panes.len() >= self.config.max_open && !self.panes.contains_key(&start) {
+        if self.panes.contains_key(&start) {
+            return self.panes.get_mut(&start);
+        }
+        self.open_new(start)
+    }
+
+    #[cold]
+    fn open_new(&mut self, start: Timestamp) -> Option<&mut Pane> {
+        if self.panes.len() >= self.config.max_open {
             return None;
         }
-        Some(self.panes.entry(start).or_default())
+        // As many events as in the pane right before it: tables that don't grow on the way cost less.
+        let before = self.panes.get(&start.offset(-self.config.pane())).map_or(0, |pane| pane.seen.len());
+        Some(self.panes.entry(start).or_insert_with(|| Pane::with_room(before)))
     }
 
     /// Counts a sound event of an open window.

@@ -417,10 +417,10 @@ fn take(
             partitions.resize(partitions.len().max(place + 1), None);
             partitions[place] = Some((index, name.to_owned()));
         }
-        Input::Event { partition, event } => {
+        Input::Event { partition, event, identity } => {
             let Some(index) = place(partitions, partition) else { return };
             *dirty = true;
-            match engine.push(index, event) {
+            match engine.push_identified(index, event, identity) {
                 Fate::Counted | Fate::Duplicate | Fate::Ignored => {}
                 Fate::Late => letters.event(&name(partitions, partition), "late: its window is closed", event),
                 Fate::Rejected(refusal) => letters.event(&name(partitions, partition), &refusal.to_string(), event),

@@ -197,7 +197,7 @@ impl KafkaSource {
                 take(Input::Broken { partition, reason: reason.into(), value });
             }
         } else {
-            let read = self.decoder.decode(value, |event| take(Input::Event { partition, event }));
+            let read = self.decoder.decode(value, |event| take(Input::Event { partition, event, identity: None }));
             if let Err(broken) = read {
                 take(Input::Broken { partition, reason: broken.0, value });
             }

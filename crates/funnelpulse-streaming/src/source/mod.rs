@@ -53,6 +53,8 @@ pub enum Input<'a> {
         partition: u32,
         /// The event.
         event: &'a Event<'a>,
+        /// Its [identity](Event::identity), where the source knows it already.
+        identity: Option<u128>,
     },
     /// A window, or some of its rows, that another process closed.
     Window {
