@@ -36,8 +36,8 @@ const TRAINED: usize = 21 * 24;
 const FOLLOWED: usize = 4 * 24;
 /// Series of a table: those with the most events, so that all orders and kills take minutes.
 const SERIES: usize = 4;
-/// Places of a kill by default; 20 by `FUNNELPULSE_KILLS`.
-const KILLS: usize = 2;
+/// Places of a kill in each run by default; 20 by `FUNNELPULSE_KILLS`.
+const KILLS: usize = 1;
 
 /// Windows of several processes in the order in which they arrive.
 #[derive(Clone)]

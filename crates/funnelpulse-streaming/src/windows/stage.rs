@@ -143,7 +143,12 @@ impl WindowStage {
         let mut failures = 0;
         loop {
             let before = self.metrics.checkpoints;
-            match self.session(stop, &mut now)? {
+            let ended = match self.session(stop, &mut now) {
+                // A broker that is away for longer.
+                Err(error) if failures > 0 => Ended::Again(error),
+                ended => ended?,
+            };
+            match ended {
                 Ended::Done => return Ok(self.metrics.clone()),
                 Ended::Again(error) => {
                     failures = if self.metrics.checkpoints > before { 1 } else { failures + 1 };
