@@ -43,7 +43,7 @@ const KILLS: usize = 1;
 #[derive(Clone)]
 struct Parts {
     /// Process and window.
-    parts: Arc<Vec<(u32, ClosedWindow)>>,
+    all: Arc<Vec<(u32, ClosedWindow)>>,
     processes: u32,
     next: usize,
     assigned: bool,
@@ -55,7 +55,7 @@ impl Source for Parts {
             take(Input::Assigned { partition, name: &format!("process {partition}"), not_before: None });
         }
         self.assigned = true;
-        let Some((partition, window)) = self.parts.get(self.next) else { return Ok(Polled::End) };
+        let Some((partition, window)) = self.all.get(self.next) else { return Ok(Polled::End) };
         take(Input::Window { partition: *partition, window, last: true });
         self.next += 1;
         Ok(Polled::Records)
@@ -222,7 +222,7 @@ fn check(name: &str, panel: &Panel, model: &Arc<FittedPipeline>) {
     let mut provisional: Option<RecordBatch> = None;
     for processes in [1, 2, 5] {
         for (order, arrived) in arrivals(&split(panel, hours.clone(), processes)) {
-            let parts = Parts { parts: Arc::new(arrived), processes, next: 0, assigned: false };
+            let parts = Parts { all: Arc::new(arrived), processes, next: 0, assigned: false };
             let (whole, rounds) = run(model, &parts, None);
             let place = format!("{name}, {processes} processes, {order}");
             // Everything that was ever said, revisions included, is the same each time.

@@ -105,6 +105,10 @@ pub(crate) struct SiteArgs {
     /// group; `detection` scores these. Both in one process by default
     #[arg(long, value_enum, value_name = "STAGE")]
     pub(crate) stage: Option<Stage>,
+    #[cfg(feature = "avro")]
+    /// The events of a Kafka topic are Avro, with their schemas in the registry at http://HOST:PORT
+    #[arg(long, value_name = "URL")]
+    pub(crate) avro_registry: Option<String>,
     #[cfg(feature = "kafka")]
     /// Topic for events that are late, rejected or unreadable, where the results go to Kafka
     #[arg(long, value_name = "TOPIC")]
@@ -140,6 +144,8 @@ impl SiteArgs {
             kafka_property: if self.kafka_property.is_empty() { general.kafka_property } else { self.kafka_property },
             #[cfg(feature = "kafka")]
             stage: self.stage.or(general.stage),
+            #[cfg(feature = "avro")]
+            avro_registry: self.avro_registry.or(general.avro_registry),
             #[cfg(feature = "kafka")]
             dead_letters: self.dead_letters.or(general.dead_letters),
             alerts: self.alerts.or(general.alerts),

@@ -83,13 +83,18 @@ fn a_site_that_fails_is_started_again() {
     let answer = wait_for(&address, "/readyz", "site fr: later");
     assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
     wait_for(&address, "/metrics", "funnelpulse_ready{site=\"de\"} 1");
-    fs::copy(folder.path("feed.jsonl"), folder.path("new/a.jsonl")).unwrap();
+    // Whole at once: a file that grows is read as it is.
+    let deliver = |place: &str| {
+        fs::copy(folder.path("feed.jsonl"), folder.path("copy")).unwrap();
+        fs::rename(folder.path("copy"), folder.path(place)).unwrap();
+    };
+    deliver("new/a.jsonl");
     let metrics = wait_for(&address, "/metrics", "funnelpulse_epoch{site=\"de\"} 1");
     assert!(number(&metrics, "funnelpulse_records_total{site=\"de\",fate=\"counted\"}") > 100.0, "{metrics}");
     assert!(get(&address, "/healthz").starts_with("HTTP/1.1 200"));
     // What it waited for comes: it goes on by itself.
     fs::create_dir(folder.path("later")).unwrap();
-    fs::copy(folder.path("feed.jsonl"), folder.path("later/a.jsonl")).unwrap();
+    deliver("later/a.jsonl");
     wait_for(&address, "/metrics", "funnelpulse_epoch{site=\"fr\"} 1");
     wait_for(&address, "/readyz", "200 OK");
     let counts = stop(child);

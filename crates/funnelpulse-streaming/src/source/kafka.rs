@@ -17,9 +17,9 @@ use rdkafka::{
 use super::{Group, Input, Polled, Position, Positions, Source};
 use crate::{
     KafkaConfig, StreamError,
-    decode::JsonDecoder,
+    decode::{Broken, JsonDecoder},
     kafka::{PATIENCE, failed, is_passing},
-    windows::WindowDecoder,
+    windows,
 };
 
 /// Most messages handed out per poll, unless set otherwise.
@@ -37,9 +37,7 @@ pub struct KafkaSource {
     config: KafkaConfig,
     consumer: Consumed,
     ends: Ends,
-    decoder: JsonDecoder,
-    /// The partitions of the events, where the records are windows of them.
-    windows: Option<BTreeMap<String, u32>>,
+    decoder: Decoder,
     partitions: Vec<Partition>,
     /// Read up to what is there, then end.
     bounded: bool,
@@ -113,13 +111,12 @@ impl KafkaSource {
             caught_up: false,
         };
         let partitions = config.partitions(consumer.client())?.into_iter().map(named).collect();
-        let (decoder, consumer) = (JsonDecoder::new(spec, times), Consumed(consumer));
+        let (decoder, consumer) = (Decoder::Json(Box::new(JsonDecoder::new(spec, times))), Consumed(consumer));
         Ok(Self {
             config: config.clone(),
             consumer,
             ends,
             decoder,
-            windows: None,
             partitions,
             bounded: false,
             batch: MOST,
@@ -136,7 +133,16 @@ impl KafkaSource {
     /// The records are not events but the windows that a [`WindowStage`](crate::WindowStage) writes. They count once all
     /// partitions of the events are past them.
     pub fn windows(self) -> Self {
-        Self { windows: Some(BTreeMap::new()), ..self }
+        Self { decoder: Decoder::Windows(BTreeMap::new()), ..self }
+    }
+
+    /// The records are not JSON but Avro in the wire format of Confluent, with their schemas in this registry,
+    /// `http://HOST:PORT`.
+    #[cfg(feature = "avro")]
+    pub fn avro(self, registry: &str, spec: &EventSpec, options: &ReadOptions) -> Result<Self, StreamError> {
+        let times = TimeReader::new(options).map_err(|e| StreamError::contents("Kafka", e))?;
+        let decoder = crate::decode::AvroDecoder::new(spec, times, registry)?;
+        Ok(Self { decoder: Decoder::Avro(Box::new(decoder)), ..self })
     }
 
     /// At most so many messages per poll: how closely [`RunnerConfig::checkpoint_records`](crate::RunnerConfig) is kept.
@@ -151,7 +157,7 @@ impl KafkaSource {
             let added = list.add_partition_offset(&self.config.topic, partition.id, offset);
             added.map_err(failed("assigning partitions"))?;
             take(Input::Assigned { partition: place as u32, name: &partition.name, not_before: None });
-            if self.windows.is_some() {
+            if matches!(self.decoder, Decoder::Windows(_)) {
                 // The partitions of the events hold windows open, not this one.
                 take(Input::Finished { partition: place as u32 });
             }
@@ -191,22 +197,43 @@ impl KafkaSource {
         let Some(place) = self.partitions.iter().position(|p| p.id == message.partition()) else { return Ok(true) };
         let partition = place as u32;
         let value = message.payload().unwrap_or_default();
-        if let Some(known) = &mut self.windows {
-            let first = self.partitions.len() as u32;
-            if let Err(reason) = take_window(known, first, value, take) {
-                take(Input::Broken { partition, reason: reason.into(), value });
-            }
-        } else {
-            let read = self.decoder.decode(value, |event| take(Input::Event { partition, event, identity: None }));
-            if let Err(broken) = read {
-                take(Input::Broken { partition, reason: broken.0, value });
-            }
-        }
+        let first = self.partitions.len() as u32;
+        hand_out(&mut self.decoder, first, partition, value, take)?;
         self.partitions[place].next = Some(message.offset() + 1);
         self.partitions[place].caught_up = false;
         self.trouble = None;
         Ok(true)
     }
+}
+
+/// What the records are.
+#[derive(Debug)]
+enum Decoder {
+    Json(Box<JsonDecoder>),
+    #[cfg(feature = "avro")]
+    Avro(Box<crate::decode::AvroDecoder>),
+    /// Windows, with the numbers of the partitions of the events that are known.
+    Windows(BTreeMap<String, u32>),
+}
+
+/// Hands out what a record holds. Numbers of partitions from `first` on are free.
+fn hand_out(
+    decoder: &mut Decoder,
+    first: u32,
+    partition: u32,
+    value: &[u8],
+    take: &mut dyn FnMut(Input<'_>),
+) -> Result<(), StreamError> {
+    let read = match decoder {
+        Decoder::Json(json) => json.decode(value, |event| take(Input::Event { partition, event, identity: None })),
+        #[cfg(feature = "avro")]
+        Decoder::Avro(avro) => avro.decode(value, |event| take(Input::Event { partition, event, identity: None }))?,
+        Decoder::Windows(known) => take_window(known, first, value, take).map_err(Broken::new),
+    };
+    if let Err(broken) = read {
+        take(Input::Broken { partition, reason: broken.0, value });
+    }
+    Ok(())
 }
 
 /// Hands out a window of a partition of the events; all of them are assigned with the first.
@@ -216,7 +243,7 @@ fn take_window(
     value: &[u8],
     take: &mut dyn FnMut(Input<'_>),
 ) -> Result<(), String> {
-    let decoded = WindowDecoder.decode(value)?;
+    let decoded = windows::decode(value)?;
     let name = |partition: u32| format!("{}/{partition}", decoded.topic);
     for partition in 0..decoded.partitions {
         let next = first + known.len() as u32;

@@ -71,30 +71,24 @@ pub(crate) struct Decoded {
     pub(crate) window: ClosedWindow,
 }
 
-/// Reads messages.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct WindowDecoder;
-
-impl WindowDecoder {
-    /// The window of a message, or the reason why it has none.
-    pub(crate) fn decode(self, value: &[u8]) -> Result<Decoded, String> {
-        let message: Message = serde_json::from_slice(value).map_err(|e| format!("not a window: {e}"))?;
-        if message.partition >= message.partitions || message.start >= message.end {
-            return Err("not a window: its partition or its times are impossible".to_owned());
-        }
-        let row = |Row(series, views, carts, purchases, revenue): Row| WindowRow {
-            series: series.as_str().into(),
-            counts: Counts { views, carts, purchases, micro_revenue: revenue.into() },
-        };
-        let window = ClosedWindow {
-            start: Timestamp::from_micros(message.start),
-            end: Timestamp::from_micros(message.end),
-            kind: WindowKind::Final,
-            rows: message.rows.into_iter().map(row).collect(),
-        };
-        let Message { topic, partition, partitions, last, .. } = message;
-        Ok(Decoded { topic, partition, partitions, last, window })
+/// The window of a message, or the reason why it has none.
+pub(crate) fn decode(value: &[u8]) -> Result<Decoded, String> {
+    let message: Message = serde_json::from_slice(value).map_err(|e| format!("not a window: {e}"))?;
+    if message.partition >= message.partitions || message.start >= message.end {
+        return Err("not a window: its partition or its times are impossible".to_owned());
     }
+    let row = |Row(series, views, carts, purchases, revenue): Row| WindowRow {
+        series: series.as_str().into(),
+        counts: Counts { views, carts, purchases, micro_revenue: revenue.into() },
+    };
+    let window = ClosedWindow {
+        start: Timestamp::from_micros(message.start),
+        end: Timestamp::from_micros(message.end),
+        kind: WindowKind::Final,
+        rows: message.rows.into_iter().map(row).collect(),
+    };
+    let Message { topic, partition, partitions, last, .. } = message;
+    Ok(Decoded { topic, partition, partitions, last, window })
 }
 
 #[cfg(test)]
@@ -113,7 +107,7 @@ mod tests {
     fn what_is_written_is_read() {
         let whole = window(2 * MOST_ROWS + 1);
         let messages = encode("events", (1, 3), &whole).unwrap();
-        let parts: Vec<Decoded> = messages.iter().map(|m| WindowDecoder.decode(m.as_bytes()).unwrap()).collect();
+        let parts: Vec<Decoded> = messages.iter().map(|m| decode(m.as_bytes()).unwrap()).collect();
         assert_eq!(parts.iter().map(|part| part.last).collect::<Vec<_>>(), [false, false, true]);
         assert!(parts.iter().all(|part| part.topic == "events" && (part.partition, part.partitions) == (1, 3)));
         let rows: Vec<WindowRow> = parts.into_iter().flat_map(|part| part.window.rows).collect();
@@ -125,8 +119,8 @@ mod tests {
     fn what_is_no_window_is_an_error() {
         let good = encode("events", (0, 1), &window(1)).unwrap().remove(0);
         for bad in ["", "{}", "[]", &good.replace("\"partitions\":1", "\"partitions\":0"), &good[..good.len() - 1]] {
-            assert!(WindowDecoder.decode(bad.as_bytes()).unwrap_err().starts_with("not a window"), "{bad}");
+            assert!(decode(bad.as_bytes()).unwrap_err().starts_with("not a window"), "{bad}");
         }
-        assert!(WindowDecoder.decode(b"\xff").is_err());
+        assert!(decode(b"\xff").is_err());
     }
 }

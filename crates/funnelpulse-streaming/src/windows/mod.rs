@@ -5,5 +5,5 @@ mod owned;
 mod rebalance;
 mod stage;
 
-pub(crate) use message::WindowDecoder;
+pub(crate) use message::decode;
 pub use stage::{WindowStage, WindowStageConfig};

@@ -9,6 +9,7 @@ use rdkafka::{
     ClientContext, Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer, ConsumerContext},
     error::KafkaResult,
+    topic_partition_list::TopicPartitionListElem,
     types::RDKafkaRespErr,
 };
 
@@ -52,7 +53,7 @@ impl ConsumerContext for Decisions {
         let decision = if error == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
             assign(consumer, list).unwrap_or_else(|error| Decision::Failed(error.to_string()))
         } else {
-            let taken = list.elements().iter().map(|element| element.partition()).collect();
+            let taken = list.elements().iter().map(TopicPartitionListElem::partition).collect();
             match consumer.unassign() {
                 Ok(()) => Decision::Taken(taken),
                 Err(error) => Decision::Failed(error.to_string()),

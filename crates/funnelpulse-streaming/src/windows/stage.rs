@@ -266,7 +266,7 @@ impl Session {
             match decision {
                 Decision::Taken(partitions) => {
                     tracing::info!(?partitions, "partitions go to other processes");
-                    partitions.iter().for_each(|partition| drop(self.owned.remove(partition)));
+                    self.owned.retain(|partition, _| !partitions.contains(partition));
                 }
                 Decision::Given(all) => {
                     for given in all {

@@ -24,6 +24,11 @@ pub(super) fn source(
 ) -> anyhow::Result<KafkaSource> {
     let source = KafkaSource::new(&settings(site, address)?, events, options)?;
     let source = if site.kafka.stage == Some(Stage::Detection) { source.windows() } else { source };
+    #[cfg(feature = "avro")]
+    let source = match &site.avro_registry {
+        Some(registry) => source.avro(registry, events, options)?,
+        None => source,
+    };
     Ok(if site.follow { source } else { source.bounded() })
 }
 

@@ -41,6 +41,8 @@ pub(super) struct Site {
     pub(super) alerts: Option<PathBuf>,
     #[cfg(feature = "kafka")]
     pub(super) kafka: kafka::Options,
+    #[cfg(feature = "avro")]
+    pub(super) avro_registry: Option<String>,
 }
 
 /// The sites, one without a name or several with names, and the address of the status pages.
@@ -121,6 +123,8 @@ impl Site {
                 given.dead_letters,
                 given.stage,
             )?,
+            #[cfg(feature = "avro")]
+            avro_registry: given.avro_registry,
             name: given.name,
         };
         #[cfg(feature = "kafka")]
