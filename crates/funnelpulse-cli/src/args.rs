@@ -18,7 +18,9 @@ mod stream;
 pub(crate) use bench::BenchArgs;
 pub(crate) use series::{ChangepointsArgs, ForecastArgs};
 pub(crate) use sides::{CompareArgs, LocateArgs};
-pub(crate) use stream::{RowFormat, StreamArgs, TextLayout};
+#[cfg(feature = "kafka")]
+pub(crate) use stream::Stage;
+pub(crate) use stream::{RowFormat, SiteArgs, StreamArgs, TextLayout};
 
 /// Find and explain anomalies in shop funnels and other hourly tables.
 #[derive(Debug, Parser)]
