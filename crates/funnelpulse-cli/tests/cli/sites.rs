@@ -6,7 +6,6 @@ use predicates::str::contains;
 use serde_json::Value;
 
 use crate::{
-    folder::Folder,
     operations::{get, number, rows, shop, stop, wait_for},
 };
 
