@@ -6,7 +6,7 @@ use clap::{
     ArgAction, Args, Parser, Subcommand, ValueEnum,
     builder::{PossibleValue, PossibleValuesParser, TypedValueParser},
 };
-use funnelpulse::{Entry, Preset};
+use funnelpulse::{Entry, Preset, eval::generator::Variety};
 
 use crate::{context::catalog, plot::plot_file};
 
@@ -18,7 +18,9 @@ mod stream;
 pub(crate) use bench::BenchArgs;
 pub(crate) use series::{ChangepointsArgs, ForecastArgs};
 pub(crate) use sides::{CompareArgs, LocateArgs};
-pub(crate) use stream::{RowFormat, StreamArgs, TextLayout};
+#[cfg(feature = "kafka")]
+pub(crate) use stream::Stage;
+pub(crate) use stream::{RowFormat, SiteArgs, StreamArgs, TextLayout};
 
 /// Find and explain anomalies in shop funnels and other hourly tables.
 #[derive(Debug, Parser)]
@@ -196,6 +198,10 @@ pub(crate) struct Shop {
     /// Size of the anomalies: the harder, the smaller
     #[arg(long, value_enum, default_value_t = Difficulty::Medium)]
     pub(crate) difficulty: Difficulty,
+    /// Variety of the anomalies: `tabulated` has named kinds of fixed size, `open` draws sizes, lengths and onsets, and
+    /// half of its anomalies have no name
+    #[arg(long, default_value_t = Variety::Tabulated, value_name = "VARIETY")]
+    pub(crate) variety: Variety,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

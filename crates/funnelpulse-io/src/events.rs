@@ -180,8 +180,8 @@ pub fn further_columns(table: &Table, spec: &EventSpec) -> Vec<String> {
 /// A row of a table of events.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum EventRow<'a> {
-    /// An event.
-    Event(&'a Event<'a>),
+    /// An event, and its [identity](Event::identity).
+    Event(&'a Event<'a>, Option<u128>),
     /// A row that is no event, and the value that is wrong.
     Rejected(Rejection, &'a str),
 }
@@ -201,7 +201,7 @@ pub enum EventRow<'a> {
 /// ")?;
 /// let mut types = Vec::new();
 /// each_event(&Table::read(&path)?, &EventSpec::default(), |row| match row {
-///     EventRow::Event(event) => types.push(event.event_type.to_owned()),
+///     EventRow::Event(event, _) => types.push(event.event_type.to_owned()),
 ///     EventRow::Rejected(reason, value) => types.push(format!("{reason}: {value}")),
 /// })?;
 /// assert_eq!(types, ["view", "no readable time: yesterday"]);
@@ -209,7 +209,7 @@ pub enum EventRow<'a> {
 /// ```
 pub fn each_event(table: &Table, spec: &EventSpec, mut take: impl FnMut(EventRow<'_>)) -> Result<(), IoError> {
     read(table, spec, &[], |row| match row {
-        Row::Event(event, ..) => take(EventRow::Event(&event)),
+        Row::Event(event, identity, _) => take(EventRow::Event(&event, identity)),
         Row::Rejected(reason, value) => take(EventRow::Rejected(reason, value)),
     })
 }

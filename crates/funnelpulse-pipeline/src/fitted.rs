@@ -8,7 +8,7 @@ use std::{
 };
 
 use funnelpulse_analytics::{Findings, SeriesFailure};
-use funnelpulse_core::{Absence, FittedPanelDetector, ModelError, ModelSource, Panel, SeriesKey, Timestamp};
+use funnelpulse_core::{Absence, Columns, FittedPanelDetector, ModelError, ModelSource, Panel, SeriesKey, Timestamp};
 use funnelpulse_ensemble::Ensemble;
 use rayon::prelude::*;
 
@@ -86,6 +86,21 @@ impl FittedPipeline {
     /// The configuration it was trained with.
     pub fn config(&self) -> &Config {
         &self.plan.config
+    }
+
+    /// The columns that its rows have.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/shop.rs"));
+    /// # use shop::{pipeline, shop};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let model = pipeline()?.fit(&shop(60))?;
+    /// assert_eq!(model.inputs().joined(), "views, carts, purchases, revenue");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn inputs(&self) -> &Columns {
+        self.plan.matrix.inputs()
     }
 
     /// The combined score from which a row is flagged: what keeps to `alerts.budget`, or

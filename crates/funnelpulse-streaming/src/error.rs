@@ -91,6 +91,14 @@ pub enum StreamError {
         /// The reason, as the client gives it.
         reason: String,
     },
+    /// The registry of schemas does not answer.
+    #[error("schema registry {url}: {reason}")]
+    Registry {
+        /// Its address.
+        url: String,
+        /// The problem.
+        reason: String,
+    },
     /// Rows can't be turned into the format of a sink.
     #[error("rows of the {sink} sink: {reason}")]
     Rows {

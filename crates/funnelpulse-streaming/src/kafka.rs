@@ -116,3 +116,20 @@ pub(crate) fn failed(action: impl Into<String>) -> impl FnOnce(KafkaError) -> St
     let action = action.into();
     move |error| StreamError::Kafka { action, reason: error.to_string() }
 }
+
+/// Whether the client retries by itself.
+pub(crate) fn is_passing(error: &KafkaError) -> bool {
+    use rdkafka::types::RDKafkaErrorCode as Code;
+    let passing = [
+        Code::BrokerTransportFailure,
+        Code::AllBrokersDown,
+        Code::Resolve,
+        Code::OperationTimedOut,
+        Code::RequestTimedOut,
+        Code::LeaderNotAvailable,
+        Code::NotLeaderForPartition,
+        Code::NetworkException,
+        Code::BrokerNotAvailable,
+    ];
+    error.rdkafka_error_code().is_some_and(|code| passing.contains(&code))
+}

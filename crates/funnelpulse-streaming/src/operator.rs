@@ -1,5 +1,7 @@
 //! What happens to closed windows.
 
+use std::collections::BTreeMap;
+
 use arrow::array::RecordBatch;
 use funnelpulse_core::{BoxError, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -53,18 +55,59 @@ pub trait Operator {
     /// The state, for a checkpoint. Equal states are equal bytes.
     fn state(&self) -> Result<Vec<u8>, BoxError>;
 
-    /// Replaces the state by one that [`state`](Self::state) returned.
-    fn restore(&mut self, state: &[u8]) -> Result<(), BoxError>;
+    /// Replaces the state by one that [`state`](Self::state) returned. `models` has the models that it names.
+    fn restore(&mut self, state: &[u8], models: &dyn Models) -> Result<(), BoxError>;
 
-    /// The identity of the model in use, recorded in each checkpoint. Empty where there is none.
-    fn model(&self) -> String {
-        String::new()
+    /// The model in use, recorded in each checkpoint. By default none.
+    fn model(&self) -> ModelStatus {
+        ModelStatus::default()
     }
 
-    /// Called between two windows: the chance to take a new model into use. True if one was taken; a checkpoint
-    /// follows, so that a replay uses the same model for the same windows.
-    fn refresh(&mut self) -> Result<bool, BoxError> {
-        Ok(false)
+    /// The bytes of a model that [`model`](Self::model) names; they are kept beside the checkpoints.
+    fn model_bytes(&self, name: &str) -> Result<Vec<u8>, BoxError> {
+        Err(format!("there is no model {name}").into())
+    }
+
+    /// Called before a checkpoint: the chance to name another model. It is taken into use with the first window after
+    /// the checkpoint, so that a replay uses the same models for the same windows.
+    fn refresh(&mut self) -> Result<(), BoxError> {
+        Ok(())
+    }
+}
+
+/// The model of an [`Operator`], and how its successors fare.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelStatus {
+    /// The identity of the model in use. Empty where there is none.
+    pub name: String,
+    /// The model that is used from the next final window on.
+    pub next: Option<String>,
+    /// The reason why the last new model is not in use.
+    pub problem: Option<String>,
+    /// Models trained since the start.
+    pub trained: u64,
+    /// Trainings that failed since the start.
+    pub trainings_failed: u64,
+}
+
+/// Models by the name under which they were kept.
+///
+/// ```
+/// use funnelpulse_streaming::Models;
+///
+/// let kept = std::collections::BTreeMap::from([("1".to_owned(), vec![7])]);
+/// assert_eq!(kept.load("1")?, [7]);
+/// assert!(kept.load("2").is_err());
+/// # Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
+/// ```
+pub trait Models {
+    /// The bytes of a model.
+    fn load(&self, name: &str) -> Result<Vec<u8>, BoxError>;
+}
+
+impl Models for BTreeMap<String, Vec<u8>> {
+    fn load(&self, name: &str) -> Result<Vec<u8>, BoxError> {
+        self.get(name).cloned().ok_or_else(|| format!("there is no model {name}").into())
     }
 }
 
@@ -114,7 +157,7 @@ impl Operator for GoldRows {
         Ok(Vec::new())
     }
 
-    fn restore(&mut self, state: &[u8]) -> Result<(), BoxError> {
+    fn restore(&mut self, state: &[u8], _: &dyn Models) -> Result<(), BoxError> {
         if state.is_empty() { Ok(()) } else { Err("rows without detection have no state, the checkpoint has".into()) }
     }
 }

@@ -32,7 +32,7 @@ fn engine_with(order: &[i64]) -> Engine {
 
 fn checkpoint(mut engine: Engine) -> Checkpoint {
     let (positions, operator, alerts) = (Positions::new(), Vec::new(), Vec::new());
-    Checkpoint { epoch: 7, positions, engine: engine.state(), operator, model: "m".into(), alerts }
+    Checkpoint { epoch: 7, positions, engine: engine.state(), operator, model: "m".into(), next_model: None, alerts }
 }
 
 #[test]
@@ -76,7 +76,7 @@ fn torn_manifests_and_missing_states_are_named() {
     let folder = tempfile::tempdir().unwrap();
     let store = CheckpointStore::open(folder.path().to_str().unwrap()).unwrap();
     let (name, _) = store.put("task-0", &checkpoint(engine_with(&[1, 2, 3]))).unwrap();
-    store.commit(7, [("task-0".to_owned(), name.clone())].into(), Vec::new(), "m").unwrap();
+    store.commit(7, [("task-0".to_owned(), name.clone())].into(), Vec::new(), "m", None).unwrap();
     assert_eq!(store.latest().unwrap().unwrap().epoch, 7);
     let text = start(folder.path()).err();
     // The engine of this run has other windows than none, but the same settings: it goes on.
@@ -113,7 +113,7 @@ fn old_epochs_are_removed() {
     for epoch in 1..=9 {
         let saved = Checkpoint { epoch, ..checkpoint(engine_with(&[1])) };
         let (name, _) = store.put("task-0", &saved).unwrap();
-        store.commit(epoch, [("task-0".to_owned(), name)].into(), Vec::new(), "").unwrap();
+        store.commit(epoch, [("task-0".to_owned(), name)].into(), Vec::new(), "", None).unwrap();
         store.clean(epoch).unwrap();
     }
     assert_eq!(fs::read_dir(folder.path().join("manifest")).unwrap().count(), 3);

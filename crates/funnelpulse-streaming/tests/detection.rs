@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests, too, stop at what should not happen")]
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use arrow::{
     array::{AsArray, RecordBatch},
@@ -13,8 +13,8 @@ use funnelpulse_alerts::NotifierConfig;
 use funnelpulse_core::{Frame, Panel, SeriesKey, Timestamp};
 use funnelpulse_eval::generator::{GeneratedFunnel, GeneratorConfig};
 use funnelpulse_features::Counts;
-use funnelpulse_pipeline::{Config, FittedPipeline, Pipeline};
-use funnelpulse_streaming::{Alert, ClosedWindow, LiveDetection, Operator, Signal, WindowKind, WindowRow};
+use funnelpulse_pipeline::{Catalog, Config, FittedPipeline, Pipeline};
+use funnelpulse_streaming::{Alert, ClosedWindow, LiveDetection, ModelStatus, Operator, Signal, WindowKind, WindowRow};
 
 const TRAINED_HOURS: usize = 14 * 24;
 const LATER_HOURS: usize = 5 * 24;
@@ -102,7 +102,7 @@ fn follow(panel: &Panel, model: &Arc<FittedPipeline>, restart_every: usize) -> (
         if hour % restart_every == 0 {
             let state = operator.state().unwrap();
             operator = fresh();
-            operator.restore(&state).unwrap();
+            operator.restore(&state, &no_models()).unwrap();
             assert!(operator.state().unwrap() == state, "equal states are equal bytes");
         }
     }
@@ -149,7 +149,7 @@ fn a_feed_that_stops_is_an_alert_and_a_damaged_state_is_refused() {
     let resumed = operator.signal(Signal::FeedResumed, now).unwrap();
     assert!(resumed.alerts[0].body.contains("\"resolved\"") && resumed.alerts[0].id != stopped.alerts[0].id);
     for state in [&b""[..], b"nonsense", &[255; 40]] {
-        assert!(operator.restore(state).is_err());
+        assert!(operator.restore(state, &no_models()).is_err());
     }
 }
 
@@ -160,23 +160,35 @@ fn a_changed_model_file_is_taken_into_use_and_a_broken_one_is_not() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("shop.model");
     model.save(&path).unwrap();
-    let mut operator = LiveDetection::load(&path, funnelpulse_pipeline::Catalog::default()).unwrap();
+    let mut operator = LiveDetection::load(&path, Catalog::default()).unwrap();
     operator.window(&window(&panel, TRAINED_HOURS)).unwrap();
-    assert!(!operator.refresh().unwrap(), "nothing changed");
-    let touch = |seconds: u64| {
-        let file = std::fs::File::options().append(true).open(&path).unwrap();
-        file.set_modified(std::time::SystemTime::now() + std::time::Duration::from_secs(seconds)).unwrap();
-    };
+    operator.refresh().unwrap();
+    assert_eq!((operator.model().next, operator.model().problem), (None, None), "nothing changed");
     std::fs::write(&path, b"no model").unwrap();
-    touch(10);
-    assert!(!operator.refresh().unwrap() && operator.problem().is_some());
-    let before = operator.model();
+    touch(&path, 10);
+    operator.refresh().unwrap();
+    assert!(operator.model().next.is_none() && operator.model().problem.is_some());
+    let before = operator.model().name;
     let pipeline = Pipeline::builder().config(model.config().clone()).build().unwrap();
     pipeline.fit(&rows(&panel, 0..TRAINED_HOURS + 24)).unwrap().save(&path).unwrap();
-    touch(20);
-    assert!(operator.refresh().unwrap() && operator.problem().is_none());
-    assert_ne!(operator.model(), before);
+    touch(&path, 20);
+    operator.refresh().unwrap();
+    let named = operator.model();
+    assert!(named.name == before && named.next.is_some(), "named first, in use from the next window on");
+    assert!(!operator.model_bytes(named.next.as_ref().unwrap()).unwrap().is_empty());
     operator.window(&window(&panel, TRAINED_HOURS + 1)).unwrap();
+    let ModelStatus { name, next, problem, .. } = operator.model();
+    assert_eq!((Some(name), next, problem), (named.next, None, None));
+}
+
+fn no_models() -> BTreeMap<String, Vec<u8>> {
+    BTreeMap::new()
+}
+
+/// Gives a file a time that it did not have.
+fn touch(path: &Path, seconds: u64) {
+    let file = std::fs::File::options().append(true).open(path).unwrap();
+    file.set_modified(std::time::SystemTime::now() + std::time::Duration::from_secs(seconds)).unwrap();
 }
 
 /// A trailing hour that ends `minutes` after the start of an hour: as much of both hours.

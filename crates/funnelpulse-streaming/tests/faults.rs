@@ -80,7 +80,7 @@ impl Feed {
             session: None,
             price: Some(9.5),
         };
-        take(Input::Event { partition, event: &event });
+        take(Input::Event { partition, event: &event, identity: None });
     }
 }
 

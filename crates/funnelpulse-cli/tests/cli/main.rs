@@ -14,6 +14,7 @@ mod locations;
 mod operations;
 mod results;
 mod scores;
+mod sites;
 mod states;
 mod streams;
 mod terminal;

@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const DRAINED: Duration = Duration::from_secs(10);
 
 /// A model of 16 days in `model`, and the events of the days after them in `feed.jsonl`.
-fn shop() -> Folder {
+pub(crate) fn shop() -> Folder {
     let folder = Folder::new();
     let shop = "--brands 3 --days 20 --difficulty easy";
     folder.output(&format!("generate --out shop {shop} --until-day 16"));
@@ -31,7 +31,7 @@ fn shop() -> Folder {
 }
 
 /// The answer to a request.
-fn get(address: &str, path: &str) -> String {
+pub(crate) fn get(address: &str, path: &str) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
     write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
     let mut answer = String::new();
@@ -40,7 +40,7 @@ fn get(address: &str, path: &str) -> String {
 }
 
 /// Asks until the answer has this in it.
-fn wait_for(address: &str, path: &str, wanted: &str) -> String {
+pub(crate) fn wait_for(address: &str, path: &str, wanted: &str) -> String {
     let start = Instant::now();
     loop {
         let answer = get(address, path);
@@ -52,10 +52,26 @@ fn wait_for(address: &str, path: &str, wanted: &str) -> String {
     }
 }
 
+/// A command that runs; it does not outlive a test that fails.
+pub(crate) struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// A stream that follows `new` until it is stopped, and where its status is.
-fn follow(folder: &Folder) -> (Child, String) {
+fn follow(folder: &Folder) -> (Running, String) {
     let line = "stream --model model --input new --output out --format jsonl --lateness 600 --follow \
                 --checkpoint-seconds 1 --status 127.0.0.1:0";
+    started(folder, line)
+}
+
+/// A command with status pages, and their address.
+pub(crate) fn started(folder: &Folder, line: &str) -> (Running, String) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_funnelpulse"))
         .current_dir(folder.path(""))
         .args(line.split_whitespace())
@@ -64,16 +80,19 @@ fn follow(folder: &Folder) -> (Child, String) {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut errors = BufReader::new(child.stderr.take().unwrap()).lines();
+    let errors = child.stderr.take().unwrap();
+    let running = Running(child);
+    let mut errors = BufReader::new(errors).lines();
     let first = errors.next().unwrap().unwrap();
     let address = first.strip_prefix("http://").and_then(|rest| rest.split(": ").next()).unwrap().to_owned();
     // The log must not fill the pipe.
     thread::spawn(move || errors.for_each(drop));
-    (child, address)
+    (running, address)
 }
 
 /// SIGTERM, and the counts that the stream prints at its end.
-fn stop(mut child: Child) -> String {
+pub(crate) fn stop(mut running: Running) -> String {
+    let child = &mut running.0;
     let start = Instant::now();
     assert!(Command::new("kill").arg(child.id().to_string()).status().unwrap().success());
     while child.try_wait().unwrap().is_none() {
@@ -87,7 +106,7 @@ fn stop(mut child: Child) -> String {
 }
 
 /// A number of the metrics.
-fn number(metrics: &str, name: &str) -> f64 {
+pub(crate) fn number(metrics: &str, name: &str) -> f64 {
     let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
     line.unwrap_or_else(|| panic!("no {name} in\n{metrics}")).parse().unwrap()
 }
@@ -107,6 +126,9 @@ fn metrics_hold_the_conservation_law_and_sigterm_ends_it_with_a_checkpoint() {
     let parts = ["counted", "duplicate", "ignored", "late", "rejected", "dead_lettered"];
     assert_eq!(of("read"), parts.iter().map(|fate| of(fate)).sum::<f64>());
     let metrics = wait_for(&address, "/metrics", "funnelpulse_epoch 1");
+    assert!(number(&metrics, "funnelpulse_scoring_window_seconds_count") > 24.0, "{metrics}");
+    assert!(number(&metrics, "funnelpulse_resident_memory_bytes") > 1e6);
+    assert!(metrics.contains("funnelpulse_trainings_total{fate=\"failed\"} 0"), "{metrics}");
     assert!(number(&metrics, "funnelpulse_windows_total{kind=\"final\"}") > 24.0, "{metrics}");
     assert!(number(&metrics, "funnelpulse_state_bytes") > 1000.0);
     assert!(number(&metrics, "funnelpulse_lag_seconds") > 0.0);
@@ -122,7 +144,7 @@ fn metrics_hold_the_conservation_law_and_sigterm_ends_it_with_a_checkpoint() {
 }
 
 /// Every row that was written, sorted.
-fn rows(folder: &Folder, name: &str) -> Vec<String> {
+pub(crate) fn rows(folder: &Folder, name: &str) -> Vec<String> {
     let files = fs::read_dir(folder.path(name)).unwrap().map(|entry| entry.unwrap().path());
     let files = files.filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("rows")));
     let text = |path: std::path::PathBuf| fs::read_to_string(path).unwrap();

@@ -34,8 +34,8 @@ use crate::{FittedPipeline, PipelineError, pipeline::context_of};
 /// Rows are kept for this long after they are final, so that incidents are seen whole: few last
 /// longer than five days.
 const MEMORY: i64 = 5 * Timestamp::DAY;
-/// Rows of a series that is longer than any detector looks back: half a year of hours.
-const LONGEST: usize = 4392;
+/// Rows of a series that is longer than any detector looks back: a year of hours.
+const LONGEST: usize = 8784;
 /// Bytes per row that the incident detector keeps of what it found, for both of its looks.
 const BYTES_PER_FOUND: usize = 64;
 /// A series without rows for this long is forgotten: four weeks.
@@ -68,6 +68,8 @@ pub struct LivePipeline {
     model: Arc<FittedPipeline>,
     reach: Reach,
     expire_after: i64,
+    /// Rows are kept for at least this long, microseconds.
+    history: i64,
     series: BTreeMap<SeriesKey, LiveSeries>,
     incidents: Incidents,
     /// What each member keeps from one window to the next.
@@ -133,6 +135,7 @@ impl LivePipeline {
             memories: vec![Memory::default(); model.models.len()],
             model,
             expire_after: EXPIRE_AFTER,
+            history: 0,
             series: BTreeMap::new(),
             incidents: Incidents::default(),
             now: None,
@@ -145,6 +148,42 @@ impl LivePipeline {
     pub fn with_expiry(mut self, micros: i64) -> Self {
         self.expire_after = micros.max(Timestamp::HOUR);
         self
+    }
+
+    /// Keeps the rows of each series for at least this long, microseconds, so that a new model can be trained on
+    /// [`history`](Self::history). By default as long as a detector looks back.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/shop.rs"));
+    /// # use shop::{pipeline, shop};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use funnelpulse_core::{Panel, Timestamp};
+    ///
+    /// let mut live = pipeline()?.fit(&shop(96))?.live().with_history(30 * Timestamp::DAY);
+    /// let mut later = Panel::new(shop(1).columns().clone());
+    /// for (key, frame) in shop(196).iter() {
+    ///     later.insert(key.clone(), frame.view().rows(96..196).to_frame())?;
+    /// }
+    /// live.advance(&later)?;
+    /// let newer = pipeline()?.fit(&live.history())?;
+    /// assert!(newer.series().all(|series| series.rows >= 100));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn with_history(mut self, micros: i64) -> Self {
+        self.history = micros.max(0);
+        self
+    }
+
+    /// The rows that are kept: those since the start, before them as many of the training as detectors look back to,
+    /// and of all these no more than the longer of [`with_history`](Self::with_history) and what a detector looks
+    /// back.
+    pub fn history(&self) -> Panel {
+        let mut panel = Panel::new(self.model.plan.matrix.inputs().clone());
+        for (key, series) in &self.series {
+            panel.insert(key.clone(), series.inputs.clone()).expect("each series once, with the input columns");
+        }
+        panel
     }
 
     /// The model that scores.
@@ -179,7 +218,7 @@ impl LivePipeline {
         // As many hourly rows as a look back from the end of a long series holds.
         let step = self.model.plan.config.input.step_seconds as i64 * Timestamp::SECOND;
         let time: Vec<Timestamp> = (0..LONGEST).map(|row| Timestamp::from_micros(row as i64 * step)).collect();
-        let looked_back = LONGEST - self.reach.context.first_row(&time, LONGEST - 1);
+        let looked_back = LONGEST - self.kept_before().first_row(&time, LONGEST - 1);
         let kept = LONGEST - self.reach.horizon.settled(&time, time[LONGEST - 1].offset(-MEMORY));
         let (inputs, metrics) = (self.model.plan.matrix.inputs().len(), self.model.plan.matrix.metric_names().len());
         let members = self.model.plan.members.len();
@@ -224,7 +263,8 @@ impl LivePipeline {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn swap(&mut self, model: FittedPipeline) -> Result<(), PipelineError> {
+    pub fn swap(&mut self, model: impl Into<Arc<FittedPipeline>>) -> Result<(), PipelineError> {
+        let model = model.into();
         let inputs = model.plan.matrix.inputs();
         if inputs != self.model.plan.matrix.inputs() {
             let (has, needs) = (self.model.plan.matrix.inputs().joined(), inputs.joined());
@@ -232,7 +272,7 @@ impl LivePipeline {
         }
         let states = self.series.iter().map(|(key, series)| state::SavedSeries::of(key, series)).collect::<Vec<_>>();
         let names = self.incidents.names();
-        let fresh = Self::new(Arc::new(model)).with_expiry(self.expire_after);
+        let fresh = Self::new(model).with_expiry(self.expire_after).with_history(self.history);
         *self = fresh.resumed(self.now, states, &names, true)?;
         Ok(())
     }
@@ -262,6 +302,7 @@ impl LivePipeline {
     ) -> Vec<(SeriesKey, usize)> {
         let model = &self.model;
         let plan = &*model.plan;
+        let kept_before = self.kept_before();
         let mut new = Vec::new();
         for (key, frame) in window.iter().filter(|(_, frame)| frame.nrows() > 0) {
             let fresh = || LiveSeries::new(model, key, model.series.get(key));
@@ -278,11 +319,16 @@ impl LivePipeline {
                 Err(error) => failures.push(SeriesFailure { series: key.clone(), message: error.to_string() }),
             }
             if series.baseline.is_none() {
-                let first = self.reach.context.first_row(series.inputs.time(), series.inputs.nrows());
+                let first = kept_before.first_row(series.inputs.time(), series.inputs.nrows());
                 series.inputs = series.inputs.view().rows(first..series.inputs.nrows()).to_frame();
             }
         }
         new
+    }
+
+    /// The rows before the kept ones that are not forgotten.
+    fn kept_before(&self) -> Context {
+        self.reach.context.union(Context::span(self.history))
     }
 
     fn expire(&mut self, now: Timestamp) {
@@ -320,12 +366,12 @@ impl LivePipeline {
         }
         let kept_since = self.series.values().filter_map(|s| s.kept.time.first()).min().copied().unwrap_or(now);
         let incidents = self.incidents.update(&findings, kept_since);
-        let cutoff = now.offset(-MEMORY);
+        let (cutoff, kept_before) = (now.offset(-MEMORY), self.kept_before());
         for found in findings.series() {
             let Some(series) = self.series.get_mut(&found.series) else { continue };
             let old = self.reach.horizon.settled(&found.time, cutoff).min(found.time.partition_point(|t| *t <= cutoff));
             let old = old.saturating_sub(self.model.plan.config.ensemble.peak_rows);
-            series.trim(found, old, self.reach.context);
+            series.trim(found, old, kept_before);
         }
         Advance { now, findings, rows, incidents, waiting }
     }

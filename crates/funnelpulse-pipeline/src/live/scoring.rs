@@ -119,7 +119,10 @@ impl LivePipeline {
         let are_inputs = columns.iter().all(|c| inputs.position(c).is_some());
         let frame = |(key, series): (&SeriesKey, &LiveSeries)| {
             if are_inputs {
-                return Ok(Some((series.inputs.view().select(columns)?, series.skip())));
+                let (time, skip) = (series.inputs.time(), series.skip());
+                let first = self.reach.context.first_row(time, skip);
+                let seen = series.inputs.view().rows(first..time.len());
+                return Ok(Some((seen.select(columns)?, skip - first)));
             }
             let rows = series.kept.time.len();
             match series.prepare(&self.model.plan, key, rows, self.reach.context, self.reach.context)? {

@@ -5,13 +5,13 @@ mod store;
 use funnelpulse_core::{Writer, read_payload, write_payload};
 use serde::{Deserialize, Serialize};
 
-pub use store::{CheckpointStore, Manifest};
+pub use store::{CheckpointStore, Manifest, NextModel};
 
 use crate::{Alert, EngineState, Positions, StreamError};
 
 /// Kind and version of the payload; raise the version when a field changes.
 const KIND: &str = "stream-checkpoint";
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
 
 /// Everything a stream needs to go on where it was. Equal states are equal bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +26,8 @@ pub struct Checkpoint {
     pub operator: Vec<u8>,
     /// The model in use.
     pub model: String,
+    /// The model of the windows that follow, where it is another.
+    pub next_model: Option<NextModel>,
     /// Alerts that are not delivered yet, as far as is known.
     pub alerts: Vec<Alert>,
 }

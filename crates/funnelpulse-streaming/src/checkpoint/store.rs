@@ -2,16 +2,20 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use funnelpulse_core::{BoxError, Timestamp};
 use object_store::{
     ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload, local::LocalFileSystem, memory::InMemory, path::Path,
 };
 use serde::{Deserialize, Serialize};
 
 use super::Checkpoint;
-use crate::StreamError;
+use crate::{Models, StreamError};
 
 /// Epochs that are kept: the newest, and those that a process which is about to stop may still read.
 const KEPT: u64 = 3;
+/// The folder of the models and how their names end.
+const MODELS: &str = "model";
+const SUFFIX: &str = ".model";
 /// The version of the manifest.
 const VERSION: u32 = 1;
 
@@ -29,9 +33,23 @@ pub struct Manifest {
     pub files: Vec<String>,
     /// The model in use.
     pub model: String,
+    /// The model of the windows that follow, where it is another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_model: Option<NextModel>,
 }
 
-/// Where checkpoints are kept: one immutable file per task and epoch, and one manifest per epoch.
+/// A model that takes over between two windows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NextModel {
+    /// Its name.
+    pub name: String,
+    /// It scores the windows that start at this time or later; `None` before the first window.
+    pub from: Option<Timestamp>,
+}
+
+/// Where checkpoints are kept: one immutable file per task and epoch, one manifest per epoch, and the models that
+/// they name.
 ///
 /// ```
 /// use funnelpulse_streaming::CheckpointStore;
@@ -94,6 +112,25 @@ impl CheckpointStore {
         Ok((name, size))
     }
 
+    /// Keeps a model under its name; a model that is there already stays as it is.
+    pub fn put_model(&self, name: &str, bytes: Vec<u8>) -> Result<(), StreamError> {
+        match self.create(&model_file(name), bytes) {
+            Err(StreamError::Store { source, .. }) if is_taken(source.as_ref()) => Ok(()),
+            result => result,
+        }
+    }
+
+    /// The names of the models that are kept.
+    pub fn models(&self) -> Result<Vec<String>, StreamError> {
+        let name = |file: &String| Some(file.strip_prefix(MODELS)?.strip_prefix('/')?.strip_suffix(SUFFIX)?.to_owned());
+        Ok(self.list(MODELS)?.iter().filter_map(name).collect())
+    }
+
+    /// Removes a model that no checkpoint names any more.
+    pub fn remove_model(&self, name: &str) -> Result<(), StreamError> {
+        self.remove(&model_file(name))
+    }
+
     /// Reads a state.
     pub fn load(&self, name: &str) -> Result<Checkpoint, StreamError> {
         Checkpoint::from_bytes(&self.read(name)?, &format!("{}/{name}", self.place))
@@ -106,8 +143,9 @@ impl CheckpointStore {
         states: BTreeMap<String, String>,
         files: Vec<String>,
         model: &str,
+        next_model: Option<NextModel>,
     ) -> Result<(), StreamError> {
-        let manifest = Manifest { version: VERSION, epoch, states, files, model: model.to_owned() };
+        let manifest = Manifest { version: VERSION, epoch, states, files, model: model.to_owned(), next_model };
         let text = serde_json::to_vec_pretty(&manifest).map_err(|e| StreamError::contents("manifest", e))?;
         match self.create(&manifest_name(epoch), text) {
             Err(StreamError::Store { source, .. }) if is_taken(source.as_ref()) => {
@@ -140,15 +178,18 @@ impl CheckpointStore {
         for folder in ["manifest", "state"] {
             for name in self.list(folder)? {
                 if epoch_of(&name).is_some_and(|e| e < oldest) {
-                    let removed = self.runtime.block_on(self.store.delete(&self.path(&name)));
-                    match removed {
-                        Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
-                        Err(error) => return Err(self.fail(error)),
-                    }
+                    self.remove(&name)?;
                 }
             }
         }
         Ok(())
+    }
+
+    fn remove(&self, name: &str) -> Result<(), StreamError> {
+        match self.runtime.block_on(self.store.delete(&self.path(name))) {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(self.fail(error)),
+        }
     }
 
     fn create(&self, name: &str, bytes: Vec<u8>) -> Result<(), StreamError> {
@@ -182,6 +223,16 @@ impl CheckpointStore {
     fn fail(&self, error: object_store::Error) -> StreamError {
         StreamError::Store { place: self.place.clone(), source: error.into() }
     }
+}
+
+impl Models for CheckpointStore {
+    fn load(&self, name: &str) -> Result<Vec<u8>, BoxError> {
+        Ok(self.read(&model_file(name))?)
+    }
+}
+
+fn model_file(name: &str) -> String {
+    format!("{MODELS}/{name}{SUFFIX}")
 }
 
 fn manifest_name(epoch: u64) -> String {

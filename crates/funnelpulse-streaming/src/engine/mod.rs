@@ -152,8 +152,13 @@ impl Engine {
 
     /// Adds an event and says where it went.
     pub fn push(&mut self, partition: PartitionIndex, event: &Event<'_>) -> Fate {
+        self.push_identified(partition, event, None)
+    }
+
+    /// The same for an event whose [identity](Event::identity) may be known already.
+    pub fn push_identified(&mut self, partition: PartitionIndex, event: &Event<'_>, identity: Option<u128>) -> Fate {
         self.touch(partition);
-        let fate = self.sift(partition, event);
+        let fate = self.sift(partition, event, identity);
         self.account.record(fate);
         fate
     }
@@ -175,9 +180,13 @@ impl Engine {
     }
 
     #[inline]
-    fn sift(&mut self, partition: PartitionIndex, event: &Event<'_>) -> Fate {
+    fn sift(&mut self, partition: PartitionIndex, event: &Event<'_>, identity: Option<u128>) -> Fate {
         let time = event.time;
-        let valid = match self.screen.screen(event) {
+        let screened = match identity {
+            None => self.screen.screen(event),
+            known => self.screen.screen_as(event, known),
+        };
+        let valid = match screened {
             Screened::Rejected(reason, _) => return Fate::Rejected(Refusal::Invalid(reason)),
             Screened::Ignored(_) => None,
             Screened::Valid(valid) => Some(valid),
@@ -224,10 +233,20 @@ impl Engine {
     #[inline]
     fn open(&mut self, time: Timestamp) -> Option<&mut Pane> {
         let start = time.floor_to(self.config.pane());
-        if self.panes.len() >= self.config.max_open && !self.panes.contains_key(&start) {
+        if self.panes.contains_key(&start) {
+            return self.panes.get_mut(&start);
+        }
+        self.open_new(start)
+    }
+
+    #[cold]
+    fn open_new(&mut self, start: Timestamp) -> Option<&mut Pane> {
+        if self.panes.len() >= self.config.max_open {
             return None;
         }
-        Some(self.panes.entry(start).or_default())
+        // As many events as in the pane right before it: tables that don't grow on the way cost less.
+        let before = self.panes.get(&start.offset(-self.config.pane())).map_or(0, |pane| pane.seen.len());
+        Some(self.panes.entry(start).or_insert_with(|| Pane::with_room(before)))
     }
 
     /// Counts a sound event of an open window.
@@ -299,31 +318,50 @@ impl Engine {
         room.then(series).map(|series| self.series.add(series))
     }
 
-    /// Adds a window that another instance closed, of the same lengths of window and slide; its end becomes the
-    /// watermark of the partition. Windows of several instances add up to those of one.
-    pub fn absorb(&mut self, partition: PartitionIndex, closed: &ClosedWindow) -> Result<(), StreamError> {
+    /// Adds a window that another instance closed, of the same lengths of window and slide, or some of its rows. With the
+    /// `last` of them its end becomes the watermark of the partition. Windows of several instances add up to those of one.
+    /// Counts as one record.
+    pub fn absorb(
+        &mut self,
+        partition: PartitionIndex,
+        closed: &ClosedWindow,
+        last: bool,
+    ) -> Result<Fate, StreamError> {
         let length = closed.end.as_micros() - closed.start.as_micros();
         if closed.kind == WindowKind::Early || length != self.config.pane() {
             let allowed = format!("final windows of {} us", self.config.pane());
             return Err(StreamError::setting("window", format!("{length} us"), allowed));
         }
         self.touch(partition);
-        if closed.start >= self.closed_until {
-            let window = closed.start.floor_to(self.config.window());
-            self.panes.entry(closed.start).or_default().alive = true;
-            for row in closed.rows.iter().filter(|row| row.counts != Counts::default()) {
-                self.name.clear();
-                self.name.push_str(row.series.as_str());
-                let Some(id) = self.series_named(window) else { continue };
-                self.series.touch(id, window);
-                let cell = self.panes.entry(closed.start).or_default().cells.entry(id).or_default();
-                pane::merge(cell, &row.counts);
-            }
+        let fate = if closed.start < self.closed_until { Fate::Late } else { self.add_rows(closed) };
+        self.account.record(fate);
+        if last {
+            let lateness = self.config.lateness_seconds as i64 * Timestamp::SECOND;
+            self.partitions.all[partition.0 as usize].clock.advance_to(closed.end.offset(lateness));
+            self.advance();
         }
-        let lateness = self.config.lateness_seconds as i64 * Timestamp::SECOND;
-        self.partitions.all[partition.0 as usize].clock.advance_to(closed.end.offset(lateness));
-        self.advance();
-        Ok(())
+        Ok(fate)
+    }
+
+    fn add_rows(&mut self, closed: &ClosedWindow) -> Fate {
+        let window = closed.start.floor_to(self.config.window());
+        if self.open(closed.start).is_none() {
+            return Fate::Rejected(Refusal::TooManyOpen);
+        }
+        let mut fate = Fate::Counted;
+        self.panes.entry(closed.start).or_default().alive = true;
+        for row in closed.rows.iter().filter(|row| row.counts != Counts::default()) {
+            self.name.clear();
+            self.name.push_str(row.series.as_str());
+            let Some(id) = self.series_named(window) else {
+                fate = Fate::Rejected(Refusal::TooManySeries);
+                continue;
+            };
+            self.series.touch(id, window);
+            let cell = self.panes.entry(closed.start).or_default().cells.entry(id).or_default();
+            pane::merge(cell, &row.counts);
+        }
+        fate
     }
 
     /// The account of all records so far.
@@ -349,6 +387,12 @@ impl Engine {
     /// The time of the newest event.
     pub fn newest(&self) -> Option<Timestamp> {
         self.partitions.newest()
+    }
+
+    /// The partitions from which records are expected: name, time of the newest event, and whether it is idle.
+    pub fn partitions(&self) -> impl Iterator<Item = (&str, Option<Timestamp>, bool)> {
+        let open = self.partitions.all.iter().filter(|partition| partition.status != Status::Finished);
+        open.map(|partition| (partition.name.as_str(), partition.clock.time, partition.status == Status::Idle))
     }
 
     /// Series that are known, windows or slides that are held, and events that are remembered.

@@ -19,6 +19,17 @@ pub(super) struct Pane {
     pub(super) seen: HashSet<u128, BuildHasherDefault<Ready>>,
 }
 
+impl Pane {
+    /// A pane with room for so many events, within reason.
+    pub(super) fn with_room(events: usize) -> Self {
+        let seen = HashSet::with_capacity_and_hasher(events.min(MOST_ROOM), BuildHasherDefault::default());
+        Self { seen, ..Self::default() }
+    }
+}
+
+/// Events for which room is made beforehand: 16 MiB.
+const MOST_ROOM: usize = 1 << 20;
+
 /// Adds the counts of another pane of the same series and time.
 pub(super) fn merge(counts: &mut Counts, other: &Counts) {
     counts.views += other.views;

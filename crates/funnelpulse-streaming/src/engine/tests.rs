@@ -236,7 +236,9 @@ proptest! {
             let mine = |raw: &&Raw| raw.3 as usize % parts == part;
             events.iter().filter(mine).for_each(|raw| { with_event(raw, |event| one.push(p, event)); });
             one.flush();
-            one.drain().iter().for_each(|window| whole.absorb(*place, window).unwrap());
+            one.drain().iter().for_each(|window| {
+                assert_eq!(whole.absorb(*place, window, true).unwrap(), Fate::Counted);
+            });
         }
         whole.flush();
         prop_assert_eq!(flat(&whole.drain()), rows_of(&batch(&events)));

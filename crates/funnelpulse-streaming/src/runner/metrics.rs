@@ -3,7 +3,24 @@
 use funnelpulse_core::Timestamp;
 use serde::Serialize;
 
-use crate::Account;
+use crate::{Account, ModelStatus};
+
+/// Upper bounds of the seconds that windows take in the operator.
+pub const WINDOW_SECONDS: [f64; 10] = [0.001, 0.003, 0.01, 0.03, 0.1, 0.25, 1.0, 3.0, 10.0, 60.0];
+
+/// How far a partition is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct PartitionStatus {
+    /// Its name.
+    pub name: String,
+    /// The time of its newest event.
+    pub newest: Option<Timestamp>,
+    /// No records came for so long that it no longer holds windows open.
+    pub idle: bool,
+    /// Records that are there and were not read, where the source knows.
+    pub behind: Option<u64>,
+}
 
 /// A snapshot of the numbers of a stream. Those marked *since the start* begin at zero with the process, the others
 /// are part of the checkpoint.
@@ -22,6 +39,8 @@ pub struct Metrics {
     pub closed_until: Option<Timestamp>,
     /// The feed counts as stopped.
     pub feed_stopped: bool,
+    /// The partitions that are read.
+    pub partitions: Vec<PartitionStatus>,
     /// Series that are known.
     pub series: usize,
     /// Windows, or slides, that are held.
@@ -40,6 +59,9 @@ pub struct Metrics {
     pub dead_letters_dropped: u64,
     /// Seconds spent in the operator since the start.
     pub operator_seconds: f64,
+    /// Windows by the seconds that they took in the operator, since the start: one count per bound of
+    /// [`WINDOW_SECONDS`], and one for those that took longer.
+    pub window_seconds: [u64; WINDOW_SECONDS.len() + 1],
     /// Seconds of the slowest window in the operator since the start.
     pub slowest_window_seconds: f64,
     /// Checkpoints since the start.
@@ -48,6 +70,10 @@ pub struct Metrics {
     pub checkpoint_seconds: f64,
     /// Bytes of the last checkpoint.
     pub checkpoint_bytes: usize,
+    /// Transactions committed since the start, with a sink that has them.
+    pub transactions: u64,
+    /// Transactions aborted since the start.
+    pub transactions_aborted: u64,
     /// Alerts delivered since the start.
     pub alerts: u64,
     /// Alerts that wait for delivery.
@@ -56,6 +82,6 @@ pub struct Metrics {
     pub alerts_dropped: u64,
     /// The reason why the last delivery of alerts failed, until one succeeds.
     pub alert_error: Option<String>,
-    /// The model in use.
-    pub model: String,
+    /// The model in use, and how its successors fare.
+    pub model: ModelStatus,
 }

@@ -3,6 +3,7 @@
 mod config;
 mod letters;
 mod metrics;
+mod models;
 mod outbox;
 
 use std::{
@@ -13,13 +14,13 @@ use std::{
 use funnelpulse_core::{BoxError, Timestamp};
 
 pub use config::RunnerConfig;
-pub use metrics::Metrics;
+pub use metrics::{Metrics, PartitionStatus, WINDOW_SECONDS};
 pub use outbox::{Deliver, NoAlerts};
 
-use self::{letters::DeadLetters, outbox::Outbox};
+use self::{letters::DeadLetters, models::KeptModels, outbox::Outbox};
 use crate::{
-    Channel, Checkpoint, CheckpointStore, ClosedWindow, Commit, Engine, Fate, Input, Operator, Output, PartitionIndex,
-    Polled, Signal, Sink, Source, Status, StreamError, WindowKind,
+    Channel, Checkpoint, CheckpointStore, ClosedWindow, Commit, Engine, Fate, Input, NextModel, Operator, Output,
+    PartitionIndex, Polled, Signal, Sink, Source, Status, StreamError, WindowKind,
 };
 
 /// Runs a stream: reads records, closes windows, hands them to the operator and its rows to the sink, and commits
@@ -76,6 +77,7 @@ pub struct Runner<S, O, K> {
     records_at_checkpoint: u64,
     checkpoint_at: Instant,
     metrics: Metrics,
+    models: KeptModels,
     status: Option<Status>,
     /// The numbers were last published at this time.
     published: Option<Instant>,
@@ -83,6 +85,9 @@ pub struct Runner<S, O, K> {
 
 /// Time between two publications of the numbers.
 const PUBLISHED: Duration = Duration::from_millis(500);
+
+/// Partitions that are shown one by one: more would be too much for those who collect the numbers.
+const MOST_SHOWN: usize = 256;
 
 /// The result of one [`Runner::step`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,6 +129,7 @@ impl<S: Source, O: Operator, K: Sink> Runner<S, O, K> {
             records_at_checkpoint: 0,
             checkpoint_at: Instant::now(),
             metrics: Metrics::default(),
+            models: KeptModels::default(),
             status: None,
             published: None,
         };
@@ -164,12 +170,15 @@ impl<S: Source, O: Operator, K: Sink> Runner<S, O, K> {
         };
         self.sink.recover(&files)?;
         let Some(name) = name else { return Ok(()) };
-        let Checkpoint { epoch, positions, engine, operator, model: _, alerts } = self.store.load(&name)?;
+        let Checkpoint { epoch, positions, engine, operator, model: _, next_model: _, alerts } =
+            self.store.load(&name)?;
         self.engine.restore(engine)?;
-        self.operator.restore(&operator).map_err(|source| failed("restoring the operator", source))?;
+        let restored = self.operator.restore(&operator, &self.store);
+        restored.map_err(|source| failed("restoring the operator", source))?;
         self.source.seek(&positions)?;
         self.outbox.add(alerts);
         self.epoch = epoch;
+        self.models = KeptModels::found(epoch, &self.store)?;
         self.records_at_checkpoint = self.engine.account().read;
         tracing::info!(epoch, read = self.records_at_checkpoint, "going on from a checkpoint");
         Ok(())
@@ -246,6 +255,7 @@ impl<S: Source, O: Operator, K: Sink> Runner<S, O, K> {
             let output = self.operate(&window)?;
             let seconds = started.elapsed().as_secs_f64();
             self.metrics.operator_seconds += seconds;
+            self.metrics.window_seconds[WINDOW_SECONDS.partition_point(|bound| *bound < seconds)] += 1;
             self.metrics.slowest_window_seconds = self.metrics.slowest_window_seconds.max(seconds);
             self.emit(output)?;
         }
@@ -258,11 +268,6 @@ impl<S: Source, O: Operator, K: Sink> Runner<S, O, K> {
         if window.kind == WindowKind::Early {
             self.metrics.early_windows += 1;
             return self.operator.early(window).map_err(fail);
-        }
-        // A new model counts from the next window on; the checkpoint before it holds the old one.
-        if self.operator.refresh().map_err(fail)? {
-            tracing::info!(model = self.operator.model(), window = %window.start, "a new model is in use");
-            self.dirty = true;
         }
         self.metrics.windows += 1;
         self.operator.window(window).map_err(fail)
@@ -311,23 +316,30 @@ impl<S: Source, O: Operator, K: Sink> Runner<S, O, K> {
         let started = Instant::now();
         let epoch = self.epoch + 1;
         let files = self.sink.prepare(epoch)?;
+        self.operator.refresh().map_err(|source| failed("looking for a new model", source))?;
+        let model = self.operator.model();
+        self.models.keep(epoch, &model, &self.operator, &self.store)?;
+        let from = self.engine.closed_until();
         let checkpoint = Checkpoint {
             epoch,
             positions: self.source.positions(),
             engine: self.engine.state(),
             operator: self.operator.state().map_err(|source| failed("state of the operator", source))?,
-            model: self.operator.model(),
+            model: model.name,
+            next_model: model.next.map(|name| NextModel { name, from }),
             alerts: self.outbox.waiting(),
         };
         let (state, bytes) = self.store.put(&self.config.task, &checkpoint)?;
         if !self.sink.commits_checkpoint() {
             let states = [(self.config.task.clone(), state.clone())].into();
-            self.store.commit(epoch, states, files.clone(), &checkpoint.model)?;
+            let next_model = checkpoint.next_model.clone();
+            self.store.commit(epoch, states, files.clone(), &checkpoint.model, next_model)?;
         }
         let group = self.source.group();
         let (files, positions, group) = (&files, &checkpoint.positions, group.as_ref());
         self.sink.commit(&Commit { epoch, files, state: &state, positions, group })?;
         self.store.clean(epoch)?;
+        self.models.clean(epoch, &self.store)?;
         self.epoch = epoch;
         self.dirty = false;
         self.letters.next_epoch();
@@ -342,7 +354,11 @@ impl<S: Source, O: Operator, K: Sink> Runner<S, O, K> {
     /// The numbers so far.
     pub fn metrics(&self) -> Metrics {
         let [series, panes, remembered] = self.engine.sizes();
+        let [transactions, transactions_aborted] = self.sink.transactions();
         Metrics {
+            partitions: self.partitions(),
+            transactions,
+            transactions_aborted,
             account: self.engine.account().clone(),
             epoch: self.epoch,
             watermark: self.engine.watermark(),
@@ -360,6 +376,18 @@ impl<S: Source, O: Operator, K: Sink> Runner<S, O, K> {
             model: self.operator.model(),
             ..self.metrics.clone()
         }
+    }
+
+    fn partitions(&self) -> Vec<PartitionStatus> {
+        let behind = self.source.behind();
+        let open = self.engine.partitions().take(MOST_SHOWN);
+        let status = |(name, newest, idle): (&str, Option<Timestamp>, bool)| PartitionStatus {
+            name: name.to_owned(),
+            newest,
+            idle,
+            behind: behind.get(name).copied(),
+        };
+        open.map(status).collect()
     }
 
     /// The operator, for example to look at its state.
@@ -389,14 +417,29 @@ fn take(
             partitions.resize(partitions.len().max(place + 1), None);
             partitions[place] = Some((index, name.to_owned()));
         }
-        Input::Event { partition, event } => {
+        Input::Event { partition, event, identity } => {
             let Some(index) = place(partitions, partition) else { return };
             *dirty = true;
-            match engine.push(index, event) {
+            match engine.push_identified(index, event, identity) {
                 Fate::Counted | Fate::Duplicate | Fate::Ignored => {}
                 Fate::Late => letters.event(&name(partitions, partition), "late: its window is closed", event),
                 Fate::Rejected(refusal) => letters.event(&name(partitions, partition), &refusal.to_string(), event),
             }
+        }
+        Input::Window { partition, window, last } => {
+            let Some(index) = place(partitions, partition) else { return };
+            *dirty = true;
+            let reason = match engine.absorb(index, window, last) {
+                Ok(Fate::Late) => "late: its window is closed".to_owned(),
+                Ok(Fate::Rejected(refusal)) => refusal.to_string(),
+                Ok(_) => return,
+                Err(error) => {
+                    engine.dead_letter(index);
+                    error.to_string()
+                }
+            };
+            let value = format!("window {} of {} series", window.start, window.rows.len());
+            letters.broken(&name(partitions, partition), &reason, value.as_bytes());
         }
         Input::Broken { partition, reason, value } => {
             let Some(index) = place(partitions, partition) else { return };

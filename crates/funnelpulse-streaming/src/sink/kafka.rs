@@ -42,6 +42,8 @@ pub struct KafkaSink {
     /// Never reads: the group that holds the name of the checkpoint.
     marker: BaseConsumer,
     open: bool,
+    committed: u64,
+    aborted: u64,
 }
 
 impl std::fmt::Debug for KafkaSink {
@@ -79,7 +81,16 @@ impl KafkaSink {
             .set("enable.auto.commit", "false")
             .set("isolation.level", "read_committed");
         let marker: BaseConsumer = client.create().map_err(failed("settings of the consumer"))?;
-        Ok(Self { config: config.clone(), dead_letters, key_columns, producer, marker, open: false })
+        Ok(Self {
+            config: config.clone(),
+            dead_letters,
+            key_columns,
+            producer,
+            marker,
+            open: false,
+            committed: 0,
+            aborted: 0,
+        })
     }
 
     fn begin(&mut self) -> Result<(), StreamError> {
@@ -102,6 +113,7 @@ impl KafkaSink {
     /// Ends a transaction that can't be committed.
     fn abort(&mut self, action: &str, error: &KafkaError) -> StreamError {
         self.open = false;
+        self.aborted += 1;
         let aborted = self.producer.abort_transaction(TRANSACTION).is_ok();
         let fate = if aborted { "the transaction was aborted" } else { "the transaction will time out" };
         StreamError::Kafka { action: action.to_owned(), reason: format!("{error}; {fate}") }
@@ -194,6 +206,10 @@ impl Sink for KafkaSink {
         }
     }
 
+    fn transactions(&self) -> [u64; 2] {
+        [self.committed, self.aborted]
+    }
+
     fn commits_checkpoint(&self) -> bool {
         true
     }
@@ -249,6 +265,7 @@ impl Sink for KafkaSink {
         self.send_offsets(&list, &marker)?;
         self.insist("committing a transaction", |producer| producer.commit_transaction(TRANSACTION))?;
         self.open = false;
+        self.committed += 1;
         Ok(())
     }
 }

@@ -75,6 +75,11 @@ pub trait Sink {
     /// Makes the rows of the epoch visible.
     fn commit(&mut self, commit: &Commit<'_>) -> Result<(), StreamError>;
 
+    /// Transactions that were committed and aborted since the start; none by default.
+    fn transactions(&self) -> [u64; 2] {
+        [0; 2]
+    }
+
     /// Whether the name of the checkpoint is committed together with the rows in one transaction: then no manifest is
     /// written, and [`committed`](Self::committed) says which checkpoint counts.
     fn commits_checkpoint(&self) -> bool {

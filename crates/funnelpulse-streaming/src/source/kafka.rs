@@ -1,24 +1,33 @@
 //! Records of a Kafka topic.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use funnelpulse_features::EventSpec;
 use funnelpulse_io::{ReadOptions, TimeReader};
 use rdkafka::{
-    Message, Offset, TopicPartitionList,
-    consumer::{BaseConsumer, Consumer},
+    ClientContext, Message, Offset, Statistics, TopicPartitionList,
+    consumer::{BaseConsumer, Consumer, ConsumerContext},
     error::KafkaError,
 };
 
 use super::{Group, Input, Polled, Position, Positions, Source};
 use crate::{
     KafkaConfig, StreamError,
-    decode::JsonDecoder,
-    kafka::{PATIENCE, failed},
+    decode::{Broken, JsonDecoder},
+    kafka::{PATIENCE, failed, is_passing},
+    windows,
 };
 
 /// Most messages handed out per poll, unless set otherwise.
 const MOST: usize = 4_096;
+/// How often the client says where the partitions end.
+const STATISTICS: &str = "statistics.interval.ms";
+const STATISTICS_MILLISECONDS: &str = "2000";
+
 /// The events of a topic as JSON objects, all partitions in one process. Only committed records are read.
 ///
 /// Positions are those of the stream's own checkpoints: the next offset after the last record that was handed out. A
@@ -27,7 +36,8 @@ const MOST: usize = 4_096;
 pub struct KafkaSource {
     config: KafkaConfig,
     consumer: Consumed,
-    decoder: JsonDecoder,
+    ends: Ends,
+    decoder: Decoder,
     partitions: Vec<Partition>,
     /// Read up to what is there, then end.
     bounded: bool,
@@ -37,7 +47,22 @@ pub struct KafkaSource {
     trouble: Option<String>,
 }
 
-struct Consumed(BaseConsumer);
+struct Consumed(BaseConsumer<Ends>);
+
+/// Where the partitions of the topic end, as the client learns it.
+#[derive(Clone, Debug, Default)]
+struct Ends(Arc<Mutex<BTreeMap<i32, i64>>>);
+
+impl ClientContext for Ends {
+    fn stats(&self, statistics: Statistics) {
+        let partitions = statistics.topics.values().flat_map(|topic| topic.partitions.values());
+        let mut ends = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // Consumers of committed records read to the last stable offset.
+        ends.extend(partitions.filter(|p| p.partition >= 0 && p.ls_offset >= 0).map(|p| (p.partition, p.ls_offset)));
+    }
+}
+
+impl ConsumerContext for Ends {}
 
 impl std::fmt::Debug for Consumed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -52,7 +77,10 @@ struct Partition {
     name: String,
     /// The offset of the next record.
     next: Option<i64>,
+    /// All that was there at the start was read.
     at_end: bool,
+    /// All that is there was read; the end of a topic may be a mark of a transaction.
+    caught_up: bool,
 }
 
 impl KafkaSource {
@@ -69,13 +97,25 @@ impl KafkaSource {
             .set("isolation.level", "read_committed")
             .set("auto.offset.reset", "earliest")
             .set("enable.partition.eof", "true");
-        let consumer: BaseConsumer = client.create().map_err(failed("settings of the consumer"))?;
-        let named = |id: i32| Partition { id, name: format!("{}/{id}", config.topic), next: None, at_end: false };
+        if !config.properties.contains_key(STATISTICS) {
+            client.set(STATISTICS, STATISTICS_MILLISECONDS);
+        }
+        let ends = Ends::default();
+        let created = client.create_with_context(ends.clone());
+        let consumer: BaseConsumer<Ends> = created.map_err(failed("settings of the consumer"))?;
+        let named = |id: i32| Partition {
+            id,
+            name: format!("{}/{id}", config.topic),
+            next: None,
+            at_end: false,
+            caught_up: false,
+        };
         let partitions = config.partitions(consumer.client())?.into_iter().map(named).collect();
-        let (decoder, consumer) = (JsonDecoder::new(spec, times), Consumed(consumer));
+        let (decoder, consumer) = (Decoder::Json(Box::new(JsonDecoder::new(spec, times))), Consumed(consumer));
         Ok(Self {
             config: config.clone(),
             consumer,
+            ends,
             decoder,
             partitions,
             bounded: false,
@@ -90,6 +130,21 @@ impl KafkaSource {
         Self { bounded: true, ..self }
     }
 
+    /// The records are not events but the windows that a [`WindowStage`](crate::WindowStage) writes. They count once all
+    /// partitions of the events are past them.
+    pub fn windows(self) -> Self {
+        Self { decoder: Decoder::Windows(BTreeMap::new()), ..self }
+    }
+
+    /// The records are not JSON but Avro in the wire format of Confluent, with their schemas in this registry,
+    /// `http://HOST:PORT`.
+    #[cfg(feature = "avro")]
+    pub fn avro(self, registry: &str, spec: &EventSpec, options: &ReadOptions) -> Result<Self, StreamError> {
+        let times = TimeReader::new(options).map_err(|e| StreamError::contents("Kafka", e))?;
+        let decoder = crate::decode::AvroDecoder::new(spec, times, registry)?;
+        Ok(Self { decoder: Decoder::Avro(Box::new(decoder)), ..self })
+    }
+
     /// At most so many messages per poll: how closely [`RunnerConfig::checkpoint_records`](crate::RunnerConfig) is kept.
     pub fn with_batch(self, messages: usize) -> Self {
         Self { batch: messages.max(1), ..self }
@@ -102,6 +157,10 @@ impl KafkaSource {
             let added = list.add_partition_offset(&self.config.topic, partition.id, offset);
             added.map_err(failed("assigning partitions"))?;
             take(Input::Assigned { partition: place as u32, name: &partition.name, not_before: None });
+            if matches!(self.decoder, Decoder::Windows(_)) {
+                // The partitions of the events hold windows open, not this one.
+                take(Input::Finished { partition: place as u32 });
+            }
         }
         self.consumer.0.assign(&list).map_err(failed("assigning partitions"))?;
         self.started = true;
@@ -119,7 +178,9 @@ impl KafkaSource {
             Some(Ok(message)) => message,
             Some(Err(KafkaError::PartitionEOF(id))) => {
                 self.trouble = None;
-                if let Some(place) = self.place(id).filter(|_| self.bounded) {
+                let Some(place) = self.place(id) else { return Ok(true) };
+                self.partitions[place].caught_up = true;
+                if self.bounded {
                     self.partitions[place].at_end = true;
                     take(Input::Finished { partition: place as u32 });
                 }
@@ -136,31 +197,64 @@ impl KafkaSource {
         let Some(place) = self.partitions.iter().position(|p| p.id == message.partition()) else { return Ok(true) };
         let partition = place as u32;
         let value = message.payload().unwrap_or_default();
-        let read = self.decoder.decode(value, |event| take(Input::Event { partition, event }));
-        if let Err(broken) = read {
-            take(Input::Broken { partition, reason: broken.0, value });
-        }
+        let first = self.partitions.len() as u32;
+        hand_out(&mut self.decoder, first, partition, value, take)?;
         self.partitions[place].next = Some(message.offset() + 1);
+        self.partitions[place].caught_up = false;
         self.trouble = None;
         Ok(true)
     }
 }
 
-/// Whether the client retries by itself.
-fn is_passing(error: &KafkaError) -> bool {
-    use rdkafka::types::RDKafkaErrorCode as Code;
-    let passing = [
-        Code::BrokerTransportFailure,
-        Code::AllBrokersDown,
-        Code::Resolve,
-        Code::OperationTimedOut,
-        Code::RequestTimedOut,
-        Code::LeaderNotAvailable,
-        Code::NotLeaderForPartition,
-        Code::NetworkException,
-        Code::BrokerNotAvailable,
-    ];
-    error.rdkafka_error_code().is_some_and(|code| passing.contains(&code))
+/// What the records are.
+#[derive(Debug)]
+enum Decoder {
+    Json(Box<JsonDecoder>),
+    #[cfg(feature = "avro")]
+    Avro(Box<crate::decode::AvroDecoder>),
+    /// Windows, with the numbers of the partitions of the events that are known.
+    Windows(BTreeMap<String, u32>),
+}
+
+/// Hands out what a record holds. Numbers of partitions from `first` on are free.
+fn hand_out(
+    decoder: &mut Decoder,
+    first: u32,
+    partition: u32,
+    value: &[u8],
+    take: &mut dyn FnMut(Input<'_>),
+) -> Result<(), StreamError> {
+    let read = match decoder {
+        Decoder::Json(json) => json.decode(value, |event| take(Input::Event { partition, event, identity: None })),
+        #[cfg(feature = "avro")]
+        Decoder::Avro(avro) => avro.decode(value, |event| take(Input::Event { partition, event, identity: None }))?,
+        Decoder::Windows(known) => take_window(known, first, value, take).map_err(Broken::new),
+    };
+    if let Err(broken) = read {
+        take(Input::Broken { partition, reason: broken.0, value });
+    }
+    Ok(())
+}
+
+/// Hands out a window of a partition of the events; all of them are assigned with the first.
+fn take_window(
+    known: &mut BTreeMap<String, u32>,
+    first: u32,
+    value: &[u8],
+    take: &mut dyn FnMut(Input<'_>),
+) -> Result<(), String> {
+    let decoded = windows::decode(value)?;
+    let name = |partition: u32| format!("{}/{partition}", decoded.topic);
+    for partition in 0..decoded.partitions {
+        let next = first + known.len() as u32;
+        if let std::collections::btree_map::Entry::Vacant(place) = known.entry(name(partition)) {
+            take(Input::Assigned { partition: next, name: place.key(), not_before: None });
+            place.insert(next);
+        }
+    }
+    let partition = known[&name(decoded.partition)];
+    take(Input::Window { partition, window: &decoded.window, last: decoded.last });
+    Ok(())
 }
 
 impl Source for KafkaSource {
@@ -205,6 +299,16 @@ impl Source for KafkaSource {
             partition.next = Some(next);
         }
         Ok(())
+    }
+
+    fn behind(&self) -> BTreeMap<String, u64> {
+        let ends = self.ends.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let behind = |p: &Partition| {
+            let left = ends.get(&p.id)?.saturating_sub(p.next.unwrap_or(0));
+            let left = if p.caught_up { 0 } else { u64::try_from(left).unwrap_or(0) };
+            Some((p.name.clone(), left))
+        };
+        self.partitions.iter().filter_map(behind).collect()
     }
 
     fn waiting(&self) -> Option<String> {

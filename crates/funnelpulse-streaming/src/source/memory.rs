@@ -127,7 +127,7 @@ fn give(record: &MemoryRecord, partition: u32, take: &mut dyn FnMut(Input<'_>)) 
                 session: session.as_deref(),
                 price: *price,
             };
-            take(Input::Event { partition, event: &event });
+            take(Input::Event { partition, event: &event, identity: None });
         }
     }
 }

@@ -21,7 +21,7 @@ pub use kafka::KafkaSource;
 pub use memory::{MemoryRecord, MemorySource};
 pub use pipe::PipeSource;
 
-use crate::StreamError;
+use crate::{ClosedWindow, StreamError};
 
 /// How far a partition was read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,6 +53,17 @@ pub enum Input<'a> {
         partition: u32,
         /// The event.
         event: &'a Event<'a>,
+        /// Its [identity](Event::identity), where the source knows it already.
+        identity: Option<u128>,
+    },
+    /// A window, or some of its rows, that another process closed.
+    Window {
+        /// The partition of the events that it is of.
+        partition: u32,
+        /// The window.
+        window: &'a ClosedWindow,
+        /// No more rows of it follow.
+        last: bool,
     },
     /// A record that can't be read as an event.
     Broken {
@@ -101,6 +112,11 @@ pub trait Source {
     /// there is none.
     fn waiting(&self) -> Option<String> {
         None
+    }
+
+    /// Records that are there and were not read, by the name of the partition. By default it is not known.
+    fn behind(&self) -> BTreeMap<String, u64> {
+        BTreeMap::new()
     }
 
     /// The consumer group, for sinks that commit the positions within their transaction. By default there is none.

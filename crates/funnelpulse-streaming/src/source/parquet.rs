@@ -59,9 +59,9 @@ impl ParquetFile {
         let table = Table::from_batches(path, vec![batch]).map_err(|e| StreamError::contents(path, e))?;
         let mut last = None;
         let read = each_event(&table, spec, |row| match row {
-            EventRow::Event(event) => {
+            EventRow::Event(event, identity) => {
                 last = Some(event.time);
-                take(Input::Event { partition, event });
+                take(Input::Event { partition, event, identity });
             }
             EventRow::Rejected(reason, value) => {
                 take(Input::Broken { partition, reason: reason.to_string().into(), value: value.as_bytes() });

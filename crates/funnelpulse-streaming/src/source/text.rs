@@ -49,7 +49,7 @@ impl TextDecoder {
             Self::Csv(csv) => csv.decode(text, |record| match record {
                 Ok(event) => {
                     last = Some(event.time);
-                    take(Input::Event { partition, event });
+                    take(Input::Event { partition, event, identity: None });
                 }
                 Err((broken, value)) => take(Input::Broken { partition, reason: broken.0, value }),
             }),
@@ -63,7 +63,7 @@ impl TextDecoder {
                         continue;
                     }
                     let result = json.decode(line, |event| {
-                        take(Input::Event { partition, event });
+                        take(Input::Event { partition, event, identity: None });
                         event.time
                     });
                     match result {

@@ -31,7 +31,10 @@ const HANGS: Duration = Duration::from_secs(300);
 /// assert_eq!(status.ready(), Err("no broker answers".to_owned()));
 /// ```
 #[derive(Clone, Debug)]
-pub struct Status(Arc<Mutex<Shown>>);
+pub struct Status {
+    site: Option<Arc<str>>,
+    shown: Arc<Mutex<Shown>>,
+}
 
 #[derive(Debug)]
 struct Shown {
@@ -45,7 +48,17 @@ impl Status {
     /// The status of a stream that does not run yet, with the reason.
     pub fn new(reason: impl Into<String>) -> Self {
         let shown = Shown { waiting: Some(reason.into()), alive_at: Instant::now(), metrics: Metrics::default() };
-        Self(Arc::new(Mutex::new(shown)))
+        Self { site: None, shown: Arc::new(Mutex::new(shown)) }
+    }
+
+    /// The status of the stream of this site, one of several.
+    pub fn of_site(self, site: &str) -> Self {
+        Self { site: Some(site.into()), ..self }
+    }
+
+    /// The site, where it is one of several.
+    pub fn site(&self) -> Option<&str> {
+        self.site.as_deref()
     }
 
     /// Notes a round of the loop, and the reason why nothing comes, where there is one.
@@ -82,6 +95,6 @@ impl Status {
 
     fn shown(&self) -> MutexGuard<'_, Shown> {
         // What a thread that panicked left is as good as what it would have shown.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

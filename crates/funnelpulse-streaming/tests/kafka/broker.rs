@@ -3,6 +3,7 @@
 use std::{
     path::{Path, PathBuf},
     process::Command,
+    sync::atomic::{AtomicU16, Ordering},
     time::{Duration, Instant},
 };
 
@@ -11,6 +12,10 @@ use rdkafka::{
     admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
     client::DefaultClientContext,
 };
+
+/// Ports that a broker chooses from, and brokers started so far.
+const PORTS: u16 = 200;
+static STARTED: AtomicU16 = AtomicU16::new(0);
 
 /// One broker in a process of its own.
 pub(crate) struct Broker {
@@ -28,8 +33,10 @@ impl Broker {
         // Two ports next to each other: the broker's and the controller's.
         let free =
             |port: &u16| [*port, *port + 1].iter().all(|p| std::net::TcpListener::bind(("127.0.0.1", *p)).is_ok());
-        let first = 20_000 + (std::process::id() % 10_000) as u16 * 2;
-        let port = (first..first + 200).step_by(2).find(free).ok_or("no free port")?;
+        // Each broker of a process looks for them elsewhere.
+        let place = STARTED.fetch_add(1, Ordering::Relaxed) * PORTS;
+        let first = 20_000 + (std::process::id() % 10_000) as u16 * 2 + place;
+        let port = (first..first + PORTS).step_by(2).find(free).ok_or("no free port")?;
         let mut broker = Self { folder: folder.to_path_buf(), port, pid: 0 };
         broker.launch()?;
         Ok(broker)
@@ -55,6 +62,10 @@ impl Broker {
     }
 
     fn signal(&self, signal: &str) {
+        // Nothing was started; to `kill`, 0 is all processes of the group.
+        if self.pid == 0 {
+            return;
+        }
         let _ = Command::new("kill").args([signal, &self.pid.to_string()]).status();
         let started = Instant::now();
         let is_alive = || Command::new("kill").args(["-0", &self.pid.to_string()]).output().unwrap().status.success();

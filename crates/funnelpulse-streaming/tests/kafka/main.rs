@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests, too, stop at what should not happen")]
 
 mod broker;
+mod stages;
 
 use std::{
     collections::BTreeMap,
@@ -25,8 +26,8 @@ use funnelpulse_core::{BoxError, Timestamp};
 use funnelpulse_features::EventSpec;
 use funnelpulse_io::ReadOptions;
 use funnelpulse_streaming::{
-    CheckpointStore, ClosedWindow, Engine, EngineConfig, KafkaConfig, KafkaSink, KafkaSource, Operator, Output, Runner,
-    RunnerConfig,
+    CheckpointStore, ClosedWindow, Engine, EngineConfig, Input, KafkaConfig, KafkaSink, KafkaSource, Models, Operator,
+    Output, Runner, RunnerConfig, Source,
 };
 use rdkafka::{
     ClientConfig, Message, Offset, TopicPartitionList,
@@ -56,7 +57,7 @@ impl Operator for Copier {
         Ok(Vec::new())
     }
 
-    fn restore(&mut self, _: &[u8]) -> Result<(), BoxError> {
+    fn restore(&mut self, _: &[u8], _: &dyn Models) -> Result<(), BoxError> {
         Ok(())
     }
 }
@@ -235,6 +236,30 @@ fn nothing_is_lost_and_nothing_doubled() {
     assert!(child.wait().unwrap().success(), "a clean stop; the log:\n{}", log());
     // Nothing more comes: the last number of each partition is in a window that is still open.
     assert!(!copies.read_to(expected + 1, Duration::from_secs(2)), "{} copies of {expected}", copies.total);
+}
+
+#[test]
+fn records_that_were_not_read_are_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(broker) = broker(folder.path()) else { return };
+    broker.create_topic("numbers", PARTITIONS);
+    produce(&broker.servers(), 199);
+    let config = KafkaConfig { group: "slow".into(), ..KafkaConfig::new(broker.servers(), "numbers") };
+    let mut source = KafkaSource::new(&config, &EventSpec::default(), &ReadOptions::default()).unwrap().with_batch(1);
+    let (started, mut read, mut most) = (Instant::now(), 0, 0);
+    loop {
+        assert!(started.elapsed() < Duration::from_secs(60), "{read} records read, at most {most} behind");
+        let mut take = |input: Input<'_>| read += u64::from(matches!(input, Input::Event { .. }));
+        source.poll(Duration::from_millis(10), &mut take).unwrap();
+        // So slow that the client says a few times where the partitions end.
+        std::thread::sleep(Duration::from_millis(15));
+        let behind: u64 = source.behind().values().sum();
+        assert!(behind + read <= 600, "{behind} behind after {read}");
+        most = most.max(behind);
+        if read == 600 && most > 0 && behind == 0 {
+            break;
+        }
+    }
 }
 
 #[test]

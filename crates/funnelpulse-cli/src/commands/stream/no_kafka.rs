@@ -1,12 +1,12 @@
 //! In the place of Kafka in a build without it.
 
-use std::path::Path;
+use std::{path::Path, sync::atomic::AtomicBool};
 
 use anyhow::bail;
-use funnelpulse::{Config, features::EventSpec, io::ReadOptions};
-use funnelpulse_streaming::{MemorySink, MemorySource};
+use funnelpulse::{Config, core::Timestamp, features::EventSpec, io::ReadOptions};
+use funnelpulse_streaming::{EngineConfig, MemorySink, MemorySource, Metrics, Status};
 
-use crate::args::StreamArgs;
+use super::sites::Site;
 
 /// What follows `kafka://`.
 pub(in crate::commands) fn address(path: &Path) -> Option<&str> {
@@ -14,12 +14,31 @@ pub(in crate::commands) fn address(path: &Path) -> Option<&str> {
 }
 
 /// An error: there is no such source.
-pub(super) fn source(_: &StreamArgs, address: &str, _: &EventSpec, _: &ReadOptions) -> anyhow::Result<MemorySource> {
+pub(super) fn source(_: &Site, address: &str, _: &EventSpec, _: &ReadOptions) -> anyhow::Result<MemorySource> {
     refuse(address)
 }
 
+/// There are no stages.
+pub(super) struct NoStage;
+
+impl NoStage {
+    pub(super) fn with_status(self, _: Status) -> Self {
+        self
+    }
+
+    pub(super) fn run(&mut self, _: &AtomicBool, _: impl FnMut() -> Timestamp) -> anyhow::Result<Metrics> {
+        refuse("")
+    }
+}
+
+/// There are no stages.
+#[expect(clippy::unnecessary_wraps, reason = "as with Kafka")]
+pub(super) fn windows(_: &Site, _: &Config, _: &ReadOptions, _: EngineConfig) -> anyhow::Result<Option<NoStage>> {
+    Ok(None)
+}
+
 /// An error: there is no such sink.
-pub(super) fn sink(_: &StreamArgs, address: &str, _: &Config) -> anyhow::Result<MemorySink> {
+pub(super) fn sink(_: &Site, address: &str, _: &Config) -> anyhow::Result<MemorySink> {
     refuse(address)
 }
 
