@@ -61,7 +61,7 @@ pub(crate) enum Command {
     Score(ScoreArgs),
     /// Measure scores against labels
     Eval(EvalArgs),
-    /// Compare detectors on a folder of labelled series: TSB-AD, TimeEval, NAB, SKAB, ADBench
+    /// Compare detectors on a folder of labelled series, as the public benchmarks have them
     Bench(BenchArgs),
     /// Fit trend, seasonality and events to a series, and forecast it
     Forecast(ForecastArgs),

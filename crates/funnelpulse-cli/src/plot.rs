@@ -1,6 +1,9 @@
 //! `--plot`: series as pictures, in an SVG file or an HTML page.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fmt::Write,
+    path::{Path, PathBuf},
+};
 
 use anyhow::bail;
 use funnelpulse::core::Timestamp;
@@ -61,13 +64,10 @@ pub(crate) fn write(path: &Path, pictures: &[Picture]) -> anyhow::Result<()> {
         }
         return output::write_text(path, &svg(first)?);
     }
-    let mut body = String::new();
-    for picture in pictures.iter().take(MAX_PICTURES) {
-        body += &svg(picture)?;
-        body.push('\n');
-    }
+    let drawn: Vec<String> = pictures.iter().take(MAX_PICTURES).map(svg).collect::<anyhow::Result<_>>()?;
+    let mut body = drawn.join("\n") + "\n";
     if pictures.len() > MAX_PICTURES {
-        body += &format!("<p>The first {MAX_PICTURES} of {} series.</p>\n", pictures.len());
+        writeln!(body, "<p>The first {MAX_PICTURES} of {} series.</p>", pictures.len())?;
     }
     let style =
         "body { margin: 1rem auto; max-width: 1200px; font-family: sans-serif; } svg { width: 100%; height: auto; }";

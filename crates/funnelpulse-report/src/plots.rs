@@ -19,7 +19,7 @@ const MAX_POINTS: usize = 2_400;
 /// Points that a timeline has at least, where there are as many rows.
 const MIN_POINTS: usize = 300;
 /// Points of all timelines together, each with four numbers: a page of three megabytes.
-const ALL_POINTS: usize = 24_000;
+const ALL_POINTS: usize = 20_000;
 /// Series with more than one metric to choose.
 const DETAILED: usize = 6;
 /// Bars in the picture of the series.

@@ -61,7 +61,7 @@ pub(crate) struct BenchArgs {
     /// Columns of values; by default all numeric ones but labels, times and row numbers
     #[arg(long, value_delimiter = ',', value_name = "A,B")]
     pub(crate) columns: Vec<String>,
-    /// JSON file with the anomaly windows of NAB; by default labels/combined_windows.json
+    /// JSON file with the anomaly windows of NAB; by default `labels/combined_windows.json`
     #[arg(long, value_name = "FILE")]
     pub(crate) windows: Option<PathBuf>,
     /// Tolerance of VUS in rows, instead of the period of each series

@@ -293,10 +293,10 @@ fn what_can_not_be_forecast_is_refused() {
 fn forecasts_scores_and_breaks_are_drawn() {
     let folder = Folder::new();
     let mut text = "ds,shop,y\n".to_owned();
-    for hour in 0..400 {
+    for row in 0..400 {
         for shop in ["a", "b & c"] {
-            let level = if hour < 250 { 50.0 } else { 90.0 };
-            text += &format!("{},{shop},{}\n", crate::folder::hour(hour), level + (hour % 24) as f64);
+            let level = if row < 250 { 50.0 } else { 90.0 };
+            writeln!(text, "{},{shop},{}", hour(row), level + (row % 24) as f64).unwrap();
         }
     }
     folder.write("in.csv", text);

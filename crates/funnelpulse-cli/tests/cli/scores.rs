@@ -315,7 +315,8 @@ fn dashes_are_the_standard_streams() {
     let piped =
         folder.command(&format!("{score} --input - --output - --quiet")).write_stdin(folder.text("in.csv")).assert();
     assert_eq!((stdout(&piped), stderr(&piped)), (folder.text("scores.csv"), String::new()));
-    let lines: String = (0..30).map(|i| format!("{{\"v\": {}}}\n", i % 7)).collect();
+    let lines: Vec<String> = (0..30).map(|i| format!("{{\"v\": {}}}\n", i % 7)).collect();
+    let lines = lines.concat();
     let from_json = folder
         .command("score --detector zscore --columns v --input - --output -")
         .write_stdin(lines)

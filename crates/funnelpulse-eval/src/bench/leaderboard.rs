@@ -200,6 +200,26 @@ impl Leaderboard {
         }
     }
 
+    /// The means per data set.
+    fn write_collections(&self, f: &mut fmt::Formatter<'_>, width: usize) -> fmt::Result {
+        const NARROW: usize = 7;
+        write!(f, "\n{:<width$}", "mean")?;
+        for name in self.collections.keys() {
+            write!(f, "  {name:>NARROW$}")?;
+        }
+        for Standing { detector, by_collection, .. } in &self.standings {
+            write!(f, "\n{detector:<width$}")?;
+            for name in self.collections.keys() {
+                let cell = name.chars().count().max(NARROW);
+                match by_collection.get(name) {
+                    Some(mean) => write!(f, "  {mean:>cell$.3}")?,
+                    None => write!(f, "  {:>cell$}", "-")?,
+                }
+            }
+        }
+        writeln!(f)
+    }
+
     /// Groups of two or more neighbours, as first and last position, whose mean ranks differ by less than the
     /// critical difference.
     pub fn not_told_apart(&self) -> Vec<(usize, usize)> {
@@ -281,20 +301,7 @@ impl fmt::Display for Leaderboard {
             writeln!(f, "Wilcoxon, {first} beside {second}, with Holm's correction: p = {}", short_p(p))?;
         }
         if self.collections.len() > 1 {
-            writeln!(
-                f,
-                "\n{:<width$}  {}",
-                "mean",
-                self.collections.keys().map(|c| format!("{c:>8}")).collect::<String>()
-            )?;
-            for Standing { detector, by_collection, .. } in standings {
-                let cell = |c: &String| {
-                    by_collection
-                        .get(c)
-                        .map_or("       -".to_owned(), |v| format!("{:>w$.3}", v, w = c.chars().count().max(8)))
-                };
-                writeln!(f, "{detector:<width$}  {}", self.collections.keys().map(cell).collect::<String>())?;
-            }
+            self.write_collections(f, width)?;
         }
         if !self.left_out.is_empty() {
             writeln!(f, "\n{} series left out: no labels of both kinds, or not readable", self.left_out.len())?;

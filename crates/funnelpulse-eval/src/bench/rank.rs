@@ -37,7 +37,7 @@ fn ranks(values: &[f64]) -> Vec<f64> {
     while start < order.len() {
         let equal = order[start..].iter().take_while(|&&i| values[i] == values[order[start]]).count();
         for &i in &order[start..start + equal] {
-            ranks[i] = start as f64 + (equal as f64 + 1.0) / 2.0;
+            ranks[i] = start as f64 + f64::midpoint(equal as f64, 1.0);
         }
         start += equal;
     }
@@ -195,10 +195,10 @@ mod tests {
         let p = wilcoxon_signed_rank(&column(0), &column(1));
         assert!((p - WILCOXON).abs() < 1e-9, "{p}");
         let (a, b) = ([0.12, 0.43, 0.77, 0.35, 0.91, 0.66, 0.28, 0.59], [0.1, 0.5, 0.6, 0.3, 0.7, 0.69, 0.2, 0.4]);
-        assert_eq!(wilcoxon_signed_rank(&a, &b), 0.109375);
+        assert_eq!(wilcoxon_signed_rank(&a, &b), 0.109_375);
     }
 
     const MEAN_RANKS: [f64; 4] = [88.0, 56.0, 81.0, 55.0];
-    const FRIEDMAN: f64 = 0.016721580328441323;
-    const WILCOXON: f64 = 0.01075713311978963;
+    const FRIEDMAN: f64 = 0.016_721_580_328_441_323;
+    const WILCOXON: f64 = 0.010_757_133_119_789_63;
 }

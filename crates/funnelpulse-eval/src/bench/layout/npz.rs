@@ -1,4 +1,4 @@
-//! The layout of `ADBench`: a NumPy archive per data set, observations in `X`, labels in `y`.
+//! The layout of `ADBench`: a `NumPy` archive per data set, observations in `X`, labels in `y`.
 
 use std::{fs::File, path::Path};
 

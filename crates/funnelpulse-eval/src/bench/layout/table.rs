@@ -126,7 +126,7 @@ fn header(file: &Path) -> Result<Vec<String>, IoError> {
 
 fn is_training(file: &Path) -> bool {
     let name = stem(file).to_lowercase();
-    name.ends_with(".train") || name == "train" || name.starts_with("train_")
+    name.strip_suffix(".train").is_some() || name == "train" || name.starts_with("train_")
 }
 
 /// The training file beside a test file of `TimeEval`.
