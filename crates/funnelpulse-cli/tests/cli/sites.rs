@@ -5,10 +5,7 @@ use std::fs;
 use predicates::str::contains;
 use serde_json::Value;
 
-use crate::{
-    folder::Folder,
-    operations::{get, number, rows, shop, stop, wait_for},
-};
+use crate::operations::{get, number, rows, shop, stop, wait_for};
 
 #[test]
 fn a_file_has_the_settings_and_the_command_line_counts_before_it() {
