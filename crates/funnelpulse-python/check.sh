@@ -5,8 +5,7 @@
 #   check.sh [PYTEST_ARGUMENT ...]
 #
 # PYTHON is the interpreter. WHEEL_CLI is a binary of the command, whose results are compared with the wheel's.
-# WHEEL_FEATURES are the features of the wheel, by default those of a release; `none` leaves out the LSTM autoencoder, whose
-# libraries take minutes to compile. WHEEL_DIR is the folder that keeps the wheel, by default none.
+# WHEEL_DIR is the folder that keeps the wheel, by default none.
 set -euo pipefail
 cd "$(dirname "$0")"
 python=${PYTHON:-python3}
@@ -29,10 +28,7 @@ wheels=${WHEEL_DIR:-$work/wheels}
 # Link-time optimisation takes ten minutes; what is released is built without these two lines.
 export CARGO_PROFILE_RELEASE_LTO=${CARGO_PROFILE_RELEASE_LTO:-off}
 export CARGO_PROFILE_RELEASE_CODEGEN_UNITS=${CARGO_PROFILE_RELEASE_CODEGEN_UNITS:-16}
-features=${WHEEL_FEATURES:-lstm-ae}
-# Without any, maturin takes those of pyproject.toml; this one is on in any case.
-[ "$features" != none ] || features=pyo3/abi3-py310
-"$work/build/bin/maturin" build --release --quiet --out "$wheels" --features "$features"
+"$work/build/bin/maturin" build --release --quiet --out "$wheels"
 wheel=$(echo "$wheels"/*.whl)
 size=$(stat --format %s "$wheel")
 echo "$(basename "$wheel"): $size bytes"

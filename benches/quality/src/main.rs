@@ -14,7 +14,7 @@ mod shift;
 mod tsbad;
 
 use clap::{Parser, Subcommand};
-use funnelpulse::eval::generator::Difficulty;
+use funnelpulse::eval::generator::{Difficulty, Variety};
 
 /// Tables of quality, in Markdown.
 #[derive(Debug, Parser)]
@@ -48,6 +48,9 @@ struct Shops {
     /// How far anomalies stand out: easy, medium, hard.
     #[arg(long, default_value_t = Difficulty::Medium)]
     difficulty: Difficulty,
+    /// Which anomalies: `open` draws sizes, lengths and onsets, and half of them have no name; `tabulated` is the demo's.
+    #[arg(long, default_value_t = Variety::Open)]
+    variety: Variety,
     /// Number of brands.
     #[arg(long, default_value_t = 40)]
     brands: usize,

@@ -25,9 +25,7 @@ pub(crate) struct Figures {
     false_at_1: f64,
     false_at_budget: f64,
     recall_at_budget: f64,
-    price_error: f64,
-    coverage: f64,
-    named: f64,
+    prices: Prices,
     listed: Listed,
     /// Median hours from the onset to the first alarm, of events after training; NaN in hindsight.
     pub(crate) alarm_delay: f64,
@@ -44,6 +42,18 @@ struct Listed {
     start: f64,
 }
 
+/// How well found events are priced and named.
+#[derive(Clone, Copy, Debug)]
+struct Prices {
+    /// Median relative error of the revenue lost, and the share of truths within the 90 % interval.
+    error: f64,
+    coverage: f64,
+    /// Of the events whose pattern has a name, the share with that name.
+    named: f64,
+    /// Of the others, the share that is unexplained or has the name of one of their parts.
+    unnamed: f64,
+}
+
 /// One row with its label.
 struct Scored {
     series: usize,
@@ -54,7 +64,7 @@ struct Scored {
 }
 
 impl Figures {
-    pub(crate) const HEADER: &str = "shop      AUC-PR    F1  recall delay  false@1% false@1/month recall@1/m  price cover  named listed false  start alarm";
+    pub(crate) const HEADER: &str = "shop      AUC-PR    F1  recall delay  false@1% false@1/month recall@1/m  price cover  named other listed false  start alarm";
 
     pub(crate) fn of(shop: &Shop, model: &IncidentModel, scan: &Scan, from: Option<Timestamp>) -> Self {
         let mut rows = scored(shop, scan);
@@ -77,7 +87,6 @@ impl Figures {
         let (recall, delays) = at(&|s| s > one_percent);
         let budget = model.threshold(1.0);
         let (recall_at_budget, _) = at(&|s| s >= budget);
-        let (price_error, coverage, named) = prices(scan, &rows, &events, one_percent);
         Self {
             auc_pr,
             f1,
@@ -86,9 +95,7 @@ impl Figures {
             false_at_1: false_incidents(&rows, |s| s > one_percent),
             false_at_budget: false_incidents(&rows, |s| s >= budget),
             recall_at_budget,
-            price_error,
-            coverage,
-            named,
+            prices: prices(scan, &rows, &events, one_percent),
             listed: listed(shop, scan, &events, budget, from),
             alarm_delay: f64::NAN,
         }
@@ -96,7 +103,7 @@ impl Figures {
 
     pub(crate) fn line(&self, name: &str) -> String {
         format!(
-            "{name:<9} {:6.3} {:5.3}  {:5.3} {:5.1}  {:7.2} {:12.2} {:10.3}  {:5.3} {:5.2}  {:5.2}  {:5.3} {:5.2}  {:5.2} {:5.1}",
+            "{name:<9} {:6.3} {:5.3}  {:5.3} {:5.1}  {:7.2} {:12.2} {:10.3}  {:5.3} {:5.2}  {:5.2} {:5.2}  {:5.3} {:5.2}  {:5.2} {:5.1}",
             self.auc_pr,
             self.f1,
             self.recall,
@@ -104,9 +111,10 @@ impl Figures {
             self.false_at_1,
             self.false_at_budget,
             self.recall_at_budget,
-            self.price_error,
-            self.coverage,
-            self.named,
+            self.prices.error,
+            self.prices.coverage,
+            self.prices.named,
+            self.prices.unnamed,
             self.listed.events,
             self.listed.false_ones,
             self.listed.start,
@@ -127,9 +135,12 @@ impl Figures {
             false_at_1: mean(|f| f.false_at_1),
             false_at_budget: mean(|f| f.false_at_budget),
             recall_at_budget: mean(|f| f.recall_at_budget),
-            price_error: mean(|f| f.price_error),
-            coverage: mean(|f| f.coverage),
-            named: mean(|f| f.named),
+            prices: Prices {
+                error: mean(|f| f.prices.error),
+                coverage: mean(|f| f.prices.coverage),
+                named: mean(|f| f.prices.named),
+                unnamed: mean(|f| f.prices.unnamed),
+            },
             listed: Listed {
                 events: mean(|f| f.listed.events),
                 false_ones: mean(|f| f.listed.false_ones),
@@ -252,6 +263,19 @@ fn listed(shop: &Shop, scan: &Scan, events: &BTreeMap<i64, &Event>, limit: f64, 
     }
     let begins =
         |(id, start): (&i64, &Timestamp)| (start.as_micros() - events[id].start.as_micros()).abs() <= Timestamp::HOUR;
+    if std::env::var_os("SHOPS_STARTS").is_some() {
+        for (id, start) in &first {
+            let e = events[id];
+            println!(
+                "{:6} {:22} {:8} {:5} rows {:5}",
+                (start.as_micros() - e.start.as_micros()) / Timestamp::HOUR,
+                e.kind,
+                e.shape,
+                e.scope,
+                e.rows
+            );
+        }
+    }
     let within = first.iter().filter(|pair| begins(*pair)).count();
     Listed {
         events: first.len() as f64 / events.len() as f64,
@@ -260,10 +284,9 @@ fn listed(shop: &Shop, scan: &Scan, events: &BTreeMap<i64, &Event>, limit: f64, 
     }
 }
 
-/// Median error of the price over found events, share of truths within the interval, and share of
-/// names that fit.
-fn prices(scan: &Scan, rows: &[Scored], events: &BTreeMap<i64, &Event>, limit: f64) -> (f64, f64, f64) {
-    let (mut errors, mut within, mut named) = (Vec::new(), Vec::new(), Vec::new());
+/// Prices and names of the events that are found.
+fn prices(scan: &Scan, rows: &[Scored], events: &BTreeMap<i64, &Event>, limit: f64) -> Prices {
+    let (mut errors, mut within, mut named, mut unnamed) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for event in events.values() {
         let of_event: Vec<&Scored> = rows.iter().filter(|r| r.label.event == event.id).collect();
         if !of_event.iter().any(|r| r.score > limit && !r.label.ignore) {
@@ -280,31 +303,44 @@ fn prices(scan: &Scan, rows: &[Scored], events: &BTreeMap<i64, &Event>, limit: f
             variance += (high - low).powi(2);
             *names.entry(incident.kind.as_str()).or_default() += 1;
         }
-        let fits = names.iter().any(|(name, _)| expected_names(event).contains(name));
-        named.push(f64::from(u8::from(fits)));
+        let (has_name, expected) = expected_names(event);
+        let fits = names.keys().any(|name| expected.contains(name));
+        let shares = if has_name { &mut named } else { &mut unnamed };
+        shares.push(f64::from(u8::from(fits)));
         if event.lost_revenue.abs() >= 0.1 * event.expected_revenue.max(1.0) {
             errors.push((loss - event.lost_revenue).abs() / event.lost_revenue.abs());
             within.push(f64::from(u8::from((loss - event.lost_revenue).abs() <= 0.5 * variance.sqrt())));
         }
     }
     let mean = |v: &[f64]| v.iter().sum::<f64>() / v.len() as f64;
-    (median(errors), mean(&within), mean(&named))
+    Prices { error: median(errors), coverage: mean(&within), named: mean(&named), unnamed: mean(&unnamed) }
 }
 
-/// Names that fit an event: those of its pattern, and `unexplained` for combinations without a name.
-fn expected_names(event: &Event) -> Vec<&'static str> {
+/// Whether the pattern of an event has a name, and the names that fit: that one, or for others
+/// `unexplained` and those of the effects that they combine.
+fn expected_names(event: &Event) -> (bool, Vec<&'static str>) {
     let long = event.end.as_micros() - event.start.as_micros() >= 24 * Timestamp::HOUR;
-    match event.kind.as_str() {
+    let names = match event.kind.as_str() {
         "traffic_up+buy_up" => vec!["promotion"],
+        "stock_out" => vec!["checkout_outage", "cart_break", "unexplained"],
+        "currency_100" | "currency_rate" => vec!["price_error"],
+        "bot_visits" | "duplicate_views" => vec!["bot_traffic"],
+        kind => kind.split('+').flat_map(|effect| names_of_effect(effect, long)).collect(),
+    };
+    let is_one = !event.kind.contains('+') || event.kind == "traffic_up+buy_up";
+    if is_one && !names.is_empty() { (true, names) } else { (false, [names, vec!["unexplained"]].concat()) }
+}
+
+/// The names of a change of one step.
+fn names_of_effect(effect: &str, long: bool) -> Vec<&'static str> {
+    match effect {
         "traffic_up" => vec![if long { "level_shift" } else { "spike" }],
         "traffic_down" => vec![if long { "level_shift" } else { "dip" }],
-        "stock_out" => vec!["checkout_outage", "cart_break", "unexplained"],
         "buy_down" | "competitor" => vec!["checkout_outage", "gradual_degradation"],
         "cart_down" => vec!["cart_break"],
-        "price_up" | "price_down" | "currency_100" | "currency_rate" => vec!["price_error"],
+        "price_up" | "price_down" => vec!["price_error"],
         "track_v_down" => vec!["tracking_outage"],
-        "bot_visits" | "duplicate_views" => vec!["bot_traffic"],
-        _ => vec!["unexplained"],
+        _ => Vec::new(),
     }
 }
 

@@ -230,4 +230,15 @@ mod tests {
             assert_eq!(id, format!("a#{number}@{}", at(time)));
         }
     }
+
+    #[test]
+    fn the_end_has_the_last_title_and_says_so() {
+        let mut notifier = Notifier::new(NotifierConfig::default()).unwrap();
+        let titled = |title: &str, severity, seconds| Alert { title: title.to_owned(), ..seen("a", severity, seconds) };
+        notifier.raise(titled("fewer purchases", Severity::Low, 0)).unwrap();
+        notifier.raise(titled("no purchases", Severity::High, 10)).unwrap();
+        let last = notifier.resolve("a", Timestamp::from_seconds(30)).unwrap();
+        assert_eq!((last.title.as_str(), last.text.as_str()), ("no purchases", "It is over."));
+        assert_eq!((last.status, last.severity), (Status::Resolved, Severity::High));
+    }
 }

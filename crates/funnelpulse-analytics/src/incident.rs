@@ -104,6 +104,11 @@ impl Incident {
         self.series.as_str() != SITE || self.kind.breaks_the_site() || self.impact.revenue.is_some_and(|r| r < 0.0)
     }
 
+    /// True if it brings more revenue than expected and no stage of the funnel is broken: a promotion that works, say.
+    pub fn is_opportunity(&self) -> bool {
+        is_gain(self.kind, self.impact)
+    }
+
     /// Explains the episodes of one series, in order of time. `verdicts` are those of its rows.
     ///
     /// # Panics
@@ -238,7 +243,7 @@ pub(crate) fn one(
         end,
         ongoing,
         severity,
-        priority: Priority::of(severity, impact, alerts),
+        priority: priority(raw.kind, severity, impact, alerts),
         probability: raw.probability,
         kind_probability: raw.kind_probability,
         observed: raw.observed,
@@ -252,6 +257,16 @@ pub(crate) fn one(
         summary,
         rows: raw.rows,
     }
+}
+
+/// The most urgent is a loss or a broken stage: what brings more than expected can wait an hour.
+fn priority(kind: IncidentKind, severity: Severity, impact: Impact, alerts: &AlertConfig) -> Priority {
+    let priority = Priority::of(severity, impact, alerts);
+    if is_gain(kind, impact) { priority.max(Priority::P2) } else { priority }
+}
+
+fn is_gain(kind: IncidentKind, impact: Impact) -> bool {
+    kind.stage().is_none() && impact.revenue.is_some_and(|revenue| revenue > 0.0)
 }
 
 /// Adds an incident to those that came before; the one of these that it is most like, if they are alike.

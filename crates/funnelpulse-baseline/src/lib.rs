@@ -11,3 +11,4 @@ mod tests;
 pub use detector::{KIND, Scale, Season, ZScore, ZScoreConfig};
 pub use funnelpulse_core as core;
 pub use model::ZScoreModel;
+pub use ndarray;

@@ -15,5 +15,7 @@ mod vector;
 
 pub use detector::{ChangeScale, Changepoint, ChangepointConfig, ChangepointModel, ProfileSeason};
 pub use error::ChangepointError;
+pub use funnelpulse_core as core;
+pub use ndarray;
 pub use penalty::{Penalty, PenaltyRule};
 pub use segment::{Break, ChangeDirection, SegmentLevel, Segmentation, SegmentationConfig, Segmenter};

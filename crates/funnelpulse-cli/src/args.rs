@@ -3,17 +3,19 @@
 use std::{num::NonZeroUsize, path::PathBuf};
 
 use clap::{
-    Args, Parser, Subcommand, ValueEnum,
+    ArgAction, Args, Parser, Subcommand, ValueEnum,
     builder::{PossibleValue, PossibleValuesParser, TypedValueParser},
 };
-use funnelpulse::{Entry, Preset};
+use funnelpulse::{Entry, Preset, eval::generator::Variety};
 
-use crate::context::catalog;
+use crate::{context::catalog, plot::plot_file};
 
+mod bench;
 mod series;
 mod sides;
 mod stream;
 
+pub(crate) use bench::BenchArgs;
 pub(crate) use series::{ChangepointsArgs, ForecastArgs};
 pub(crate) use sides::{CompareArgs, LocateArgs};
 #[cfg(feature = "kafka")]
@@ -32,9 +34,12 @@ pub(crate) use stream::{RowFormat, SiteArgs, StreamArgs, TextLayout};
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
-    /// Show no progress bars
+    /// Show no progress bars and no remarks, only warnings and errors
     #[arg(long, short, global = true)]
     pub(crate) quiet: bool,
+    /// Log the steps of the command; twice with their details. `RUST_LOG` says it by module
+    #[arg(long, short, global = true, action = ArgAction::Count)]
+    pub(crate) verbose: u8,
     /// Number of threads; by default all cores. Results don't depend on it
     #[arg(long, global = true, value_name = "N")]
     pub(crate) threads: Option<NonZeroUsize>,
@@ -56,6 +61,8 @@ pub(crate) enum Command {
     Score(ScoreArgs),
     /// Measure scores against labels
     Eval(EvalArgs),
+    /// Compare detectors on a folder of labelled series: TSB-AD, TimeEval, NAB, SKAB, ADBench
+    Bench(BenchArgs),
     /// Fit trend, seasonality and events to a series, and forecast it
     Forecast(ForecastArgs),
     /// Find the rows at which the level of a series changes for good
@@ -74,6 +81,47 @@ pub(crate) enum Command {
     Stream(StreamArgs),
     /// Check how alerts are delivered
     Alerts(AlertsArgs),
+    /// Print the completions for a shell
+    Completions(CompletionsArgs),
+    /// Write the manual pages
+    Man(ManArgs),
+}
+
+impl Command {
+    /// The table that is read, which may be `-`. `stream` reads the standard input as it comes, by itself.
+    pub(crate) fn input(&mut self) -> Option<&mut PathBuf> {
+        match self {
+            Self::Run(args) => Some(&mut args.input),
+            Self::Train(args) => Some(&mut args.input),
+            Self::Detect(args) => Some(&mut args.input),
+            Self::Score(args) => Some(&mut args.input),
+            Self::Eval(args) => Some(&mut args.scores),
+            Self::Forecast(args) => Some(&mut args.input),
+            Self::Changepoints(args) => Some(&mut args.input),
+            Self::Explain(args) => Some(&mut args.input),
+            Self::Locate(args) => Some(&mut args.input),
+            Self::Compare(args) => Some(&mut args.input),
+            _ => None,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example for bash: funnelpulse completions bash > ~/.local/share/bash-completion/completions/funnelpulse"
+)]
+pub(crate) struct CompletionsArgs {
+    /// The shell
+    #[arg(value_enum)]
+    pub(crate) shell: clap_complete::Shell,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example: funnelpulse man --out ~/.local/share/man/man1")]
+pub(crate) struct ManArgs {
+    /// Folder for a page per command
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
 }
 
 /// Options of the settings.
@@ -150,6 +198,10 @@ pub(crate) struct Shop {
     /// Size of the anomalies: the harder, the smaller
     #[arg(long, value_enum, default_value_t = Difficulty::Medium)]
     pub(crate) difficulty: Difficulty,
+    /// Variety of the anomalies: `tabulated` has named kinds of fixed size, `open` draws sizes, lengths and onsets, and
+    /// half of its anomalies have no name
+    #[arg(long, default_value_t = Variety::Tabulated, value_name = "VARIETY")]
+    pub(crate) variety: Variety,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -193,7 +245,7 @@ pub(crate) struct GenerateArgs {
                         A series that can't be read or is too short is left out and named; the others are scored.\n\n\
                         Example: funnelpulse run --input events.parquet --output out --report out/report.html")]
 pub(crate) struct RunArgs {
-    /// CSV or Parquet, a file or a folder
+    /// CSV, JSON lines or Parquet, a file or a folder; - for the standard input
     #[arg(long, value_name = "PATH")]
     pub(crate) input: PathBuf,
     #[command(flatten)]
@@ -209,7 +261,7 @@ pub(crate) struct RunArgs {
 #[command(after_help = "`run` is `train` and `detect` on the same rows.\n\n\
                         Example: funnelpulse train --input history/ --model shop")]
 pub(crate) struct TrainArgs {
-    /// CSV or Parquet, a file or a folder
+    /// CSV, JSON lines or Parquet, a file or a folder; - for the standard input
     #[arg(long, value_name = "PATH")]
     pub(crate) input: PathBuf,
     /// The model to write: a folder, or a file when the name has an extension
@@ -237,7 +289,7 @@ pub(crate) struct DetectArgs {
     /// The model that `train` saved
     #[arg(long, value_name = "PATH")]
     pub(crate) model: PathBuf,
-    /// CSV or Parquet, a file or a folder
+    /// CSV, JSON lines or Parquet, a file or a folder; - for the standard input
     #[arg(long, value_name = "PATH")]
     pub(crate) input: PathBuf,
     /// File with the state after the table before, which this run replaces; created by the first run
@@ -253,10 +305,10 @@ pub(crate) struct DetectArgs {
                         Example: funnelpulse score --detector iforest --input nab.parquet --series-column file \
                         --columns data --param n_trees=200 --output scores.csv")]
 pub(crate) struct ScoreArgs {
-    /// The detector
-    #[arg(long, value_name = "NAME", value_parser = detectors())]
+    /// The detector, or a whole pipeline: `preset:univariate`
+    #[arg(long, value_name = "NAME", value_parser = scorers())]
     pub(crate) detector: String,
-    /// CSV or Parquet, a file or a folder
+    /// CSV, JSON lines or Parquet, a file or a folder; - for the standard input
     #[arg(long, value_name = "FILE")]
     pub(crate) input: PathBuf,
     /// Column that names the series; by default a file is one series, and each file of a folder
@@ -277,9 +329,12 @@ pub(crate) struct ScoreArgs {
     /// A parameter of the detector, for example `n_trees=200`
     #[arg(long = "param", value_name = "K=V")]
     pub(crate) params: Vec<String>,
-    /// CSV or Parquet, by the end of its name
+    /// CSV or Parquet, by the end of its name; - for CSV on the standard output
     #[arg(long, value_name = "FILE", value_parser = table_file)]
     pub(crate) output: PathBuf,
+    /// Also draw it: a page (.html) with all series, or the first of them (.svg)
+    #[arg(long, value_name = "FILE", value_parser = plot_file)]
+    pub(crate) plot: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -287,15 +342,16 @@ pub(crate) struct ScoreArgs {
                         counts as the least anomalous.\n\n\
                         Example: funnelpulse eval --labels nab.parquet --scores scores.csv")]
 pub(crate) struct EvalArgs {
-    /// Table with a 0/1 label per row
-    #[arg(long, value_name = "FILE")]
+    /// Table with a 0/1 label per row, or a folder in a layout that `bench` reads
+    #[arg(long, value_name = "PATH")]
     pub(crate) labels: PathBuf,
-    /// Scores as `score` writes them: series, row, score
-    #[arg(long, value_name = "FILE")]
+    /// Scores as `score` writes them: series, row, score; or a folder of such files, or of files with a column
+    /// `score` that have the names of the series
+    #[arg(long, value_name = "PATH")]
     pub(crate) scores: PathBuf,
-    /// Column of the labels
-    #[arg(long, default_value = "label", value_name = "C")]
-    pub(crate) label_column: String,
+    /// Column of the labels; by default the first that is called `label`, `is_anomaly` or the like
+    #[arg(long, value_name = "C")]
+    pub(crate) label_column: Option<String>,
     /// Column of the label table that names the series; by default `series`, `file` or `brand`,
     /// where there is one
     #[arg(long, value_name = "C")]
@@ -404,10 +460,14 @@ pub(crate) enum AlertsAction {
     },
 }
 
-fn detectors() -> PossibleValuesParser {
+/// The settings for any series, as a detector of `score` and `bench`.
+pub(crate) const ANY_SERIES: &str = "preset:univariate";
+
+fn scorers() -> PossibleValuesParser {
     let catalog = catalog();
     let value = |entry: &Entry| PossibleValue::new(entry.name()).help(entry.summary());
-    PossibleValuesParser::new(catalog.entries().iter().map(value).collect::<Vec<_>>())
+    let preset = PossibleValue::new(ANY_SERIES).help("the pipeline with the settings for any series");
+    PossibleValuesParser::new(catalog.entries().iter().map(value).chain([preset]).collect::<Vec<_>>())
 }
 
 fn presets() -> impl TypedValueParser<Value = Preset> {
@@ -418,7 +478,8 @@ fn presets() -> impl TypedValueParser<Value = Preset> {
 fn table_file(name: &str) -> Result<PathBuf, String> {
     let path = PathBuf::from(name);
     match path.extension() {
+        _ if name == "-" => Ok(path),
         Some(end) if end.eq_ignore_ascii_case("csv") || end.eq_ignore_ascii_case("parquet") => Ok(path),
-        _ => Err("the name should end in .csv or .parquet".to_owned()),
+        _ => Err("the name should end in .csv or .parquet, or be - for the standard output".to_owned()),
     }
 }

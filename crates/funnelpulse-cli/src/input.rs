@@ -183,18 +183,25 @@ fn note_rows(duplicates: usize, strays: &[StrayRow]) {
     }
     if !strays.is_empty() {
         let (count, shown) = (strays.len(), strays.iter().take(SHOWN));
-        output::note(format_args!("warning: {count} {} far from all others in time set aside:", rows(count)));
+        output::warn(format_args!("warning: {count} {} far from all others in time set aside:", rows(count)));
         for stray in shown {
-            output::note(format_args!("  {stray}"));
+            output::warn(format_args!("  {stray}"));
         }
         if count > SHOWN {
-            output::note(format_args!("  ... and {} more", count - SHOWN));
+            output::warn(format_args!("  ... and {} more", count - SHOWN));
         }
     }
 }
 
 /// Reads events or hourly rows, whichever it is.
 pub(crate) fn read(path: &Path, config: &Config) -> anyhow::Result<Input> {
+    let input = read_unlogged(path, config)?;
+    let kind = if input.ingest.is_some() { "events" } else { "hourly rows" };
+    tracing::info!(path = %path.display(), kind, rows = input.rows, series = input.panel.len(), "read");
+    Ok(input)
+}
+
+fn read_unlogged(path: &Path, config: &Config) -> anyhow::Result<Input> {
     let columns = Some(wanted_columns(&config.input, &config.events));
     let options = ReadOptions { columns, ..read_options(config) };
     // Events are only kept where their causes are to be located.

@@ -5,10 +5,13 @@ mod args;
 mod commands;
 mod context;
 mod input;
+mod logs;
 mod output;
 mod overwrite;
 mod panics;
 mod params;
+mod plot;
+mod stdin;
 
 use std::ffi::OsString;
 
@@ -59,7 +62,7 @@ where
             Err(error) => return usage(&error),
         };
         match Cli::from_arg_matches(&matches) {
-            Ok(cli) => execute(&cli),
+            Ok(cli) => execute(cli),
             Err(error) => usage(&error),
         }
     })
@@ -69,7 +72,7 @@ where
 fn usage(error: &clap::Error) -> u8 {
     let text = error.render();
     if error.use_stderr() {
-        output::note(text.to_string().trim_end());
+        output::warn(text.to_string().trim_end());
         return USAGE;
     }
     match output::say(text.to_string().trim_end()) {
@@ -78,18 +81,18 @@ fn usage(error: &clap::Error) -> u8 {
     }
 }
 
-fn execute(cli: &Cli) -> u8 {
+fn execute(mut cli: Cli) -> u8 {
     context::set_quiet(cli.quiet);
     if let Some(threads) = cli.threads {
         // Fails only when a pool exists already, which then stays: results do not depend on it.
         let _ = rayon::ThreadPoolBuilder::new().num_threads(threads.into()).build_global();
     }
-    match panics::caught(|| dispatch(&cli.command)) {
+    match panics::caught(|| dispatch(&mut cli)) {
         Ok(Outcome::Done) => SUCCESS,
         Ok(Outcome::Unscored) => UNSCORED,
         Ok(Outcome::Waiting) => WAITING,
         Err(error) => {
-            output::note(format_args!("error: {}", output::in_words(&error)));
+            output::warn(format_args!("error: {}", output::in_words(&error)));
             FAILURE
         }
     }
@@ -102,7 +105,22 @@ enum Outcome {
     Waiting,
 }
 
-fn dispatch(command: &Command) -> anyhow::Result<Outcome> {
+fn dispatch(cli: &mut Cli) -> anyhow::Result<Outcome> {
+    logs::start(cli.verbose)?;
+    // Kept until the command ends.
+    let mut spooled = None;
+    if let Some(input) = cli.command.input() {
+        spooled = stdin::Spooled::of(input)?;
+        if let Some(file) = &spooled {
+            file.path().clone_into(input);
+        }
+    }
+    let outcome = command(&cli.command);
+    drop(spooled);
+    outcome
+}
+
+fn command(command: &Command) -> anyhow::Result<Outcome> {
     match command {
         Command::Demo(args) => commands::demo::demo(args),
         Command::Generate(args) => commands::generate::generate(args).map(|()| Outcome::Done),
@@ -111,6 +129,7 @@ fn dispatch(command: &Command) -> anyhow::Result<Outcome> {
         Command::Detect(args) => commands::detect::detect(args),
         Command::Score(args) => commands::score::score(args).map(|()| Outcome::Done),
         Command::Eval(args) => commands::eval::eval(args).map(|()| Outcome::Done),
+        Command::Bench(args) => commands::bench::bench(args),
         Command::Forecast(args) => commands::forecast::forecast(args).map(|()| Outcome::Done),
         Command::Changepoints(args) => commands::changepoints::changepoints(args).map(|()| Outcome::Done),
         Command::Explain(args) => commands::explain::explain(args).map(|()| Outcome::Done),
@@ -119,6 +138,8 @@ fn dispatch(command: &Command) -> anyhow::Result<Outcome> {
         Command::Config(args) => commands::config::config(args).map(|()| Outcome::Done),
         Command::Model(args) => commands::model::model(args).map(|()| Outcome::Done),
         Command::Stream(args) => commands::stream::stream(args),
+        Command::Completions(args) => commands::texts::completions(args).map(|()| Outcome::Done),
+        Command::Man(args) => commands::texts::man(args).map(|()| Outcome::Done),
         Command::Alerts(args) => commands::alerts::alerts(args).map(|()| Outcome::Done),
     }
 }

@@ -3,19 +3,20 @@
 use std::{
     ffi::OsStr,
     fmt::{self, Display, Write as _},
-    io::ErrorKind,
+    io::{self, ErrorKind, IsTerminal},
     path::Path,
     sync::Mutex,
     time::Duration,
 };
 
 use anyhow::Context;
+use arrow::array::RecordBatch;
 use funnelpulse::{
-    Findings, LeftOut, Phase, Progress, SeriesFailure,
+    Findings, Incident, LeftOut, Phase, Progress, SeriesFailure,
     analytics::{Summary, short},
     core::Absence,
     features::{IngestReport, PanelSpec},
-    io::{Companion, StagedFile, panel_to_batch, parquet_bytes, write_partitioned, write_results},
+    io::{Companion, StagedFile, csv_bytes, panel_to_batch, parquet_bytes, write_file, write_results},
     report::Report,
 };
 use indicatif::{ProgressBar, ProgressStyle};
@@ -61,10 +62,29 @@ pub(crate) fn per_cent(value: Option<f64>) -> String {
     value.map_or_else(|| "-".to_owned(), |p| if p.abs() < 1000.0 { format!("{p:+.1} %") } else { format!("{p:+.0} %") })
 }
 
-/// A line beside the results, on the error stream.
+/// A remark beside the results, on the error stream; none with `--quiet`.
 pub(crate) fn note(text: impl Display) {
+    if !context::is_quiet() {
+        warn(text);
+    }
+}
+
+/// A warning or an error, on the error stream.
+pub(crate) fn warn(text: impl Display) {
     // Nobody is left to hear of it when this fails.
     let _ = context::write_err(&text);
+}
+
+/// Writes a table to a file, or as CSV to the standard output where the name is `-`, and says `done` where that
+/// does not get into the table.
+pub(crate) fn write_table(path: &Path, batch: &RecordBatch, done: impl Display) -> anyhow::Result<()> {
+    if path.as_os_str() != "-" {
+        write_file(path, batch)?;
+        return say(done);
+    }
+    say(String::from_utf8_lossy(&csv_bytes(batch)?).trim_end())?;
+    note(done);
+    Ok(())
 }
 
 /// An error and its causes in one line. Most errors name their cause in their own text already.
@@ -199,6 +219,9 @@ pub(crate) fn deliver(
     title: &str,
 ) -> anyhow::Result<Outcome> {
     findings.add_failures(input.failures);
+    for (stage, time) in findings.timings() {
+        tracing::info!(stage, seconds = time.as_secs_f64(), "finished");
+    }
     let summary = findings.summary();
     let digest = Digest {
         rows_read: input.rows,
@@ -251,11 +274,11 @@ pub(crate) fn deliver(
         note(format_args!("note: {omission}"));
     }
     for warning in findings.warnings() {
-        note(format_args!("warning: {warning}"));
+        warn(format_args!("warning: {warning}"));
     }
     print_failures(findings.failures(), " (all in summary.json)");
     if findings.series().is_empty() {
-        note("error: no series could be scored");
+        warn("error: no series could be scored");
     }
     let unscored = findings.series().is_empty() || results.strict && !findings.failures().is_empty();
     Ok(if unscored {
@@ -306,10 +329,31 @@ fn alerts(findings: &Findings) -> Vec<serde_json::Value> {
     site.chain(findings.incidents()).map(alerting::as_json).collect()
 }
 
-/// The table of anomalies, or of all rows.
-pub(crate) fn write_tables(findings: &Findings, output: &Path, all_rows: bool) -> anyhow::Result<()> {
+/// What `run` writes, for findings that come from no file.
+pub(crate) fn write_tables(findings: &Findings, output: &Path, rows: usize) -> anyhow::Result<()> {
     create_folder(output)?;
-    write_partitioned(&output.join("anomalies"), &findings.to_batch(all_rows), "window_date")?;
+    let summary = findings.summary();
+    let digest = Digest {
+        rows_read: rows,
+        rows_scored: findings.rows(),
+        series_scored: findings.series().len(),
+        events: None,
+        duplicates: 0,
+        strays: Vec::new(),
+        omissions: &[],
+        warnings: findings.warnings(),
+        summary: &summary,
+        failures: findings.failures(),
+    };
+    let json = serde_json::to_string_pretty(&digest)?;
+    let incidents = lines(findings.site_incidents().iter().chain(findings.incidents()))?;
+    let alerts = lines(alerts(findings))?;
+    let files = [
+        Companion::new("summary.json", json.as_bytes()),
+        Companion::new("incidents.jsonl", incidents.as_bytes()),
+        Companion::new("alerts.jsonl", alerts.as_bytes()),
+    ];
+    write_results(&output.join("anomalies"), &findings.to_batch(false), "window_date", &files)?;
     Ok(())
 }
 
@@ -330,12 +374,12 @@ pub(crate) fn print_failures(failures: &[SeriesFailure], rest: &str) {
         return;
     }
     let count = failures.len();
-    note(format_args!("warning: {count} {} left out:", if count == 1 { "series is" } else { "series are" }));
+    warn(format_args!("warning: {count} {} left out:", if count == 1 { "series is" } else { "series are" }));
     for failure in failures.iter().take(SHOWN) {
-        note(format_args!("  {}: {}", failure.series, failure.message));
+        warn(format_args!("  {}: {}", failure.series, failure.message));
     }
     if count > SHOWN {
-        note(format_args!("  ... and {} more{rest}", count - SHOWN));
+        warn(format_args!("  ... and {} more{rest}", count - SHOWN));
     }
 }
 
@@ -370,43 +414,65 @@ pub(crate) fn print_findings(findings: &Findings, summary: &Summary, top: usize)
         writeln!(text, "\nShared by all series:")?;
     }
     for incident in site.iter().take(top) {
-        writeln!(text, "      {}", incident.summary)?;
+        writeln!(text, "{}", indented(&incident.summary))?;
         if let Some(place) = &incident.place {
-            writeln!(text, "      Where: {place}")?;
+            writeln!(text, "{}", indented(&format!("Where: {place}")))?;
         }
     }
     let incidents = findings.incidents();
-    if top > 0 && !incidents.is_empty() {
-        writeln!(text, "\n{} incidents, the most urgent first:", incidents.len())?;
+    let (gains, others): (Vec<&Incident>, Vec<&Incident>) = incidents.iter().copied().partition(|i| i.is_opportunity());
+    if top > 0 && !others.is_empty() {
+        let word = if others.len() == 1 { "incident" } else { "incidents" };
+        writeln!(text, "\n{} {word}, the most urgent first:", others.len())?;
     }
-    for incident in incidents.iter().take(top) {
-        let probability = match incident.probability {
-            p if p.is_nan() => String::new(),
-            p => format!(" (probability {p:.2})"),
-        };
-        writeln!(text, "  {}  {}{probability}", incident.priority, incident.severity)?;
-        writeln!(text, "      {}", incident.summary)?;
-        if let Some(place) = &incident.place {
-            writeln!(text, "      Where: {place}")?;
-        }
+    others.iter().take(top).try_for_each(|incident| write_incident(&mut text, incident))?;
+    if top > 0 && !gains.is_empty() {
+        let word = if gains.len() == 1 { "opportunity" } else { "opportunities" };
+        writeln!(text, "\n{} {word}, revenue above expectation:", gains.len())?;
     }
+    gains.iter().take(top).try_for_each(|incident| write_incident(&mut text, incident))?;
     if top > 0 && incidents.is_empty() && !ranked.is_empty() {
         writeln!(text, "\nBy impact:")?;
         for (_, anomaly) in ranked.into_iter().take(top) {
             writeln!(text, "{:>4}  {}  (score {:.2})", anomaly.rank, anomaly.notice.title, anomaly.score)?;
-            writeln!(text, "      {}", anomaly.notice.message)?;
+            writeln!(text, "{}", indented(&anomaly.notice.message))?;
         }
     }
     say(text.trim_end())
 }
 
+fn write_incident(text: &mut String, incident: &Incident) -> fmt::Result {
+    let probability = match incident.probability {
+        p if p.is_nan() => String::new(),
+        p => format!(" (probability {p:.2})"),
+    };
+    writeln!(text, "  {}  {}{probability}", incident.priority, incident.severity)?;
+    writeln!(text, "{}", indented(&incident.summary))?;
+    match &incident.place {
+        Some(place) => writeln!(text, "{}", indented(&format!("Where: {place}"))),
+        None => Ok(()),
+    }
+}
+
+/// Spaces before the text of an incident.
+const INDENT: &str = "      ";
+
+/// A text below a title; on a terminal in lines that fit.
+fn indented(text: &str) -> String {
+    if !io::stdout().is_terminal() {
+        return format!("{INDENT}{text}");
+    }
+    let options = textwrap::Options::with_termwidth().initial_indent(INDENT).subsequent_indent(INDENT);
+    textwrap::fill(text, options)
+}
+
 /// The time that each stage took, and its share.
 fn print_timings(findings: &Findings) {
     let total: Duration = findings.timings().iter().map(|(_, time)| *time).sum();
-    note(format_args!("{:<14}{:>10}{:>8}", "stage", "seconds", "share"));
+    warn(format_args!("{:<14}{:>10}{:>8}", "stage", "seconds", "share"));
     for (stage, time) in findings.timings() {
         let share = 100.0 * time.as_secs_f64() / total.as_secs_f64().max(1e-9);
-        note(format_args!("{stage:<14}{:>10.3}{share:>6.1} %", time.as_secs_f64()));
+        warn(format_args!("{stage:<14}{:>10.3}{share:>6.1} %", time.as_secs_f64()));
     }
-    note(format_args!("{:<14}{:>10.3}", "all threads", total.as_secs_f64()));
+    warn(format_args!("{:<14}{:>10.3}", "all threads", total.as_secs_f64()));
 }

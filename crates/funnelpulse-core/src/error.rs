@@ -53,6 +53,14 @@ pub enum FrameError {
         /// The names that are there, comma separated.
         available: String,
     },
+    /// A column of an Arrow table holds no numbers.
+    #[error("column `{column}` holds {found}, not numbers")]
+    ColumnType {
+        /// The name.
+        column: Arc<str>,
+        /// Its Arrow type.
+        found: String,
+    },
     /// The same time twice.
     #[error("row {row}: time {time} appears twice")]
     DuplicateTime {
@@ -115,6 +123,14 @@ pub enum FrameError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ModelError {
+    /// A file can't be read or written.
+    #[error("{path}: {source}")]
+    File {
+        /// The file.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
     /// The bytes don't start as a model does.
     #[error("not a FunnelPulse model (the first bytes are not its signature)")]
     NotAModel,

@@ -163,6 +163,38 @@ impl Frame {
         Self::new(time, columns, values)
     }
 
+    /// A frame out of columns that are slices, with the times of any library: `jiff`, the standard library's
+    /// `SystemTime`, and behind the features `chrono` and `time` those of these crates.
+    ///
+    /// ```
+    /// use funnelpulse_core::{Frame, Timestamp};
+    ///
+    /// let time: Vec<Timestamp> = (0..3).map(|hour| Timestamp::from_seconds(3600 * hour)).collect();
+    /// let (views, carts) = (vec![120.0, 98.0, 130.0], vec![12.0, f64::NAN, 9.0]);
+    /// let frame = Frame::from_series(&time, &[("views", &views), ("carts", &carts)])?;
+    /// assert_eq!((frame.nrows(), frame.column("views")?[2]), (3, 130.0));
+    /// # Ok::<(), funnelpulse_core::FrameError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// A column with more or fewer values than there are times, and those of [`new`](Self::new).
+    pub fn from_series<T>(time: &[T], series: &[(&str, &[f64])]) -> Result<Self, FrameError>
+    where
+        T: Clone + Into<Timestamp>,
+    {
+        let columns = Columns::new(series.iter().map(|(name, _)| *name))?;
+        if let Some((_, values)) = series.iter().find(|(_, values)| values.len() != time.len()) {
+            return Err(FrameError::Shape {
+                rows: values.len(),
+                columns: series.len(),
+                times: time.len(),
+                names: series.len(),
+            });
+        }
+        let values = Array2::from_shape_fn((time.len(), series.len()), |(row, column)| series[column].1[row]);
+        Self::new(time.iter().cloned().map(Into::into).collect(), columns, values)
+    }
+
     /// A borrowed view of the whole frame.
     pub fn view(&self) -> FrameView<'_> {
         FrameView { time: &self.time, columns: &self.columns, values: self.values.view() }

@@ -15,9 +15,13 @@ mod live;
 mod memory;
 mod merge;
 mod model;
+mod model_file;
 mod panel;
 mod panel_detector;
 mod panel_view;
+mod plain;
+#[cfg(feature = "arrow")]
+mod record_batch;
 mod suggest;
 mod threshold;
 mod time;
@@ -41,11 +45,13 @@ pub use model::{
     FORMAT_VERSION, ModelInfo, PersistentModel, Registry, Writer, decode_payload, inspect, read_model, read_payload,
     to_bytes, write_payload,
 };
+pub use model_file::ModelFile;
 pub use panel::{Panel, SeriesKey};
 pub use panel_detector::{
     Absence, AnyDetector, DynPanelDetector, FittedPanelDetector, ModelSource, PanelDetector, SeriesDetection, Survey,
 };
 pub use panel_view::{PanelView, SeriesView};
+pub use plain::{DetectorExt, FittedExt, ToFrame};
 pub use suggest::{hint, nearest_name};
 pub use threshold::Threshold;
 pub use time::{Timestamp, parse_timestamp};

@@ -1,5 +1,7 @@
 //! Points in time.
 
+mod convert;
+
 use std::fmt;
 
 use jiff::{

@@ -16,7 +16,7 @@ use crate::{
 pub enum Voting {
     /// A detector with more than half of the weight leads: the others add to its evidence by their
     /// shares (logarithmic opinion pool, Genest and Zidek 1986), so that none of them overrules it
-    /// unless it is beyond doubt: ten decades more than a flag needs.
+    /// unless it is beyond doubt: fifteen decades more than a flag needs.
     /// Without such a detector, as `Tail`.
     #[default]
     Lead,

@@ -12,8 +12,8 @@ const LEADING: f64 = 0.5;
 /// extrapolated, and no reason to overrule a detector that leads.
 const RESOLVED: f64 = 5.0;
 /// Decades of evidence of the others that count for nothing where a detector leads: an extrapolated tail is
-/// easily off by as many decades as it reaches beyond the [`RESOLVED`] ones.
-const CERTAIN: f64 = 2.0 * RESOLVED;
+/// easily off by twice as many decades as a history can tell apart.
+const CERTAIN: f64 = 3.0 * RESOLVED;
 /// Decades of evidence beyond which more makes no difference.
 const MOST: f64 = 1e9;
 
@@ -97,9 +97,9 @@ mod tests {
         // At most five decades count, or as many as the one that leads has.
         assert_close(lead(3.0, 8.0), 0.8 * 3.0 + 0.2 * 5.0);
         assert_close(lead(7.0, 9.0), 7.0);
-        // What the others are certain of beyond ten decades counts all the same.
-        assert_close(lead(0.0, 20.0), 10.0);
-        assert_close(lead(0.0, 9.0), 1.0);
+        // What the others are certain of beyond fifteen decades counts all the same.
+        assert_close(lead(0.0, 25.0), 10.0);
+        assert_close(lead(0.0, 14.0), 1.0);
         assert_close(combined(Voting::Lead, &[(2.0, 1.0), (200.0, 0.0)]), 2.0);
         // Half of the weight does not lead.
         let halves = [(4.0, 0.5), (0.0, 0.5)];

@@ -64,12 +64,25 @@ pub enum EvalError {
         /// The allowed range.
         allowed: &'static str,
     },
+    /// A file or folder of a benchmark can't be used.
+    #[error("{path}: {reason}")]
+    Suite {
+        /// The file or folder.
+        path: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// Generated or given data is not a valid frame.
     #[error(transparent)]
     Frame(#[from] FrameError),
 }
 
 impl EvalError {
+    #[cfg(feature = "bench")]
+    pub(crate) fn suite(path: &std::path::Path, reason: impl ToString) -> Self {
+        Self::Suite { path: path.display().to_string(), reason: reason.to_string() }
+    }
+
     pub(crate) fn parameter(field: &'static str, value: impl ToString, allowed: &'static str) -> Self {
         Self::Parameter { field, value: value.to_string(), allowed }
     }

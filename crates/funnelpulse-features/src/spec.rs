@@ -318,6 +318,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_funnel_accepts_the_original_name_of_carts() {
+        let funnel = PanelSpec::funnel();
+        let aliases = |name: &str| &funnel.metrics.iter().find(|m| m.name == name).unwrap().aliases;
+        assert_eq!(aliases("carts"), &["cart_additions"]);
+        assert!(aliases("views").is_empty());
+    }
+
+    #[test]
     fn survives_json_and_toml() {
         let spec = PanelSpec::funnel();
         spec.validate().unwrap();

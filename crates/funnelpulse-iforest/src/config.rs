@@ -15,7 +15,8 @@ use crate::grown::MAX_DEPTH;
 /// | `density` | random, `columns_per_split` columns | the most uneven densities | Cortes 2021 |
 ///
 /// Hariri's extension level is `columns_per_split - 1`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Split {
     /// One column, uniform threshold: fastest, invariant to monotone rescaling by scale and shift.
@@ -32,7 +33,8 @@ pub enum Split {
 }
 
 /// The measure of the leaf that a row falls into.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Scoring {
     /// Number of splits on the way there (Liu, Ting & Zhou 2008).
@@ -46,7 +48,8 @@ pub enum Scoring {
 ///
 /// The default is the most accurate forest of the table in the crate's documentation.
 /// [`standard`](Self::standard) is the original of 2008, the smallest and by far the fastest.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct IsolationForestConfig {
     /// The way in which nodes divide their rows.

@@ -18,4 +18,6 @@ mod walk;
 
 pub use config::{IsolationForestConfig, IsolationForestError, Scoring, Split};
 pub use forest::IsolationForest;
+pub use funnelpulse_core as core;
 pub use model::IsolationForestModel;
+pub use ndarray;

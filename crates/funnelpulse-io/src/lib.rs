@@ -22,6 +22,6 @@ pub use strays::{StrayRow, set_aside_strays};
 pub use table::Table;
 pub use times::TimeReader;
 pub use write::{
-    Companion, StagedFile, WriteReport, parquet_bytes, recover, write_bytes, write_file, write_partitioned,
+    Companion, StagedFile, WriteReport, csv_bytes, parquet_bytes, recover, write_bytes, write_file, write_partitioned,
     write_results,
 };

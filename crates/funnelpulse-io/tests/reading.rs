@@ -186,3 +186,25 @@ fn what_is_no_stray_stays() {
     let few = "1970-01-01 00:00,a,5,1,1,1\n2019-10-01 00:00,a,5,1,1,1\n";
     assert!(read(few, &yearly, &ReadOptions::default()).strays.is_empty());
 }
+
+#[test]
+fn semicolons_decimal_commas_and_json_lines_are_read_as_commas_are() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "a.csv", "time,views,name\n2020-03-09 10:14:33,0.5,x\n2020-03-09 10:14:34,1200,\n");
+    write(folder.path(), "b.csv", "time;views;name\n2020-03-09 10:14:33;0,5;x\n2020-03-09 10:14:34;1200;\n");
+    let lines = "{\"time\": \"2020-03-09 10:14:33\", \"views\": 0.5, \"name\": \"x\"}\n\n\
+                 {\"views\": 1200, \"time\": 1583748874}\n";
+    write(folder.path(), "c.jsonl", lines);
+    let read = |name: &str| Table::read(&folder.path().join(name)).unwrap();
+    let expected = read("a.csv");
+    for name in ["b.csv", "c.jsonl"] {
+        let table = read(name);
+        assert_eq!(table.num_rows(), 2, "{name}");
+        assert_eq!(table.f64_column("views").unwrap(), [0.5, 1200.0], "{name}");
+        assert_eq!(table.time_column("time").unwrap(), expected.time_column("time").unwrap(), "{name}");
+        assert_eq!(table.string_column("name").unwrap(), [Some("x".to_owned()), None], "{name}");
+    }
+    write(folder.path(), "d.jsonl", "{\"a\": 1}\n[2]\n");
+    let error = Table::read(&folder.path().join("d.jsonl")).unwrap_err().to_string();
+    assert!(error.contains("line 2") && error.contains("not a JSON object"), "{error}");
+}

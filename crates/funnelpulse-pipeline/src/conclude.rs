@@ -60,7 +60,7 @@ impl Scored {
 
     /// The kind of incident of a row that is more likely part of one than not.
     fn kind(&self, row: usize) -> Option<IncidentKind> {
-        let posterior = self.posterior.as_ref().filter(|p| p.log_odds[row] > p.prior_log_odds)?;
+        let posterior = self.posterior.as_ref().filter(|p| p.log_odds[row] > 0.0)?;
         posterior.kinds.get(row).copied()
     }
 

@@ -47,8 +47,10 @@ pub(crate) fn members(
         if !config.ensemble.weights.contains_key(name) {
             return Err(PipelineError::Detector { detector: name.clone(), reason: "has no weight in [ensemble]" });
         }
-        let columns = config.pipeline.columns.get(name).cloned();
-        let columns = columns.unwrap_or_else(|| entry.default_columns(config, &names));
+        let columns = match config.pipeline.columns.get(name) {
+            Some(named) => named.iter().flat_map(|column| names.resolve(column)).collect(),
+            None => entry.default_columns(config, &names),
+        };
         check_columns(name, &columns, &names.all())?;
         let columns = Columns::new(columns)?;
         let detector = match entry.build(config)? {

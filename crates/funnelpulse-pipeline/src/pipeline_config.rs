@@ -38,7 +38,8 @@ pub struct PipelineConfig {
     /// Per detector: the columns it sees, where the catalog's default is not wanted. Any stored
     /// metric, rate or engineered column; for each metric and rate also `NAME_residual`, its
     /// seasonal z-score, and `NAME_residual_6h` and `NAME_residual_24h`, those of the last hours
-    /// added up.
+    /// added up. `@stored`, `@metrics` (with rates), `@residuals` and `@trailing_residuals` stand for
+    /// all columns of a kind.
     pub columns: BTreeMap<String, Vec<String>>,
     /// Rows with data that a series needs for a model of its own, 2 or more; a series with fewer is
     /// scored by the pooled model, or where there is none by the z-score. By default those of a

@@ -61,7 +61,14 @@ impl Preset {
     /// # Ok::<(), funnelpulse_config::ConfigError>(())
     /// ```
     pub fn layers(self, catalog: &Catalog) -> Layers<Catalog> {
-        catalog.layers().toml(self.toml()).expect("presets are TOML")
+        let layers = catalog.layers().toml(self.toml()).expect("presets are TOML");
+        match self {
+            // Without the feature there is no such section.
+            Self::Original if cfg!(feature = "lstm-ae") => {
+                layers.toml(include_str!("../presets/original-network.toml")).expect("presets are TOML")
+            }
+            _ => layers,
+        }
     }
 
     /// The settings over the defaults.

@@ -59,6 +59,9 @@ fn shop() -> Panel {
     broken
 }
 
+/// The model of the autoencoder in words, where this build has it.
+const NETWORK: &str = if cfg!(feature = "lstm-ae") { " lstm-ae:pooled" } else { "" };
+
 fn pipeline(toml: &str) -> Pipeline {
     let config = Config::layers().toml(toml).unwrap().build().unwrap();
     Pipeline::builder().config(config).build().unwrap()
@@ -206,8 +209,8 @@ fn short_series_fall_back_and_say_so() {
     assert_eq!(
         words,
         [
-            ("long", "iforest:own seasonal:own changepoint:own zscore:own incidents:pooled".to_owned()),
-            ("short", "iforest:pooled incidents:pooled".to_owned())
+            ("long", format!("iforest:own seasonal:own changepoint:own zscore:own incidents:pooled{NETWORK}")),
+            ("short", format!("iforest:pooled incidents:pooled{NETWORK}"))
         ]
     );
     assert_eq!(findings.failures().len(), 1);
@@ -274,7 +277,8 @@ fn a_table_of_days_runs_every_detector_that_can_and_names_the_others() {
     let config = Config::layers().toml("[input]\nstep_seconds = 86400").unwrap().build().unwrap();
     let pipeline = Pipeline::builder().config(config).build().unwrap();
     let (model, findings) = pipeline.fit_run(&table(86_400, 120)).unwrap();
-    assert_eq!(findings.series()[0].models_in_words(), "iforest:own seasonal:own changepoint:own zscore:own");
+    let expected = format!("iforest:own seasonal:own changepoint:own zscore:own{NETWORK}");
+    assert_eq!(findings.series()[0].models_in_words(), expected);
     assert_eq!(model.left_out()[0].detector, "incidents");
     assert!(model.left_out()[0].reason.contains("86400 seconds apart"), "{:?}", model.left_out());
 }
@@ -365,7 +369,9 @@ fn progress_is_reported_for_every_series() {
         .build()
         .unwrap();
     pipeline.run(&shop()).unwrap();
-    assert_eq!(calls.load(Ordering::Relaxed), 3 + 3 * 5, "three series, prepared and fitted by five detectors");
+    let detectors = Config::default().pipeline.detectors.len();
+    assert!(detectors >= 5);
+    assert_eq!(calls.load(Ordering::Relaxed), 3 + 3 * detectors, "three series, prepared and fitted by each detector");
 }
 
 #[cfg(feature = "lstm-ae")]
@@ -391,10 +397,11 @@ fn the_autoencoder_takes_part_and_is_saved_once() {
         let scored = spoke.scores.iter().filter(|s| s.is_finite()).count();
         assert_eq!(scored, 24 * DAYS - 23, "{}", series.series);
     }
-    // The rows of an outage stand out.
+    // An outage of three hours stands out by its last hour, as one normal row in 10,000 does: what the network
+    // sees is added up over hours.
     let broken = run.series().iter().find(|s| s.series.as_str() == "runail").unwrap();
     let scores = &broken.models.iter().find(|m| m.detector == "lstm-ae").unwrap().scores;
-    assert!(scores[600] > 0.95, "{}", scores[600]);
+    assert!(scores[602] > 0.8 && scores[598] < 0.2, "{:?}", scores.slice(ndarray::s![598..608]));
     // Rows that follow the history are scored from the first on, as if they had been there.
     let [head, tail] = [0..800, 800..840].map(|range| {
         let mut part = Panel::new(panel.columns().clone());

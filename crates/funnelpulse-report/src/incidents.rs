@@ -7,12 +7,14 @@ use serde::Serialize;
 
 use crate::{
     number::{NONE, grouped, signed},
+    plots,
+    units::Unit,
     view::clock,
 };
 use funnelpulse_analytics::{Findings, Incident, SeriesFindings};
 
 /// Incidents that are shown; the others are in the table of incidents.
-const SHOWN: usize = 30;
+const SHOWN: usize = 60;
 /// Size of a picture, pixels.
 const WIDTH: f64 = 360.0;
 const HEIGHT: f64 = 96.0;
@@ -34,6 +36,17 @@ pub(super) struct Card {
     interval: Option<String>,
     summary: String,
     place: Option<String>,
+    /// Position of the timeline of its series, and the time to show in it.
+    timeline: Option<usize>,
+    millis: i64,
+    /// First time, and the one after the last, for the table of feedback; the series that it is of.
+    start: String,
+    end: String,
+    members: Vec<String>,
+    /// The same as a list in JSON.
+    names: String,
+    /// For sorting: the change of revenue, 0 without one.
+    change: f64,
     /// What the picture shows.
     metric: Option<String>,
     /// Points of the lines, as SVG has them; the incident's left edge and width.
@@ -54,7 +67,15 @@ struct Cause {
 }
 
 /// The cards, and how many incidents there are.
-pub(super) fn cards(findings: &Findings) -> (Vec<Card>, Vec<Card>, usize) {
+pub(super) fn cards(
+    findings: &Findings,
+    timeline_of: &dyn Fn(&SeriesFindings) -> Option<usize>,
+) -> (Vec<Card>, Vec<Card>, usize) {
+    let unit = Unit::of(findings);
+    let card = |findings: &Findings, series: Option<&SeriesFindings>, incident: &Incident| Card {
+        timeline: series.and_then(timeline_of),
+        ..card(findings, series, incident, unit)
+    };
     let site = findings.site_incidents().iter().map(|i| card(findings, None, i)).collect();
     let all = findings.incidents();
     let of = |incident: &Incident| findings.series().iter().find(|s| s.series == incident.series);
@@ -62,7 +83,7 @@ pub(super) fn cards(findings: &Findings) -> (Vec<Card>, Vec<Card>, usize) {
     (site, cards, all.len())
 }
 
-fn card(findings: &Findings, series: Option<&SeriesFindings>, incident: &Incident) -> Card {
+fn card(findings: &Findings, series: Option<&SeriesFindings>, incident: &Incident, unit: Unit) -> Card {
     let metric = series.and_then(|s| shown_metric(findings, incident).map(|m| (s, m)));
     let picture = metric.map(|(series, metric)| Picture::new(series, incident, metric)).unwrap_or_default();
     let largest = incident.stages.iter().map(|(_, part)| part.abs()).fold(0.0, f64::max);
@@ -72,6 +93,10 @@ fn card(findings: &Findings, series: Option<&SeriesFindings>, incident: &Inciden
         width: if largest > 0.0 { (100.0 * part.abs() / largest).round() } else { 0.0 },
         lost: *part < 0.0,
     };
+    let members: Vec<String> = match incident.members.len() {
+        0 => vec![incident.series.to_string()],
+        _ => incident.members.iter().map(ToString::to_string).collect(),
+    };
     Card {
         kind: incident.kind.as_str().replace('_', " "),
         series: match incident.members.len() {
@@ -80,7 +105,7 @@ fn card(findings: &Findings, series: Option<&SeriesFindings>, incident: &Inciden
         },
         severity: incident.severity.as_str(),
         priority: incident.priority.to_string(),
-        period: period(incident),
+        period: period(incident, unit),
         probability: match incident.probability {
             p if p.is_nan() => NONE.to_owned(),
             p => format!("{:.0} %", 100.0 * p),
@@ -89,6 +114,13 @@ fn card(findings: &Findings, series: Option<&SeriesFindings>, incident: &Inciden
         interval: incident.revenue_interval.map(|(a, b)| format!("{} to {}", signed(a.round()), signed(b.round()))),
         summary: incident.summary.clone(),
         place: incident.place.as_ref().map(ToString::to_string),
+        timeline: None,
+        millis: plots::millis(incident.start),
+        start: incident.start.to_string(),
+        end: incident.end.to_string(),
+        names: serde_json::to_string(&members).unwrap_or_default(),
+        members,
+        change: incident.impact.revenue.filter(|r| r.is_finite()).unwrap_or(0.0),
         metric: metric.and_then(|(_, m)| findings.metrics().get(m)).map(ToString::to_string),
         observed: picture.observed,
         expected: picture.expected,
@@ -97,11 +129,10 @@ fn card(findings: &Findings, series: Option<&SeriesFindings>, incident: &Inciden
     }
 }
 
-fn period(incident: &Incident) -> String {
-    let hours = (incident.end.as_micros() - incident.start.as_micros()) / Timestamp::HOUR;
-    let unit = if hours == 1 { "hour" } else { "hours" };
+fn period(incident: &Incident, unit: Unit) -> String {
+    let (count, unit) = unit.count(incident.end.as_micros() - incident.start.as_micros());
     let rest = if incident.ongoing { ", not over yet" } else { "" };
-    format!("{} to {}, {} {unit}{rest}", clock(incident.start), clock(incident.end), grouped(hours as f64))
+    format!("{} to {}, {} {unit}{rest}", clock(incident.start), clock(incident.end), grouped(count as f64))
 }
 
 /// The metric in which an incident shows: that of the stage that broke.

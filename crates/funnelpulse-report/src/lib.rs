@@ -5,6 +5,7 @@ mod number;
 mod plots;
 #[cfg(test)]
 mod tests;
+mod units;
 mod view;
 
 use std::{
@@ -15,7 +16,7 @@ use std::{
 use funnelpulse_analytics::Findings;
 
 const DEFAULT_TITLE: &str = "Anomaly report";
-const DEFAULT_MAX_SERIES: usize = 12;
+const DEFAULT_MAX_SERIES: usize = 200;
 
 /// Why a report could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -27,9 +28,6 @@ pub enum ReportError {
     /// The data of the pictures could not be encoded.
     #[error("the pictures could not be encoded: {0}")]
     Plots(#[from] serde_json::Error),
-    /// The plotting library came without its script.
-    #[error("the plotting library came without its script")]
-    Library,
     /// The file can't be written.
     #[error("{}: {source}", path.display())]
     File {
@@ -95,7 +93,7 @@ impl<'a> Report<'a> {
         self
     }
 
-    /// How many series get a timeline, the most affected first; 12 otherwise.
+    /// How many series get a timeline, the most affected first; 200 otherwise. The more there are, the coarser is each.
     pub fn max_series(mut self, max_series: usize) -> Self {
         self.max_series = max_series;
         self

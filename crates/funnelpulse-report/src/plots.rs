@@ -1,6 +1,6 @@
 //! The pictures, as plotly draws them.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Range};
 
 use funnelpulse_core::{Severity, Timestamp};
 use plotly::{
@@ -14,8 +14,14 @@ use serde::Serialize;
 use super::{ReportError, number::Rounded};
 use funnelpulse_analytics::{Anomaly, Findings, SeriesFindings};
 
-/// Rows of a timeline; a hundred and fifty days of hours are 3,600.
-pub(super) const MAX_ROWS: usize = 4_000;
+/// Points of a timeline: two for each pixel of a wide screen are not seen.
+const MAX_POINTS: usize = 2_400;
+/// Points that a timeline has at least, where there are as many rows.
+const MIN_POINTS: usize = 300;
+/// Points of all timelines together, each with four numbers: a page of three megabytes.
+const ALL_POINTS: usize = 24_000;
+/// Series with more than one metric to choose.
+const DETAILED: usize = 6;
 /// Bars in the picture of the series.
 pub(super) const MAX_BARS: usize = 20;
 /// A line is broken where rows are missing for this many times the usual step. Not at every
@@ -64,12 +70,17 @@ pub(super) struct Timeline {
     offsets: Vec<i64>,
     /// One per metric that the reader can choose.
     plots: Vec<Plot>,
+    /// The highest score of each point, and the threshold.
+    score: Vec<Rounded>,
+    threshold: Rounded,
+    /// First and last millisecond and severity of each incident.
+    bands: Vec<(i64, i64, &'static str)>,
     /// Columns of the metrics.
     #[serde(skip)]
     pub(super) metrics: Vec<usize>,
-    /// Rows left out at the start.
+    /// Rows that a point is the mean of.
     #[serde(skip)]
-    pub(super) left_out: usize,
+    pub(super) rows_per_point: usize,
 }
 
 /// What plotly takes for a time, UTC.
@@ -181,17 +192,41 @@ where
     bar.legend_group(severity.as_str()).marker(Marker::new().color(color(severity)))
 }
 
+/// The rows that a point stands for, and its time; no rows where a line should break.
+type Point = (i64, Range<usize>);
+
 impl Timeline {
-    pub(super) fn new(findings: &Findings, series: &SeriesFindings) -> Self {
-        let left_out = series.time.len().saturating_sub(MAX_ROWS);
-        let time: Vec<i64> = series.time[left_out..].iter().copied().map(millis).collect();
+    /// The timelines of these series, the most affected first. The more there are, the coarser they are.
+    pub(super) fn of(findings: &Findings, series: &[&SeriesFindings]) -> Vec<Self> {
+        let pictures = series.len() + series.len().min(DETAILED) * (METRICS_PER_SERIES - 1);
+        let points = (ALL_POINTS / pictures.max(1)).clamp(MIN_POINTS, MAX_POINTS);
+        let metrics = |place: usize| if place < DETAILED { METRICS_PER_SERIES } else { 1 };
+        series.iter().enumerate().map(|(place, s)| Self::new(findings, s, points, metrics(place))).collect()
+    }
+
+    fn new(findings: &Findings, series: &SeriesFindings, points: usize, count: usize) -> Self {
+        let time: Vec<i64> = series.time.iter().copied().map(millis).collect();
         let start = time.first().copied().unwrap_or(0);
         let unit = time.iter().fold(0, |unit, t| greatest_common_divisor(unit, t - start)).max(1);
-        let rows = rows_with_breaks(&time, left_out);
-        let offsets = rows.iter().map(|(t, _)| (t - start) / unit).collect();
-        let metrics = metrics_worth_seeing(findings, series);
-        let plots = metrics.iter().map(|&m| timeline(findings, series, m, &rows)).collect();
-        Self { start, unit, offsets, plots, metrics, left_out }
+        let rows_per_point = time.len().div_ceil(points).max(1);
+        let points = points_with_breaks(&time, rows_per_point);
+        let mut metrics = metrics_worth_seeing(findings, series);
+        metrics.truncate(count);
+        let highest = |(_, rows): &Point| {
+            let scores = series.verdicts[rows.clone()].iter().map(|v| v.score).filter(|score| score.is_finite());
+            Rounded(scores.fold(f64::NAN, f64::max))
+        };
+        Self {
+            start,
+            unit,
+            offsets: points.iter().map(|(t, _)| (t - start) / unit).collect(),
+            plots: metrics.iter().map(|&m| timeline(findings, series, m, &points)).collect(),
+            score: points.iter().map(highest).collect(),
+            threshold: Rounded(series.verdicts.last().map_or(f64::NAN, |v| v.threshold)),
+            bands: series.incidents.iter().map(|i| (millis(i.start), millis(i.end), i.severity.as_str())).collect(),
+            metrics,
+            rows_per_point,
+        }
     }
 }
 
@@ -199,19 +234,22 @@ fn greatest_common_divisor(a: i64, b: i64) -> i64 {
     if b == 0 { a } else { greatest_common_divisor(b, a % b) }
 }
 
-/// Time and row; no row where a line should break.
-fn rows_with_breaks(time: &[i64], first: usize) -> Vec<(i64, Option<usize>)> {
+fn points_with_breaks(time: &[i64], rows_per_point: usize) -> Vec<Point> {
     let mut steps: Vec<i64> = time.windows(2).map(|pair| pair[1] - pair[0]).collect();
     steps.sort_unstable();
     let limit = steps.get(steps.len() / 2).map_or(i64::MAX, |usual| usual.saturating_mul(BREAK));
-    let mut rows = Vec::with_capacity(time.len());
+    let mut points: Vec<Point> = Vec::with_capacity(time.len() / rows_per_point + 1);
     for (i, &t) in time.iter().enumerate() {
-        if let Some(previous) = i.checked_sub(1).map(|p| time[p]).filter(|p| t - p > limit) {
-            rows.push((previous, None));
+        let gap = i.checked_sub(1).map(|p| time[p]).filter(|p| t - p > limit);
+        match points.last_mut() {
+            Some((_, rows)) if gap.is_none() && rows.len() < rows_per_point => rows.end = i + 1,
+            _ => {
+                points.extend(gap.map(|previous| (previous, 0..0)));
+                points.push((t, i..i + 1));
+            }
         }
-        rows.push((t, Some(first + i)));
     }
-    rows
+    points
 }
 
 /// What explains the worst anomaly best among the stored metrics, then the primary metric.
@@ -232,14 +270,14 @@ fn metrics_worth_seeing(findings: &Findings, series: &SeriesFindings) -> Vec<usi
     metrics
 }
 
-fn timeline(findings: &Findings, series: &SeriesFindings, metric: usize, rows: &[(i64, Option<usize>)]) -> Plot {
+fn timeline(findings: &Findings, series: &SeriesFindings, metric: usize, points: &[Point]) -> Plot {
     let observed = |row: usize| series.observed[[row, metric]];
     let expected = |row: usize| series.expected[[row, metric]];
     // What can't be negative is not expected to be.
-    let signed = rows.iter().filter_map(|(_, row)| *row).any(|row| observed(row) < 0.0);
+    let signed = series.observed.column(metric).iter().any(|value| *value < 0.0);
     let lowest = if signed { f64::NEG_INFINITY } else { 0.0 };
     let values = |value: &dyn Fn(usize) -> f64| -> Vec<Rounded> {
-        rows.iter().map(|(_, row)| Rounded(row.map_or(f64::NAN, value))).collect()
+        points.iter().map(|(_, rows)| Rounded(mean(rows.clone().map(value)))).collect()
     };
     let line = |value: &dyn Fn(usize) -> f64, style: Line| {
         Scatter::new(Vec::<i64>::new(), values(value)).mode(Mode::Lines).line(style)
@@ -258,7 +296,6 @@ fn timeline(findings: &Findings, series: &SeriesFindings, metric: usize, rows: &
             .name("expected"),
         line(&observed, Line::new().width(1.3).color(OBSERVED)).name("observed"),
     ];
-    let from = rows.first().map_or(0, |(t, _)| *t);
     for severity in Severity::ALL {
         let points: Vec<(i64, f64, String)> = series
             .anomalies
@@ -267,7 +304,7 @@ fn timeline(findings: &Findings, series: &SeriesFindings, metric: usize, rows: &
             .filter_map(|a| {
                 let t = millis(series.time[a.row]);
                 let y = [observed(a.row), expected(a.row)].into_iter().find(|v| v.is_finite())?;
-                (t >= from).then(|| (t, y, hover(a)))
+                Some((t, y, hover(a)))
             })
             .collect();
         if points.is_empty() {
@@ -296,6 +333,13 @@ fn timeline(findings: &Findings, series: &SeriesFindings, metric: usize, rows: &
     plot(traces, layout, DisplayModeBar::Hover)
 }
 
+/// The mean of the values that are there; NaN without any.
+fn mean(values: impl Iterator<Item = f64>) -> f64 {
+    let (sum, count) =
+        values.filter(|v| v.is_finite()).fold((0.0, 0.0), |(sum, count), value| (sum + value, count + 1.0));
+    sum / count
+}
+
 /// `f64::max` would turn a missing value into the limit.
 fn at_least(value: f64, limit: f64) -> f64 {
     if value < limit { limit } else { value }
@@ -317,12 +361,9 @@ fn shortened_factor(text: &str) -> String {
     }
 }
 
-/// The script that draws the pictures, without the rest that the plotting library would bring.
-pub(super) fn library() -> Result<String, ReportError> {
-    let sources = Plot::offline_js_sources();
-    let scripts = sources.split("</script>").filter_map(|s| s.split_once('>')).map(|(_, script)| script);
-    let script = scripts.into_iter().find(|s| s.contains("plotly.js v"));
-    script.map(str::to_owned).ok_or(ReportError::Library)
+/// The script that draws the pictures: lines, bars and markers of plotly.js (MIT), the version of the crate `plotly`.
+pub(super) fn library() -> &'static str {
+    include_str!("plotly-basic.min.js")
 }
 
 /// JSON that can stand in a `<script>`: nothing in it can end the element or start a comment.

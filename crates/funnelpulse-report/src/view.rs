@@ -16,6 +16,7 @@ use super::{
     incidents::{self, Card},
     number::{NONE, grouped, signed},
     plots::{self, Pictures, Timeline},
+    units::Unit,
 };
 use funnelpulse_analytics::{Anomaly, Findings, SeriesFindings};
 
@@ -38,6 +39,9 @@ struct Page<'a> {
     anomalies: usize,
     rows: Vec<Row>,
     primary: &'a str,
+    unit: &'static str,
+    units: &'static str,
+    unit_title: String,
     has_revenue: bool,
     timelines: Vec<Chart>,
     affected: usize,
@@ -52,7 +56,7 @@ struct Page<'a> {
 
 #[derive(Serialize)]
 struct Tile {
-    label: &'static str,
+    label: String,
     value: String,
     hint: String,
 }
@@ -76,6 +80,8 @@ struct Row {
     timeline: Option<usize>,
     severity: &'static str,
     kind: &'static str,
+    /// For sorting: the change of revenue, 0 without one.
+    change: f64,
     observed: String,
     expected: String,
     deviation: String,
@@ -94,7 +100,7 @@ struct Chart {
     revenue: Option<String>,
     models: String,
     rows: String,
-    left_out: Option<String>,
+    rows_per_point: Option<String>,
 }
 
 pub(super) fn render(report: &Report<'_>) -> Result<String, ReportError> {
@@ -107,12 +113,13 @@ pub(super) fn render(report: &Report<'_>) -> Result<String, ReportError> {
     let pictures = Pictures {
         by_hour: plots::by_hour(&ranked, height),
         by_series: plots::by_series(&affected, height),
-        timelines: shown.iter().map(|s| Timeline::new(findings, s)).collect(),
+        timelines: Timeline::of(findings, shown),
     };
     let has_revenue = ranked.iter().any(|(_, a)| a.impact.revenue.is_some());
     let timeline_of = |series: &SeriesFindings| shown.iter().position(|s| s.series == series.series);
     let primary = findings.metrics().get(findings.primary_metric());
-    let (site, incidents, n_incidents) = incidents::cards(findings);
+    let (site, incidents, n_incidents) = incidents::cards(findings, &timeline_of);
+    let unit = Unit::of(findings);
     let page = Page {
         title: &report.title,
         version: env!("CARGO_PKG_VERSION"),
@@ -131,6 +138,9 @@ pub(super) fn render(report: &Report<'_>) -> Result<String, ReportError> {
             .map(|(series, anomaly)| row(findings, series, anomaly, timeline_of(series)))
             .collect(),
         primary: primary.map_or("", |name| name),
+        unit: unit.one,
+        units: unit.many,
+        unit_title: unit.title(),
         has_revenue,
         timelines: shown.iter().zip(&pictures.timelines).map(|(s, t)| chart(findings, s, t)).collect(),
         affected: affected.len(),
@@ -144,7 +154,7 @@ pub(super) fn render(report: &Report<'_>) -> Result<String, ReportError> {
         n_failures: findings.failures().len(),
         style: Value::from_safe_string(include_str!("page.css").to_owned()),
         script: Value::from_safe_string(include_str!("page.js").to_owned()),
-        library: Value::from_safe_string(plots::library()?),
+        library: Value::from_safe_string(plots::library().to_owned()),
         data: Value::from_safe_string(plots::json(&pictures)?),
     };
     let mut environment = Environment::new();
@@ -184,13 +194,18 @@ fn period(findings: &Findings) -> Option<(String, String)> {
 }
 
 fn tiles(findings: &Findings, summary: &Summary, ranked: &[(&SeriesFindings, &Anomaly)]) -> Vec<Tile> {
+    let unit = Unit::of(findings);
     let count = |n: usize| whole(n as f64);
     let (rows, series) = (findings.rows(), findings.series().len());
     let share = 100.0 * ranked.len() as f64 / rows.max(1) as f64;
     let mut tiles = vec![
-        Tile { label: "Hours scored", value: count(rows), hint: format!("in {} series", count(series)) },
         Tile {
-            label: "Incidents",
+            label: format!("{}s scored", unit.title()),
+            value: count(rows),
+            hint: format!("in {} series", count(series)),
+        },
+        Tile {
+            label: "Incidents".to_owned(),
             value: count(findings.incidents().len()),
             hint: match (findings.group_incidents().len(), findings.site_incidents().len()) {
                 (0, 0) => "of one series each".to_owned(),
@@ -200,12 +215,12 @@ fn tiles(findings: &Findings, summary: &Summary, ranked: &[(&SeriesFindings, &An
             },
         },
         Tile {
-            label: "Anomalous hours",
+            label: format!("Anomalous {}", unit.many),
             value: count(ranked.len()),
-            hint: format!("{} % of the hours", grouped(share)),
+            hint: format!("{} % of the {}", grouped(share), unit.many),
         },
         Tile {
-            label: "Series affected",
+            label: "Series affected".to_owned(),
             value: count(summary.by_series.len()),
             hint: match findings.failures().len() {
                 0 => "all series could be scored".to_owned(),
@@ -215,13 +230,18 @@ fn tiles(findings: &Findings, summary: &Summary, ranked: &[(&SeriesFindings, &An
     ];
     if ranked.iter().any(|(_, a)| a.impact.revenue.is_some()) {
         let hint = |side: &str| format!("{side} expectation, in the currency of the data");
-        let lost = Tile { label: "Revenue lost", value: whole(summary.total.revenue_lost), hint: hint("below") };
-        let gained = Tile { label: "Revenue gained", value: whole(summary.total.revenue_gained), hint: hint("above") };
+        let lost =
+            Tile { label: "Revenue lost".to_owned(), value: whole(summary.total.revenue_lost), hint: hint("below") };
+        let gained = Tile {
+            label: "Revenue gained".to_owned(),
+            value: whole(summary.total.revenue_gained),
+            hint: hint("above"),
+        };
         tiles.extend([lost, gained]);
     }
     if ranked.iter().any(|(_, a)| a.impact.lost_conversions.is_some()) {
         let value = whole(summary.total.conversions_lost);
-        tiles.push(Tile { label: "Conversions lost", value, hint: "below expectation".to_owned() });
+        tiles.push(Tile { label: "Conversions lost".to_owned(), value, hint: "below expectation".to_owned() });
     }
     tiles
 }
@@ -259,6 +279,7 @@ fn row(findings: &Findings, series: &SeriesFindings, anomaly: &Anomaly, timeline
         timeline,
         severity: anomaly.severity.as_str(),
         kind: anomaly.anomaly_type.as_str(),
+        change: anomaly.impact.revenue.filter(|r| r.is_finite()).unwrap_or(0.0),
         observed: grouped(deviation.observed),
         expected: grouped(deviation.expected),
         deviation: deviation.percentage().map_or_else(|| NONE.to_owned(), percentage),
@@ -285,6 +306,6 @@ fn chart(findings: &Findings, series: &SeriesFindings, timeline: &Timeline) -> C
         revenue: revenue.then(|| signed(net.round())),
         models: series.models_in_words(),
         rows: grouped(series.time.len() as f64),
-        left_out: (timeline.left_out > 0).then(|| grouped(plots::MAX_ROWS as f64)),
+        rows_per_point: (timeline.rows_per_point > 1).then(|| grouped(timeline.rows_per_point as f64)),
     }
 }

@@ -30,7 +30,9 @@ pub use detector::SeasonalDetectorModel;
 pub use error::SeasonalError;
 pub use fitting::Seasonal;
 pub use forecast::{Component, Forecast};
+pub use funnelpulse_core as core;
 pub use model::SeasonalModel;
+pub use ndarray;
 
 /// The tag of the detector in tables and files.
 const KIND: &str = "seasonal";

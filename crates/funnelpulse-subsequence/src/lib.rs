@@ -11,6 +11,8 @@ mod stream;
 
 pub use config::{SubsequenceConfig, SubsequenceError, SubsequenceScoring};
 pub use detector::Subsequence;
+pub use funnelpulse_core as core;
 pub use model::SubsequenceModel;
+pub use ndarray;
 pub use period::period;
 pub use stream::{Stream, StreamConfig};

@@ -10,6 +10,7 @@ use funnelpulse::changepoint::{Penalty, PenaltyRule, cost::CostKind};
 use serde::{Deserialize, de::IntoDeserializer};
 
 use super::table_file;
+use crate::plot::plot_file;
 
 #[derive(Debug, Args)]
 #[command(
@@ -30,7 +31,7 @@ use super::table_file;
                         --param interval_width=0.95 --output forecast.csv"
 )]
 pub(crate) struct ForecastArgs {
-    /// CSV or Parquet, a file or a folder, in order of time
+    /// CSV, JSON lines or Parquet, a file or a folder, in order of time; - for the standard input
     #[arg(long, value_name = "FILE")]
     pub(crate) input: PathBuf,
     /// Column of times
@@ -51,9 +52,12 @@ pub(crate) struct ForecastArgs {
     /// A parameter of the model, for example `interval_width=0.95`
     #[arg(long = "param", value_name = "K=V")]
     pub(crate) params: Vec<String>,
-    /// CSV or Parquet, by the end of its name
+    /// CSV or Parquet, by the end of its name; - for CSV on the standard output
     #[arg(long, value_name = "FILE", value_parser = table_file)]
     pub(crate) output: PathBuf,
+    /// Also draw it: a page (.html) with all series, or the first of them (.svg)
+    #[arg(long, value_name = "FILE", value_parser = plot_file)]
+    pub(crate) plot: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -67,7 +71,7 @@ pub(crate) struct ForecastArgs {
                         Example: funnelpulse changepoints --input hours.csv --column views --time-column ds \
                         --cost rbf --penalty 10 --min-size 24 --output changepoints.csv")]
 pub(crate) struct ChangepointsArgs {
-    /// CSV or Parquet, a file or a folder
+    /// CSV, JSON lines or Parquet, a file or a folder; - for the standard input
     #[arg(long, value_name = "FILE")]
     pub(crate) input: PathBuf,
     /// Column of values; several are searched together for common breaks (binomial: successes,trials)
@@ -108,9 +112,12 @@ pub(crate) struct ChangepointsArgs {
     /// Leave out breaks with a larger p-value, with the same costs
     #[arg(long, default_value_t = 1.0, value_name = "P", allow_hyphen_values = true)]
     pub(crate) max_p_value: f64,
-    /// CSV or Parquet, by the end of its name
+    /// CSV or Parquet, by the end of its name; - for CSV on the standard output
     #[arg(long, value_name = "FILE", value_parser = table_file)]
     pub(crate) output: PathBuf,
+    /// Also draw it: a page (.html) with all series, or the first of them (.svg)
+    #[arg(long, value_name = "FILE", value_parser = plot_file)]
+    pub(crate) plot: Option<PathBuf>,
 }
 
 /// A number or the name of a rule.

@@ -25,7 +25,7 @@ use super::Settings;
                   funnelpulse compare --input shop --model new.fpm --against-model old.fpm --labels labels.parquet"
 )]
 pub(crate) struct CompareArgs {
-    /// CSV or Parquet, a file or a folder
+    /// CSV, JSON lines or Parquet, a file or a folder; - for the standard input
     #[arg(long, value_name = "PATH")]
     pub(crate) input: PathBuf,
     /// The rows of this time

@@ -5,10 +5,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use arrow::array::{ArrayRef, Float64Array, RecordBatch, StringArray, TimestampMicrosecondArray, UInt64Array};
 use funnelpulse::changepoint::{Break, ChangepointError, Segmentation, SegmentationConfig, Segmenter};
-use funnelpulse::{
-    core::Timestamp,
-    io::{Table, write_file},
-};
+use funnelpulse::{core::Timestamp, io::Table};
 use ndarray::Array2;
 use rayon::prelude::*;
 
@@ -16,6 +13,7 @@ use crate::{
     args::ChangepointsArgs,
     input::{SeriesRows, check_finite, check_times, rows_by_series},
     output,
+    plot::{self, Panel, Picture},
 };
 
 pub(crate) fn changepoints(args: &ChangepointsArgs) -> anyhow::Result<()> {
@@ -47,14 +45,42 @@ pub(crate) fn changepoints(args: &ChangepointsArgs) -> anyhow::Result<()> {
         used += found.rows;
         breaks.extend(found.breaks.into_iter().map(|b| (series.0.as_str(), b)));
     }
-    write_file(&args.output, &batch(args, &breaks)?)?;
+    if let Some(path) = &args.plot {
+        plot::write(path, &pictures(args, &series, &data, times.as_deref(), &breaks))?;
+    }
     let rows = table.num_rows();
     if used < rows {
         output::note(format_args!("note: {} of {rows} rows have no value and are left out", rows - used));
     }
     let found = if breaks.len() == 1 { "1 break".to_owned() } else { format!("{} breaks", breaks.len()) };
     let (count, path) = (series.len(), args.output.display());
-    output::say(format_args!("{found} in {rows} rows of {count} series; table in {path}"))
+    let done = format!("{found} in {rows} rows of {count} series; table in {path}");
+    output::write_table(&args.output, &batch(args, &breaks)?, done)
+}
+
+/// The values with the breaks, each with the rows in which it may lie.
+fn pictures(
+    args: &ChangepointsArgs,
+    series: &[SeriesRows],
+    data: &[Vec<f64>],
+    times: Option<&[Timestamp]>,
+    breaks: &[(&str, Break)],
+) -> Vec<Picture> {
+    let picture = |(name, rows): &SeriesRows| {
+        let own = || breaks.iter().filter(|(series, _)| series == name).map(|(_, found)| found);
+        let panel = |(column, values): (&String, &Vec<f64>)| Panel {
+            title: column.clone(),
+            observed: Some(rows.iter().map(|&row| values[row]).collect()),
+            breaks: own().map(|found| (found.index, found.interval)).collect(),
+            ..Panel::default()
+        };
+        Picture {
+            title: name.clone(),
+            times: times.map(|times| rows.iter().map(|&row| times[row]).collect()),
+            panels: args.columns.iter().zip(data).map(panel).collect(),
+        }
+    };
+    series.iter().map(picture).collect()
 }
 
 fn segmenter(args: &ChangepointsArgs) -> anyhow::Result<Segmenter> {

@@ -44,7 +44,7 @@ pub(crate) fn demo(args: &DemoArgs) -> anyhow::Result<Outcome> {
     let findings = pipeline.run(shop.panel())?;
     output::print_failures(findings.failures(), "");
     if findings.series().is_empty() {
-        output::note("error: no series could be scored, nothing was written");
+        output::warn("error: no series could be scored, nothing was written");
         return Ok(Outcome::Unscored);
     }
     output::say(format_args!("Trained and scored without the labels in {:.1} s\n", start.elapsed().as_secs_f64()))?;
@@ -60,7 +60,7 @@ pub(crate) fn demo(args: &DemoArgs) -> anyhow::Result<Outcome> {
         output::say(format_args!("  {name:<56}{value}"))?;
     }
 
-    output::write_tables(&findings, &args.out, false)?;
+    output::write_tables(&findings, &args.out, shop.panel().total_rows())?;
     write_file(&args.out.join("hourly.parquet"), &panel_to_batch(shop.panel(), &PanelSpec::funnel())?)?;
     write_file(&args.out.join("labels.parquet"), &labels(&shop)?)?;
     let report = args.out.join("report.html");

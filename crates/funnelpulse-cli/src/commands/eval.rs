@@ -4,12 +4,21 @@ use std::{collections::BTreeMap, path::Path};
 
 use anyhow::{Context, bail};
 use funnelpulse::{
-    eval::{Evaluation, EvaluationOptions, evaluate, mean, metrics::acf_period},
-    io::Table,
+    eval::{
+        Evaluation, EvaluationOptions,
+        bench::{Suite, SuiteOptions, is_label},
+        evaluate, mean,
+        metrics::acf_period,
+    },
+    io::{ReadOptions, Table},
 };
 use serde_json::json;
 
-use crate::{args::EvalArgs, input::series_names, output};
+use crate::{
+    args::EvalArgs,
+    input::{rows_by_series, series_names},
+    output,
+};
 
 /// Labels and values of one series, in the order of the table.
 #[derive(Default)]
@@ -69,13 +78,18 @@ pub(crate) fn eval(args: &EvalArgs) -> anyhow::Result<()> {
 }
 
 fn read_labels(args: &EvalArgs) -> anyhow::Result<BTreeMap<String, Labelled>> {
+    if args.labels.is_dir() {
+        return read_suite(args);
+    }
     let table = Table::read(&args.labels)?;
     let pick = |named: &Option<String>, usual: &[&str]| {
         named.clone().or_else(|| usual.iter().find(|c| table.has(c)).map(ToString::to_string))
     };
-    let labels = table.f64_column(&args.label_column)?;
+    let usual = || table.columns().iter().filter(|_| !table.has("label")).find(|c| is_label(c)).cloned();
+    let column = args.label_column.clone().or_else(usual).unwrap_or_else(|| "label".to_owned());
+    let labels = table.f64_column(&column)?;
     if let Some(row) = labels.iter().position(|l| *l != 0.0 && *l != 1.0) {
-        let (file, column, label) = (args.labels.display(), &args.label_column, labels[row]);
+        let (file, label) = (args.labels.display(), labels[row]);
         bail!("{file}: row {}, column `{column}`: a label is 0 or 1, found {label}", row + 1);
     }
     let names = match pick(&args.series_column, &["series", "file", "brand"]) {
@@ -92,7 +106,64 @@ fn read_labels(args: &EvalArgs) -> anyhow::Result<BTreeMap<String, Labelled>> {
     Ok(series)
 }
 
+/// A folder of labelled series, in any layout that `bench` reads.
+fn read_suite(args: &EvalArgs) -> anyhow::Result<BTreeMap<String, Labelled>> {
+    let options = SuiteOptions {
+        label_column: args.label_column.clone(),
+        series_column: args.series_column.clone(),
+        columns: args.value_column.iter().cloned().collect(),
+        ..SuiteOptions::default()
+    };
+    let suite = Suite::find(&args.labels, &options)?;
+    let mut all = BTreeMap::new();
+    for source in &suite.series {
+        let series = source.load()?;
+        let own = Labelled { labels: series.labels.clone(), values: series.values.column(0).to_vec() };
+        if all.insert(source.name().to_owned(), own).is_some() {
+            bail!("{}: two series are called `{}`", args.labels.display(), source.name());
+        }
+    }
+    Ok(all)
+}
+
+/// Scores of a file, or of all files of a folder: each with its series, or by its name the scores of one.
 fn read_scores(path: &Path) -> anyhow::Result<BTreeMap<String, Vec<f64>>> {
+    if !path.is_dir() {
+        return read_file(path);
+    }
+    let mut all = BTreeMap::new();
+    let options = ReadOptions { file_column: Some(FILE_COLUMN.to_owned()), ..ReadOptions::default() };
+    let table = Table::read_with(path, &options)?;
+    if table.has("series") && table.has("row") {
+        for (file, _) in table.files() {
+            for (name, scores) in read_file(file)? {
+                // What scored one file alone calls the series by that file.
+                let name =
+                    Path::new(&name).file_stem().map_or(name.clone(), |stem| stem.to_string_lossy().into_owned());
+                insert(&mut all, path, name, scores)?;
+            }
+        }
+        return Ok(all);
+    }
+    let scores = table.f64_column("score")?;
+    for (name, rows) in rows_by_series(&table, Some(FILE_COLUMN))? {
+        let name = name.rsplit('/').next().unwrap_or_default().to_owned();
+        insert(&mut all, path, name, rows.into_iter().map(|row| scores[row]).collect())?;
+    }
+    Ok(all)
+}
+
+/// The column that names the file of each row.
+const FILE_COLUMN: &str = "file of the scores";
+
+fn insert(all: &mut BTreeMap<String, Vec<f64>>, path: &Path, name: String, scores: Vec<f64>) -> anyhow::Result<()> {
+    match all.insert(name.clone(), scores) {
+        Some(_) => bail!("{}: there are two sets of scores of series `{name}`", path.display()),
+        None => Ok(()),
+    }
+}
+
+fn read_file(path: &Path) -> anyhow::Result<BTreeMap<String, Vec<f64>>> {
     let table = Table::read(path)?;
     let scores = table.f64_column("score")?;
     let names = series_names(&table, "series")?;

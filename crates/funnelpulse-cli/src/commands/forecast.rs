@@ -4,17 +4,15 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use anyhow::{Context, bail};
 use arrow::array::{ArrayRef, Float64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
-use funnelpulse::seasonal::{Covariates, Forecast, Growth, Mode, Seasonal, SeasonalConfig, SeasonalError};
-use funnelpulse::{
-    core::Timestamp,
-    io::{Table, write_file},
-};
+use funnelpulse::seasonal::{Component, Covariates, Forecast, Growth, Mode, Seasonal, SeasonalConfig, SeasonalError};
+use funnelpulse::{core::Timestamp, io::Table};
 use rayon::prelude::*;
 
 use crate::{
     args::ForecastArgs,
-    input::{check_finite, check_times, rows_by_series},
+    input::{SeriesRows, check_finite, check_times, rows_by_series},
     output, params,
+    plot::{self, Panel, Picture},
 };
 
 /// 9999-12-30: later times have no text that could be read again.
@@ -59,11 +57,14 @@ pub(crate) fn forecast(args: &ForecastArgs) -> anyhow::Result<()> {
              keeps them)"
         ));
     }
-    write_file(&args.output, &batch(args, seasonal.config(), &parts)?)?;
+    if let Some(path) = &args.plot {
+        plot::write(path, &pictures(&series, &data, &parts))?;
+    }
     let (rows, path) = (table.num_rows(), args.output.display());
     let horizon = parts.iter().map(|(_, part)| part.time.len()).sum::<usize>() - rows;
     let count = series.len();
-    output::say(format_args!("{rows} rows of {count} series and {horizon} beyond them forecast; table in {path}"))
+    let done = format!("{rows} rows of {count} series and {horizon} beyond them forecast; table in {path}");
+    output::write_table(&args.output, &batch(args, seasonal.config(), &parts)?, done)
 }
 
 /// The columns that a forecast starts from.
@@ -132,6 +133,35 @@ impl Data {
         }
         Ok(SeriesForecast { parts, dropped: model.dropped_seasonalities().to_vec() })
     }
+}
+
+/// Values and forecast, the trend, and each other term, series by series.
+fn pictures(series: &[SeriesRows], data: &Data, parts: &[(&str, Forecast)]) -> Vec<Picture> {
+    let picture = |(name, rows): &SeriesRows| {
+        let own: Vec<&Forecast> = parts.iter().filter(|(series, _)| series == name).map(|(_, part)| part).collect();
+        let all = |of: &dyn Fn(&Forecast) -> Vec<f64>| own.iter().flat_map(|part| of(part)).collect::<Vec<f64>>();
+        let terms = own.first().map_or(&[][..], |part| &part.components);
+        let term = |term: &Component| Panel {
+            title: term.name.clone(),
+            fitted: Some(all(&|part| part.component(&term.name).map_or_else(Vec::new, |values| values.to_vec()))),
+            ..Panel::default()
+        };
+        let forecast = Panel {
+            title: "values (blue), forecast with its interval (orange)".to_owned(),
+            observed: Some(rows.iter().map(|&row| data.values[row]).collect()),
+            fitted: Some(all(&|part| part.yhat.to_vec())),
+            interval: Some((all(&|part| part.yhat_lower.to_vec()), all(&|part| part.yhat_upper.to_vec()))),
+            ..Panel::default()
+        };
+        let trend = Some(all(&|part| part.trend.to_vec()));
+        let trend = Panel { title: "trend".to_owned(), fitted: trend, ..Panel::default() };
+        Picture {
+            title: name.clone(),
+            times: Some(own.iter().flat_map(|part| part.time.iter().copied()).collect()),
+            panels: [forecast, trend].into_iter().chain(terms.iter().map(term)).collect(),
+        }
+    };
+    series.iter().map(picture).collect()
 }
 
 /// The covariates without which nothing can be forecast.

@@ -38,6 +38,7 @@ pub(crate) fn shop(args: &Shop) -> anyhow::Result<GeneratedFunnel> {
         days: args.days,
         seed: args.seed,
         difficulty,
+        variety: args.variety,
         quiet_days: defaults.quiet_days.min(args.days / 2),
         ..defaults
     };

@@ -1,6 +1,7 @@
 //! One file per command.
 
 pub(crate) mod alerts;
+pub(crate) mod bench;
 pub(crate) mod changepoints;
 pub(crate) mod compare;
 pub(crate) mod config;
@@ -15,4 +16,5 @@ pub(crate) mod model;
 pub(crate) mod run;
 pub(crate) mod score;
 pub(crate) mod stream;
+pub(crate) mod texts;
 pub(crate) mod train;

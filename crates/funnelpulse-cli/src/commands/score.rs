@@ -6,17 +6,25 @@ use anyhow::{Context, bail};
 use arrow::array::{ArrayRef, Float64Array, RecordBatch, StringArray, UInt64Array};
 use funnelpulse::{
     Config, Entry, TrainedOn,
-    core::{Columns, Frame, SeriesKey, Timestamp},
-    io::{Table, write_file},
+    core::{Columns, Frame, SeriesKey, Threshold, Timestamp},
+    io::Table,
 };
 use ndarray::Array2;
 
 use crate::{
-    args::ScoreArgs,
+    args::{ANY_SERIES, ScoreArgs},
     context::catalog,
     input::{read_options, series_names, split_setting},
     output, overwrite,
+    plot::{self, Panel, Picture},
 };
+
+mod preset;
+
+/// Columns of a picture.
+const MAX_PANELS: usize = 8;
+/// Share of the rows above the line in a picture.
+const ONE_IN_A_HUNDRED: f64 = 0.01;
 
 /// The rows of one series: where they stand in the table, and how many to learn from.
 struct Series {
@@ -27,9 +35,10 @@ struct Series {
 
 pub(crate) fn score(args: &ScoreArgs) -> anyhow::Result<()> {
     overwrite::refuse(&[&args.input], &[("--output", Some(&args.output))])?;
-    let config = configuration(args)?;
-    let table = read(args, &config)?;
+    let any_series = args.detector == ANY_SERIES;
+    let table = read(args, &if any_series { Config::default() } else { configuration(args)? })?;
     let columns = columns(args, &table)?;
+    let config = if any_series { preset::configuration(args, &columns)? } else { configuration(args)? };
     let data = columns.iter().map(|c| table.f64_column(c)).collect::<Result<Vec<_>, _>>()?;
     let times = args.time_column.as_ref().map(|c| table.time_column(c)).transpose()?;
     let series = series(args, &table)?;
@@ -42,8 +51,12 @@ pub(crate) fn score(args: &ScoreArgs) -> anyhow::Result<()> {
     };
     let frames = series.iter().map(frame).collect::<anyhow::Result<BTreeMap<_, _>>>()?;
     let catalog = catalog();
-    let entry = catalog.get(&args.detector).context("the command line names only known detectors")?;
-    let mut scored = entry.raw_scores(&config, &frames, &|_| bar.inc(1))?;
+    let mut scored = if any_series {
+        preset::scores(&config, &frames, &|_| bar.inc(1))?
+    } else {
+        let entry = catalog.get(&args.detector).context("the command line names only known detectors")?;
+        entry.raw_scores(&config, &frames, &|_| bar.inc(1))?
+    };
     bar.finish_and_clear();
 
     // Back to the order of the input.
@@ -59,16 +72,47 @@ pub(crate) fn score(args: &ScoreArgs) -> anyhow::Result<()> {
             scores[row] = score;
         }
     }
+    if let Some(path) = &args.plot {
+        plot::write(path, &pictures(&series, &columns, &data, times.as_deref(), &scores))?;
+    }
     let scores: Float64Array = scores.into_iter().map(|s| Some(s).filter(|s| !s.is_nan())).collect();
     let batch = RecordBatch::try_from_iter([
         ("series", Arc::new(names.into_iter().map(Some).collect::<StringArray>()) as ArrayRef),
         ("row", Arc::new(UInt64Array::from(numbers))),
         ("score", Arc::new(scores)),
     ])?;
-    write_file(&args.output, &batch)?;
     let (rows, path) = (table.num_rows(), args.output.display());
     output::note(format_args!("columns scored: {}", columns.join(", ")));
-    output::say(format_args!("{rows} rows of {} series scored; scores in {path}", series.len()))
+    let done = format!("{rows} rows of {} series scored; scores in {path}", series.len());
+    output::write_table(&args.output, &batch, done)
+}
+
+/// The columns, and below them the score with the value that one row in a hundred exceeds.
+fn pictures(
+    series: &[Series],
+    columns: &[String],
+    data: &[Vec<f64>],
+    times: Option<&[Timestamp]>,
+    scores: &[f64],
+) -> Vec<Picture> {
+    let picture = |series: &Series| {
+        let own = |values: &[f64]| series.rows.iter().map(|&row| values[row]).collect::<Vec<f64>>();
+        let panel = |(name, values): (&String, &Vec<f64>)| Panel {
+            title: name.clone(),
+            observed: Some(own(values)),
+            ..Panel::default()
+        };
+        let scores = own(scores);
+        let limit = Threshold::from_contamination(&scores, ONE_IN_A_HUNDRED).map(Threshold::limit);
+        let title = "score, and what one row in a hundred exceeds".to_owned();
+        let score = Panel { title, fitted: Some(scores), limit, ..Panel::default() };
+        Picture {
+            title: series.name.clone(),
+            times: times.map(|times| series.rows.iter().map(|&row| times[row]).collect()),
+            panels: columns.iter().zip(data).take(MAX_PANELS).map(panel).chain([score]).collect(),
+        }
+    };
+    series.iter().map(picture).collect()
 }
 
 /// The table; of a folder with the file of each row, which names the series.

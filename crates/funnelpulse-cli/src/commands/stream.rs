@@ -15,7 +15,6 @@ use serde_json::{Value, json};
 mod estimate;
 #[cfg_attr(not(feature = "kafka"), path = "stream/no_kafka.rs")]
 pub(super) mod kafka;
-mod logs;
 mod several;
 mod site;
 mod sites;
@@ -25,7 +24,6 @@ use crate::{Outcome, args::StreamArgs, context::catalog, output};
 
 pub(crate) fn stream(args: &StreamArgs) -> anyhow::Result<Outcome> {
     let (sites, address) = sites::of(args)?;
-    logs::start()?;
     let catalog = catalog();
     if let Some(events) = args.estimate {
         return estimate::say(args, &sites, &catalog, events).map(|()| Outcome::Done);
@@ -95,13 +93,13 @@ fn is_dash(path: &Path) -> bool {
 fn outcome(ended: &[Ended]) -> Outcome {
     for end in ended {
         if let Some(problem) = &end.metrics.model.problem {
-            output::note(format_args!("warning: a new model was not taken into use: {problem}"));
+            output::warn(format_args!("warning: a new model was not taken into use: {problem}"));
         }
         if end.waiting > 0 {
             let reason = end.metrics.alert_error.as_deref();
             let reason = reason.unwrap_or("receivers did not acknowledge them in time");
             let waiting = end.waiting;
-            output::note(format_args!("warning: {waiting} deliveries of alerts wait for the next start: {reason}"));
+            output::warn(format_args!("warning: {waiting} deliveries of alerts wait for the next start: {reason}"));
         }
     }
     if ended.iter().any(|end| end.waiting > 0) { Outcome::Waiting } else { Outcome::Done }

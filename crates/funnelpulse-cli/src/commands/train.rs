@@ -24,7 +24,7 @@ pub(crate) fn train(args: &TrainArgs) -> anyhow::Result<Outcome> {
     let failures: Vec<_> = input.failures.iter().chain(model.failures()).cloned().collect();
     output::print_failures(&failures, "");
     if model.series().len() == 0 {
-        output::note("error: no series could be trained, nothing was saved");
+        output::warn("error: no series could be trained, nothing was saved");
         return Ok(Outcome::Unscored);
     }
     model.save(&args.model)?;

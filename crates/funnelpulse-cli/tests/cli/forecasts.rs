@@ -287,3 +287,33 @@ fn what_can_not_be_forecast_is_refused() {
         .stderr(contains("the name should end in .csv or .parquet"));
     folder.run("forecast --input in.csv --output out.csv --horizon -3").code(2);
 }
+
+/// A page has a picture per series, with a panel for values, trend and each seasonality.
+#[test]
+fn forecasts_scores_and_breaks_are_drawn() {
+    let folder = Folder::new();
+    let mut text = "ds,shop,y\n".to_owned();
+    for hour in 0..400 {
+        for shop in ["a", "b & c"] {
+            let level = if hour < 250 { 50.0 } else { 90.0 };
+            text += &format!("{},{shop},{}\n", crate::folder::hour(hour), level + (hour % 24) as f64);
+        }
+    }
+    folder.write("in.csv", text);
+    folder.output("forecast --input in.csv --series-column shop --horizon 24 --output out.csv --plot f.html");
+    let page = folder.text("f.html");
+    assert_eq!(page.matches("<svg").count(), 2);
+    assert!(
+        page.contains("b &amp; c") && page.contains("trend") && page.contains("daily") && page.contains("<polygon")
+    );
+    assert!(!page.contains("src=") && !page.contains("href="), "the page opens offline");
+    folder.output("changepoints --input in.csv --series-column shop --column y --auto --output b.csv --plot b.svg");
+    assert!(folder.text("b.svg").starts_with("<svg") && folder.text("b.svg").contains("B3261E"), "a break is drawn");
+    folder
+        .output("score --detector zscore --input in.csv --series-column shop --columns y --output s.csv --plot s.html");
+    assert!(folder.text("s.html").contains("one row in a hundred"));
+    folder
+        .run("score --detector zscore --input in.csv --output s.csv --plot s.png")
+        .code(2)
+        .stderr(contains(".svg or .html"));
+}

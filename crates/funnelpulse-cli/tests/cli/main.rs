@@ -4,6 +4,7 @@
 
 mod alerts;
 mod bad_input;
+mod benches;
 mod changepoints;
 mod comparisons;
 mod folder;

@@ -189,3 +189,27 @@ fn a_replay_goes_at_its_speed_and_bad_settings_are_refused() {
     let status = "stream --model none --input none --output out --lateness 0 --status nowhere";
     folder.run(status).code(1).stderr(contains("HOST:PORT"));
 }
+
+#[test]
+fn shells_and_manuals_know_every_command() {
+    let folder = Folder::new();
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = folder.output(&format!("completions {shell}"));
+        assert!(script.contains("changepoints") && script.contains("bench"), "{shell}");
+    }
+    folder.output("man --out man");
+    let page = folder.text("man/funnelpulse-bench.1");
+    assert!(page.contains("time") && page.contains("external") && page.starts_with(".ie"), "{page}");
+    assert!(folder.path("man/funnelpulse.1").is_file() && folder.path("man/funnelpulse-config-show.1").is_file());
+}
+
+#[test]
+fn the_log_says_what_was_read() {
+    let folder = Folder::new().with_shop();
+    let run = "run --input hours.csv --output out";
+    let logged = folder.run(&format!("{run} -v")).success();
+    let log = crate::folder::stderr(&logged);
+    assert!(log.contains("INFO") && log.contains("rows=1440 series=3"), "{log}");
+    let quiet = folder.run(&format!("{run} --quiet")).success();
+    assert!(!crate::folder::stderr(&quiet).contains("INFO"));
+}

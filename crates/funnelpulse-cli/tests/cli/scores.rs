@@ -304,3 +304,23 @@ fn hive_partitions_name_the_series_when_they_are_asked_to() {
     let said = folder.output(&format!("{by} day"));
     assert!(said.starts_with("180 rows of 2 series scored"), "{said}");
 }
+
+/// A pipe in, a pipe out: the same scores as from file to file, and no remark between them.
+#[test]
+fn dashes_are_the_standard_streams() {
+    let folder = Folder::new();
+    table(&folder);
+    let score = "score --detector zscore --series-column name --columns data";
+    folder.output(&format!("{score} --input in.csv --output scores.csv"));
+    let piped =
+        folder.command(&format!("{score} --input - --output - --quiet")).write_stdin(folder.text("in.csv")).assert();
+    assert_eq!((stdout(&piped), stderr(&piped)), (folder.text("scores.csv"), String::new()));
+    let lines: String = (0..30).map(|i| format!("{{\"v\": {}}}\n", i % 7)).collect();
+    let from_json = folder
+        .command("score --detector zscore --columns v --input - --output -")
+        .write_stdin(lines)
+        .assert()
+        .success();
+    assert_eq!(stdout(&from_json).lines().count(), 31);
+    assert!(stderr(&from_json).contains("30 rows of 1 series scored"));
+}

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+#[cfg(feature = "rayon")]
 use rayon::prelude::*;
 
 use super::{Adaptor, calibrated::CalibratedModel, saved};
@@ -59,20 +60,19 @@ impl SeriesModels {
         };
         models.pooled = models.fit_pooled(adaptor, plan, history)?;
         let positions = positions(adaptor, history);
-        let fitted: Vec<_> = history
-            .series()
-            .par_iter()
-            .zip(positions)
-            .map(|(series, position)| {
-                let model = models.fit_series(adaptor, plan, series, position);
-                history.report(series.key);
-                (series.key, model)
-            })
-            .collect();
+        let one = |(series, position): (&SeriesView<'_>, _)| {
+            let model = models.fit_series(adaptor, plan, series, position);
+            history.report(series.key);
+            (series.key.clone(), model)
+        };
+        #[cfg(feature = "rayon")]
+        let fitted: Vec<_> = history.series().par_iter().zip(positions).map(one).collect();
+        #[cfg(not(feature = "rayon"))]
+        let fitted: Vec<_> = history.series().iter().zip(positions).map(one).collect();
         for (key, model) in fitted {
             match model {
                 Ok(model) => {
-                    models.series.insert(key.clone(), model);
+                    models.series.insert(key, model);
                 }
                 Err(absence) => models.absences.push(absence),
             }

@@ -4,7 +4,7 @@ use funnelpulse_core::{Timestamp, parse_timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{AnomalyKind, Difficulty};
+use super::{AnomalyKind, Difficulty, Variety};
 use crate::EvalError;
 
 /// Parameters of the generator.
@@ -26,11 +26,13 @@ pub struct GeneratorConfig {
     pub seed: u64,
     /// The size of the anomalies.
     pub difficulty: Difficulty,
+    /// The variety of the anomalies.
+    pub variety: Variety,
     /// First hour, UTC.
     pub start: String,
     /// Share of the hours of each brand that lie in an anomaly (0 to 0.3).
     pub anomaly_share: f64,
-    /// The kinds of anomaly to plant, each as often as the others.
+    /// The named kinds of anomaly to plant, each as often as the others.
     pub kinds: Vec<AnomalyKind>,
     /// Days at the start without an anomaly, to learn from; at most half of all days.
     pub quiet_days: usize,
@@ -51,6 +53,7 @@ impl Default for GeneratorConfig {
             days: 150,
             seed: 42,
             difficulty: Difficulty::Medium,
+            variety: Variety::Tabulated,
             start: "2019-10-01".to_owned(),
             anomaly_share: 0.03,
             kinds: AnomalyKind::ALL.to_vec(),

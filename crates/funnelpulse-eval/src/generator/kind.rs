@@ -84,6 +84,50 @@ pub enum AnomalyKind {
     WrongHour,
     /// Carts and purchases no longer follow views, though each alone looks normal.
     CorrelationBreak,
+    /// Traffic, cart rate, purchase rate and order value, each up, down or unchanged, as none of the other kinds has it.
+    Combination,
+}
+
+/// The variety of the anomalies.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Variety {
+    /// Named kinds with the sizes and lengths of the table in the [module](super).
+    #[default]
+    Tabulated,
+    /// Half of the anomalies are of named kinds, half are combinations; sizes and lengths come from continuous ranges
+    /// and onsets are steps, ramps or decays.
+    Open,
+}
+
+/// Reads the name that files have.
+///
+/// ```
+/// use funnelpulse_eval::generator::Variety;
+///
+/// assert_eq!("open".parse::<Variety>()?, Variety::Open);
+/// assert!("any".parse::<Variety>().unwrap_err().to_string().contains("tabulated, open"));
+/// # Ok::<(), funnelpulse_eval::EvalError>(())
+/// ```
+impl FromStr for Variety {
+    type Err = EvalError;
+
+    fn from_str(text: &str) -> Result<Self, EvalError> {
+        match text {
+            "tabulated" => Ok(Self::Tabulated),
+            "open" => Ok(Self::Open),
+            _ => Err(EvalError::parameter("variety", text, "tabulated, open")),
+        }
+    }
+}
+
+impl fmt::Display for Variety {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Tabulated => "tabulated",
+            Self::Open => "open",
+        })
+    }
 }
 
 /// Factors on the clean rates of one hour.
@@ -104,13 +148,13 @@ impl Effect {
     pub(super) const NONE: Self =
         Self { views: 1.0, carts: 1.0, purchases: 1.0, price: 1.0, views_displaced: false, displaced: 0.0, shift: 0 };
 
-    fn steps(views: f64, carts: f64, purchases: f64) -> Self {
+    pub(super) fn steps(views: f64, carts: f64, purchases: f64) -> Self {
         Self { views, carts, purchases, ..Self::NONE }
     }
 }
 
 impl AnomalyKind {
-    /// Every kind.
+    /// Every kind with a name; a [`Combination`](Self::Combination) has none.
     pub const ALL: [Self; 12] = [
         Self::CheckoutOutage,
         Self::TrackingOutage,
@@ -148,6 +192,7 @@ impl AnomalyKind {
             Self::CartBreak => "cart_break",
             Self::WrongHour => "wrong_hour",
             Self::CorrelationBreak => "correlation_break",
+            Self::Combination => "combination",
         }
     }
 
@@ -163,6 +208,7 @@ impl AnomalyKind {
             Self::Spike | Self::Dip => 1..=1,
             Self::WrongHour => difficulty.pick(6..=9, 5..=8, 4..=6),
             Self::CorrelationBreak => 24..=36,
+            Self::Combination => difficulty.pick(6..=48, 4..=36, 2..=24),
         }
     }
 
@@ -220,6 +266,11 @@ impl AnomalyKind {
                 Effect { views_displaced: true, displaced: 1.0, shift: difficulty.pick(12, 9, 6), ..Effect::NONE }
             }
             Self::CorrelationBreak => Effect { displaced: difficulty.pick(1.0, 0.7, 0.4), shift: 12, ..Effect::NONE },
+            // Fewer carts that buy more often.
+            Self::Combination => {
+                let carts = difficulty.pick(0.3, 0.5, 0.7);
+                Effect::steps(1.0, carts, 1.0)
+            }
         }
     }
 }

@@ -29,6 +29,9 @@
 //! | wrong hour | all steps take the rates of 12 / 9 / 6 hours later | 6–9 / 5–8 / 4–6 |
 //! | correlation break | carts and purchases take 100 / 70 / 40 % of their rates from 12 hours later, views don't | 24–36 |
 //!
+//! With [`Variety::Open`] sizes, lengths and onsets are drawn from continuous ranges, and every other anomaly is a
+//! combination of effects on traffic, rates and order value that none of these kinds has.
+//!
 //! Kinds that last hours start in hours with at least half the day's mean traffic; a wrong hour
 //! is put where rates differ by a factor of two on average. Brands are small at the end of the
 //! list: some of their anomalies can't be distinguished from chance by any method, which
@@ -37,6 +40,7 @@
 mod brand;
 mod calendar;
 mod config;
+mod draw;
 mod kind;
 mod plan;
 mod raw;
@@ -55,7 +59,7 @@ use serde::Serialize;
 use self::{brand::Brand, calendar::Moment, plan::Planned, simulate::Row};
 pub use self::{
     config::GeneratorConfig,
-    kind::{AnomalyKind, Difficulty},
+    kind::{AnomalyKind, Difficulty, Variety},
     raw::RawEvent,
 };
 use crate::EvalError;

@@ -5,7 +5,12 @@ use std::ops::Range;
 use rand::{RngExt, seq::SliceRandom};
 use rand_pcg::Pcg64;
 
-use super::{AnomalyKind, GeneratorConfig, brand::Rates, kind::Effect};
+use super::{
+    AnomalyKind, GeneratorConfig, Variety,
+    brand::Rates,
+    draw::{self, Drawn},
+    kind::Effect,
+};
 
 /// Hours between two anomalies of one brand.
 const REST: usize = 24;
@@ -18,14 +23,27 @@ pub(super) struct Planned {
     pub(super) kind: AnomalyKind,
     pub(super) hours: Range<usize>,
     pub(super) site_wide: bool,
-    upwards: bool,
+    form: Form,
+}
+
+/// What an anomaly does.
+#[derive(Clone, Debug)]
+enum Form {
+    /// The tabulated effect of its kind.
+    Tabulated {
+        upwards: bool,
+    },
+    Drawn(Drawn),
 }
 
 impl Planned {
     /// Its effect at `hour`, which is within.
     pub(super) fn effect(&self, config: &GeneratorConfig, hour: usize) -> Effect {
         let progress = (hour - self.hours.start + 1) as f64 / self.hours.len() as f64;
-        self.kind.effect(config.difficulty, self.upwards, progress)
+        match &self.form {
+            Form::Tabulated { upwards } => self.kind.effect(config.difficulty, *upwards, progress),
+            Form::Drawn(drawn) => drawn.effect(progress),
+        }
     }
 }
 
@@ -39,7 +57,7 @@ pub(super) fn site_wide(config: &GeneratorConfig, rng: &mut Pcg64) -> Vec<Planne
             kind,
             hours,
             site_wide: true,
-            upwards: false,
+            form: Form::Tabulated { upwards: false },
         }));
     }
     planned
@@ -62,24 +80,41 @@ pub(super) fn anomalies(
             round.shuffle(rng);
         }
         let Some(kind) = round.pop() else { break };
-        let length = rng.random_range(kind.hours(config.difficulty));
-        let upwards = rng.random();
+        let (kind, length, form) = draw(config, kind, rng);
         // The last one is kept by chance, so that the share is right on average without favour
         // for short kinds.
         if left < length as f64 && !rng.random_bool(left / length as f64) {
             break;
         }
-        let shift = kind.effect(config.difficulty, upwards, 1.0).shift;
+        let shift = match &form {
+            Form::Tabulated { upwards } => kind.effect(config.difficulty, *upwards, 1.0).shift,
+            Form::Drawn(drawn) => drawn.shift(),
+        };
         match place(config, &planned, length, rng, |hours| suits(kind, shift, &hours, rates)) {
             Some(hours) => {
                 left -= length as f64;
-                planned.push(Planned { kind, hours, site_wide: false, upwards });
+                planned.push(Planned { kind, hours, site_wide: false, form });
             }
             None => failures += 1,
         }
     }
     planned.sort_by_key(|event| event.hours.start);
     planned
+}
+
+/// Length and effect of an anomaly whose turn is `kind`; with an open variety every other one is a combination.
+fn draw(config: &GeneratorConfig, kind: AnomalyKind, rng: &mut Pcg64) -> (AnomalyKind, usize, Form) {
+    match config.variety {
+        Variety::Tabulated => {
+            let length = rng.random_range(kind.hours(config.difficulty));
+            (kind, length, Form::Tabulated { upwards: rng.random() })
+        }
+        Variety::Open => {
+            let kind = if rng.random() { kind } else { AnomalyKind::Combination };
+            let length = draw::length(kind, config.difficulty, rng);
+            (kind, length, Form::Drawn(draw::effect(kind, config.difficulty, rng)))
+        }
+    }
 }
 
 /// Looks for a free stretch at random; `None` when the time is full.

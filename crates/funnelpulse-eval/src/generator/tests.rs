@@ -335,3 +335,19 @@ fn refuses_bad_parameters() {
         serde_json::from_str::<GeneratorConfig>("{\"brand\": 3}").unwrap_err().to_string().contains("unknown field")
     );
 }
+
+#[test]
+fn an_open_variety_has_combinations_and_all_lengths() {
+    let funnel = generate(|c| (c.brands, c.days, c.variety) = (12, 120, Variety::Open));
+    let events = funnel.events();
+    let combinations = events.iter().filter(|e| e.kind == AnomalyKind::Combination).count() as f64;
+    let share = combinations / events.len() as f64;
+    assert!((0.35..0.65).contains(&share), "{combinations} of {}", events.len());
+    let hours: BTreeSet<i64> =
+        events.iter().map(|e| (e.end.as_micros() - e.start.as_micros()) / Timestamp::HOUR).collect();
+    assert!(hours.len() > 25, "{hours:?}");
+    let rows: usize = funnel.panel().iter().map(|(_, frame)| frame.nrows()).sum();
+    let labelled: usize =
+        funnel.panel().keys().map(|k| funnel.labels(k.as_str()).unwrap().iter().filter(|l| **l).count()).sum();
+    assert!((0.02..0.045).contains(&(labelled as f64 / rows as f64)), "{labelled} of {rows}");
+}

@@ -1,6 +1,13 @@
 //! CSV files.
 
-use std::{fs::File, io::Read, ops::ControlFlow, path::Path, sync::Arc};
+use std::{
+    borrow::Cow,
+    fs::File,
+    io::{BufRead, BufReader, Read},
+    ops::ControlFlow,
+    path::Path,
+    sync::Arc,
+};
 
 use arrow::{
     array::{ArrayRef, RecordBatch, RecordBatchOptions, StringBuilder},
@@ -18,6 +25,8 @@ use crate::IoError;
 const BATCH: usize = 65_536;
 /// Bytes of text per batch: one column may have all of them, and an array holds no more than 2 GiB.
 const BATCH_BYTES: usize = 256 << 20;
+/// Bytes in which the header is looked for.
+const HEADER_BYTES: usize = 64 << 10;
 /// Bytes in memory of where a row starts in the file.
 const LINE_BYTES: u64 = 8;
 
@@ -33,7 +42,9 @@ pub(super) fn read(
     let file = File::open(path).map_err(IoError::file(path))?;
     let input: Box<dyn Read> = if gzip { Box::new(flate2::read::MultiGzDecoder::new(file)) } else { Box::new(file) };
     let meter = Meter::default();
-    let input = Metered::new(input, meter.clone(), budget.bytes_left());
+    let mut input = BufReader::with_capacity(HEADER_BYTES, Metered::new(input, meter.clone(), budget.bytes_left()));
+    // What can't be read here can't be read below either, which says so.
+    let delimiter = if delimiter == b',' { input.fill_buf().map_or(b',', separator) } else { delimiter };
     let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).from_reader(input);
 
     let header = reader.headers().map_err(|error| broken(path, error, &meter, budget))?;
@@ -42,7 +53,7 @@ pub(super) fn read(
         return Err(IoError::Empty { path: path.to_path_buf(), what: "the file is empty" });
     }
     unique(path, &columns)?;
-    let (mut rows, mut any) = (Rows::new(&columns, budget), false);
+    let (mut rows, mut any) = (Rows::new(&columns, budget, delimiter == b';'), false);
     if batches < usize::MAX {
         rows.finish_batch(path, budget)?;
         any = true;
@@ -72,8 +83,40 @@ pub(super) fn read(
     if rows.batches.is_empty() { Ok(ControlFlow::Continue(())) } else { take(rows.piece(&columns)) }
 }
 
+/// Semicolons where the header has some and no comma, as spreadsheets write tables in countries with a
+/// decimal comma.
+fn separator(start: &[u8]) -> u8 {
+    let (mut quoted, mut semicolon) = (false, false);
+    for byte in start {
+        match byte {
+            b'"' => quoted = !quoted,
+            b'\n' | b'\r' if !quoted => break,
+            b',' if !quoted => return b',',
+            b';' if !quoted => semicolon = true,
+            _ => {}
+        }
+    }
+    if semicolon { b';' } else { b',' }
+}
+
+/// A number with a decimal comma, with a point; anything else as it is.
+fn decimal_point(text: &str) -> Cow<'_, str> {
+    let is_number = || {
+        let digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+        let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
+        let parts = mantissa.trim().split_once(',');
+        let whole = parts.map(|(whole, _)| whole.trim_start_matches(['+', '-']));
+        parts.is_some_and(|(_, fraction)| digits(fraction))
+            && whole.is_some_and(|whole| whole.is_empty() || digits(whole))
+            && digits(exponent.trim().trim_start_matches(['+', '-']))
+    };
+    if text.contains(',') && is_number() { Cow::Owned(text.replacen(',', ".", 1)) } else { Cow::Borrowed(text) }
+}
+
 /// The rows that were read.
 struct Rows {
+    /// Whether numbers may have a decimal comma.
+    commas: bool,
     schema: Arc<Schema>,
     batches: Vec<RecordBatch>,
     lines: Vec<u64>,
@@ -84,10 +127,11 @@ struct Rows {
 }
 
 impl Rows {
-    fn new(columns: &[String], budget: &Budget) -> Self {
+    fn new(columns: &[String], budget: &Budget, commas: bool) -> Self {
         let kept: Vec<usize> = (0..columns.len()).filter(|&place| budget.keeps(&columns[place])).collect();
         let fields: Vec<Field> = kept.iter().map(|&place| Field::new(&columns[place], DataType::Utf8, true)).collect();
         Self {
+            commas,
             schema: Arc::new(Schema::new(fields)),
             batches: Vec::new(),
             lines: Vec::new(),
@@ -100,7 +144,12 @@ impl Rows {
     fn push(&mut self, record: &csv::StringRecord) {
         self.lines.push(record.position().map_or(0, csv::Position::line));
         for (place, builder) in &mut self.builders {
-            builder.append_option(record.get(*place).filter(|text| !text.is_empty()));
+            let text = record.get(*place).filter(|text| !text.is_empty());
+            if self.commas {
+                builder.append_option(text.map(decimal_point));
+            } else {
+                builder.append_option(text);
+            }
         }
         self.in_batch += 1;
         self.bytes_in_batch += record.as_slice().len();
@@ -157,4 +206,28 @@ fn line_error(path: &Path, error: csv::Error) -> IoError {
         _ => error.to_string(),
     };
     IoError::CsvLine { path: path.to_path_buf(), line, reason }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_of_semicolons_separates_by_them() {
+        assert_eq!(separator(b"datetime;value;anomaly\n1,5;2"), b';');
+        assert_eq!(separator(b"\"a,b\";c\n"), b';');
+        for header in [&b"a,b;c\n1;2"[..], b"a\n1;2\n", b"", b"\"a;b\",c"] {
+            assert_eq!(separator(header), b',', "{header:?}");
+        }
+    }
+
+    #[test]
+    fn decimal_commas_become_points_and_nothing_else_does() {
+        for (text, read) in [("1,5", "1.5"), ("-0,25", "-0.25"), (",5", ".5"), ("1,5e-3", "1.5e-3")] {
+            assert_eq!(decimal_point(text), read);
+        }
+        for text in ["a,b", "1,", "1,234,567", "1,5 kg", "", ",", "12", "1.234,5"] {
+            assert_eq!(decimal_point(text), text);
+        }
+    }
 }

@@ -4,7 +4,7 @@ use std::{ops::ControlFlow, path::Path};
 
 use arrow::array::RecordBatch;
 
-use super::{budget::Budget, csv, parquet};
+use super::{budget::Budget, csv, json, parquet};
 use crate::IoError;
 
 /// What one file holds.
@@ -19,6 +19,7 @@ pub(super) struct FileTable {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Text { delimiter: u8, gzip: bool },
+    Json { gzip: bool },
     Parquet,
 }
 
@@ -30,6 +31,7 @@ impl Kind {
         match name.rsplit_once('.')?.1 {
             "csv" => Some(Self::Text { delimiter: b',', gzip }),
             "tsv" => Some(Self::Text { delimiter: b'\t', gzip }),
+            "jsonl" | "ndjson" => Some(Self::Json { gzip }),
             "parquet" if !gzip => Some(Self::Parquet),
             _ => None,
         }
@@ -40,7 +42,7 @@ impl Kind {
 pub(super) fn stem(path: &Path) -> String {
     let parts: Vec<_> = path.iter().map(|part| part.to_string_lossy()).collect();
     let name = parts.join("/");
-    let ends = [".gz", ".csv", ".tsv", ".parquet"];
+    let ends = [".gz", ".csv", ".tsv", ".jsonl", ".ndjson", ".parquet"];
     let cut = |name: &str, end: &str| {
         let at = name.len().checked_sub(end.len())?;
         (at > 0 && name.get(at..)?.eq_ignore_ascii_case(end)).then(|| name[..at].to_owned())
@@ -74,10 +76,11 @@ pub(super) fn read_pieces(
 ) -> Result<ControlFlow<()>, IoError> {
     match Kind::of(path) {
         Some(Kind::Text { delimiter, gzip }) => csv::read(path, (delimiter, gzip), budget, batches, take),
+        Some(Kind::Json { gzip }) => json::read(path, gzip, budget, take),
         Some(Kind::Parquet) => parquet::read(path, budget, groups, take),
         None => Err(IoError::Unsupported {
             path: path.to_path_buf(),
-            reason: "the name should end in .csv, .csv.gz, .tsv, .tsv.gz or .parquet".into(),
+            reason: "the name should end in .csv, .tsv or .jsonl, also with .gz, or in .parquet".into(),
         }),
     }
 }

@@ -4,6 +4,7 @@ mod budget;
 mod csv;
 mod file;
 mod folder;
+mod json;
 mod parquet;
 
 use std::{
@@ -89,8 +90,9 @@ impl std::fmt::Display for Place {
 impl Table {
     /// Reads a file or a folder.
     ///
-    /// Files are CSV (`.csv`, comma separated; `.tsv`, tab separated; both with a header line, also
-    /// compressed as `.gz`) or Parquet (`.parquet`). Of a folder all such files are read in order
+    /// Files are CSV (`.csv`, separated by commas, or by semicolons where the header has no comma, with
+    /// numbers that may have a decimal comma; `.tsv`, separated by tabs; all with a header line), JSON lines
+    /// (`.jsonl`, `.ndjson`: an object per row, its names in any order), all also compressed as `.gz`, or Parquet (`.parquet`). Of a folder all such files are read in order
     /// of their names; hidden files and those that start with `_` are skipped, as are other kinds.
     /// Sub-folders named `column=value` (Hive partitions) become columns: of dates or integers
     /// where all values are such, of text otherwise.

@@ -46,7 +46,7 @@ use crate::{IoError, cells};
 pub fn write_file(path: &Path, batch: &RecordBatch) -> Result<(), IoError> {
     let encode: fn(&mut File, &RecordBatch) -> Result<(), BoxError> = match path.extension() {
         Some(end) if end.eq_ignore_ascii_case("parquet") => write_parquet,
-        Some(end) if end.eq_ignore_ascii_case("csv") => write_csv,
+        Some(end) if end.eq_ignore_ascii_case("csv") => |file, batch| write_csv(file, batch),
         _ => {
             let reason = "the name should end in .csv or .parquet".into();
             return Err(IoError::Unsupported { path: path.to_path_buf(), reason });
@@ -75,6 +75,23 @@ pub fn write_bytes(path: &Path, contents: &[u8]) -> Result<(), IoError> {
 pub fn parquet_bytes(batch: &RecordBatch) -> Result<Vec<u8>, IoError> {
     let mut bytes = Vec::new();
     encode_parquet(&mut bytes, batch).map_err(|source| IoError::Write { path: "Parquet".into(), source })?;
+    Ok(bytes)
+}
+
+/// A batch as the text of a CSV file with a header.
+///
+/// ```
+/// use arrow::array::{Float64Array, RecordBatch};
+/// use funnelpulse_io::csv_bytes;
+/// use std::sync::Arc;
+///
+/// let batch = RecordBatch::try_from_iter([("score", Arc::new(Float64Array::from(vec![0.5])) as _)])?;
+/// assert_eq!(csv_bytes(&batch)?, b"score\n0.5\n");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn csv_bytes(batch: &RecordBatch) -> Result<Vec<u8>, IoError> {
+    let mut bytes = Vec::new();
+    write_csv(&mut bytes, batch).map_err(|source| IoError::Write { path: "CSV".into(), source })?;
     Ok(bytes)
 }
 
@@ -152,7 +169,7 @@ fn encode_parquet(out: impl Write + Send, batch: &RecordBatch) -> Result<(), Box
     Ok(writer.into_inner()?.flush()?)
 }
 
-fn write_csv(out: &mut File, batch: &RecordBatch) -> Result<(), BoxError> {
+fn write_csv(out: impl Write, batch: &RecordBatch) -> Result<(), BoxError> {
     let columns = batch.columns().iter().map(cells::in_utc).collect::<Result<Vec<_>, _>>()?;
     let names = batch.schema_ref().fields().iter().map(|field| field.name());
     let batch = &RecordBatch::try_from_iter(names.zip(columns))?;

@@ -2,7 +2,7 @@
 
 use funnelpulse_config::Settings;
 
-use crate::{Config, PipelineError};
+use crate::{Config, PipelineError, matrix::RESIDUAL};
 
 /// The configuration as one entry of the catalog sees it.
 ///
@@ -107,8 +107,39 @@ impl ColumnNames {
         self.trailing.clone()
     }
 
+    /// Seasonal z-scores of these metrics, added up over windows.
+    pub fn trailing_residuals_of(&self, metrics: &[String]) -> Vec<String> {
+        let is_of = |column: &&String| {
+            metrics.iter().any(|m| column.strip_prefix(m.as_str()).is_some_and(|rest| is_trailing(rest)))
+        };
+        self.trailing.iter().filter(is_of).cloned().collect()
+    }
+
+    /// The columns that a name in `pipeline.columns` stands for: those of a group, or itself.
+    ///
+    /// | group | columns |
+    /// |---|---|
+    /// | `@stored` | stored metrics |
+    /// | `@metrics` | stored metrics, then rates |
+    /// | `@residuals` | seasonal z-scores of single rows, then added up over windows |
+    /// | `@trailing_residuals` | seasonal z-scores added up over windows |
+    pub(crate) fn resolve(&self, name: &str) -> Vec<String> {
+        match name {
+            "@stored" => self.stored(),
+            "@metrics" => self.metrics(),
+            "@residuals" => self.residuals(),
+            "@trailing_residuals" => self.trailing_residuals(),
+            column => vec![column.to_owned()],
+        }
+    }
+
     /// Every column that a detector may see.
     pub fn all(&self) -> Vec<String> {
         [&self.metrics[..], &self.engineered, &self.hourly, &self.trailing].concat()
     }
+}
+
+/// Whether what follows a metric's name makes it a column of z-scores added up over a window.
+fn is_trailing(rest: &str) -> bool {
+    rest.strip_prefix(RESIDUAL).is_some_and(|window| window.starts_with('_'))
 }
