@@ -97,7 +97,7 @@ pub(crate) struct SiteArgs {
     #[arg(long, value_name = "NAME")]
     pub(crate) group: Option<String>,
     #[cfg(feature = "kafka")]
-    /// Setting of the Kafka client, such as security.protocol=SSL; can be repeated
+    /// Setting of the Kafka client (librdkafka), such as fetch.min.bytes=65536; can be repeated
     #[arg(long, value_name = "NAME=VALUE")]
     pub(crate) kafka_property: Vec<String>,
     #[cfg(feature = "kafka")]

@@ -5,9 +5,7 @@ use std::fs;
 use predicates::str::contains;
 use serde_json::Value;
 
-use crate::{
-    operations::{get, number, rows, shop, stop, wait_for},
-};
+use crate::operations::{get, number, rows, shop, stop, wait_for};
 
 #[test]
 fn a_file_has_the_settings_and_the_command_line_counts_before_it() {
@@ -96,6 +94,11 @@ fn a_site_that_fails_is_started_again() {
     deliver("later/a.jsonl");
     wait_for(&address, "/metrics", "funnelpulse_epoch{site=\"fr\"} 1");
     wait_for(&address, "/readyz", "200 OK");
+    let events = folder.text("feed.jsonl").lines().count();
+    for site in ["de", "fr"] {
+        let all = format!("funnelpulse_records_total{{site=\"{site}\",fate=\"read\"}} {events}");
+        wait_for(&address, "/metrics", &all);
+    }
     let counts = stop(child);
     assert!(counts.contains("site de: ") && counts.contains("site fr: "), "{counts}");
     assert_eq!(rows(&folder, "out-de"), rows(&folder, "out-fr"));

@@ -4,7 +4,7 @@ use std::{path::Path, sync::atomic::AtomicBool};
 
 use anyhow::bail;
 use funnelpulse::{Config, core::Timestamp, features::EventSpec, io::ReadOptions};
-use funnelpulse_streaming::{EngineConfig, MemorySink, MemorySource, Metrics, Status};
+use funnelpulse_streaming::{EngineConfig, MemorySink, MemorySource, Metrics, Status, StreamError};
 
 use super::sites::Site;
 
@@ -26,8 +26,9 @@ impl NoStage {
         self
     }
 
-    pub(super) fn run(&mut self, _: &AtomicBool, _: impl FnMut() -> Timestamp) -> anyhow::Result<Metrics> {
-        refuse("")
+    #[expect(clippy::unused_self, reason = "as with Kafka")]
+    pub(super) fn run(&mut self, _: &AtomicBool, _: impl FnMut() -> Timestamp) -> Result<Metrics, StreamError> {
+        Err(StreamError::Kafka { action: "stages".into(), reason: "this build has no Kafka".into() })
     }
 }
 
