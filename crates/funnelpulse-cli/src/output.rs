@@ -422,8 +422,8 @@ pub(crate) fn print_findings(findings: &Findings, summary: &Summary, top: usize)
     let incidents = findings.incidents();
     let (gains, others): (Vec<&Incident>, Vec<&Incident>) = incidents.iter().copied().partition(|i| i.is_opportunity());
     if top > 0 && !others.is_empty() {
-        let word = if others.len() == 1 { "incident" } else { "incidents" };
-        writeln!(text, "\n{} {word}, the most urgent first:", others.len())?;
+        let plural = if others.len() == 1 { "" } else { "s" };
+        writeln!(text, "\n{} incident{plural}, the most urgent first:", others.len())?;
     }
     others.iter().take(top).try_for_each(|incident| write_incident(&mut text, incident))?;
     if top > 0 && !gains.is_empty() {

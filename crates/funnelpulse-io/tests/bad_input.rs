@@ -119,7 +119,10 @@ fn whole_files_are_refused() {
     assert_eq!(panel("x.parquet", b""), "x.parquet: the file is empty");
     assert!(panel("x.parquet", b"PAR1 nothing").contains("not a readable Parquet file, truncated or damaged"));
     assert!(panel("x.csv.gz", b"plain text").starts_with("x.csv.gz: "));
-    assert_eq!(panel("x.json", b"{}"), "x.json: the name should end in .csv, .csv.gz, .tsv, .tsv.gz or .parquet");
+    assert_eq!(
+        panel("x.json", b"{}"),
+        "x.json: the name should end in .csv, .tsv or .jsonl, also with .gz, or in .parquet"
+    );
     let nowhere = Path::new("/no/such/file.csv");
     assert!(message(nowhere, Table::read(nowhere)).contains("file.csv: No such file"));
 }

@@ -27,7 +27,7 @@ fn parquet(path: &Path, batches: &[RecordBatch], properties: WriterPropertiesBui
 }
 
 fn gzip(path: &Path, mut write: impl FnMut(&mut dyn Write)) {
-    let mut encoder = flate2::write::GzEncoder::new(File::create(path).unwrap(), flate2::Compression::fast());
+    let mut encoder = flate2::write::GzEncoder::new(File::create(path).unwrap(), flate2::Compression::default());
     write(&mut encoder);
     encoder.finish().unwrap();
 }

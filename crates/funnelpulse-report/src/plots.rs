@@ -214,7 +214,8 @@ impl Timeline {
         metrics.truncate(count);
         let highest = |(_, rows): &Point| {
             let scores = series.verdicts[rows.clone()].iter().map(|v| v.score).filter(|score| score.is_finite());
-            Rounded(scores.fold(f64::NAN, f64::max))
+            // A score has three digits in the page's texts, too.
+            Rounded((scores.fold(f64::NAN, f64::max) * 1e3).round() / 1e3)
         };
         Self {
             start,

@@ -3,7 +3,7 @@
 use std::{num::NonZeroUsize, path::PathBuf};
 
 use clap::Args;
-use funnelpulse::eval::bench::{DetectorCommand, Metric};
+use funnelpulse::eval::bench::{BenchMetric, DetectorCommand};
 
 #[derive(Debug, Args)]
 #[command(
@@ -39,7 +39,7 @@ pub(crate) struct BenchArgs {
     pub(crate) params: Vec<String>,
     /// Figure by which detectors are ranked
     #[arg(long, default_value = "vus_pr", value_name = "METRIC", value_parser = metric)]
-    pub(crate) metric: Metric,
+    pub(crate) metric: BenchMetric,
     /// Learn from the rows that the benchmark gives for it, not from the whole series
     #[arg(long)]
     pub(crate) train_prefix: bool,
@@ -91,6 +91,6 @@ fn command(text: &str) -> Result<DetectorCommand, String> {
     DetectorCommand::parse(text).map_err(|error| error.to_string())
 }
 
-fn metric(name: &str) -> Result<Metric, String> {
+fn metric(name: &str) -> Result<BenchMetric, String> {
     name.parse().map_err(|error: funnelpulse::eval::EvalError| error.to_string())
 }

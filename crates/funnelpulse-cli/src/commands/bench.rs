@@ -14,8 +14,8 @@ use anyhow::{Context, bail, ensure};
 use funnelpulse::{
     Built, Catalog, Entry,
     eval::bench::{
-        Bench, BenchDetector, DetectorCommand, Leaderboard, Run, Suite, SuiteOptions, TIME, Training, leaderboard_page,
-        runs_to_batch,
+        Bench, BenchDetector, DetectorCommand, Leaderboard, Run, Suite, SuiteOptions, TIME, TrainingRows,
+        leaderboard_page, runs_to_batch,
     },
     features::MetricSpec,
     io::{Table, write_bytes, write_file},
@@ -43,7 +43,7 @@ pub(crate) fn bench(args: &BenchArgs) -> anyhow::Result<Outcome> {
     bench.jobs = args.jobs.unwrap_or(bench.jobs);
     bench.time_limit = Duration::from_secs(args.time_limit);
     bench.memory_limit = args.memory_limit.map(|mib| mib << 20);
-    bench.training = if args.train_prefix { Training::Prefix } else { Training::Whole };
+    bench.training = if args.train_prefix { TrainingRows::Prefix } else { TrainingRows::Whole };
     (bench.times, bench.window) = (args.times, args.window);
     (bench.keep_scores, bench.resume) = (args.keep_scores, args.resume);
 

@@ -71,7 +71,7 @@ fn the_others_add_to_a_detector_that_leads_and_do_not_overrule_it() {
     assert_eq!(evidence(2.0, 5.0), evidence(2.0, 12.0));
     assert!(evidence(3.0, 0.0) > evidence(2.0, 12.0));
     // What is beyond doubt counts: the one that leads may not look there.
-    assert!((evidence(0.1, 40.0) - 30.0).abs() < 0.1);
+    assert!((evidence(0.1, 40.0) - 25.0).abs() < 0.1);
     // A detector that leads and has no score leaves the row to the others.
     let other = [Vote::new("lead", array![f64::NAN]), Vote::new("other", array![score_of_evidence(4.0)])];
     let verdict = ensemble.combine(&hours(1), &other).unwrap()[0];

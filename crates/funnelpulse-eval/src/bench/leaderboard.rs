@@ -16,7 +16,7 @@ const ALPHA: f64 = 0.05;
 /// The figure that detectors are ranked by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Metric {
+pub enum BenchMetric {
     /// [`Evaluation::vus_pr`].
     #[default]
     VusPr,
@@ -34,7 +34,7 @@ pub enum Metric {
     AffiliationF1,
 }
 
-impl Metric {
+impl BenchMetric {
     /// All of them.
     pub const ALL: [Self; 7] =
         [Self::VusPr, Self::VusRoc, Self::AucPr, Self::AucRoc, Self::BestF1, Self::RangeF1, Self::AffiliationF1];
@@ -79,7 +79,7 @@ impl Metric {
     }
 }
 
-impl FromStr for Metric {
+impl FromStr for BenchMetric {
     type Err = EvalError;
 
     fn from_str(name: &str) -> Result<Self, EvalError> {
@@ -118,16 +118,16 @@ pub struct Standing {
 /// Only series that every detector was run on are compared. A run that failed or went over a limit counts as 0.
 ///
 /// ```
-/// use funnelpulse_eval::bench::{Leaderboard, Metric};
+/// use funnelpulse_eval::bench::{BenchMetric, Leaderboard};
 ///
-/// let board = Leaderboard::new(&[], Metric::VusPr);
+/// let board = Leaderboard::new(&[], BenchMetric::VusPr);
 /// assert_eq!((board.series, board.standings.len()), (0, 0));
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Leaderboard {
     /// The figure that is compared.
-    pub metric: Metric,
+    pub metric: BenchMetric,
     /// Number of series.
     pub series: usize,
     /// Number of series of each data set.
@@ -147,7 +147,7 @@ pub struct Leaderboard {
 
 impl Leaderboard {
     /// Compares the detectors of these runs.
-    pub fn new(runs: &[Run], metric: Metric) -> Self {
+    pub fn new(runs: &[Run], metric: BenchMetric) -> Self {
         let mut detectors: Vec<&str> = Vec::new();
         for run in runs {
             if !detectors.contains(&&*run.detector) {

@@ -6,7 +6,7 @@
 //!
 //! ```no_run
 //! use std::{path::Path, sync::atomic::AtomicBool};
-//! use funnelpulse_eval::bench::{Bench, BenchDetector, DetectorCommand, Leaderboard, Metric, Suite, SuiteOptions};
+//! use funnelpulse_eval::bench::{Bench, BenchDetector, BenchMetric, DetectorCommand, Leaderboard, Suite, SuiteOptions};
 //!
 //! let suite = Suite::find(Path::new("TSB-AD-U"), &SuiteOptions::default())?;
 //! let detectors = [
@@ -15,7 +15,7 @@
 //! ];
 //! let bench = Bench::new(Path::new("results"));
 //! let runs = bench.run(&suite.series, &detectors, &AtomicBool::new(false), &|_| ())?;
-//! println!("{}", Leaderboard::new(&runs, Metric::VusPr));
+//! println!("{}", Leaderboard::new(&runs, BenchMetric::VusPr));
 //! # Ok::<(), funnelpulse_eval::EvalError>(())
 //! ```
 
@@ -34,10 +34,10 @@ mod tests;
 
 pub use detector::{BenchDetector, DetectorCommand};
 pub use layout::{SeriesSource, Suite, SuiteOptions, is_label};
-pub use leaderboard::{Leaderboard, Metric, Standing};
+pub use leaderboard::{BenchMetric, Leaderboard, Standing};
 pub use page::leaderboard_page;
 pub use rank::{friedman, mean_ranks, nemenyi_critical_difference, wilcoxon_signed_rank};
 pub use run::{Run, RunStatus};
-pub use runner::{Bench, Training};
+pub use runner::{Bench, TrainingRows};
 pub use series::{BenchSeries, TIME};
 pub use table::{read_runs, runs_to_batch};

@@ -20,9 +20,9 @@ const LISTED: usize = 200;
 /// failed. It needs no network.
 ///
 /// ```
-/// use funnelpulse_eval::bench::{Leaderboard, Metric, leaderboard_page};
+/// use funnelpulse_eval::bench::{BenchMetric, Leaderboard, leaderboard_page};
 ///
-/// let board = Leaderboard::new(&[], Metric::VusPr);
+/// let board = Leaderboard::new(&[], BenchMetric::VusPr);
 /// assert!(leaderboard_page(&board, &[], "TSB-AD")?.contains("<title>TSB-AD"));
 /// # Ok::<(), funnelpulse_eval::EvalError>(())
 /// ```

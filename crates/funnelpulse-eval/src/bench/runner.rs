@@ -34,7 +34,7 @@ const WORK: &str = ".work-";
 /// The rows that detectors learn from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Training {
+pub enum TrainingRows {
     /// All rows of a series, without labels.
     #[default]
     Whole,
@@ -57,7 +57,7 @@ pub struct Bench {
     /// The most bytes of memory that a run may take; enforced on Linux.
     pub memory_limit: Option<u64>,
     /// The rows that detectors learn from.
-    pub training: Training,
+    pub training: TrainingRows,
     /// Whether detectors see the times of rows, as a column `timestamp`.
     pub times: bool,
     /// Tolerance of VUS in rows, instead of the period of each series.
@@ -77,7 +77,7 @@ impl Bench {
             threads: NonZeroUsize::MIN,
             time_limit: Duration::from_secs(3600),
             memory_limit: None,
-            training: Training::Whole,
+            training: TrainingRows::Whole,
             times: false,
             window: None,
             keep_scores: false,
@@ -272,8 +272,8 @@ impl Shared<'_> {
             return Some(run);
         }
         let train_rows = match self.bench.training {
-            Training::Whole => series.labels.len(),
-            Training::Prefix => series.train_rows.unwrap_or(series.labels.len()),
+            TrainingRows::Whole => series.labels.len(),
+            TrainingRows::Prefix => series.train_rows.unwrap_or(series.labels.len()),
         };
         // Series can be copies of each other.
         let names = format!("{}/{}", run.collection, run.series);

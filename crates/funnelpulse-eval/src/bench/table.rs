@@ -7,7 +7,7 @@ use arrow::{
     error::ArrowError,
 };
 
-use super::{Metric, Run};
+use super::{BenchMetric, Run};
 use crate::EvalError;
 
 /// A row per run: data set, series, detector, how it ended, rows, columns, seconds, peak memory in MiB, metrics.
@@ -35,7 +35,7 @@ pub fn runs_to_batch(runs: &[Run]) -> Result<RecordBatch, ArrowError> {
         ("seconds", number(&|run| Some(run.seconds))),
         ("peak_mib", number(&|run| run.peak_bytes.map(|bytes| bytes as f64 / f64::from(1 << 20)))),
     ];
-    for metric in Metric::ALL {
+    for metric in BenchMetric::ALL {
         columns.push((metric.as_str(), number(&|run| run.evaluation.as_ref().map(|e| metric.of(e)))));
     }
     columns.push(("nab", number(&|run| run.evaluation.as_ref().map(|e| e.nab))));

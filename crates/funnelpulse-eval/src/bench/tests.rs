@@ -180,7 +180,7 @@ fn a_run_that_fails_stops_no_other() {
     assert!(ends[2].1.ends_with("3: not today"), "{:?}", ends[2]);
     assert_eq!(ends[3].0, RunStatus::Timeout);
     assert_eq!(ends[4], (RunStatus::Failed, "1 scores for 10 rows"));
-    let board = Leaderboard::new(&runs, Metric::AucRoc);
+    let board = Leaderboard::new(&runs, BenchMetric::AucRoc);
     assert_eq!((board.series, board.standings.len()), (2, 5));
     let failing = board.standings.iter().find(|s| s.detector == "fails").unwrap();
     assert_eq!((failing.mean, failing.failed), (0.0, 2));
