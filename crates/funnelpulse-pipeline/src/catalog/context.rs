@@ -109,9 +109,7 @@ impl ColumnNames {
 
     /// Seasonal z-scores of these metrics, added up over windows.
     pub fn trailing_residuals_of(&self, metrics: &[String]) -> Vec<String> {
-        let is_of = |column: &&String| {
-            metrics.iter().any(|m| column.strip_prefix(m.as_str()).is_some_and(|rest| is_trailing(rest)))
-        };
+        let is_of = |column: &&String| metrics.iter().any(|m| column.strip_prefix(m.as_str()).is_some_and(is_trailing));
         self.trailing.iter().filter(is_of).cloned().collect()
     }
 
