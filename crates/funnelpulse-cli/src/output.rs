@@ -2,8 +2,8 @@
 
 use std::{
     ffi::OsStr,
-    fmt::{self, Display, Write as _},
-    io::{self, ErrorKind, IsTerminal},
+    fmt::{self, Display},
+    io::ErrorKind,
     path::Path,
     sync::Mutex,
     time::Duration,
@@ -12,7 +12,7 @@ use std::{
 use anyhow::Context;
 use arrow::array::RecordBatch;
 use funnelpulse::{
-    Findings, Incident, LeftOut, Phase, Progress, SeriesFailure,
+    Findings, LeftOut, Phase, Progress, SeriesFailure,
     analytics::{Summary, short},
     core::Absence,
     features::{IngestReport, PanelSpec},
@@ -23,6 +23,10 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 use crate::{Outcome, alerting, args::Results, context, input::Input};
+
+mod findings;
+
+pub(crate) use findings::print_findings;
 
 /// A line, or several, of what was asked for, on the standard output. A reader that goes away, as
 /// `head` does, is no error: what goes to files is still wanted.
@@ -381,89 +385,6 @@ pub(crate) fn print_failures(failures: &[SeriesFailure], rest: &str) {
     if count > SHOWN {
         warn(format_args!("  ... and {} more{rest}", count - SHOWN));
     }
-}
-
-/// The worst anomalies with their explanations, and the totals.
-pub(crate) fn print_findings(findings: &Findings, summary: &Summary, top: usize) -> anyhow::Result<()> {
-    let mut text = String::new();
-    let ranked = findings.ranked();
-    writeln!(
-        text,
-        "{} anomalies in {} rows of {} series",
-        summary.total.anomalies,
-        findings.rows(),
-        findings.series().len()
-    )?;
-    let severities: Vec<String> =
-        summary.by_severity.iter().rev().map(|(severity, tally)| format!("{} {severity}", tally.anomalies)).collect();
-    if !severities.is_empty() {
-        writeln!(
-            text,
-            "{}; revenue below expectation by {}, above by {}",
-            severities.join(", "),
-            short(summary.total.revenue_lost),
-            short(summary.total.revenue_gained)
-        )?;
-    }
-    if let Some(trend) = &summary.trend {
-        let (last, before) = (trend.last_week, trend.week_before);
-        writeln!(text, "{last} anomalous hours in the last week, {before} in the week before")?;
-    }
-    let site = findings.site_incidents();
-    if top > 0 && !site.is_empty() {
-        writeln!(text, "\nShared by all series:")?;
-    }
-    for incident in site.iter().take(top) {
-        writeln!(text, "{}", indented(&incident.summary))?;
-        if let Some(place) = &incident.place {
-            writeln!(text, "{}", indented(&format!("Where: {place}")))?;
-        }
-    }
-    let incidents = findings.incidents();
-    let (gains, others): (Vec<&Incident>, Vec<&Incident>) = incidents.iter().copied().partition(|i| i.is_opportunity());
-    if top > 0 && !others.is_empty() {
-        let plural = if others.len() == 1 { "" } else { "s" };
-        writeln!(text, "\n{} incident{plural}, the most urgent first:", others.len())?;
-    }
-    others.iter().take(top).try_for_each(|incident| write_incident(&mut text, incident))?;
-    if top > 0 && !gains.is_empty() {
-        let word = if gains.len() == 1 { "opportunity" } else { "opportunities" };
-        writeln!(text, "\n{} {word}, revenue above expectation:", gains.len())?;
-    }
-    gains.iter().take(top).try_for_each(|incident| write_incident(&mut text, incident))?;
-    if top > 0 && incidents.is_empty() && !ranked.is_empty() {
-        writeln!(text, "\nBy impact:")?;
-        for (_, anomaly) in ranked.into_iter().take(top) {
-            writeln!(text, "{:>4}  {}  (score {:.2})", anomaly.rank, anomaly.notice.title, anomaly.score)?;
-            writeln!(text, "{}", indented(&anomaly.notice.message))?;
-        }
-    }
-    say(text.trim_end())
-}
-
-fn write_incident(text: &mut String, incident: &Incident) -> fmt::Result {
-    let probability = match incident.probability {
-        p if p.is_nan() => String::new(),
-        p => format!(" (probability {p:.2})"),
-    };
-    writeln!(text, "  {}  {}{probability}", incident.priority, incident.severity)?;
-    writeln!(text, "{}", indented(&incident.summary))?;
-    match &incident.place {
-        Some(place) => writeln!(text, "{}", indented(&format!("Where: {place}"))),
-        None => Ok(()),
-    }
-}
-
-/// Spaces before the text of an incident.
-const INDENT: &str = "      ";
-
-/// A text below a title; on a terminal in lines that fit.
-fn indented(text: &str) -> String {
-    if !io::stdout().is_terminal() {
-        return format!("{INDENT}{text}");
-    }
-    let options = textwrap::Options::with_termwidth().initial_indent(INDENT).subsequent_indent(INDENT);
-    textwrap::fill(text, options)
 }
 
 /// The time that each stage took, and its share.

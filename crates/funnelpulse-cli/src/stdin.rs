@@ -22,7 +22,7 @@ pub(crate) struct Spooled {
 }
 
 impl Spooled {
-    /// Reads the standard input where `input` is `-`. Parquet, JSON lines and CSV are told by their first bytes.
+    /// Reads the standard input where `input` is `-`. Parquet, JSON lines and CSV are recognised by their first bytes.
     pub(crate) fn of(input: &Path) -> anyhow::Result<Option<Self>> {
         if input.as_os_str() != "-" {
             return Ok(None);
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn kinds_are_told_by_their_first_bytes() {
+    fn kinds_are_recognised_by_their_first_bytes() {
         let kinds = [(&b"PAR1\x15"[..], "parquet"), (b" {\"a\": 1}", "jsonl"), (b"a,b\n", "csv"), (b"", "csv")];
         for (start, kind) in kinds {
             assert_eq!(ending(start), kind);

@@ -7,6 +7,7 @@ use arrow::array::{ArrayRef, Float64Array, RecordBatch, StringArray, UInt64Array
 use funnelpulse::{
     Config, Entry, TrainedOn,
     core::{Columns, Frame, SeriesKey, Threshold, Timestamp},
+    eval::bench::is_label,
     io::Table,
 };
 use ndarray::Array2;
@@ -169,34 +170,6 @@ fn columns(args: &ScoreArgs, table: &Table) -> anyhow::Result<Vec<String>> {
 
 /// The column that names the files of a folder.
 const FILE_COLUMN: &str = "file";
-
-/// Names of label columns in the public collections of labelled series, in lower case and without
-/// anything between the words.
-const LABELS: [&str; 18] = [
-    "label",
-    "labels",
-    "isanomaly",
-    "isanomalous",
-    "anomaly",
-    "anomalies",
-    "anomalylabel",
-    "isoutlier",
-    "outlier",
-    "outliers",
-    "isattack",
-    "attack",
-    "target",
-    "class",
-    "groundtruth",
-    "truth",
-    "ytrue",
-    "gt",
-];
-
-fn is_label(column: &str) -> bool {
-    let letters = column.chars().filter(|c| !matches!(c, '_' | '-' | ' ' | '.'));
-    LABELS.contains(&&*letters.collect::<String>().to_lowercase())
-}
 
 /// The series in the order in which they first appear.
 fn series(args: &ScoreArgs, table: &Table) -> anyhow::Result<Vec<Series>> {

@@ -138,7 +138,7 @@ pub struct Leaderboard {
     pub standings: Vec<Standing>,
     /// p-value of the Friedman test: whether there is any difference at all.
     pub friedman: Option<f64>,
-    /// Mean ranks that differ by less are not told apart at the level 0.05 (Nemenyi).
+    /// The smallest difference of two mean ranks that is significant at the level 0.05 (Nemenyi test).
     pub critical_difference: Option<f64>,
     /// p-values of Wilcoxon's signed-rank test of each pair of standings, by position, first before
     /// second, with Holm's correction for their number.
@@ -220,9 +220,9 @@ impl Leaderboard {
         writeln!(f)
     }
 
-    /// Groups of two or more neighbours, as first and last position, whose mean ranks differ by less than the
-    /// critical difference.
-    pub fn not_told_apart(&self) -> Vec<(usize, usize)> {
+    /// The cliques of a diagram of critical differences (Demšar 2006): groups of two or more neighbours, as first and last
+    /// position, whose mean ranks differ by less than the critical difference.
+    pub fn cliques(&self) -> Vec<(usize, usize)> {
         let Some(difference) = self.critical_difference else { return Vec::new() };
         let mut groups: Vec<(usize, usize)> = Vec::new();
         for first in 0..self.standings.len() {
@@ -291,7 +291,7 @@ impl fmt::Display for Leaderboard {
         if let Some(difference) = self.critical_difference {
             writeln!(f, "Nemenyi critical difference of mean ranks at 0.05: {difference:.2}")?;
         }
-        for (first, last) in self.not_told_apart() {
+        for (first, last) in self.cliques() {
             let names: Vec<&str> = standings[first..=last].iter().map(|s| s.detector.as_str()).collect();
             writeln!(f, "  no difference shown: {}", names.join(", "))?;
         }

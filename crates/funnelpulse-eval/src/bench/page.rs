@@ -89,11 +89,11 @@ fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
-/// Mean ranks on a line, the best on the left; bars join what is not told apart.
+/// Mean ranks on a line, the best on the left; bars join detectors whose ranks do not differ significantly.
 fn diagram(board: &Leaderboard) -> String {
     let count = board.standings.len();
     let Some(difference) = board.critical_difference.filter(|_| board.series > 0) else { return String::new() };
-    let groups = board.not_told_apart();
+    let groups = board.cliques();
     let place = |rank: f64| MARGIN + (rank - 1.0) / (count as f64 - 1.0).max(1.0) * (WIDTH - 2.0 * MARGIN);
     let (axis, first) = (56.0, 72.0 + 10.0 * groups.len() as f64);
     let height = first + LINE * (count as f64 / 2.0).ceil() + 10.0;

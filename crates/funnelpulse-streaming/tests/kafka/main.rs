@@ -7,17 +7,15 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests, too, stop at what should not happen")]
 
 mod broker;
+mod clients;
+mod processes;
 mod stages;
 
 use std::{
     collections::BTreeMap,
-    io::Read,
     path::Path,
-    process::{Child, Command, Stdio},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    process::Child,
+    sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
 
@@ -30,9 +28,9 @@ use funnelpulse_streaming::{
     Output, Runner, RunnerConfig, Source,
 };
 use rdkafka::{
-    ClientConfig, Message, Offset, TopicPartitionList,
-    consumer::{BaseConsumer, Consumer},
-    producer::{BaseProducer, BaseRecord, Producer},
+    Message,
+    consumer::BaseConsumer,
+    producer::{BaseRecord, Producer},
 };
 
 use self::broker::Broker;
@@ -94,12 +92,7 @@ fn runner(servers: &str, folder: &Path) -> Runner<KafkaSource, Copier, KafkaSink
 #[ignore = "the process that the test below starts"]
 fn copying_process() {
     let (Ok(servers), Ok(folder)) = (std::env::var("COPY_SERVERS"), std::env::var("COPY_FOLDER")) else { return };
-    let stop = Arc::new(AtomicBool::new(false));
-    let stopped = stop.clone();
-    std::thread::spawn(move || {
-        let _ = std::io::stdin().read(&mut [0]);
-        stopped.store(true, Ordering::Relaxed);
-    });
+    let stop = processes::stop_with_input();
     // A pause per round, so that there is something left to kill.
     let clock = || {
         std::thread::sleep(Duration::from_millis(10));
@@ -110,24 +103,12 @@ fn copying_process() {
 }
 
 fn copy(servers: &str, folder: &Path) -> Child {
-    let log = std::fs::OpenOptions::new().create(true).append(true).open(folder.join("copier.log")).unwrap();
-    Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "copying_process", "--ignored", "--nocapture"])
-        .envs([("COPY_SERVERS", servers), ("COPY_FOLDER", folder.to_str().unwrap())])
-        .stdin(Stdio::piped())
-        .stdout(log.try_clone().unwrap())
-        .stderr(log)
-        .spawn()
-        .unwrap()
+    let variables = [("COPY_SERVERS", servers), ("COPY_FOLDER", folder.to_str().unwrap())];
+    processes::start("copying_process", variables, &folder.join("copier.log"))
 }
 
 fn produce(servers: &str, messages: u64) {
-    let producer: BaseProducer = ClientConfig::new()
-        .set("bootstrap.servers", servers)
-        .set("enable.idempotence", "true")
-        .set("queue.buffering.max.messages", "1000000")
-        .create()
-        .unwrap();
+    let producer = clients::producer(servers);
     for n in 0..=messages {
         for p in 0..PARTITIONS {
             let time = START + n;
@@ -149,16 +130,7 @@ struct Copies {
 
 impl Copies {
     fn new(servers: &str) -> Self {
-        let consumer: BaseConsumer = ClientConfig::new()
-            .set("bootstrap.servers", servers)
-            .set("group.id", "checker")
-            .set("isolation.level", "read_committed")
-            .create()
-            .unwrap();
-        let mut list = TopicPartitionList::new();
-        list.add_partition_offset("copies", 0, Offset::Beginning).unwrap();
-        consumer.assign(&list).unwrap();
-        Self { consumer, next: BTreeMap::new(), total: 0 }
+        Self { consumer: clients::committed(servers, "copies"), next: BTreeMap::new(), total: 0 }
     }
 
     /// Reads until so many copies were seen; false if they do not come.

@@ -3,14 +3,10 @@
 
 use std::{
     collections::BTreeSet,
-    fs::{File, OpenOptions},
+    fs::File,
     io::Read,
     path::Path,
-    process::{Child, Command, Stdio},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    process::Child,
     time::{Duration, Instant},
 };
 
@@ -23,12 +19,12 @@ use funnelpulse_streaming::{
     RunnerConfig, WindowStage, WindowStageConfig,
 };
 use rdkafka::{
-    ClientConfig, Message, Offset, TopicPartitionList,
-    consumer::{BaseConsumer, Consumer},
-    producer::{BaseProducer, BaseRecord, Producer},
+    Message,
+    consumer::BaseConsumer,
+    producer::{BaseRecord, Producer},
 };
 
-use super::{broker, now};
+use super::{broker, clients, now, processes};
 
 const PARTITIONS: i32 = 3;
 /// Second of the first event; seconds between two events of a partition.
@@ -50,12 +46,7 @@ fn engine_config() -> EngineConfig {
 #[ignore = "the process that the test below starts"]
 fn window_process() {
     let (Ok(servers), Ok(folder)) = (std::env::var("STAGE_SERVERS"), std::env::var("STAGE_FOLDER")) else { return };
-    let stop = Arc::new(AtomicBool::new(false));
-    let stopped = stop.clone();
-    std::thread::spawn(move || {
-        let _ = std::io::stdin().read(&mut [0]);
-        stopped.store(true, Ordering::Relaxed);
-    });
+    let stop = processes::stop_with_input();
     let input = KafkaConfig { group: "windows".into(), ..KafkaConfig::new(&servers, "events") };
     let output = KafkaConfig::new(&servers, "windows");
     let config = WindowStageConfig {
@@ -74,16 +65,8 @@ struct Process(Child);
 
 impl Process {
     fn start(servers: &str, folder: &Path) -> Self {
-        let log = OpenOptions::new().create(true).append(true).open(folder.join("stages.log")).unwrap();
-        let child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "stages::window_process", "--ignored", "--nocapture"])
-            .envs([("STAGE_SERVERS", servers), ("STAGE_FOLDER", folder.to_str().unwrap())])
-            .stdin(Stdio::piped())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        Self(child)
+        let variables = [("STAGE_SERVERS", servers), ("STAGE_FOLDER", folder.to_str().unwrap())];
+        Self(processes::start("stages::window_process", variables, &folder.join("stages.log")))
     }
 
     fn stop(mut self) {
@@ -106,12 +89,7 @@ fn event(partition: i32, n: i64) -> (String, &'static str, String, f64) {
 }
 
 fn produce(servers: &str, events: std::ops::Range<i64>) {
-    let producer: BaseProducer = ClientConfig::new()
-        .set("bootstrap.servers", servers)
-        .set("enable.idempotence", "true")
-        .set("queue.buffering.max.messages", "1000000")
-        .create()
-        .unwrap();
+    let producer = clients::producer(servers);
     for n in events {
         for partition in 0..PARTITIONS {
             let time = if n == EVENTS { LAST } else { START + n * STEP };
@@ -134,16 +112,7 @@ struct Windows {
 
 impl Windows {
     fn new(servers: &str) -> Self {
-        let consumer: BaseConsumer = ClientConfig::new()
-            .set("bootstrap.servers", servers)
-            .set("group.id", "looking on")
-            .set("isolation.level", "read_committed")
-            .create()
-            .unwrap();
-        let mut list = TopicPartitionList::new();
-        list.add_partition_offset("windows", 0, Offset::Beginning).unwrap();
-        consumer.assign(&list).unwrap();
-        Self { consumer, seen: BTreeSet::new() }
+        Self { consumer: clients::committed(servers, "windows"), seen: BTreeSet::new() }
     }
 
     /// Reads until every partition has a window that ends at this time or later.
