@@ -1,4 +1,4 @@
-//! Models as files.
+//! Single models saved to files and loaded from them.
 
 use std::{fs, io, path::Path};
 

@@ -1,4 +1,4 @@
-//! What is compared: commands, and random scores beside them.
+//! Detectors of a benchmark: commands, and random scores beside them.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! Which detector is best, and by how much one can tell.
+//! The leaderboard: mean figures, mean ranks, and tests of the differences.
 
 use std::{collections::BTreeMap, fmt, str::FromStr};
 

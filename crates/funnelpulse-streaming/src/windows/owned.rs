@@ -1,4 +1,4 @@
-//! One partition of the events, in the hands of this process.
+//! One partition of the events that this process owns.
 
 use std::collections::BTreeMap;
 
