@@ -86,7 +86,7 @@ impl Bench {
     }
 
     /// Runs every detector on every series. The result is in the order of series, then of detectors,
-    /// whatever ended first. `cancel` ends it early, with what is there. `report` sees each run as it ends.
+    /// whatever ended first; empty without any of either. `cancel` ends it early, with what is there. `report` sees each run as it ends.
     ///
     /// # Errors
     /// A folder that can't be written, or that has runs which are not to be resumed. A detector that fails is
@@ -233,7 +233,8 @@ impl Shared<'_> {
     fn work(&self, sender: &mpsc::Sender<(usize, Run)>) {
         while !self.cancel.load(Ordering::Relaxed) {
             let task = self.next.fetch_add(1, Ordering::Relaxed);
-            let Some(slot) = self.slots.get(task / self.detectors.len()) else { return };
+            let place = task.checked_div(self.detectors.len());
+            let Some(slot) = place.and_then(|place| self.slots.get(place)) else { return };
             let run = self.one(slot, &self.detectors[task % self.detectors.len()]);
             slot.done();
             // Without a receiver the results can't be written, which it has said.

@@ -192,6 +192,18 @@ fn a_run_that_fails_stops_no_other() {
     assert_eq!((table.num_rows(), table.schema().index_of("vus_pr").is_ok()), (10, true));
 }
 
+#[cfg(unix)]
+#[test]
+fn nothing_to_run_is_no_run() {
+    let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    layouts(one.path());
+    let series = suite(one.path(), "packed", &SuiteOptions::default()).series;
+    let runs = |root: &TempDir, series: &[SeriesSource], detectors: &[BenchDetector]| {
+        bench(root).run(series, detectors, &AtomicBool::new(false), &|_| ()).unwrap().len()
+    };
+    assert_eq!((runs(&one, &series, &[]), runs(&other, &[], &detectors())), (0, 0));
+}
+
 /// The value as the score, from the file that the detector was given, ranks as the values do.
 #[cfg(unix)]
 #[test]

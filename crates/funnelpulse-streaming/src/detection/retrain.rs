@@ -120,7 +120,7 @@ impl Retraining {
         let trained = match self.running.as_ref()?.try_recv() {
             Ok(trained) => trained,
             Err(mpsc::TryRecvError::Empty) => return None,
-            Err(mpsc::TryRecvError::Disconnected) => Err("the training gave up".to_owned()),
+            Err(mpsc::TryRecvError::Disconnected) => Err("the training ended without a result".to_owned()),
         };
         self.running = None;
         match &trained {
