@@ -3,7 +3,8 @@
 //! The log level of a step takes a random walk from day to day, and a day shows it with the noise of
 //! its counts (Kalman 1960). How far levels walk is learnt from how well days of the history are
 //! predicted. Abnormal hours are masked; days that stay far off in the same direction all the same are a
-//! new level, which is adopted whole.
+//! new level, which is adopted whole. A level that has jumped is known less well for the two weeks that it is
+//! filtered from: a brand that fades out is news once, not every few days.
 
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +24,8 @@ const END: f64 = 0.01;
 /// may last.
 const OFF: f64 = 4.0;
 const LASTING: u32 = 3;
+/// Standard deviations of a level's moves beyond which it has jumped.
+const JUMP: f64 = 3.0;
 /// Squared innovations beyond this count as this in the likelihood: incidents are no drift.
 const CLIP: f64 = 9.0;
 /// Least share of the expected count that a level falls to in a day.
@@ -50,11 +53,23 @@ pub(crate) struct DayNoise {
     pub(crate) relative: f64,
 }
 
+/// The log level of a day.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Level {
+    pub(crate) log: f64,
+    /// How much more variance it has than the level of a series that has not jumped.
+    pub(crate) restless: f64,
+}
+
 /// A log level and its variance.
 #[derive(Clone, Copy)]
 struct State {
     level: f64,
     variance: f64,
+    /// What the variance would be had the level not jumped, and what is added to it each day since it has: as much
+    /// as a walk needs to go as far as it jumped within the days that levels are filtered from.
+    steady: f64,
+    restless: f64,
     /// Days off in a row: positive above, negative below.
     off: i32,
 }
@@ -72,9 +87,14 @@ impl Days {
 }
 
 impl State {
+    fn new(level: f64, variance: f64) -> Self {
+        Self { level, variance, steady: variance, restless: 0.0, off: 0 }
+    }
+
     /// Takes in a day; the squared standardised innovation and its variance, if the day says anything.
     fn follow(&mut self, day: (f64, f64), noise: DayNoise, drift: Drift) -> Option<(f64, f64)> {
-        self.variance += drift.walk;
+        self.variance += drift.walk + self.restless;
+        self.steady += drift.walk;
         let (observed, mean) = (day.0, day.1 * self.level.exp());
         if mean <= 1e-9 {
             return None;
@@ -89,13 +109,19 @@ impl State {
             true => direction,
             false => 0,
         };
+        let moves = self.variance * self.variance / variance;
         if self.off.unsigned_abs() >= LASTING {
             self.variance += ((observed + 1.0) / (mean + 1.0)).ln().powi(2);
             self.off = 0;
         }
         let gain = self.variance / (self.variance + of_day);
-        self.level += (1.0 + gain * innovation).max(LEAST).ln();
+        let moved = (1.0 + gain * innovation).max(LEAST).ln();
+        self.level += moved;
+        if moved * moved > JUMP * JUMP * moves {
+            self.restless += moved * moved / REACH as f64;
+        }
         self.variance *= 1.0 - gain;
+        self.steady *= of_day / (self.steady + of_day);
         Some((deviates * deviates, variance))
     }
 }
@@ -110,18 +136,24 @@ pub(crate) struct Known {
 
 impl Drift {
     /// The log level of a day from the days before it.
-    pub(crate) fn level(self, days: &Days, day: usize, known: Known, noise: DayNoise) -> f64 {
+    pub(crate) fn level(self, days: &Days, day: usize, known: Known, noise: DayNoise) -> Level {
         let first = day.saturating_sub(REACH);
         let since = first as i64 - known.days.1;
         let (level, variance) = match since {
             0.. => (known.levels.1, (END + since as f64 * self.walk).min(START)),
             _ => (known.levels.0, START),
         };
-        let mut state = State { level, variance, off: 0 };
+        let mut state = State::new(level, variance);
         for at in first..day {
             state.follow((days.observed[at], days.expected[at]), noise, self);
+            if at < first + LASTING as usize {
+                // The first days show where the level is by now, which is no jump.
+                state = State { steady: state.variance, restless: 0.0, ..state };
+            }
         }
-        state.level
+        let jumped = state.restless > 0.0;
+        let restless = if jumped { (state.variance + state.restless - state.steady).max(0.0) } else { 0.0 };
+        Level { log: state.level, restless }
     }
 
     /// The drift under which the days of all series are most likely.
@@ -136,7 +168,7 @@ impl Drift {
 
     /// Minus twice the logarithm of the likelihood of the days after the first week.
     fn loss(self, days: &Days, start: f64, noise: DayNoise) -> f64 {
-        let mut state = State { level: start, variance: START, off: 0 };
+        let mut state = State::new(start, START);
         let mut loss = 0.0;
         for (day, sums) in days.observed.iter().zip(&days.expected).enumerate() {
             if let Some((square, variance)) = state.follow((*sums.0, *sums.1), noise, self).filter(|_| day >= 7) {
@@ -151,6 +183,19 @@ impl Drift {
         (WALKS[0]..=WALKS[WALKS.len() - 1]).contains(&self.walk)
             && (NOISES[0]..=NOISES[NOISES.len() - 1]).contains(&self.noise)
     }
+}
+
+/// Relative standard deviations of what is expected in each hour: those of calendar entries, and of levels that have
+/// jumped, whose relative variances are given per day.
+pub(crate) fn uncertainty(of_entries: Vec<Vec<f64>>, restless: &[Vec<f64>], hours: usize) -> Vec<Vec<f64>> {
+    if restless.iter().flatten().all(|variance| *variance == 0.0) {
+        return of_entries;
+    }
+    let of_step = |(step, restless): (usize, &Vec<f64>)| {
+        let of_entries = |hour: usize| of_entries.get(step).map_or(0.0, |of_step| of_step[hour]);
+        (0..hours).map(|hour| (of_entries(hour).powi(2) + restless[hour / DAY]).sqrt()).collect()
+    };
+    restless.iter().enumerate().map(of_step).collect()
 }
 
 /// How levels of each step move.
@@ -172,6 +217,10 @@ mod tests {
     }
 
     fn level(days: &Days, day: usize) -> f64 {
+        level_of(days, day).log
+    }
+
+    fn level_of(days: &Days, day: usize) -> Level {
         let known = Known { days: (0, 50), levels: (0.0, 0.0) };
         Drift::fit(&[(
             Days { observed: days.observed[..50].to_vec(), expected: days.expected[..50].to_vec() },
@@ -188,6 +237,28 @@ mod tests {
         assert!((level(&jump, 63) - 4.0_f64.ln()).abs() < 0.06, "{}", level(&jump, 63));
         let outlier = days(|day| if day == 60 { 4000.0 } else { 1000.0 });
         assert!((61..70).all(|day| level(&outlier, day).abs() < 0.4));
+    }
+
+    #[test]
+    fn a_level_that_has_jumped_is_known_less_well_for_two_weeks() {
+        let jump = days(|day| if day < 60 { 1000.0 } else { 100.0 });
+        let restless = |day: usize| level_of(&jump, day).restless;
+        assert!((50..60).all(|day| restless(day) == 0.0));
+        // It fell by 2.3 on a log scale: as a walk of two weeks, .6 a day.
+        assert!((66..70).all(|day| (0.1..1.0).contains(&restless(day))), "{}", restless(66));
+        assert!((80..99).all(|day| restless(day) == 0.0));
+        let drift = days(|day| 1000.0 * (0.02 * day as f64).exp());
+        assert!((50..99).all(|day| level_of(&drift, day).restless == 0.0));
+    }
+
+    #[test]
+    fn uncertainties_add_up_as_variances() {
+        let of_entries = vec![vec![0.3; 48]; 3];
+        let restless = [vec![0.0, 0.16], vec![0.0; 2], vec![0.0; 2]];
+        let both = uncertainty(of_entries.clone(), &restless, 48);
+        assert!((both[0][0] - 0.3).abs() < 1e-12 && (both[0][24] - 0.5).abs() < 1e-12, "{both:?}");
+        assert_eq!(uncertainty(of_entries.clone(), &vec![vec![0.0; 2]; 3], 48), of_entries);
+        assert!((uncertainty(Vec::new(), &restless, 48)[0][47] - 0.4).abs() < 1e-12);
     }
 
     #[test]

@@ -63,6 +63,14 @@ pub(crate) fn prints(
     (0..mask.len()).map(print).collect()
 }
 
+/// The number of an hour that one more value belongs to.
+pub(crate) fn print_with(print: u64, value: f64) -> u64 {
+    let mut hasher = FixedState::default().build_hasher();
+    hasher.write_u64(print);
+    hasher.write_u64(value.to_bits());
+    hasher.finish()
+}
+
 impl Windows {
     /// The windows of a scan that begins at an hour since 1970, of which only the series and hours are known yet.
     pub(crate) fn of(start: i64, series: &[&str], watched: &[Watched<'_>]) -> Self {

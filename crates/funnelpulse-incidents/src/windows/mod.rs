@@ -110,6 +110,10 @@ impl Track {
     /// Sets how uncertain expected values are: standard deviations of so many steps per hour.
     pub(crate) fn with_uncertainty(mut self, steps: usize, deviation: impl Fn(usize, usize) -> f64) -> Self {
         self.uncertainty = (0..steps).map(|step| DailySums::new(self.hours, |hour| deviation(step, hour))).collect();
+        for step in 0..steps {
+            let each = self.prints.iter_mut().enumerate();
+            each.for_each(|(hour, print)| *print = again::print_with(*print, deviation(step, hour)));
+        }
         self
     }
 

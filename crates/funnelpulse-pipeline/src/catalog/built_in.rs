@@ -26,6 +26,7 @@ pub(super) fn entries() -> Vec<Entry> {
 }
 
 /// Default columns: stored metrics.
+#[cfg(any(feature = "incidents", feature = "subsequence"))]
 fn stored(_: &Config, names: &ColumnNames) -> Vec<String> {
     names.stored()
 }
