@@ -50,7 +50,7 @@ sys.exit(best > float(sys.argv[1]))
 PYTHON
 cd - >/dev/null
 
-"$work/clean/bin/pip" install --quiet "$wheel[arrow,pandas,polars,sklearn,pyod,prophet,plot]" \
+"$work/clean/bin/pip" install --quiet "$wheel[arrow,pandas,polars,sklearn,pyod,prophet,plot,river,sktime]" \
     duckdb datafusion mypy pytest ruptures
 # Away from the sources, so that the installed package is the one that is tested.
 cd "$work"

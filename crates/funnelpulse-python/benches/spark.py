@@ -1,9 +1,9 @@
 """Processor time of Spark against the command line on the same rows.
 
-    python spark.py FUNNELPULSE_BINARY [--sites 300] [--brands 40] [--days 4]
+    python spark.py FUNNELPULSE_BINARY [--sites 300] [--brands 40] [--days 4] [--task-cpus 1]
 
 Generates shops, runs `funnelpulse run` on each, then the same rows through Spark, two executors of one core
-(`local-cluster[2,1,1024]`). Prints processor seconds of both: those of Spark are of its whole process tree, sampled, from
+(`local-cluster[2,1,1024]`), or one whose tasks have `--task-cpus` cores: for one large site. Prints processor seconds of both: those of Spark are of its whole process tree, sampled, from
 the reading of the table to the written result, without the start of the session.
 """
 
@@ -32,6 +32,8 @@ class Tree:
 
     def __init__(self) -> None:
         self.seen: dict[int, tuple[str, float]] = {}
+        #: MiB of the largest Python process.
+        self.peak = 0.0
         self.ended = threading.Event()
         self.thread = threading.Thread(target=self._watch, daemon=True)
         self.thread.start()
@@ -59,6 +61,8 @@ class Tree:
         for pid in mine:
             if pid in parents:
                 self.seen[pid] = parents[pid][1:]
+                if self.seen[pid][0] != "java":
+                    self.peak = max(self.peak, peak_memory(pid))
 
     def seconds(self) -> dict[str, float]:
         self.look()
@@ -67,6 +71,15 @@ class Tree:
             kind = "jvm" if name == "java" else "python"
             found[kind] = found.get(kind, 0.0) + seconds
         return found
+
+
+def peak_memory(pid: int) -> float:
+    """MiB that a process had at most."""
+    try:
+        text = pathlib.Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0.0
+    return sum(int(line.split()[1]) / 1024 for line in text.splitlines() if line.startswith("VmHWM"))
 
 
 def command_line(binary: str, files: list[pathlib.Path], out: pathlib.Path) -> float:
@@ -78,13 +91,15 @@ def command_line(binary: str, files: list[pathlib.Path], out: pathlib.Path) -> f
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def with_spark(table: str, out: str, jvm: str) -> tuple[dict[str, float], dict[str, object]]:
+def with_spark(table: str, out: str, jvm: str, cpus: int) -> tuple[dict[str, float], dict[str, object]]:
     import pyspark
     from pyspark.sql import SparkSession
 
     os.environ.setdefault("SPARK_HOME", os.path.dirname(pyspark.__file__))
+    executors = 2 if cpus == 1 else 1
     builder = (
-        SparkSession.builder.master("local-cluster[2,1,1024]")
+        SparkSession.builder.master(f"local-cluster[{executors},{cpus},1024]")
+        .config("spark.task.cpus", str(cpus))
         .config("spark.ui.enabled", "false")
         .config("spark.ui.showConsoleProgress", "false")
     )
@@ -104,6 +119,7 @@ def with_spark(table: str, out: str, jvm: str) -> tuple[dict[str, float], dict[s
     statistics = create_pipeline(spark).run_pipeline(table, out)
     statistics["wall"] = time.monotonic() - started
     tree.ended.set()
+    statistics["peak"] = tree.peak
     used = {kind: seconds - before.get(kind, 0.0) for kind, seconds in tree.seconds().items()}
     spark.stop()
     return used, statistics
@@ -115,6 +131,7 @@ def main() -> None:
     parser.add_argument("--sites", type=int, default=300)
     parser.add_argument("--brands", type=int, default=40)
     parser.add_argument("--days", type=int, default=4)
+    parser.add_argument("--task-cpus", type=int, default=1)
     parser.add_argument("--jvm", default="", help="options of driver and executors")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -132,13 +149,14 @@ def main() -> None:
         print(f"{args.sites} sites x {args.brands} brands x {args.days} days: {rows} rows", flush=True)
         alone = command_line(args.binary, files, root / "out")
         print(f"command line: {alone:.1f} s of processor time, {1e6 * alone / rows:.1f} us per row", flush=True)
-        used, statistics = with_spark(str(root / "table"), str(root / "spark"), args.jvm)
+        used, statistics = with_spark(str(root / "table"), str(root / "spark"), args.jvm, args.task_cpus)
         total = sum(used.values())
         engine = float(statistics["engine_seconds"])
         print(
             f"Spark: {total:.1f} s { ({k: round(v, 1) for k, v in used.items()}) }, {statistics['wall']:.1f} s by the clock"
         )
         print(f"engine: {engine:.1f} s, {engine / total:.0%} of Spark's; Spark / command line: {total / alone:.2f}")
+        print(f"the largest Python process: {statistics['peak']:.0f} MiB")
         print(f"rows {statistics['rows']}, sites {statistics['sites']}, failed sites {statistics['failed_sites']}")
 
 

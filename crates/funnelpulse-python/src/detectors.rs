@@ -1,8 +1,13 @@
 //! One detector on a matrix, for `funnelpulse.sklearn` and `funnelpulse.pyod`.
 
+use std::sync::RwLock;
+
 use funnelpulse::{
     changepoint::{Changepoint, ChangepointConfig, ChangepointModel},
-    core::{Columns, Detector, FittedDetector, Frame, PersistentModel, Registry, Timestamp, read_model, to_bytes},
+    core::{
+        Columns, Detector, FittedDetector, Frame, OnlineDetector, PersistentModel, Registry, Timestamp, read_model,
+        to_bytes,
+    },
     iforest::{IsolationForest, IsolationForestConfig, IsolationForestModel},
     seasonal::{Seasonal, SeasonalConfig, SeasonalDetectorModel},
     subsequence::{Subsequence, SubsequenceConfig, SubsequenceModel},
@@ -23,11 +28,26 @@ const SEASONAL: &str = SeasonalDetectorModel::KIND;
 const CHANGEPOINT: &str = ChangepointModel::KIND;
 const SUBSEQUENCE: &str = SubsequenceModel::KIND;
 
+/// Why a model is refused after a panic.
+const HALF_UPDATED: &str = "an earlier `learn` of this model failed half-way; load it again";
+
 /// A trained detector.
 #[pyclass(module = "funnelpulse._native", name = "Detector", frozen)]
 #[derive(Debug)]
 pub(crate) struct FittedModel {
-    model: Model,
+    /// Locked without the interpreter's lock only.
+    model: RwLock<Model>,
+}
+
+impl FittedModel {
+    fn new(model: Model) -> Self {
+        Self { model: RwLock::new(model) }
+    }
+
+    /// Works on the model. One that a panic may have left half updated is refused.
+    fn read<T>(&self, work: impl FnOnce(&Model) -> Result<T, Failure>) -> Result<T, Failure> {
+        work(&*self.model.read().map_err(|_| Failure::Model(HALF_UPDATED.to_owned()))?)
+    }
 }
 
 #[derive(Debug)]
@@ -67,6 +87,19 @@ impl Model {
         })
     }
 
+    /// Learns from rows that follow those it has seen.
+    fn learn(&mut self, values: ArrayView2<'_, f64>) -> Result<(), Failure> {
+        let Self::Forest(forest) = self else {
+            return Err(Failure::config("only isolation forests learn from further rows"));
+        };
+        if forest.config().reservoir == 0 {
+            return Err(Failure::config("the forest keeps no rows to grow trees on: `reservoir` is 0"));
+        }
+        let columns = Columns::new(forest.columns().iter().cloned())?;
+        let rows = Frame::new(hours(values.nrows()), columns, values.to_owned())?;
+        forest.update(rows.view()).map_err(Failure::data)
+    }
+
     fn to_bytes(&self) -> Result<Vec<u8>, Failure> {
         Ok(match self {
             Self::Forest(forest) => to_bytes(&**forest)?,
@@ -104,11 +137,16 @@ where
 fn frame(values: ArrayView2<'_, f64>, times: Option<&[i64]>) -> Result<Frame, Failure> {
     let times: Vec<Timestamp> = match times {
         Some(times) => times.iter().map(|&micros| Timestamp::from_micros(micros)).collect(),
-        None => (0..values.nrows() as i64).map(|hour| Timestamp::from_micros(hour * Timestamp::HOUR)).collect(),
+        None => hours(values.nrows()),
     };
     let names: Vec<String> = (0..values.ncols()).map(|column| format!("x{column}")).collect();
     let columns = Columns::new(names.iter().map(String::as_str)).map_err(Failure::data)?;
     Frame::new(times, columns, values.to_owned()).map_err(Failure::data)
+}
+
+/// The first hours there are.
+fn hours(rows: usize) -> Vec<Timestamp> {
+    (0..rows as i64).map(|hour| Timestamp::from_micros(hour * Timestamp::HOUR)).collect()
 }
 
 /// Copies optional times, so that no array of the interpreter is needed without its lock.
@@ -131,7 +169,13 @@ impl FittedModel {
     ) -> PyResult<Self> {
         let (values, times) = (values.as_array(), own(times.as_ref()));
         let model = heavy(py, || Model::fit(kind, settings, values, times.as_deref()))?;
-        Ok(Self { model })
+        Ok(Self::new(model))
+    }
+
+    /// Learns from rows that follow those it has seen: isolation forests with a `reservoir` only.
+    fn learn(&self, py: Python<'_>, values: PyReadonlyArray2<'_, f64>) -> PyResult<()> {
+        let values = values.as_array();
+        heavy(py, || self.model.write().map_err(|_| Failure::Model(HALF_UPDATED.to_owned()))?.learn(values))
     }
 
     /// The raw score of each row, larger = more anomalous; NaN where the detector is warming up.
@@ -143,19 +187,19 @@ impl FittedModel {
         times: Option<PyReadonlyArray1<'py, i64>>,
     ) -> PyResult<Bound<'py, PyArray1<f64>>> {
         let (view, times) = (values.as_array(), own(times.as_ref()));
-        let scores = heavy(py, || self.model.scores(view, times.as_deref()))?;
+        let scores = heavy(py, || self.read(|model| model.scores(view, times.as_deref())))?;
         Ok(scores.into_pyarray(py))
     }
 
     /// The model as bytes.
     fn to_bytes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
-        Ok(PyBytes::new(py, &guarded(|| self.model.to_bytes())?))
+        Ok(PyBytes::new(py, &guarded(|| self.read(Model::to_bytes))?))
     }
 
     /// The model from bytes.
     #[classmethod]
     fn from_bytes(_class: &Bound<'_, PyType>, data: &[u8]) -> PyResult<Self> {
-        Ok(Self { model: guarded(|| Model::from_bytes(data))? })
+        Ok(Self::new(guarded(|| Model::from_bytes(data))?))
     }
 
     fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<(Bound<'py, PyAny>, (Bound<'py, PyBytes>,))> {

@@ -103,3 +103,71 @@ def test_other_threads_run_while_it_works(table):
     thread.join()
     # With the lock held all the time it would be 0 or 1.
     assert counted > 10 * elapsed
+
+
+def test_a_brand_without_values_is_a_failure_of_its_own(table):
+    arrow = table.to_arrow()
+    brands = arrow["brand"].to_pylist()
+    silent = min(set(brands))
+    for name in ("views", "carts", "purchases", "revenue"):
+        values = [None if b == silent else v for b, v in zip(brands, arrow[name].to_pylist(), strict=True)]
+        arrow = arrow.set_column(arrow.column_names.index(name), name, pa.array(values, pa.float64()))
+    findings = fp.Pipeline().run(arrow)
+    assert [series for series, _ in findings.failures] == [silent]
+    assert silent not in findings.series and len(findings.series) == len(set(brands)) - 1
+    # Alone, there is nothing that can be scored: findings without rows, or an error that says so.
+    alone = arrow.filter(pa.array([b == silent for b in brands]))
+    try:
+        assert fp.Pipeline().run(alone).rows == 0
+    except fp.DataError as error:
+        assert str(error)
+
+
+#: Columns of tables that nobody meant to pass.
+ODD_COLUMNS = {
+    "window_start": [
+        pa.array([0, 1, 2], pa.timestamp("us", "UTC")),
+        pa.array([2, 1, 1], pa.timestamp("ns")),
+        pa.array([None, None, None], pa.timestamp("s")),
+        pa.array([-(2**62), 0, 2**62], pa.timestamp("us", "UTC")),
+        pa.array([0, 1, 2], pa.date32()),
+        pa.array(["2024-01-01", "soon", None]),
+        pa.array([[1], [2], []]),
+        pa.array([float("nan"), float("inf"), 1e300]),
+        pa.array([True, False, None]),
+    ],
+    "brand": [
+        pa.array(["a", "a", "b"]),
+        pa.array([None, None, None], pa.string()),
+        pa.array(["", " ", "\0"]),
+        pa.array(["a", "a", "b"]).dictionary_encode(),
+        pa.array([b"\xff", b"", None]),
+        pa.array([1, 2, 3]),
+        pa.nulls(3),
+    ],
+    "views": [
+        pa.array([1, 2, 3]),
+        pa.array([float("nan"), float("inf"), -float("inf")]),
+        pa.array([1e308, 1e308, -1e308]),
+        pa.array([2**63, 2**64 - 1, 0], pa.uint64()),
+        pa.array([None, None, None], pa.float64()),
+        pa.array(["1", "x", None]),
+        pa.array([{"a": 1}, None, {"a": 2}]),
+        pa.nulls(3),
+    ],
+}
+
+
+@pytest.mark.parametrize("name", list(ODD_COLUMNS))
+def test_odd_tables_raise_typed_errors_and_never_panic(name, fitted):
+    """Each odd column beside plain ones, in a pipeline, a model and a live pipeline."""
+    plain = {"window_start": ODD_COLUMNS["window_start"][0], "brand": ODD_COLUMNS["brand"][0]}
+    plain.update({metric: pa.array([3.0, 2.0, 1.0]) for metric in ("views", "carts", "purchases", "revenue")})
+    for odd in ODD_COLUMNS[name]:
+        odd_table = pa.table({**plain, name: odd})
+        for call in (fp.Pipeline().fit, fp.Pipeline().run, fitted.detect, fitted.live().advance):
+            try:
+                call(odd_table)
+            except fp.FunnelPulseError as error:
+                assert type(error) in (fp.DataError, fp.ConfigError), error
+                assert "internal error" not in str(error)

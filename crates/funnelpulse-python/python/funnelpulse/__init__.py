@@ -46,7 +46,7 @@ __all__ = [
     "metrics",
 ]
 
-_LAZY = ("metrics", "polars", "prophet", "pyod", "ruptures", "sklearn", "spark")
+_LAZY = ("metrics", "polars", "prophet", "pyod", "river", "ruptures", "sklearn", "sktime", "spark")
 
 
 def __getattr__(name: str) -> object:

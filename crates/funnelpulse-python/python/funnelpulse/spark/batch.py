@@ -210,14 +210,12 @@ class SparkPipeline:
         names = ["rows", "series", "engine_micros", *DETECTORS]
         detail = F.from_json(DETAIL, ", ".join(f"{name} long" for name in names))
         kind = F.col(RECORD)
-        sums = (
-            records.filter(kind != ROW)
-            .agg(
-                *(F.sum(F.when(kind == SITE_TOTALS, detail[name])).alias(name) for name in names),
-                *(F.count(F.when(kind == k, 1)).alias(k) for k in (SITE_TOTALS, SITE_FAILURE, SERIES_FAILURE)),
-            )
-            .first()
+        totals = records.filter(kind != ROW).agg(
+            *(F.sum(F.when(kind == SITE_TOTALS, detail[name])).alias(name) for name in names),
+            *(F.count(F.when(kind == k, 1)).alias(k) for k in (SITE_TOTALS, SITE_FAILURE, SERIES_FAILURE)),
         )
+        # One row of sums.
+        sums = totals.collect()[0]
         found.update(sites=sums[SITE_TOTALS] + sums[SITE_FAILURE], rows=sums["rows"] or 0, series=sums["series"] or 0)
         found["engine_seconds"] = (sums["engine_micros"] or 0) / 1e6
         found.update(failed_sites=sums[SITE_FAILURE], failed_series=sums[SERIES_FAILURE])

@@ -67,5 +67,5 @@ def hourly(events: DataFrame, identity: Sequence[str] = IDENTITY, watermark: str
         F.coalesce(F.sum(price).cast("double"), F.lit(0.0)).alias("revenue"),
     )
     counted = F.col("views") + F.col("carts") + F.col("purchases") > 0
-    columns = [SITE, F.col("hour.start").alias("window_start"), "brand", "views", "carts", "purchases", "revenue"]
-    return hours.filter(counted).select(*columns)
+    start = F.col("hour.start").alias("window_start")
+    return hours.filter(counted).select(SITE, start, "brand", "views", "carts", "purchases", "revenue")

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from funnelpulse.errors import FunnelPulseError, ModelError
 from funnelpulse.spark.schema import SITE, Layout, conform, sorted_rows
 from funnelpulse.spark.state import SiteState, Store, from_ipc, saved_model, to_ipc
-from funnelpulse.spark.worker import use_one_core
+from funnelpulse.spark.worker import use_task_cores
 
 #: Live pipelines of this process, by the digest of their state, and how many there may be.
 _KEPT: dict[bytes, tuple[Any, Any]] = {}
@@ -37,7 +37,7 @@ class LiveJob:
 
     def of_group(self, rows: pa.Table) -> pa.Table:
         """The verdicts that are new."""
-        use_one_core()
+        use_task_cores()
         site = rows[SITE][0].as_py()
         state = SiteState(Store(self.states), site)
         header, payload = state.before(self.batch)

@@ -48,7 +48,7 @@ class Job:
 
     def of_group(self, rows: pa.Table) -> pa.Table:
         """All records of one site."""
-        use_one_core()
+        use_task_cores()
         site = rows[SITE][0].as_py()
         if rows[MODEL].null_count == 0:
             # A model, and no row to score with it.
@@ -107,8 +107,8 @@ class Job:
         return conform(one, self.schema, **{RECORD: kind, DETAIL: json.dumps(detail), MODEL: model})
 
 
-def use_one_core() -> None:
-    """Spark runs one task per core; the engine must not take all cores for each of them."""
+def use_task_cores() -> None:
+    """The engine runs on the cores of the task (`spark.task.cpus`), not on all of the machine for each of them."""
     os.environ.setdefault("RAYON_NUM_THREADS", os.environ.get("OMP_NUM_THREADS", "1"))
 
 
