@@ -2,9 +2,13 @@
 
 mod axis;
 mod config;
+mod distance;
 mod explain;
+#[cfg(any(feature = "onnx", feature = "treelite"))]
+mod export;
 mod forest;
 mod grown;
+mod impute;
 mod model;
 mod oblique;
 mod online;
@@ -14,6 +18,7 @@ mod path;
 mod sample;
 mod score;
 mod trees;
+mod vector;
 mod walk;
 
 pub use config::{IsolationForestConfig, IsolationForestError, Scoring, Split};
