@@ -179,10 +179,12 @@ pub enum IsolationForestError {
     /// Forests that measure different things cannot be merged.
     #[error("forests differ in {0} and can't be merged")]
     Merge(&'static str),
-    /// The other format has splits on one column only.
-    #[error("{format} has no splits on several columns at once: split = {split} can't be exported (allowed: standard)")]
+    /// A format or method is for splits on one column only.
+    #[error(
+        "{format} knows no splits on several columns at once: not possible with split = {split} (allowed: standard)"
+    )]
     Export {
-        /// The format asked for.
+        /// The format or method asked for.
         format: &'static str,
         /// The way in which the forest's nodes divide their rows.
         split: Split,

@@ -104,7 +104,7 @@ fn leaf_means(
 }
 
 /// Adds, for each column, the mean of each leaf times its weight, and the weight.
-fn add_means(leaves: &[(u16, f64)], means: &LeafMeans, sums: &mut [f64]) {
+fn add_means(leaves: &[(u16, f64)], means: &[Option<Box<[f64]>>], sums: &mut [f64]) {
     for &(leaf, weight) in leaves {
         let Some(Some(means)) = means.get(usize::from(leaf)) else { continue };
         for (sum, mean) in sums.as_chunks_mut::<2>().0.iter_mut().zip(means) {

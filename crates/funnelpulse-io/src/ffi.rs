@@ -100,7 +100,7 @@ mod tests {
         let brand: ArrayRef =
             Arc::new((0..rows).map(|i| (i % 3 > 0).then(|| format!("brand {i}"))).collect::<StringArray>());
         let views: ArrayRef = Arc::new((0..rows).map(|i| (i % 5 > 0).then_some(i as f64)).collect::<Float64Array>());
-        RecordBatch::try_from_iter([("brand", brand), ("views", views)]).unwrap()
+        RecordBatch::try_from_iter_with_nullable([("brand", brand, true), ("views", views, true)]).unwrap()
     }
 
     #[test]

@@ -3,7 +3,6 @@
 use prost::Message;
 
 /// Types of tensor elements.
-pub(super) const FLOAT: i32 = 1;
 pub(super) const INT64: i32 = 7;
 pub(super) const BOOL: i32 = 9;
 pub(super) const DOUBLE: i32 = 11;

@@ -120,7 +120,7 @@ fn splits_on_several_columns_are_refused_by_name() {
         ];
         for error in errors {
             let text = error.to_string();
-            assert!(text.contains(&format!("split = {split} can't be exported (allowed: standard)")), "{text}");
+            assert!(text.contains(&format!("not possible with split = {split} (allowed: standard)")), "{text}");
         }
     }
 }
