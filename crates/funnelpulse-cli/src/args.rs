@@ -329,10 +329,6 @@ const LAYERS: &str = "Each of these overrides the ones before: defaults, the fil
                       (FUNNELPULSE_IFOREST__N_TREES=200), --set iforest.n_trees=200.\n\n\
                       To start a file of your own: funnelpulse config show > funnelpulse.toml";
 
-const CALENDAR: &str = "Public holidays of most countries are published in this format, and calendar programs export it. \
-                        Times keep their zone, whole days are days of the shop's own time zone.\n\n\
-                        Example: funnelpulse config calendar holidays.ics >> funnelpulse.toml";
-
 #[derive(Debug, Args)]
 pub(crate) struct ConfigArgs {
     #[command(subcommand)]
@@ -357,19 +353,6 @@ pub(crate) enum ConfigAction {
     },
     /// Print the JSON Schema of the configuration
     Schema,
-    /// Print the events of an iCalendar file as sections for a configuration file
-    #[command(after_help = CALENDAR)]
-    Calendar {
-        /// The file (.ics), or - for the standard input
-        #[arg(value_name = "FILE")]
-        path: PathBuf,
-        /// The kind of the entries: those of a kind have similar effects
-        #[arg(long, default_value = "holiday", value_name = "KIND")]
-        kind: String,
-        /// Print `holidays` of the seasonal detector instead: whole days (UTC) by name
-        #[arg(long)]
-        seasonal: bool,
-    },
 }
 
 #[derive(Debug, Args)]

@@ -60,25 +60,6 @@ fn what_can_not_be_explained_is_named() {
 }
 
 #[test]
-fn calendars_become_sections_of_a_configuration() {
-    let folder = Folder::new();
-    let event =
-        |name: &str, day: &str| format!("BEGIN:VEVENT\r\nSUMMARY:{name}\r\nDTSTART;VALUE=DATE:{day}\r\nEND:VEVENT\r\n");
-    let events = event("New Year", "20190101") + &event("New Year", "20200101") + &event("May Day", "20190501");
-    folder.write("days.ics", format!("BEGIN:VCALENDAR\r\n{events}END:VCALENDAR\r\n"));
-    let sections = folder.output("config calendar days.ics --kind public");
-    folder.write("incidents.toml", &sections);
-    assert_eq!(sections.matches("[[incidents.calendar]]").count(), 3, "{sections}");
-    assert!(sections.contains("kind = \"public\"") && sections.contains("end = \"2019-05-02\""), "{sections}");
-    folder.output("config check --config incidents.toml");
-    let seasonal = folder.output("config calendar days.ics --seasonal");
-    assert!(seasonal.contains("holiday = \"New Year\"") && seasonal.contains("2020-01-01"), "{seasonal}");
-    folder.write("seasonal.toml", seasonal);
-    folder.output("config check --config seasonal.toml");
-    folder.refuses("config calendar none.ics", "none.ics");
-}
-
-#[test]
 fn configurations_are_shown_checked_and_described() {
     let folder = Folder::new();
     let shown = folder.output("config show");
