@@ -149,9 +149,13 @@ impl Cost for WithLengths<'_> {
 /// Parameters of a segment of `columns` columns.
 pub(crate) fn parameters(kind: CostKind, columns: usize, order: usize) -> usize {
     match kind {
-        CostKind::L1 | CostKind::L2 | CostKind::Linear | CostKind::Cosine | CostKind::Poisson | CostKind::Rank => {
-            columns
-        }
+        CostKind::L1
+        | CostKind::L2
+        | CostKind::Linear
+        | CostKind::Cosine
+        | CostKind::Mahalanobis
+        | CostKind::Poisson
+        | CostKind::Rank => columns,
         CostKind::Rbf | CostKind::Binomial => 1,
         CostKind::Normal => columns + columns * (columns + 1) / 2,
         CostKind::Autoregressive => order + 1,

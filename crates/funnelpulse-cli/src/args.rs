@@ -8,6 +8,8 @@ use clap::{
 };
 use funnelpulse::{Preset, eval::generator::Variety};
 
+use crate::plot::plot_file;
+
 mod bench;
 mod score;
 mod series;
@@ -318,6 +320,9 @@ pub(crate) struct ExplainArgs {
     /// Print JSON instead of text
     #[arg(long)]
     pub(crate) json: bool,
+    /// Also draw the week before and the day after, in a page (.html) or a picture (.svg)
+    #[arg(long, value_name = "FILE", value_parser = plot_file)]
+    pub(crate) plot: Option<PathBuf>,
 }
 
 const LAYERS: &str = "Each of these overrides the ones before: defaults, the file, environment variables \

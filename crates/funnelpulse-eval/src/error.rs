@@ -54,6 +54,18 @@ pub enum EvalError {
         /// Number of rows.
         rows: usize,
     },
+    /// A break is not after the one before it and within the rows.
+    #[error("break {index} at row {at} must be after row {before} and below {rows}")]
+    Break {
+        /// Position of the break.
+        index: usize,
+        /// Its row.
+        at: usize,
+        /// The row of the break before, 0 for the first.
+        before: usize,
+        /// Number of rows.
+        rows: usize,
+    },
     /// A parameter is outside its range.
     #[error("`{field}` is {value}, allowed: {allowed}")]
     Parameter {

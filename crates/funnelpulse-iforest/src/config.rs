@@ -32,6 +32,19 @@ pub enum Split {
     Density,
 }
 
+impl std::fmt::Display for Split {
+    /// The name in a configuration.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Standard => "standard",
+            Self::Extended => "extended",
+            Self::PooledGain => "pooled_gain",
+            Self::AveragedGain => "averaged_gain",
+            Self::Density => "density",
+        })
+    }
+}
+
 /// The measure of the leaf that a row falls into.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
@@ -166,6 +179,16 @@ pub enum IsolationForestError {
     /// Forests that measure different things cannot be merged.
     #[error("forests differ in {0} and can't be merged")]
     Merge(&'static str),
+    /// A format or method is for splits on one column only.
+    #[error(
+        "{format} knows no splits on several columns at once: not possible with split = {split} (allowed: standard)"
+    )]
+    Export {
+        /// The format or method asked for.
+        format: &'static str,
+        /// The way in which the forest's nodes divide their rows.
+        split: Split,
+    },
     /// The data don't fit, or there are too few rows.
     #[error(transparent)]
     Core(#[from] funnelpulse_core::Error),

@@ -2,9 +2,12 @@
 
 mod axis;
 mod config;
+mod distance;
 mod explain;
+mod export;
 mod forest;
 mod grown;
+mod impute;
 mod model;
 mod oblique;
 mod online;
@@ -13,7 +16,9 @@ mod parallel;
 mod path;
 mod sample;
 mod score;
+mod shap;
 mod trees;
+mod vector;
 mod walk;
 
 pub use config::{IsolationForestConfig, IsolationForestError, Scoring, Split};
@@ -21,3 +26,4 @@ pub use forest::IsolationForest;
 pub use funnelpulse_core as core;
 pub use model::IsolationForestModel;
 pub use ndarray;
+pub use shap::ShapValues;

@@ -43,11 +43,15 @@ impl Scorer<'_> {
 
     /// The score of a row whose path lengths have this mean.
     pub(crate) fn score(&self, mean_path: f64) -> f64 {
-        let usual = match self.config.scoring {
+        (-mean_path / self.usual_path()).exp2()
+    }
+
+    /// The path length of a row that scores one half.
+    pub(crate) fn usual_path(&self) -> f64 {
+        match self.config.scoring {
             Scoring::Depth => average_path_length(self.samples),
             Scoring::Density => (self.samples as f64).log2(),
-        };
-        (-mean_path / usual).exp2()
+        }
     }
 
     /// Scores of rows that lie one after the other.

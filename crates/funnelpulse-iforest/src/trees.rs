@@ -131,6 +131,30 @@ impl Trees {
         }
     }
 
+    /// The nodes that one row of the block passes in one tree.
+    pub(crate) fn route(&self, tree: usize, block: &Block, row: usize, route: &mut Vec<u16>) {
+        match self {
+            Self::Axis(trees) => trees.walk(tree, &block.ranks, row).route(route),
+            Self::Oblique(trees) => trees.walk(tree, &block.scaled, row).route(route),
+        }
+    }
+
+    /// The leaves that one row of the block comes to in one tree, with weights that sum to 1.
+    pub(crate) fn leaves(&self, tree: usize, block: &Block, row: usize, leaves: &mut Vec<(u16, f64)>) {
+        match self {
+            Self::Axis(trees) => trees.walk(tree, &block.ranks, row).leaves(leaves),
+            Self::Oblique(trees) => trees.walk(tree, &block.scaled, row).leaves(leaves),
+        }
+    }
+
+    /// Training rows that came to a node of a tree.
+    pub(crate) fn rows(&self, tree: usize, node: u16) -> usize {
+        match self {
+            Self::Axis(trees) => trees.rows(tree, node),
+            Self::Oblique(trees) => trees.rows(tree, node),
+        }
+    }
+
     /// Credits the columns for what they did to one row of the block in one tree.
     pub(crate) fn explain(&self, tree: usize, block: &Block, row: usize, ln_rows: &[f64], credits: &mut [f64]) {
         match self {

@@ -65,6 +65,36 @@ pub(crate) trait Walk {
         }
     }
 
+    /// The nodes from the root to a leaf; where the split can't be decided, on the side of more training rows.
+    fn route(&self, route: &mut Vec<u16>) {
+        route.clear();
+        let mut at = 0;
+        loop {
+            route.push(at as u16);
+            at = match self.step(at) {
+                Step::Leaf(_) => return,
+                Step::One(next) => next,
+                Step::Both(left) => left + usize::from(self.rows(left + 1) > self.rows(left)),
+            };
+        }
+    }
+
+    /// The leaves that a row comes to, each with its weight; the weights sum to 1.
+    fn leaves(&self, leaves: &mut Vec<(u16, f64)>) {
+        leaves.clear();
+        let mut pending = vec![(0, 1.0)];
+        while let Some((at, weight)) = pending.pop() {
+            match self.step(at) {
+                Step::Leaf(_) => leaves.push((at as u16, weight)),
+                Step::One(next) => pending.push((next, weight)),
+                Step::Both(left) => {
+                    let share = self.left_share(left);
+                    pending.extend([(left + 1, weight * (1.0 - share)), (left, weight * share)]);
+                }
+            }
+        }
+    }
+
     #[doc(hidden)]
     fn left_share(&self, left: usize) -> f64 {
         let (a, b) = (f64::from(self.rows(left)), f64::from(self.rows(left + 1)));

@@ -8,6 +8,8 @@ mod config;
 mod error;
 mod fit;
 mod grid;
+#[cfg(feature = "ics")]
+mod ics;
 mod incident;
 mod judge;
 mod kept;

@@ -4,6 +4,8 @@ mod batch;
 mod cells;
 mod error;
 mod events;
+#[cfg(feature = "ffi")]
+pub mod ffi;
 mod options;
 mod panel;
 mod recognise;

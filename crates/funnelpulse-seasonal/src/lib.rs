@@ -12,8 +12,11 @@ mod forecast;
 mod held_out;
 mod history;
 mod judge;
+mod laplace;
 mod likelihood;
 mod model;
+#[cfg(feature = "prophet")]
+mod prophet;
 mod robust;
 mod rows;
 mod uncertainty;
@@ -31,6 +34,7 @@ pub use error::SeasonalError;
 pub use fitting::Seasonal;
 pub use forecast::{Component, Forecast};
 pub use funnelpulse_core as core;
+pub use laplace::ParameterErrors;
 pub use model::SeasonalModel;
 pub use ndarray;
 

@@ -155,6 +155,8 @@ pub enum CostKind {
     Linear,
     /// Cosine kernel: change of direction, [`CostL2`] of rows scaled to length one.
     Cosine,
+    /// Change of the mean in units of the columns' covariance, [`CostL2::mahalanobis`].
+    Mahalanobis,
     /// [`CostAutoregressive`]: change of an autoregressive model.
     Autoregressive,
     /// [`CostLinearTrend`]: change of level or slope.
@@ -163,7 +165,7 @@ pub enum CostKind {
 
 impl CostKind {
     /// Every cost.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::L1,
         Self::L2,
         Self::Normal,
@@ -173,6 +175,7 @@ impl CostKind {
         Self::Rbf,
         Self::Linear,
         Self::Cosine,
+        Self::Mahalanobis,
         Self::Autoregressive,
         Self::LinearTrend,
     ];
@@ -189,17 +192,18 @@ impl CostKind {
             Self::Rbf => "rbf",
             Self::Linear => "linear",
             Self::Cosine => "cosine",
+            Self::Mahalanobis => "mahalanobis",
             Self::Autoregressive => "autoregressive",
             Self::LinearTrend => "linear_trend",
         }
     }
 
-    /// True if it finds changes of a level and of nothing else: `l1`, `l2`, `linear`, `poisson` and
+    /// True if it finds changes of a level and of nothing else: `l1`, `l2`, `linear`, `mahalanobis`, `poisson` and
     /// `binomial` (the rate). The filters of
     /// [`SegmentationConfig`](crate::SegmentationConfig) apply to these only. The other costs find
     /// changes of spread, distribution, direction, dynamics or slope, with or without one of level.
     pub const fn is_of_level(self) -> bool {
-        matches!(self, Self::L1 | Self::L2 | Self::Linear | Self::Poisson | Self::Binomial)
+        matches!(self, Self::L1 | Self::L2 | Self::Linear | Self::Mahalanobis | Self::Poisson | Self::Binomial)
     }
 
     /// The cost of `values`, a row per time; `gamma` is used by [`Rbf`](Self::Rbf) (`None`: median
@@ -228,6 +232,7 @@ impl CostKind {
             Self::Rank => Box::new(CostRank::new(values)?),
             Self::Rbf => Box::new(CostRbf::new(values, gamma)?),
             Self::Cosine => Box::new(CostL2::cosine(values)?),
+            Self::Mahalanobis => Box::new(CostL2::mahalanobis(values)?),
             Self::Autoregressive => Box::new(CostAutoregressive::new(values, order)?),
             Self::LinearTrend => Box::new(CostLinearTrend::new(values)?),
         })
@@ -246,8 +251,9 @@ impl std::str::FromStr for CostKind {
 
     fn from_str(text: &str) -> Result<Self, ChangepointError> {
         Self::ALL.into_iter().find(|kind| kind.as_str() == text).ok_or_else(|| {
-            let allowed = "l1, l2, normal, poisson, binomial, rank, rbf, linear, cosine, autoregressive, linear_trend";
-            ChangepointError::config("cost", text, allowed)
+            const ALLOWED: &str = "l1, l2, normal, poisson, binomial, rank, rbf, linear, cosine, mahalanobis, \
+                                   autoregressive, linear_trend";
+            ChangepointError::config("cost", text, ALLOWED)
         })
     }
 }

@@ -3,6 +3,10 @@ use proptest::prelude::*;
 
 use super::*;
 
+/// Segments and their costs.
+const RUPTURES_ML: [((usize, usize), f64); 4] =
+    [((0, 6), 10.0), ((0, 3), 1.7257140258322723), ((2, 6), 5.831135164635256), ((1, 5), 4.21468528288157)];
+
 fn signal() -> impl Strategy<Value = Array2<f64>> {
     (4..25usize, 1..4usize, prop::collection::vec(-50i32..50, 100))
         .prop_map(|(n, d, values)| Array2::from_shape_fn((n, d), |(i, j)| f64::from(values[i * d + j]) / 4.0))
@@ -112,6 +116,17 @@ fn normal_covers_more_columns() {
     let covariance: [[f64; 2]; 2] = [[35.0 / 12.0, 1.0 / 3.0], [1.0 / 3.0, 14.0 / 3.0]];
     let wanted = 4.0 * ((covariance[0][0] + 1e-6) * (covariance[1][1] + 1e-6) - covariance[0][1].powi(2)).ln();
     assert!((CostNormal::new(values.view()).unwrap().cost(0, 4) - wanted).abs() < 1e-9);
+}
+
+#[test]
+fn mahalanobis_is_that_of_ruptures() {
+    let values = array![[0.0, 1.0], [2.0, 0.0], [1.0, 5.0], [4.0, 2.0], [3.0, 7.5], [8.0, -1.0]];
+    let cost = CostL2::mahalanobis(values.view()).unwrap();
+    // ruptures 1.1.10: rpt.costs.CostMl().fit(values).error(start, end)
+    for ((start, end), wanted) in RUPTURES_ML {
+        assert!((cost.cost(start, end) - wanted).abs() < 1e-9, "{start}..{end}: {}", cost.cost(start, end));
+    }
+    assert_eq!(CostL2::mahalanobis(Array2::from_elem((5, 2), 3.0).view()).unwrap().cost(0, 5), 0.0);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Breaks of a whole series, with what changed at each.
 
 mod filter;
+mod show;
 mod statistics;
 #[cfg(test)]
 mod tests;
@@ -29,7 +30,7 @@ use crate::{
 /// Gaussian kernel, penalty 10, segments of at least 24 rows.
 ///
 /// **Filters.** `min_magnitude` and `max_p_value` are about the level. They apply to the
-/// [costs of level](CostKind::is_of_level) (`l1`, `l2`, `linear`, `poisson`, `binomial`), for which
+/// [costs of level](CostKind::is_of_level) (`l1`, `l2`, `linear`, `mahalanobis`, `poisson`, `binomial`), for which
 /// a break without a change of level is none. With the other costs, which find changes of spread,
 /// shape, dynamics or direction at the same level too, every break found is kept, however small
 /// the change of level; so with the default cost neither has an effect, and the penalty alone
@@ -122,7 +123,7 @@ pub struct SegmentLevel {
     pub standard_error: f64,
 }
 
-/// A break, and what changed at it.
+/// A break, and what changed at it. `Display` is one line.
 ///
 /// Levels, magnitude, p-value and interval are about the level, whatever the cost. They are those
 /// of the column whose level (mean) changed most, in standard errors; with
@@ -160,7 +161,7 @@ pub struct Break {
     pub after: SegmentLevel,
 }
 
-/// The breaks of a series.
+/// The breaks of a series. `Display` is a line per break.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Segmentation {
     /// In order of time.
@@ -302,6 +303,14 @@ fn noise(kind: CostKind, values: ArrayView2<'_, f64>) -> f64 {
     match kind {
         CostKind::L1 => mean(|noise| noise.long_run_variance().sqrt() * (2.0 / std::f64::consts::PI).sqrt()),
         CostKind::L2 | CostKind::Linear | CostKind::LinearTrend => mean(Ar1::long_run_variance),
+        // In units of the variance of all rows, breaks included.
+        CostKind::Mahalanobis => {
+            let share = |column: ArrayView1<'_, f64>| {
+                let variance = column.var(1.0_f64.min(column.len() as f64 - 1.0));
+                if variance > 0.0 { Ar1::fit(column).long_run_variance() / variance } else { 1.0 }
+            };
+            values.columns().into_iter().map(share).sum::<f64>() / values.ncols() as f64
+        }
         CostKind::Autoregressive => mean(|noise| noise.variance * (1.0 - noise.rho * noise.rho)),
         _ => 1.0,
     }

@@ -105,8 +105,8 @@ pub(crate) struct ChangepointsArgs {
     /// Lags of the autoregressive cost
     #[arg(long, default_value_t = 4, value_name = "N")]
     pub(crate) order: usize,
-    /// Leave out smaller relative changes of level (0.15 is 15 %), with the costs l1, l2, linear, poisson
-    /// and binomial
+    /// Leave out smaller relative changes of level (0.15 is 15 %), with the costs l1, l2, linear, mahalanobis,
+    /// poisson and binomial
     #[arg(long, default_value_t = 0.0, value_name = "M", allow_hyphen_values = true)]
     pub(crate) min_magnitude: f64,
     /// Leave out breaks with a larger p-value, with the same costs

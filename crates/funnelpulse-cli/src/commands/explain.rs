@@ -6,11 +6,20 @@ use anyhow::{Context, bail};
 use funnelpulse::{
     FittedPipeline, Incident, SeriesFindings,
     analytics::short,
-    core::{Columns, SeriesKey, parse_timestamp},
+    core::{Columns, SeriesKey, Timestamp, parse_timestamp},
 };
+use ndarray::{ArrayView2, s};
 use serde_json::json;
 
-use crate::{args::ExplainArgs, context::catalog, input, output};
+use crate::{
+    args::ExplainArgs,
+    context::catalog,
+    input, output,
+    plot::{self, Panel, Picture},
+};
+
+/// Time before and after the explained row that is drawn, in hours.
+const DRAWN_HOURS: (i64, i64) = (7 * 24, 24);
 
 pub(crate) fn explain(args: &ExplainArgs) -> anyhow::Result<()> {
     let time = parse_timestamp(&args.time).context("--time")?;
@@ -34,10 +43,41 @@ pub(crate) fn explain(args: &ExplainArgs) -> anyhow::Result<()> {
         let range = ends.map(|(a, b)| format!(" (its rows run from {a} to {b})")).unwrap_or_default();
         format!("series `{}` has no row at {time}{range}", args.series)
     })?;
+    if let Some(path) = &args.plot {
+        plot::write(path, &[picture(series, findings.metrics(), row)])?;
+    }
     if args.json {
         output::say(serde_json::to_string_pretty(&as_json(series, findings.metrics(), row))?)
     } else {
         output::say(as_text(series, findings.metrics(), row)?)
+    }
+}
+
+/// The metrics with what was expected of them and the score with its threshold, around the row, which is marked.
+fn picture(series: &SeriesFindings, metrics: &Columns, row: usize) -> Picture {
+    let at = |hours: i64| Timestamp::from_micros(series.time[row].as_micros() + hours * 3_600 * Timestamp::SECOND);
+    let first = series.time.partition_point(|time| *time < at(-DRAWN_HOURS.0));
+    let end = series.time.partition_point(|time| *time <= at(DRAWN_HOURS.1));
+    let mark = (row - first, (row - first, row - first));
+    let part = |values: ArrayView2<'_, f64>, column: usize| values.slice(s![first..end, column]).to_vec();
+    let panel = |(column, name): (usize, &std::sync::Arc<str>)| Panel {
+        title: format!("{name}, observed and expected"),
+        observed: Some(part(series.observed.view(), column)),
+        fitted: Some(part(series.expected.view(), column)),
+        breaks: vec![mark],
+        ..Panel::default()
+    };
+    let score = Panel {
+        title: "score and threshold".to_owned(),
+        observed: Some(series.verdicts[first..end].iter().map(|verdict| verdict.score).collect()),
+        limit: Some(series.verdicts[row].threshold),
+        breaks: vec![mark],
+        ..Panel::default()
+    };
+    Picture {
+        title: format!("{} at {}", series.series, series.time[row]),
+        times: Some(series.time[first..end].to_vec()),
+        panels: metrics.iter().enumerate().map(panel).chain([score]).collect(),
     }
 }
 

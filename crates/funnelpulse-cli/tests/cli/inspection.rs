@@ -32,6 +32,14 @@ fn an_hour_is_explained() {
     assert!(json["factors"].as_array().is_some_and(|f| !f.is_empty()), "{json}");
     assert!(folder.output(&format!("{explain} {}", hour(10))).starts_with("Nothing unusual in a at "));
 
+    folder.output(&format!("{explain} {} --plot hour.svg", hour(300)));
+    let picture = folder.text("hour.svg");
+    for drawn in
+        ["<svg", "a at ", "views, observed and expected", "revenue, observed and expected", "score and threshold"]
+    {
+        assert!(picture.contains(drawn), "{drawn}");
+    }
+
     // The hour that the table of anomalies ranks first.
     folder.output("detect --model model --input in.csv --output out");
     let found = folder.table("out/anomalies");

@@ -13,6 +13,7 @@
 //! | [`range_f1`], [`best_affiliation`] | ranges, at the best threshold |
 //! | [`nab_score`] | detection, early detection counts more |
 //! | [`event_recall`] and its neighbours | operational figures: events found, delay, false alarms |
+//! | [`evaluate_breaks`], [`cover`], [`breaks_f1`] | found changepoints: Hausdorff distance, Rand index, covering, precision and recall with a margin |
 //! | [`alarm_delay`] | hours from the onset of an event to its first alarm, with what a detector waited for |
 //!
 //! [`evaluate`] computes all of them for one series, [`mean`] averages over series.
@@ -23,6 +24,7 @@
 mod acf;
 mod affiliation;
 mod auc;
+mod breaks;
 mod delay;
 mod evaluation;
 mod events;
@@ -38,6 +40,7 @@ mod tests;
 pub use acf::acf_period;
 pub use affiliation::{Affiliation, affiliation, best_affiliation};
 pub use auc::{auc_pr, auc_roc};
+pub use breaks::{BreakEvaluation, breaks_f1, cover, evaluate_breaks};
 pub use delay::{RaisedFlag, alarm_delay, median_delay};
 pub use evaluation::{Evaluation, EvaluationOptions, evaluate, mean};
 pub use events::{

@@ -10,7 +10,10 @@ use super::{
     cuts::{MISSING, Ranks, TILE},
     trees::{Node, Tree},
 };
-use crate::walk::{mix, right_share};
+use crate::{
+    vector,
+    walk::{mix, right_share},
+};
 
 /// Most splits of a tree for which this is quicker than going down.
 pub(super) const MOST_SPLITS: usize = 512;
@@ -80,7 +83,7 @@ pub(super) fn add_paths(
             let right_share = right_share(rows[left], rows[left + 1]);
             Split { at, left, column: node.column as usize, cut: node.cut, right_share }
         }));
-        pulp::Arch::new().dispatch(Sweep { splits, paths, tiles, gaps, columns, sums: &mut *sums });
+        vector::dispatch(Sweep { splits, paths, tiles, gaps, columns, sums: &mut *sums });
     }
 }
 
@@ -95,7 +98,7 @@ struct Sweep<'a> {
     sums: &'a mut [u32],
 }
 
-impl pulp::NullaryFnOnce for Sweep<'_> {
+impl vector::NullaryFnOnce for Sweep<'_> {
     type Output = ();
 
     #[inline(always)]

@@ -166,6 +166,11 @@ impl AxisTrees {
         ranks.fill(rows, &self.columns, lanes.stride(), true);
     }
 
+    /// Training rows that came to a node of a tree.
+    pub(crate) fn rows(&self, tree: usize, node: u16) -> usize {
+        self.rows[self.trees[tree].start + node as usize].into()
+    }
+
     /// One tree as one row sees it.
     pub(crate) fn walk<'a>(&'a self, tree: usize, ranks: &'a Ranks, row: usize) -> AxisWalk<'a> {
         let Tree { start, end, .. } = self.trees[tree];

@@ -5,6 +5,7 @@ use super::{
     directions::{Vector, products, sum},
     trees::Node,
 };
+use crate::vector;
 
 /// Rows that go down a tree together: enough to hide the latency of one step behind the others.
 const LANES: usize = 8;
@@ -28,10 +29,9 @@ pub(super) fn add_paths(
     rows: &[Vector],
     sums: &mut [u32],
 ) {
-    let arch = pulp::Arch::new();
     match vectors {
-        1 => arch.dispatch(Paths::<1> { depth, nodes, directions, rows, sums }),
-        2 => arch.dispatch(Paths::<2> { depth, nodes, directions, rows, sums }),
+        1 => vector::dispatch(Paths::<1> { depth, nodes, directions, rows, sums }),
+        2 => vector::dispatch(Paths::<2> { depth, nodes, directions, rows, sums }),
         _ => unreachable!("wider rows have no coefficient for every column"),
     }
 }
@@ -45,7 +45,7 @@ struct Paths<'a, const VECTORS: usize> {
     sums: &'a mut [u32],
 }
 
-impl<const VECTORS: usize> pulp::NullaryFnOnce for Paths<'_, VECTORS> {
+impl<const VECTORS: usize> vector::NullaryFnOnce for Paths<'_, VECTORS> {
     type Output = ();
 
     #[inline(always)]

@@ -180,6 +180,11 @@ impl ObliqueTrees {
         }
     }
 
+    /// Training rows that came to a node of a tree.
+    pub(crate) fn rows(&self, tree: usize, node: u16) -> usize {
+        self.rows[self.trees[tree].start + node as usize].into()
+    }
+
     /// One tree as one row sees it.
     pub(crate) fn walk<'a>(&'a self, tree: usize, rows: &'a [f32], row: usize) -> ObliqueWalk<'a> {
         let width = self.scale.width();

@@ -2,8 +2,11 @@
 
 mod contract;
 mod explain;
+#[cfg(any(feature = "onnx", feature = "treelite"))]
+mod export;
 mod family;
 mod fuzz;
+mod neighbours;
 mod online;
 mod parity;
 

@@ -51,6 +51,18 @@ impl Clock {
         time.as_micros().saturating_sub(self.start.as_micros()) as f64 / self.span
     }
 
+    /// The first row of the history.
+    #[cfg(feature = "prophet")]
+    pub(crate) fn start(&self) -> Timestamp {
+        self.start
+    }
+
+    /// Microseconds from the first to the last row of the history.
+    #[cfg(feature = "prophet")]
+    pub(crate) fn span(&self) -> f64 {
+        self.span
+    }
+
     pub(crate) fn changepoints(&self) -> &[f64] {
         &self.changepoints
     }

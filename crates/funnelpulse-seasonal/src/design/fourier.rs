@@ -22,6 +22,11 @@ impl Fourier {
         2 * self.order as usize
     }
 
+    #[cfg(feature = "prophet")]
+    pub(crate) fn period_days(&self) -> f64 {
+        self.period / Timestamp::DAY as f64
+    }
+
     pub(crate) fn is_valid(&self) -> bool {
         self.period.is_finite() && self.period >= 0.05 && (1..=200).contains(&self.order)
     }

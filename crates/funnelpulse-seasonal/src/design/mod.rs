@@ -8,6 +8,8 @@ use funnelpulse_core::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use clock::{Clock, MOST_CHANGEPOINTS};
+#[cfg(feature = "prophet")]
+pub(crate) use terms::Kind;
 pub(crate) use terms::{PRIOR_SCALES, Term, terms_of};
 
 use crate::{Covariates, Mode, SeasonalError};

@@ -5,12 +5,14 @@
 //! the noise of the Gaussian model has a closed form for given residuals.
 
 mod cholesky;
+mod covariance;
 mod lasso;
 mod normal;
 mod products;
 mod rows;
 mod stats;
 
+pub(crate) use covariance::covariance;
 pub(crate) use normal::{Normal, Theta};
 pub(crate) use rows::{Model, TrendWalk, add_slopes, normal as normal_of_rows};
 pub(crate) use stats::Stats;

@@ -156,10 +156,10 @@ fn subtract(out: &mut [f64], factor: f64, values: &[f64]) {
 }
 
 /// The normal equations of the coefficients themselves.
-struct System {
-    uu: Vec<f64>,
-    ud: Vec<f64>,
-    dd: Vec<f64>,
+pub(super) struct System {
+    pub(super) uu: Vec<f64>,
+    pub(super) ud: Vec<f64>,
+    pub(super) dd: Vec<f64>,
     gu: Vec<f64>,
     gd: Vec<f64>,
 }
@@ -167,7 +167,7 @@ struct System {
 impl System {
     /// A bend acts as `t - s` on all later segments, so sums over segments from the last to the
     /// first give every entry.
-    fn assemble(normal: &Normal, changepoints: &[f64], u: usize, s: usize) -> Self {
+    pub(super) fn assemble(normal: &Normal, changepoints: &[f64], u: usize, s: usize) -> Self {
         let width = u - 2;
         let mut system = Self {
             uu: vec![0.0; u * u],
@@ -221,7 +221,7 @@ impl System {
     }
 
     /// From intercept and slope of `b + c t` to `m` and `k` of `k (t - m)`: `dm = -k db`, `dk = dc - m db`.
-    fn change_to_rate_and_offset(&mut self, m: f64, k: f64) {
+    pub(super) fn change_to_rate_and_offset(&mut self, m: f64, k: f64) {
         let u = self.gu.len();
         let s = self.gd.len();
         let change = |intercept: f64, slope: f64| (-k * intercept, slope - m * intercept);

@@ -10,5 +10,8 @@ mod hostile;
 mod inputs;
 mod numerics;
 mod parity;
+mod posterior;
 mod properties;
+#[cfg(feature = "prophet")]
+mod prophet_json;
 mod reference;

@@ -1,0 +1,208 @@
+//! Calendar entries from iCalendar files (RFC 5545), as calendar programs and sites with public holidays give them.
+
+use std::str::FromStr;
+
+use icalendar::{Calendar, CalendarComponent, Component, Event};
+use jiff::{
+    Span, ToSpan,
+    civil::{Date, DateTime},
+    tz::TimeZone,
+};
+
+use crate::{CalendarEntry, IncidentError};
+
+/// The last year to which an event of every year is repeated.
+const LAST_YEAR: i16 = 2050;
+
+impl CalendarEntry {
+    /// The events of an iCalendar file as entries of one kind, which concern all series, in order of their start.
+    ///
+    /// Whole days stay dates, so that they follow the time zone of the shop; times of a zone become instants. An event
+    /// without an end takes its day, or an hour. Events of every year (`RRULE:FREQ=YEARLY`) are repeated until 2050; other
+    /// repetitions are refused.
+    ///
+    /// ```
+    /// use funnelpulse_incidents::CalendarEntry;
+    ///
+    /// let file = "BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\nSUMMARY:Unity Day\r\nDTSTART;VALUE=DATE:20241003\r\n\
+    ///             DTEND;VALUE=DATE:20241004\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n";
+    /// let entries = CalendarEntry::from_ics(file, "holiday")?;
+    /// assert_eq!(entries, [CalendarEntry::new("Unity Day", "holiday", "2024-10-03", "2024-10-04")]);
+    /// # Ok::<(), funnelpulse_incidents::IncidentError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`IncidentError::Calendar`] with the name of the event and what is wrong with it.
+    pub fn from_ics(text: &str, kind: &str) -> Result<Vec<Self>, IncidentError> {
+        let calendar =
+            Calendar::from_str(text).map_err(|reason| refuse("the file", format!("no calendar: {reason}")))?;
+        let events = calendar.components.iter().filter_map(CalendarComponent::as_event);
+        let mut entries = events.map(|event| entries_of(event, kind)).collect::<Result<Vec<_>, _>>()?.concat();
+        entries.sort_by(|a, b| (&a.start, &a.name).cmp(&(&b.start, &b.name)));
+        Ok(entries)
+    }
+}
+
+fn refuse(name: &str, reason: String) -> IncidentError {
+    IncidentError::Calendar { name: name.to_owned(), reason }
+}
+
+/// One event, or one for each year.
+fn entries_of(event: &Event, kind: &str) -> Result<Vec<CalendarEntry>, IncidentError> {
+    let name = event.get_summary().unwrap_or("event");
+    let moment = |key: &str| Moment::of(event, key).transpose().map_err(|reason| refuse(name, reason));
+    let start = moment("DTSTART")?.ok_or_else(|| refuse(name, "it has no DTSTART".to_owned()))?;
+    let end = moment("DTEND")?.unwrap_or_else(|| start.usual_end());
+    let entry = |years: i64| -> Option<CalendarEntry> {
+        let (start, end) = (start.later(years)?, end.later(years)?);
+        Some(CalendarEntry::new(name, kind, &start, &end))
+    };
+    let Some(rule) = event.property_value("RRULE") else { return Ok(entry(0).into_iter().collect()) };
+    // BYMONTH and BYMONTHDAY only repeat the date of the start where it is one of every year.
+    let repeats = |part: &str| {
+        part == "FREQ=YEARLY" || part == "INTERVAL=1" || part.starts_with("BYMONTH=") || part.starts_with("BYMONTHDAY=")
+    };
+    if !rule.split(';').all(|part| repeats(part.trim())) {
+        return Err(refuse(name, format!("RRULE:{rule} is not understood (FREQ=YEARLY is)")));
+    }
+    let years = i64::from(LAST_YEAR - start.year().min(LAST_YEAR));
+    Ok((0..=years).filter_map(entry).collect())
+}
+
+/// A day, a local time, or a time of a zone.
+#[derive(Clone, Debug)]
+enum Moment {
+    Day(Date),
+    Time(DateTime, Option<TimeZone>),
+}
+
+impl Moment {
+    fn of(event: &Event, key: &str) -> Option<Result<Self, String>> {
+        let property = event.properties().get(key)?;
+        let text = property.value();
+        let zone = property.params().get("TZID").map(|zone| zone.value());
+        Some(Self::parse(text, zone).ok_or_else(|| {
+            let zone = zone.map(|zone| format!(" in {zone}")).unwrap_or_default();
+            format!("{key} `{text}`{zone} is no date or time")
+        }))
+    }
+
+    fn parse(text: &str, zone: Option<&str>) -> Option<Self> {
+        if !text.contains('T') {
+            return text.parse().ok().map(Self::Day);
+        }
+        let zone = match (text.strip_suffix('Z'), zone) {
+            (Some(_), _) => Some(TimeZone::UTC),
+            (None, Some(name)) => Some(TimeZone::get(name).ok()?),
+            (None, None) => None,
+        };
+        text.trim_end_matches('Z').parse().ok().map(|time| Self::Time(time, zone))
+    }
+
+    fn year(&self) -> i16 {
+        match self {
+            Self::Day(day) => day.year(),
+            Self::Time(time, _) => time.year(),
+        }
+    }
+
+    /// The end of an event that names none.
+    fn usual_end(&self) -> Self {
+        match self {
+            Self::Day(day) => Self::Day(day.saturating_add(1.day())),
+            Self::Time(time, zone) => Self::Time(time.saturating_add(1.hour()), zone.clone()),
+        }
+    }
+
+    /// As a calendar entry writes it, years later; `None` for days that this year does not have.
+    fn later(&self, years: i64) -> Option<String> {
+        let span = Span::new().try_years(years).ok()?;
+        match self {
+            Self::Day(day) => {
+                let later = day.checked_add(span).ok()?;
+                (later.day() == day.day()).then(|| later.to_string())
+            }
+            Self::Time(time, zone) => {
+                let later = time.checked_add(span).ok().filter(|later| later.day() == time.day())?;
+                match zone {
+                    Some(zone) => later.to_zoned(zone.clone()).ok().map(|zoned| zoned.timestamp().to_string()),
+                    None => Some(later.to_string()),
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const FILE: &str = "BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\nSUMMARY:Long\r\n  name\r\nDTSTART;TZID=Europe/Berlin:20240701T080000\r\n\
+                        DTEND:20240703T080000Z\r\nRRULE:FREQ=YEARLY\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n";
+
+    proptest! {
+        #[test]
+        fn damaged_files_are_errors_or_entries(
+            at in 0..FILE.len(), cut in 0..40usize, put in "[A-Z0-9:;=,\\\\\\r\\n ]{0,12}",
+        ) {
+            let end = (at + cut).min(FILE.len());
+            let text = format!("{}{put}{}", &FILE[..at], &FILE[end..]);
+            if let Ok(entries) = CalendarEntry::from_ics(&text, "holiday") {
+                prop_assert!(entries.iter().all(|entry| !entry.start.is_empty() && !entry.end.is_empty()));
+            }
+        }
+    }
+
+    fn events(lines: &[&str]) -> Result<Vec<CalendarEntry>, IncidentError> {
+        let events =
+            lines.iter().map(|lines| format!("BEGIN:VEVENT\r\n{}\r\nEND:VEVENT\r\n", lines.replace('|', "\r\n")));
+        let text = format!("BEGIN:VCALENDAR\r\nVERSION:2.0\r\n{}END:VCALENDAR\r\n", events.collect::<String>());
+        CalendarEntry::from_ics(&text, "holiday")
+    }
+
+    #[test]
+    fn days_and_times_keep_their_zone() {
+        let found = events(&[
+            "SUMMARY:Sale\\, summer|DTSTART;TZID=Europe/Berlin:20240701T080000|DTEND;TZID=Europe/Berlin:20240701T200000",
+            "SUMMARY:Mailing|DTSTART:20240601T100000Z",
+            "SUMMARY:Local|DTSTART:20240501T100000|DTEND:20240501T130000",
+            "SUMMARY:May Day|DTSTART;VALUE=DATE:20240501",
+        ])
+        .unwrap();
+        let entry = |name: &str, start: &str, end: &str| CalendarEntry::new(name, "holiday", start, end);
+        assert_eq!(
+            found,
+            [
+                entry("May Day", "2024-05-01", "2024-05-02"),
+                entry("Local", "2024-05-01T10:00:00", "2024-05-01T13:00:00"),
+                entry("Mailing", "2024-06-01T10:00:00Z", "2024-06-01T11:00:00Z"),
+                entry("Sale, summer", "2024-07-01T06:00:00Z", "2024-07-01T18:00:00Z"),
+            ]
+        );
+    }
+
+    #[test]
+    fn events_of_every_year_are_repeated() {
+        let christmas = events(&["SUMMARY:Christmas|DTSTART;VALUE=DATE:20201225|RRULE:FREQ=YEARLY"]).unwrap();
+        assert_eq!(christmas.len(), 31);
+        assert_eq!((&*christmas[5].start, &*christmas[5].end), ("2025-12-25", "2025-12-26"));
+        let leap = events(&["SUMMARY:Leap|DTSTART;VALUE=DATE:20200229|RRULE:FREQ=YEARLY;BYMONTH=2"]).unwrap();
+        assert_eq!(leap.len(), 8, "{leap:?}");
+    }
+
+    #[test]
+    fn what_can_not_be_read_is_named() {
+        let error = |lines| events(&[lines]).unwrap_err().to_string();
+        assert!(
+            error("SUMMARY:Weekly|DTSTART:20240601T100000Z|RRULE:FREQ=WEEKLY").contains("`Weekly`: RRULE:FREQ=WEEKLY")
+        );
+        assert!(error("SUMMARY:Odd|DTSTART:20241341").contains("`Odd`: DTSTART `20241341` is no date"));
+        assert!(error("SUMMARY:Odd|DTSTART;TZID=Moon/Base:20240101T100000").contains("in Moon/Base"));
+        assert!(error("SUMMARY:Never").contains("no DTSTART"));
+        let error = CalendarEntry::from_ics("series,start\r\na,2024-01-01\r\n", "holiday").unwrap_err().to_string();
+        assert!(error.contains("the file"), "{error}");
+    }
+}
