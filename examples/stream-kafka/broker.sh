@@ -4,6 +4,7 @@
 # `kill PID` stops it. A second start on DIR goes on with its data.
 #
 # Needs Java 17 and, the first time, Maven. The jars are kept in $KAFKA_LIBS, by default ~/.cache/funnelpulse/kafka-libs.
+# Settings in the file $KAFKA_SETTINGS, if there is one, count before those of this script.
 set -euo pipefail
 [ $# -ge 2 ] || { echo "usage: broker.sh DIR PORT [TOPIC ...]" >&2; exit 2; }
 dir=$1 port=$2 here=$(cd "$(dirname "$0")" && pwd)
@@ -37,6 +38,7 @@ group.initial.rebalance.delay.ms=0
 group.min.session.timeout.ms=1000
 transaction.abort.timed.out.transaction.cleanup.interval.ms=1000
 P
+[ -z "${KAFKA_SETTINGS:-}" ] || cat "$KAFKA_SETTINGS" >>"$dir/server.properties"
 java=(java -Xmx512m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Dorg.slf4j.simpleLogger.defaultLogLevel=warn -cp "$libs/*")
 if [ ! -f "$dir/data/meta.properties" ]; then
     id=$("${java[@]}" kafka.tools.StorageTool random-uuid)

@@ -5,9 +5,13 @@ pub(crate) mod clock;
 use std::collections::BTreeMap;
 
 use arrow::{
-    array::{Array, ArrayRef, AsArray, Int64Array, StringArray, StringBuilder},
+    array::{Array, ArrayRef, AsArray, PrimitiveArray, StringArray},
+    buffer::OffsetBuffer,
     compute::cast,
-    datatypes::{DataType, Float64Type, Int64Type, TimeUnit, TimestampMicrosecondType},
+    datatypes::{
+        ArrowPrimitiveType, DataType, Float64Type, Int32Type, Int64Type, TimeUnit, TimestampMicrosecondType,
+        UInt32Type, UInt64Type,
+    },
     error::ArrowError,
 };
 use funnelpulse_core::Timestamp;
@@ -78,41 +82,34 @@ pub(crate) fn in_utc(array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
 /// Any type as text; null stays null.
 pub(crate) fn texts(array: &ArrayRef) -> Result<StringArray, ArrowError> {
     let array = in_utc(&plain(array)?)?;
-    if let Some(integers) = array.as_primitive_opt::<Int64Type>() {
-        return Ok(integers_as_text(integers));
+    match array.data_type() {
+        DataType::Int64 => integers_as_text(array.as_primitive::<Int64Type>()),
+        DataType::UInt64 => integers_as_text(array.as_primitive::<UInt64Type>()),
+        DataType::Int32 => integers_as_text(array.as_primitive::<Int32Type>()),
+        DataType::UInt32 => integers_as_text(array.as_primitive::<UInt32Type>()),
+        _ => Ok(cast(&array, &DataType::Utf8)?.as_string::<i32>().clone()),
     }
-    Ok(cast(&array, &DataType::Utf8)?.as_string::<i32>().clone())
 }
 
-/// Digits and sign of the longest integer of 64 bits.
-const LONGEST_INTEGER: usize = 20;
+/// Characters of a usual number of a user or a product.
+const USUAL_DIGITS: usize = 10;
 
 /// What casting makes of integers, in a fraction of the time: numbers of users and products are most
 /// of what is read of events.
-fn integers_as_text(integers: &Int64Array) -> StringArray {
-    let mut texts = StringBuilder::with_capacity(integers.len(), 10 * integers.len());
-    let mut digits = [0u8; LONGEST_INTEGER];
+fn integers_as_text<T: ArrowPrimitiveType<Native: itoa::Integer>>(
+    integers: &PrimitiveArray<T>,
+) -> Result<StringArray, ArrowError> {
+    let mut text = Vec::with_capacity(USUAL_DIGITS * integers.len());
+    let mut ends = Vec::with_capacity(integers.len() + 1);
+    ends.push(0);
+    let mut digits = itoa::Buffer::new();
     for value in integers {
-        let Some(value) = value else {
-            texts.append_null();
-            continue;
-        };
-        let (mut rest, mut start) = (value.unsigned_abs(), LONGEST_INTEGER);
-        loop {
-            start -= 1;
-            digits[start] = b'0' + (rest % 10) as u8;
-            rest /= 10;
-            if rest == 0 {
-                break;
-            }
+        if let Some(value) = value {
+            text.extend_from_slice(digits.format(value).as_bytes());
         }
-        if value < 0 {
-            start -= 1;
-            digits[start] = b'-';
-        }
-        texts.append_value(std::str::from_utf8(&digits[start..]).expect("digits are ASCII"));
+        ends.push(i32::try_from(text.len()).map_err(|_| ArrowError::OffsetOverflowError(text.len()))?);
     }
-    texts.finish()
+    StringArray::try_new(OffsetBuffer::new(ends.into()), text.into(), integers.nulls().cloned())
 }
 
 /// Numbers, with NaN for null. A NaN that is written as a value is a bad cell. `None` when the
@@ -207,13 +204,19 @@ impl Cells<Option<Timestamp>> {
 mod tests {
     use std::sync::Arc;
 
+    use arrow::array::{Int32Array, Int64Array, UInt64Array};
+
     use super::*;
 
     #[test]
     fn integers_are_written_as_a_cast_writes_them() {
         let values = vec![Some(0), None, Some(-7), Some(i64::MIN), Some(i64::MAX), Some(1_000_000)];
-        let array: ArrayRef = Arc::new(Int64Array::from(values));
-        let cast = cast(&array, &DataType::Utf8).unwrap();
-        assert_eq!(texts(&array).unwrap(), *cast.as_string::<i32>());
+        let signed: ArrayRef = Arc::new(Int64Array::from(values));
+        let unsigned: ArrayRef = Arc::new(UInt64Array::from(vec![None, Some(0), Some(u64::MAX)]));
+        let short: ArrayRef = Arc::new(Int32Array::from(vec![i32::MIN, 0, i32::MAX]));
+        for array in [signed.slice(1, 4), signed, unsigned, short] {
+            let cast = cast(&array, &DataType::Utf8).unwrap();
+            assert_eq!(texts(&array).unwrap(), *cast.as_string::<i32>());
+        }
     }
 }

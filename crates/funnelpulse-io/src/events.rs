@@ -247,8 +247,14 @@ fn read_rows(
     let banded: Vec<bool> =
         dimensions.iter().map(|name| **name == spec.price || holds_fractions(table, name)).collect();
     let wave = BATCHES_PER_THREAD * rayon::current_num_threads();
+    if let [batch] = table.batches() {
+        // With nothing to do beside it, identities are found on the way.
+        Parts::of(table, batch, spec, dimensions, &banded)?.rows(take);
+        return Ok(());
+    }
     for batches in table.batches().chunks(wave) {
-        let apart = batches.par_iter().map(|batch| Parts::of(table, batch, spec, dimensions, &banded));
+        let apart =
+            batches.par_iter().map(|batch| Parts::of(table, batch, spec, dimensions, &banded).map(Parts::identified));
         for parts in apart.collect::<Vec<_>>() {
             parts?.rows(take);
         }
@@ -266,6 +272,7 @@ struct Parts {
     session: StringArray,
     keys: Vec<StringArray>,
     places: Vec<StringArray>,
+    /// Of every row, or empty: not known yet.
     identities: Vec<Option<u128>>,
 }
 
@@ -279,7 +286,7 @@ impl Parts {
     ) -> Result<Self, IoError> {
         let text = |name: &str| table.texts_of(batch, name);
         let places = dimensions.iter().zip(banded).map(|(name, banded)| place(table, batch, name, *banded));
-        let mut parts = Self {
+        Ok(Self {
             times: table.times_of(batch, &spec.time)?,
             prices: table.cells_of(batch, &spec.price, "numbers", cells::numbers)?,
             types: text(&spec.event_type)?,
@@ -289,10 +296,15 @@ impl Parts {
             keys: spec.keys.iter().map(|k| text(k)).collect::<Result<_, _>>()?,
             places: places.collect::<Result<_, _>>()?,
             identities: Vec::new(),
-        };
-        let identity = |row: usize| parts.times.values[row].and_then(|time| parts.event(row, time, &[]).identity());
-        parts.identities = (0..batch.num_rows()).map(identity).collect();
-        Ok(parts)
+        })
+    }
+
+    /// With the identities of all rows: most of the work on them.
+    fn identified(self) -> Self {
+        let identity =
+            |(row, time): (usize, &Option<Timestamp>)| time.and_then(|time| self.event(row, time, &[]).identity());
+        let identities = self.times.values.iter().enumerate().map(identity).collect();
+        Self { identities, ..self }
     }
 
     fn event<'a>(&'a self, row: usize, time: Timestamp, keys: &'a [Option<&'a str>]) -> Event<'a> {
@@ -307,14 +319,19 @@ impl Parts {
         }
     }
 
+    fn bad_price(&self, row: usize) -> Option<&str> {
+        // Empty as a rule, and looked at for every row.
+        if self.prices.bad.is_empty() { None } else { self.prices.bad.get(&row).map(String::as_str) }
+    }
+
     fn rows(&self, take: &mut impl FnMut(Row<'_>)) {
         let (mut key, mut values) = (Vec::with_capacity(self.keys.len()), Vec::with_capacity(self.places.len()));
-        for (row, identity) in self.identities.iter().enumerate() {
-            let Some(time) = self.times.values[row] else {
+        for (row, time) in self.times.values.iter().enumerate() {
+            let Some(time) = *time else {
                 take(Row::Rejected(Rejection::Time, self.times.bad.get(&row).map_or("", String::as_str)));
                 continue;
             };
-            if let Some(price) = self.prices.bad.get(&row) {
+            if let Some(price) = self.bad_price(row) {
                 take(Row::Rejected(Rejection::Price, price));
                 continue;
             }
@@ -322,7 +339,9 @@ impl Parts {
             key.extend(self.keys.iter().map(|k| at(k, row)));
             values.clear();
             values.extend(self.places.iter().map(|p| at(p, row)));
-            take(Row::Event(self.event(row, time, &key), *identity, &values));
+            let event = self.event(row, time, &key);
+            let identity = self.identities.get(row).copied().unwrap_or_else(|| event.identity());
+            take(Row::Event(event, identity, &values));
         }
     }
 }

@@ -95,7 +95,7 @@ pub enum PipelineError {
         last: funnelpulse_core::Timestamp,
     },
     /// A model of other stored metrics for a live pipeline.
-    #[error("the pipeline keeps rows of `{has}`, the new model needs `{needs}`")]
+    #[error("the rows of the stream have `{has}`, the model needs `{needs}`")]
     OtherInputs {
         /// The stored metrics that are kept.
         has: String,

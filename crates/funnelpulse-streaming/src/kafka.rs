@@ -1,11 +1,20 @@
 //! What source and sink on Kafka share. The client's types stay within the crate.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
+use funnelpulse_alerts::Secret;
 use rdkafka::{
     ClientConfig,
     client::{Client, ClientContext},
+    config::RDKafkaLogLevel as Level,
+    consumer::ConsumerContext,
     error::KafkaError,
+    message::DeliveryResult,
+    producer::ProducerContext,
     types::RDKafkaRespErr,
 };
 use serde::{Deserialize, Serialize};
@@ -22,8 +31,10 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
 ///
 /// let config = KafkaConfig::new("localhost:9092", "events");
 /// config.validate()?;
+/// let text = r#"{"servers": "b:9093", "topic": "events", "properties": {"sasl.password": {"env": "KAFKA_PASSWORD"}}}"#;
+/// assert!(serde_json::from_str::<KafkaConfig>(text)?.validate().is_ok());
 /// assert!(KafkaConfig { topic: String::new(), ..config }.validate().is_err());
-/// # Ok::<(), funnelpulse_streaming::StreamError>(())
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -35,10 +46,10 @@ pub struct KafkaConfig {
     /// The name of the consumer group of a source, and the transactional id of a sink. No two running streams share one.
     #[serde(default = "funnelpulse")]
     pub group: String,
-    /// Further settings of the client, by their names in librdkafka, for example `security.protocol`. Settings that
-    /// exactly-once depends on can't be changed.
+    /// Further settings of the client, by their names in librdkafka, for example `security.protocol`; passwords better
+    /// as the names of environment variables, `{ env = "NAME" }`. Settings that exactly-once depends on can't be changed.
     #[serde(default)]
-    pub properties: BTreeMap<String, String>,
+    pub properties: BTreeMap<String, Secret>,
 }
 
 fn funnelpulse() -> String {
@@ -79,21 +90,33 @@ impl KafkaConfig {
         Ok(())
     }
 
-    /// The settings that source and sink share.
-    pub(crate) fn client(&self) -> ClientConfig {
+    /// The settings that source and sink share. An error where a variable of the environment is not set.
+    pub(crate) fn client(&self) -> Result<ClientConfig, StreamError> {
         let mut client = ClientConfig::new();
-        client.set("bootstrap.servers", &self.servers).set("client.id", "funnelpulse");
+        client.set("bootstrap.servers", &self.servers).set("client.id", "funnelpulse").set_log_level(Level::Info);
         for (name, value) in &self.properties {
+            let value = value.reveal().map_err(|error| StreamError::Kafka {
+                action: format!("setting `{name}`"),
+                reason: error.to_string(),
+            })?;
             client.set(name, value);
         }
-        client
+        Ok(client)
     }
 
-    /// The partitions of the topic. An error that says which of broker and topic is missing.
-    pub(crate) fn partitions<C: ClientContext>(&self, client: &Client<C>) -> Result<Vec<i32>, StreamError> {
+    /// The partitions of the topic. An error that says which of broker and topic is missing; `poll` lets the client report
+    /// why.
+    pub(crate) fn partitions<C: ClientContext>(
+        &self,
+        client: &Client<C>,
+        log: &Log,
+        poll: impl Fn(),
+    ) -> Result<Vec<i32>, StreamError> {
         let action = || format!("looking for topic `{}` at {}", self.topic, self.servers);
         let metadata = client.fetch_metadata(Some(&self.topic), PATIENCE).map_err(|error| {
-            let reason = format!("no broker answered within {} s ({error})", PATIENCE.as_secs());
+            (0..REPORTS).for_each(|_| poll());
+            let why = log.problem().unwrap_or_else(|| error.to_string());
+            let reason = format!("no broker answered within {} s ({why})", PATIENCE.as_secs());
             StreamError::Kafka { action: action(), reason }
         })?;
         let topic = metadata.topics().iter().find(|t| t.name() == self.topic);
@@ -110,6 +133,47 @@ impl KafkaConfig {
             _ => missing("the topic does not exist; create it first".into()),
         }
     }
+}
+
+/// Messages of the client that are looked at after an error.
+const REPORTS: usize = 100;
+
+/// What the clients report: it goes where the log of the stream goes, and the last problem is kept, since the errors of
+/// calls do not tell a wrong password from a broker that is away.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Log(Arc<Mutex<Option<String>>>);
+
+impl Log {
+    /// The last problem.
+    pub(crate) fn problem(&self) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl ClientContext for Log {
+    fn log(&self, level: Level, _: &str, text: &str) {
+        // `[thrd:NAME]: ` is of no use to anyone but the authors of the client.
+        let text = text.split_once("]: ").map_or(text, |(_, text)| text);
+        match level {
+            Level::Emerg | Level::Alert | Level::Critical | Level::Error => {
+                tracing::warn!(client = "librdkafka", "{text}");
+                *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(text.to_owned());
+            }
+            _ => tracing::debug!(client = "librdkafka", "{text}"),
+        }
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!(client = "librdkafka", %error, "{reason}");
+    }
+}
+
+impl ConsumerContext for Log {}
+
+impl ProducerContext for Log {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, _: &DeliveryResult<'_>, (): ()) {}
 }
 
 pub(crate) fn failed(action: impl Into<String>) -> impl FnOnce(KafkaError) -> StreamError {

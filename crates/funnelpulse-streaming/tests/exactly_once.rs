@@ -178,13 +178,22 @@ impl<K: Sink> Sink for Mortal<K> {
 fn run(folder: &Path, partitions: &[Vec<MemoryRecord>], slide: bool, fuse: &Fuse) -> Result<Metrics, StreamError> {
     let config = EngineConfig { slide_seconds: slide.then_some(300), ..EngineConfig::new(LATENESS as u64) };
     let sink = FileSink::new(&folder.join("out"), FileFormat::Parquet, "task-0")?;
+    // Checkpoints at once in some runs, beside the rounds that follow in the others.
+    let write_beside_from = if slide { 0 } else { usize::MAX };
+    let settings = RunnerConfig {
+        flush: true,
+        checkpoint_records: 1_300,
+        checkpoint_seconds: 3_600.0,
+        write_beside_from,
+        ..RunnerConfig::default()
+    };
     let mut runner = Runner::new(
         Mortal(MemorySource::new(partitions.to_vec(), BATCH), fuse.clone()),
         Engine::new(&EventSpec::default(), config)?,
         GoldRows::new(vec!["brand".into()]),
         Mortal(sink, fuse.clone()),
         CheckpointStore::open(folder.join("checkpoints").to_str().unwrap())?,
-        RunnerConfig { flush: true, checkpoint_records: 1_300, checkpoint_seconds: 3_600.0, ..Default::default() },
+        settings,
     )?;
     while runner.step(Timestamp::from_seconds(1_900_000_000))? == Step::More {}
     Ok(runner.metrics())

@@ -2,8 +2,9 @@
 //! far, whatever the order in which the parts of the windows arrive, the number of processes that deliver them and the place
 //! of a crash.
 //!
-//! A generated shop by default, and the shops of a folder (`gold.parquet` in each folder within it) with all default detectors:
-//! `FUNNELPULSE_SHOPS=FOLDER FUNNELPULSE_KILLS=20 cargo test --release -p funnelpulse-streaming --test verdicts -- --nocapture`
+//! A generated shop with a kill in each run, and a few runs of one made-up shop and of a real retail table with all default
+//! detectors. All orders, numbers of processes and kills, and all of the made-up shops:
+//! `FUNNELPULSE_KILLS=20 cargo test --release -p funnelpulse-streaming --test verdicts -- --nocapture`
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests, too, stop at what should not happen")]
 #![allow(clippy::print_stdout, reason = "figures of a test program")]
@@ -27,17 +28,18 @@ use funnelpulse_features::{Counts, EventSpec, PanelSpec};
 use funnelpulse_io::{Table, read_panel};
 use funnelpulse_pipeline::{Catalog, FittedPipeline, Pipeline};
 use funnelpulse_streaming::{
-    Channel, CheckpointStore, ClosedWindow, Engine, EngineConfig, Input, LiveDetection, MemorySink, Polled, Position,
-    Positions, Runner, RunnerConfig, Source, Step, StreamError, WindowKind, WindowRow,
+    Channel, CheckpointStore, ClosedWindow, Engine, EngineConfig, GOLD_COLUMNS, Input, LiveDetection, MemorySink,
+    Polled, Position, Positions, Runner, RunnerConfig, Source, Step, StreamError, WindowKind, WindowRow,
 };
+use funnelpulse_testing::shared_file;
 
 /// Hours that are trained on, and followed: four days more than can still change, and a day.
 const TRAINED: usize = 21 * 24;
 const FOLLOWED: usize = 4 * 24;
 /// Series of a table: those with the most events, so that all orders and kills take minutes.
 const SERIES: usize = 4;
-/// Places of a kill in each run by default; 20 by `FUNNELPULSE_KILLS`.
-const KILLS: usize = 1;
+/// The variable that makes the tests large: the number of places of a kill in each run.
+const KILLS: &str = "FUNNELPULSE_KILLS";
 
 /// Windows of several processes in the order in which they arrive.
 #[derive(Clone)]
@@ -207,12 +209,32 @@ fn part(panel: &Panel, hours: std::ops::Range<usize>) -> Panel {
     part
 }
 
-fn kills() -> usize {
-    std::env::var("FUNNELPULSE_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(KILLS)
+/// How much is tried on a table.
+#[derive(Clone, Copy)]
+struct Extent {
+    processes: &'static [u32],
+    orders: usize,
+    kills: usize,
 }
 
-/// All orders, numbers of processes and kills on one table.
-fn check(name: &str, panel: &Panel, model: &Arc<FittedPipeline>) {
+impl Extent {
+    /// Every order and number of processes, with so many kills.
+    const fn all(kills: usize) -> Self {
+        Self { processes: &[1, 2, 5], orders: 5, kills }
+    }
+
+    /// What the environment asks for, or this.
+    fn or(self) -> Self {
+        std::env::var(KILLS).ok().and_then(|text| text.parse().ok()).map_or(self, Self::all)
+    }
+}
+
+/// Two orders of two processes, one kill each: seconds.
+const FEW: Extent = Extent { processes: &[2], orders: 2, kills: 1 };
+
+/// Orders, numbers of processes and kills on one table.
+fn check(name: &str, panel: &Panel, model: &Arc<FittedPipeline>, extent: Extent) {
+    let Extent { processes, orders, kills } = extent;
     let started = Instant::now();
     let hours = TRAINED..TRAINED + FOLLOWED;
     let followed = part(panel, hours.clone());
@@ -220,8 +242,9 @@ fn check(name: &str, panel: &Panel, model: &Arc<FittedPipeline>) {
     let batch = by_row(&model.detect(&followed).unwrap().to_batch(true), &key);
     let (mut runs, mut compared) = (0, 0);
     let mut provisional: Option<RecordBatch> = None;
-    for processes in [1, 2, 5] {
-        for (order, arrived) in arrivals(&split(panel, hours.clone(), processes)) {
+    for processes in processes.iter().copied() {
+        // From the last on: those that mix the processes most.
+        for (order, arrived) in arrivals(&split(panel, hours.clone(), processes)).into_iter().rev().take(orders) {
             let parts = Parts { all: Arc::new(arrived), processes, next: 0, assigned: false };
             let (whole, rounds) = run(model, &parts, None);
             let place = format!("{name}, {processes} processes, {order}");
@@ -233,9 +256,9 @@ fn check(name: &str, panel: &Panel, model: &Arc<FittedPipeline>) {
                 assert_eq!(cells, batch[&row], "{place}, {row:?}");
                 compared += 1;
             }
-            for kill in 0..kills() {
-                let (again, _) = run(model, &parts, Some(1 + rounds * kill / kills()));
-                assert!(again == whole, "{place}, killed at {kill} of {}", kills());
+            for kill in 0..kills {
+                let (again, _) = run(model, &parts, Some(1 + rounds * kill / kills));
+                assert!(again == whole, "{place}, killed at {kill} of {kills}");
                 runs += 1;
             }
             runs += 1;
@@ -303,19 +326,58 @@ fn scored_rows_are_those_of_the_batch_whatever_happens() {
         "a generated shop",
         &panel,
         &trained(&panel, Some("pipeline.detectors = ['zscore', 'incidents', 'changepoint']")),
+        Extent::all(1).or(),
     );
 }
 
 #[test]
-fn scored_rows_of_the_tables_that_are_named_are_those_of_the_batch() {
-    let Ok(folder) = std::env::var("FUNNELPULSE_SHOPS") else { return };
+fn scored_rows_of_made_up_shops_are_those_of_the_batch() {
+    let Some(folder) = shared_file("data/shops") else { return };
     let mut shops: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    shops.retain(|shop| shop.join("gold.parquet").exists());
     shops.sort();
-    for shop in shops.iter().filter(|shop| shop.join("gold.parquet").exists()) {
+    let few = if std::env::var_os(KILLS).is_some() { shops.len() } else { 1 };
+    for shop in &shops[..few] {
         let table = Table::read(&shop.join("gold.parquet")).unwrap();
         let panel = largest(&read_panel(&table, &PanelSpec::funnel()).unwrap().panel);
         let name = shop.file_name().unwrap().to_string_lossy();
         assert!(panel.len() > 1, "{name}: no series on a common grid");
-        check(&name, &panel, &trained(&panel, None));
+        check(&name, &panel, &trained(&panel, None), FEW.or());
+    }
+}
+
+/// A table of sales as a funnel: lines, customers and orders of an hour in the place of views, carts and purchases. A series
+/// without a row in an hour in which another has one sold nothing. Amounts are whole millionths, as they are of events; rows
+/// of a series begin with its first event, so only those series that have one in the first hour that is followed have all.
+fn retail(table: &Table, key: &str) -> Panel {
+    let time = table.time_column("window_start").unwrap();
+    let names = table.string_column(key).unwrap();
+    let columns = ["lines", "customers", "orders", "revenue"].map(|name| table.f64_column(name).unwrap());
+    let hours: std::collections::BTreeSet<Timestamp> = time.iter().copied().collect();
+    let hours: Vec<Timestamp> = hours.into_iter().collect();
+    let mut values: BTreeMap<&str, ndarray::Array2<f64>> = BTreeMap::new();
+    for (row, name) in names.iter().enumerate() {
+        let Some(name) = name.as_deref() else { continue };
+        let all = values.entry(name).or_insert_with(|| ndarray::Array2::zeros((hours.len(), 4)));
+        let hour = hours.binary_search(&time[row]).unwrap();
+        for (column, cells) in columns.iter().enumerate() {
+            all[[hour, column]] = (cells[row] * 1e6).round() / 1e6;
+        }
+    }
+    let columns = funnelpulse_core::Columns::new(GOLD_COLUMNS).unwrap();
+    let mut panel = Panel::new(columns.clone());
+    for (name, values) in values.into_iter().filter(|(_, values)| values[[TRAINED, 0]] > 0.0) {
+        panel.insert(name, Frame::new(hours.clone(), columns.clone(), values).unwrap()).unwrap();
+    }
+    panel
+}
+
+#[test]
+fn scored_rows_of_a_real_retail_table_are_those_of_the_batch() {
+    for (file, key) in [("country", "Country"), ("stockfamily", "family")] {
+        let Some(path) = shared_file(&format!("data/ecommerce/online_retail_hourly_{file}.parquet")) else { return };
+        let panel = largest(&retail(&Table::read(&path).unwrap(), key));
+        assert!(panel.len() > 1, "{file}: no series to follow");
+        check(&format!("retail by {file}"), &panel, &trained(&panel, None), FEW.or());
     }
 }

@@ -101,6 +101,11 @@ pub(crate) struct SiteArgs {
     #[arg(long, value_name = "NAME=VALUE")]
     pub(crate) kafka_property: Vec<String>,
     #[cfg(feature = "kafka")]
+    /// Setting of the Kafka client that is a secret, and the environment variable that holds it, such as
+    /// sasl.password=KAFKA_PASSWORD; can be repeated
+    #[arg(long, value_name = "NAME=VARIABLE")]
+    pub(crate) kafka_secret: Vec<String>,
+    #[cfg(feature = "kafka")]
     /// One of two stages from Kafka to Kafka: `windows` turns events into windows, in any number of processes of one
     /// group; `detection` scores these. Both in one process by default
     #[arg(long, value_enum, value_name = "STAGE")]
@@ -142,6 +147,8 @@ impl SiteArgs {
             group: self.group.or(general.group),
             #[cfg(feature = "kafka")]
             kafka_property: if self.kafka_property.is_empty() { general.kafka_property } else { self.kafka_property },
+            #[cfg(feature = "kafka")]
+            kafka_secret: if self.kafka_secret.is_empty() { general.kafka_secret } else { self.kafka_secret },
             #[cfg(feature = "kafka")]
             stage: self.stage.or(general.stage),
             #[cfg(feature = "avro")]

@@ -128,3 +128,48 @@ fn an_alert_reaches_a_slow_receiver_before_the_command_ends() {
     let bodies = bodies.lock().unwrap();
     assert!(bodies.iter().any(|body| body.contains("no event since 2019-10-17T00:00:0")), "{bodies:?}");
 }
+
+/// Files of this process and of those it becomes may have so many KiB: as if the disk were full.
+#[cfg(target_os = "linux")]
+const FULL: &str = "trap '' XFSZ; ulimit -f 16; exec \"$0\" \"$@\"";
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_is_named_and_a_second_start_loses_nothing() {
+    let folder = shop();
+    let line =
+        |out: &str| format!("stream --model model --input new --output {out} --format jsonl --lateness 0 --json");
+    let mut full = Command::new("bash");
+    full.current_dir(folder.path("")).args(["-c", FULL, env!("CARGO_BIN_EXE_funnelpulse")]);
+    let output = full.args(line("out").split_whitespace()).output().unwrap();
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert!(error.contains("File too large") && error.contains("out"), "{error}");
+    assert!(finals(&folder, "out").is_empty(), "nothing of an epoch that was not committed is seen");
+
+    let counts: Value = serde_json::from_str(&folder.output(&line("out"))).unwrap();
+    folder.output(&line("undisturbed"));
+    assert_eq!(counts["windows"], 120, "{counts}");
+    let streamed = finals(&folder, "out");
+    assert!(!streamed.is_empty() && streamed == finals(&folder, "undisturbed"));
+}
+
+#[test]
+fn a_model_of_other_columns_is_refused_at_the_start() {
+    let folder = Folder::new();
+    let mut table = "time,server,requests,latency\n".to_owned();
+    for hour in 0..24 * 14 {
+        let (day, clock) = (1 + hour / 24, hour % 24);
+        table.push_str(&format!("2024-01-{day:02} {clock:02}:00:00,a,{},{}\n", 100 + clock, 20 + hour % 7));
+    }
+    folder.write("servers.csv", table);
+    let settings = "pipeline.detectors = ['zscore']\n[input]\ntime = 'time'\nkeys = ['server']\n\
+                    metrics = [{ name = 'requests', kind = 'count' }, { name = 'latency', kind = 'amount' }]\n";
+    folder.write("servers.toml", settings);
+    folder.output("train --input servers.csv --model servers --config servers.toml");
+    fs::create_dir(folder.path("new")).unwrap();
+    folder.refuses(
+        "stream --model servers --input new --output out --lateness 0",
+        "the rows of the stream have `views, carts, purchases, revenue`, the model needs",
+    );
+}

@@ -39,7 +39,7 @@ impl Event<'_> {
         let parts = [self.user, self.session, self.product];
         let time = self.time.as_micros().to_le_bytes();
         // In one piece where it fits, which it all but always does: hashing pieces costs more.
-        let (mut bytes, mut long) = ([0; 256], Vec::new());
+        let (mut bytes, mut long) = ([0; 128], Vec::new());
         let size = time.len() + parts.iter().map(|part| 8 + part.map_or(0, str::len)).sum::<usize>();
         let bytes = if size <= bytes.len() {
             &mut bytes[..size]

@@ -20,7 +20,7 @@ use self::{
     models::{ModelFile, Named},
     retrain::Retraining,
 };
-use crate::{Alert, ClosedWindow, ModelStatus, Models, Operator, Output, Signal, StreamError};
+use crate::{Alert, ClosedWindow, GOLD_COLUMNS, ModelStatus, Models, Operator, Output, Signal, StreamError};
 
 /// Odds of an incident from which on an early result is a warning: as high as for twelve looks at the same hour instead
 /// of one, so that they raise no more false warnings than the hour itself.
@@ -84,20 +84,24 @@ struct Saved {
 }
 
 impl LiveDetection {
-    /// Scores with this model.
+    /// Scores with this model. An error if it reads other columns than windows of events have.
     pub fn new(model: Arc<FittedPipeline>) -> Result<Self, PipelineError> {
-        Ok(Self::with(Named::new(model)?, Catalog::default()))
+        Self::with(Named::new(model)?, Catalog::default())
     }
 
     /// Scores with the model that was saved to `path`, and takes a new one into use between two
     /// windows when the file changes.
     pub fn load(path: &Path, catalog: Catalog) -> Result<Self, PipelineError> {
         let (file, model) = ModelFile::open(path, &catalog)?;
-        Ok(Self { file: Some(file), ..Self::with(model, catalog) })
+        Ok(Self { file: Some(file), ..Self::with(model, catalog)? })
     }
 
-    fn with(current: Named, catalog: Catalog) -> Self {
-        Self {
+    fn with(current: Named, catalog: Catalog) -> Result<Self, PipelineError> {
+        let inputs = current.model.inputs();
+        if inputs.iter().any(|column| !GOLD_COLUMNS.contains(&&**column)) {
+            return Err(PipelineError::OtherInputs { has: GOLD_COLUMNS.join(", "), needs: inputs.joined() });
+        }
+        Ok(Self {
             live: LivePipeline::new(current.model.clone()),
             current,
             found: None,
@@ -109,7 +113,7 @@ impl LiveDetection {
             alerts: None,
             least: Severity::Low,
             warned: BTreeSet::new(),
-        }
+        })
     }
 
     /// Also makes alerts of incidents, and of a feed that stops. Without it there are none.

@@ -142,6 +142,7 @@ impl Engine {
         // Slides reach back into the windows before them.
         let needed = end.offset(self.config.pane() - self.config.window());
         self.panes = self.panes.split_off(&needed);
+        self.recent_pane = NEVER;
         if self.config.expire_windows.is_some() {
             self.series.expire(oldest_alive(start, self.config.window(), self.config.expire_windows));
         }

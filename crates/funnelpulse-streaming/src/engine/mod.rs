@@ -12,7 +12,7 @@ mod state;
 
 use std::collections::BTreeMap;
 
-use funnelpulse_core::{SeriesKey, Timestamp};
+use funnelpulse_core::Timestamp;
 use funnelpulse_features::{Counts, Event, EventScreen, EventSpec, Screened, Step, ValidEvent, series_name};
 
 pub use account::{Account, Fate, Refusal};
@@ -25,7 +25,7 @@ use self::{
     clock::WallClock,
     pane::Pane,
     partitions::{Partitions, Status},
-    series::{Series, SeriesTable},
+    series::SeriesTable,
 };
 use crate::StreamError;
 
@@ -99,6 +99,9 @@ pub struct Engine {
     /// A partition that gets here may move the watermark past the end of a pane.
     next_check: Timestamp,
     panes: BTreeMap<Timestamp, Pane>,
+    /// The pane of the last event, which is open, and its window; `NEVER` if there is none.
+    recent_pane: Timestamp,
+    recent_window: Timestamp,
     series: SeriesTable,
     /// Fingerprints in all panes.
     remembered: usize,
@@ -129,6 +132,8 @@ impl Engine {
             slide_done: NEVER,
             next_check: NEVER,
             panes: BTreeMap::new(),
+            recent_pane: NEVER,
+            recent_window: NEVER,
             series: SeriesTable::default(),
             remembered: 0,
             account: Account::default(),
@@ -197,7 +202,7 @@ impl Engine {
         if self.is_ahead(time) {
             return Fate::Rejected(Refusal::AheadOfClock);
         }
-        let window = time.floor_to(self.config.window());
+        let window = self.window_of(time);
         let fate = match valid {
             None if window < self.closed_until => return Fate::Ignored,
             Some(_) if window < self.closed_until => return Fate::Late,
@@ -219,41 +224,55 @@ impl Engine {
         self.wall.latest.is_some_and(beyond) && self.partitions.newest().is_none_or(beyond)
     }
 
+    /// The window of a moment. Most events fall into that of the one before, which saves a division.
+    #[inline]
+    fn window_of(&self, time: Timestamp) -> Timestamp {
+        let length = self.config.window();
+        let after = time.as_micros().wrapping_sub(self.recent_window.as_micros());
+        if (0..length).contains(&after) { self.recent_window } else { time.floor_to(length) }
+    }
+
+    /// The start of the pane of a moment, which is open from now on; `None` if it would be one too many.
+    #[inline]
+    fn open(&mut self, time: Timestamp) -> Option<Timestamp> {
+        let length = self.config.pane();
+        let after = time.as_micros().wrapping_sub(self.recent_pane.as_micros());
+        if (0..length).contains(&after) { Some(self.recent_pane) } else { self.open_other(time.floor_to(length)) }
+    }
+
+    /// Opens the pane that starts then, unless it is open; it is the recent one from now on.
+    fn open_other(&mut self, start: Timestamp) -> Option<Timestamp> {
+        if !self.panes.contains_key(&start) {
+            if self.panes.len() >= self.config.max_open {
+                return None;
+            }
+            // As many events as in the pane right before it: tables that don't grow on the way cost less.
+            let before = self.panes.get(&start.offset(-self.config.pane())).map_or(0, |pane| pane.seen.len());
+            self.panes.insert(start, Pane::with_room(before));
+        }
+        self.recent_pane = start;
+        self.recent_window = start.floor_to(self.config.window());
+        Some(start)
+    }
+
     fn note_alive(&mut self, time: Timestamp) -> Fate {
         match self.open(time) {
-            Some(pane) => {
-                pane.alive = true;
+            Some(start) => {
+                self.panes.entry(start).or_default().alive = true;
                 Fate::Ignored
             }
             None => Fate::Rejected(Refusal::TooManyOpen),
         }
     }
 
-    /// The pane of a moment; `None` if it would be one too many.
-    #[inline]
-    fn open(&mut self, time: Timestamp) -> Option<&mut Pane> {
-        let start = time.floor_to(self.config.pane());
-        if self.panes.contains_key(&start) {
-            return self.panes.get_mut(&start);
-        }
-        self.open_new(start)
-    }
-
-    #[cold]
-    fn open_new(&mut self, start: Timestamp) -> Option<&mut Pane> {
-        if self.panes.len() >= self.config.max_open {
-            return None;
-        }
-        // As many events as in the pane right before it: tables that don't grow on the way cost less.
-        let before = self.panes.get(&start.offset(-self.config.pane())).map_or(0, |pane| pane.seen.len());
-        Some(self.panes.entry(start).or_insert_with(|| Pane::with_room(before)))
-    }
-
     /// Counts a sound event of an open window.
     #[inline]
     fn count(&mut self, event: &Event<'_>, window: Timestamp, valid: &ValidEvent) -> Fate {
-        let full = self.remembered >= self.config.max_remembered;
-        let Some(pane) = self.open(event.time) else { return Fate::Rejected(Refusal::TooManyOpen) };
+        let Some(start) = self.open(event.time) else { return Fate::Rejected(Refusal::TooManyOpen) };
+        self.name_series(event);
+        let Self { config, panes, series, remembered, account, name, .. } = self;
+        let full = *remembered >= config.max_remembered;
+        let pane = panes.entry(start).or_default();
         pane.alive = true;
         // Before its series is looked up: a repeat under another name does not make that a series.
         match valid.fingerprint {
@@ -262,40 +281,28 @@ impl Engine {
             Some(f) if !pane.seen.insert(f) => return Fate::Duplicate,
             _ => {}
         }
-        let refused = match self.series_of(event, window) {
+        let refused = match series.find_or_add(name, window, config.max_series) {
             None => Some(Refusal::TooManySeries),
-            Some(id) => self.add(event.time, id, window, valid),
-        };
-        match (refused, valid.fingerprint) {
-            (None, Some(_)) => self.remembered += 1,
-            (None, None) => {}
-            (Some(_), fingerprint) => {
-                if let (Some(f), Some(pane)) = (fingerprint, self.open(event.time)) {
-                    pane.seen.remove(&f);
+            Some(id) => {
+                let refused = pane.count(id, valid, config.max_events_per_series);
+                if refused.is_none() {
+                    series.touch(id, window);
                 }
+                refused
             }
+        };
+        if let Some(refusal) = refused {
+            valid.fingerprint.map(|f| pane.seen.remove(&f));
+            return Fate::Rejected(refusal);
         }
-        refused.map_or(Fate::Counted, Fate::Rejected)
+        *remembered += usize::from(valid.fingerprint.is_some());
+        account.purchases_without_price += u64::from(valid.step == Step::Purchase && valid.micro_price.is_none());
+        Fate::Counted
     }
 
+    /// Puts the name of the event's series together.
     #[inline]
-    fn add(&mut self, time: Timestamp, id: u32, window: Timestamp, valid: &ValidEvent) -> Option<Refusal> {
-        let most = self.config.max_events_per_series;
-        let cell = self.open(time)?.cells.entry(id).or_default();
-        if cell.views + cell.carts + cell.purchases >= most {
-            return Some(Refusal::TooManyEvents);
-        }
-        cell.add(valid.step, valid.micro_price.unwrap_or_default());
-        self.series.touch(id, window);
-        if valid.step == Step::Purchase && valid.micro_price.is_none() {
-            self.account.purchases_without_price += 1;
-        }
-        None
-    }
-
-    /// The number of the event's series; `None` if it would be one too many.
-    #[inline]
-    fn series_of(&mut self, event: &Event<'_>, window: Timestamp) -> Option<u32> {
+    fn name_series(&mut self, event: &Event<'_>) {
         if event.keys.len() == self.keys {
             series_name(event.keys, &mut self.name);
         } else {
@@ -304,18 +311,6 @@ impl Engine {
             keys.resize(self.keys, None);
             series_name(&keys, &mut self.name);
         }
-        self.series_named(window)
-    }
-
-    /// The number of the series called `self.name`.
-    fn series_named(&mut self, window: Timestamp) -> Option<u32> {
-        if let Some(id) = self.series.find(&self.name) {
-            return Some(id);
-        }
-        let room = self.series.len() < self.config.max_series;
-        let series =
-            || Series { name: SeriesKey::new(self.name.as_str()), first: window, last: window, last_closed: window };
-        room.then(series).map(|series| self.series.add(series))
     }
 
     /// Adds a window that another instance closed, of the same lengths of window and slide, or some of its rows. With the
@@ -353,7 +348,7 @@ impl Engine {
         for row in closed.rows.iter().filter(|row| row.counts != Counts::default()) {
             self.name.clear();
             self.name.push_str(row.series.as_str());
-            let Some(id) = self.series_named(window) else {
+            let Some(id) = self.series.find_or_add(&self.name, window, self.config.max_series) else {
                 fate = Fate::Rejected(Refusal::TooManySeries);
                 continue;
             };

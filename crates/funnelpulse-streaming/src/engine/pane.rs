@@ -6,7 +6,9 @@ use std::{
 };
 
 use foldhash::fast::RandomState;
-use funnelpulse_features::Counts;
+use funnelpulse_features::{Counts, ValidEvent};
+
+use super::Refusal;
 
 /// The counts of one pane.
 #[derive(Clone, Debug, Default)]
@@ -24,6 +26,17 @@ impl Pane {
     pub(super) fn with_room(events: usize) -> Self {
         let seen = HashSet::with_capacity_and_hasher(events.min(MOST_ROOM), BuildHasherDefault::default());
         Self { seen, ..Self::default() }
+    }
+
+    /// Counts an event of a series; the reason if it may not have so many.
+    #[inline]
+    pub(super) fn count(&mut self, id: u32, valid: &ValidEvent, most: u64) -> Option<Refusal> {
+        let cell = self.cells.entry(id).or_default();
+        if cell.views + cell.carts + cell.purchases >= most {
+            return Some(Refusal::TooManyEvents);
+        }
+        cell.add(valid.step, valid.micro_price.unwrap_or_default());
+        None
     }
 }
 

@@ -45,6 +45,16 @@ impl SeriesTable {
         self.ids.get(name).copied()
     }
 
+    /// The number of a series, which is added with its first window; `None` if it would be one too many.
+    #[inline]
+    pub(super) fn find_or_add(&mut self, name: &str, window: Timestamp, most: usize) -> Option<u32> {
+        if let Some(id) = self.find(name) {
+            return Some(id);
+        }
+        let series = || Series { name: SeriesKey::new(name), first: window, last: window, last_closed: window };
+        (self.len() < most).then(series).map(|series| self.add(series))
+    }
+
     /// Notes an event of a known series in a window.
     #[inline]
     pub(super) fn touch(&mut self, id: u32, window: Timestamp) {

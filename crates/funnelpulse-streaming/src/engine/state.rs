@@ -106,6 +106,7 @@ impl Engine {
         self.remembered = panes.values().map(|p| p.seen.len()).sum();
         self.series = series;
         self.panes = panes;
+        self.recent_pane = super::NEVER;
         self.partitions = Partitions::restore(state.partitions);
         (self.closed_until, self.slid_until) = (state.closed_until, state.slid_until);
         (self.window_done, self.slide_done) = (state.window_done, state.slide_done);

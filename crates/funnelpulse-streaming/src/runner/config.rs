@@ -25,6 +25,9 @@ pub struct RunnerConfig {
     pub checkpoint_seconds: f64,
     /// Records after which a checkpoint is made even if it is not time yet, 1 or more.
     pub checkpoint_records: u64,
+    /// Series and remembered events from which on a checkpoint is written beside the rounds that follow: what it holds
+    /// is copied, what comes meanwhile belongs to the next one. Smaller ones are written at once.
+    pub write_beside_from: usize,
     /// Seconds that a poll waits for records, 0.001 to 60: also the precision of the wall clock.
     pub poll_seconds: f64,
     /// Most dead letters per epoch; the rest is only counted.
@@ -43,6 +46,8 @@ impl Default for RunnerConfig {
             task: "task-0".into(),
             checkpoint_seconds: 10.0,
             checkpoint_records: u64::MAX,
+            // Written in some milliseconds.
+            write_beside_from: 50_000,
             poll_seconds: 0.1,
             max_dead_letters: 10_000,
             max_dead_letter_bytes: 4_096,

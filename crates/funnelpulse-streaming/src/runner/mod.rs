@@ -1,5 +1,6 @@
 //! The loop: source, engine, operator, sink, checkpoint.
 
+mod commit;
 mod config;
 mod intake;
 mod letters;
@@ -8,20 +9,30 @@ mod models;
 mod outbox;
 
 use std::{
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
+use arrow::array::RecordBatch;
 use funnelpulse_core::{BoxError, Timestamp};
 
 pub use config::RunnerConfig;
 pub use metrics::{Metrics, PartitionStatus, WINDOW_SECONDS};
 pub use outbox::{Deliver, NoAlerts};
 
-use self::{intake::take, letters::DeadLetters, models::KeptModels, outbox::Outbox};
+use self::{
+    commit::{Held, Pending},
+    intake::take,
+    letters::DeadLetters,
+    models::KeptModels,
+    outbox::Outbox,
+};
 use crate::{
-    Channel, Checkpoint, CheckpointStore, ClosedWindow, Commit, Engine, NextModel, Operator, Output, PartitionIndex,
-    Polled, Signal, Sink, Source, Status, StreamError, WindowKind,
+    Channel, Checkpoint, CheckpointStore, ClosedWindow, Engine, Operator, Output, PartitionIndex, Polled, Signal, Sink,
+    Source, Status, StreamError, WindowKind,
 };
 
 /// Runs a stream: reads records, closes windows, hands them to the operator and its rows to the sink, and commits
@@ -67,12 +78,15 @@ pub struct Runner<S, O, K> {
     engine: Engine,
     operator: O,
     sink: K,
-    store: CheckpointStore,
+    store: Arc<CheckpointStore>,
     config: RunnerConfig,
     partitions: Vec<Option<(PartitionIndex, String)>>,
     letters: DeadLetters,
     outbox: Outbox,
     epoch: u64,
+    /// The checkpoint that is being written, and what happened since it was taken.
+    pending: Option<Pending>,
+    held: Held,
     /// Something happened since the last checkpoint.
     dirty: bool,
     records_at_checkpoint: u64,
@@ -122,10 +136,12 @@ impl<S: Source, O: Operator, K: Sink> Runner<S, O, K> {
             engine,
             operator,
             sink,
-            store,
+            store: Arc::new(store),
             config,
             partitions: Vec::new(),
             epoch: 0,
+            pending: None,
+            held: Held::default(),
             dirty: false,
             records_at_checkpoint: 0,
             checkpoint_at: Instant::now(),
@@ -174,7 +190,7 @@ impl<S: Source, O: Operator, K: Sink> Runner<S, O, K> {
         let Checkpoint { epoch, positions, engine, operator, model: _, next_model: _, alerts } =
             self.store.load(&name)?;
         self.engine.restore(engine)?;
-        let restored = self.operator.restore(&operator, &self.store);
+        let restored = self.operator.restore(&operator, &*self.store);
         restored.map_err(|source| failed("restoring the operator", source))?;
         self.source.seek(&positions)?;
         self.outbox.add(alerts);
@@ -213,6 +229,9 @@ impl<S: Source, O: Operator, K: Sink> Runner<S, O, K> {
 
     /// One round: a poll, the windows that closed, and a checkpoint when it is time.
     pub fn step(&mut self, now: Timestamp) -> Result<Step, StreamError> {
+        if self.pending.as_ref().is_some_and(Pending::is_written) {
+            self.finish()?;
+        }
         self.engine.tick(now);
         let polled = self.poll()?;
         if polled == Polled::End && self.config.flush {
@@ -231,7 +250,7 @@ impl<S: Source, O: Operator, K: Sink> Runner<S, O, K> {
         let read = self.engine.account().read - self.records_at_checkpoint;
         let due = self.checkpoint_at.elapsed() >= self.config.checkpoint_interval();
         if due || read >= self.config.checkpoint_records {
-            self.checkpoint()?;
+            self.begin()?;
         }
         Ok(Step::More)
     }
@@ -275,80 +294,34 @@ impl<S: Source, O: Operator, K: Sink> Runner<S, O, K> {
     }
 
     fn emit(&mut self, output: Output) -> Result<(), StreamError> {
-        for rows in output.rows.iter().filter(|rows| rows.num_rows() > 0) {
-            self.sink.write(Channel::Rows, rows)?;
+        for rows in output.rows.into_iter().filter(|rows| rows.num_rows() > 0) {
             self.metrics.rows += rows.num_rows() as u64;
             self.dirty = true;
+            self.write(Channel::Rows, rows)?;
         }
         self.dirty |= !output.alerts.is_empty();
-        self.outbox.add(output.alerts);
+        if self.pending.is_some() {
+            self.held.alerts.extend(output.alerts);
+        } else {
+            self.outbox.add(output.alerts);
+        }
         Ok(())
+    }
+
+    /// Rows of the epoch that begins with a checkpoint wait until that is committed.
+    fn write(&mut self, channel: Channel, rows: RecordBatch) -> Result<(), StreamError> {
+        if self.pending.is_some() {
+            self.held.rows.push((channel, rows));
+            return Ok(());
+        }
+        self.sink.write(channel, &rows)
     }
 
     fn write_letters(&mut self) -> Result<(), StreamError> {
         if let Some(rows) = self.letters.take()? {
             self.metrics.dead_letters += rows.num_rows() as u64;
-            self.sink.write(Channel::DeadLetters, &rows)?;
+            self.write(Channel::DeadLetters, rows)?;
         }
-        Ok(())
-    }
-
-    /// Commits everything since the last checkpoint: positions, state and rows together.
-    pub fn checkpoint(&mut self) -> Result<(), StreamError> {
-        self.checkpoint_at = Instant::now();
-        if self.dirty {
-            self.commit()?;
-        }
-        // Only what a committed checkpoint holds is delivered, and again after a crash.
-        let before = self.outbox.delivered;
-        self.outbox.send();
-        match &self.outbox.error {
-            Some(error) => tracing::warn!(waiting = self.outbox.len(), error, "alerts could not be delivered"),
-            None if self.outbox.delivered > before => {
-                tracing::info!(alerts = self.outbox.delivered - before, "alerts delivered");
-            }
-            None => {}
-        }
-        Ok(())
-    }
-
-    #[tracing::instrument(level = "debug", skip_all, fields(epoch = self.epoch + 1))]
-    fn commit(&mut self) -> Result<(), StreamError> {
-        let started = Instant::now();
-        let epoch = self.epoch + 1;
-        let files = self.sink.prepare(epoch)?;
-        self.operator.refresh().map_err(|source| failed("looking for a new model", source))?;
-        let model = self.operator.model();
-        self.models.keep(epoch, &model, &self.operator, &self.store)?;
-        let from = self.engine.closed_until();
-        let checkpoint = Checkpoint {
-            epoch,
-            positions: self.source.positions(),
-            engine: self.engine.state(),
-            operator: self.operator.state().map_err(|source| failed("state of the operator", source))?,
-            model: model.name,
-            next_model: model.next.map(|name| NextModel { name, from }),
-            alerts: self.outbox.waiting(),
-        };
-        let (state, bytes) = self.store.put(&self.config.task, &checkpoint)?;
-        if !self.sink.commits_checkpoint() {
-            let states = [(self.config.task.clone(), state.clone())].into();
-            let next_model = checkpoint.next_model.clone();
-            self.store.commit(epoch, states, files.clone(), &checkpoint.model, next_model)?;
-        }
-        let group = self.source.group();
-        let (files, positions, group) = (&files, &checkpoint.positions, group.as_ref());
-        self.sink.commit(&Commit { epoch, files, state: &state, positions, group })?;
-        self.store.clean(epoch)?;
-        self.models.clean(epoch, &self.store)?;
-        self.epoch = epoch;
-        self.dirty = false;
-        self.letters.next_epoch();
-        self.records_at_checkpoint = self.engine.account().read;
-        self.metrics.checkpoints += 1;
-        self.metrics.checkpoint_bytes = bytes;
-        self.metrics.checkpoint_seconds += started.elapsed().as_secs_f64();
-        tracing::debug!(epoch, bytes, seconds = started.elapsed().as_secs_f64(), "checkpoint committed");
         Ok(())
     }
 
@@ -371,7 +344,7 @@ impl<S: Source, O: Operator, K: Sink> Runner<S, O, K> {
             remembered,
             dead_letters_dropped: self.letters.dropped,
             alerts: self.outbox.delivered,
-            alerts_waiting: self.outbox.len(),
+            alerts_waiting: self.outbox.len() + self.held.alerts.len(),
             alerts_dropped: self.outbox.dropped,
             alert_error: self.outbox.error.clone(),
             model: self.operator.model(),

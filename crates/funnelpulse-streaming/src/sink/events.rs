@@ -9,7 +9,7 @@ use rdkafka::{
 
 use crate::{
     KafkaConfig, StreamError,
-    kafka::{PATIENCE, failed},
+    kafka::{Log, PATIENCE, failed},
 };
 
 /// How long to wait for room in the queue of the client.
@@ -27,7 +27,7 @@ const FULL: Duration = Duration::from_millis(20);
 /// ```
 pub struct KafkaMessages {
     topic: String,
-    producer: BaseProducer,
+    producer: BaseProducer<Log>,
 }
 
 impl std::fmt::Debug for KafkaMessages {
@@ -40,15 +40,19 @@ impl KafkaMessages {
     /// Connects. Errors where no broker answers or the topic does not exist.
     pub fn new(config: &KafkaConfig) -> Result<Self, StreamError> {
         config.validate()?;
-        let mut client = config.client();
+        let mut client = config.client()?;
         client.set("enable.idempotence", "true");
         for (name, value) in [("linger.ms", "5"), ("compression.type", "lz4")] {
             if !config.properties.contains_key(name) {
                 client.set(name, value);
             }
         }
-        let producer: BaseProducer = client.create().map_err(failed("settings of the producer"))?;
-        config.partitions(producer.client())?;
+        let log = Log::default();
+        let created = client.create_with_context(log.clone());
+        let producer: BaseProducer<Log> = created.map_err(failed("settings of the producer"))?;
+        config.partitions(producer.client(), &log, || {
+            producer.poll(Duration::ZERO);
+        })?;
         Ok(Self { topic: config.topic.clone(), producer })
     }
 

@@ -15,7 +15,7 @@ use parquet::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Channel, Commit, Sink, rows_error};
+use super::{Channel, Commit, Sink};
 use crate::StreamError;
 
 /// The folder of files that are not committed. Readers of tables skip names that start with `_`.
@@ -147,7 +147,7 @@ impl Sink for FileSink {
         let path = self.draft(channel);
         match self.open.get_mut(&channel) {
             Some(Writer::Parquet(writer)) => writer.write(rows).map_err(|e| StreamError::contents(&path, e)),
-            Some(Writer::JsonLines(writer)) => writer.write(rows).map_err(rows_error("JSON lines")),
+            Some(Writer::JsonLines(writer)) => writer.write(rows).map_err(|e| StreamError::contents(&path, e)),
             None => Ok(()),
         }
     }
@@ -159,7 +159,7 @@ impl Sink for FileSink {
             let file = match writer {
                 Writer::Parquet(writer) => writer.into_inner().map_err(|e| StreamError::contents(&path, e))?,
                 Writer::JsonLines(mut writer) => {
-                    writer.finish().map_err(rows_error("JSON lines"))?;
+                    writer.finish().map_err(|e| StreamError::contents(&path, e))?;
                     let mut buffered = writer.into_inner();
                     buffered.flush().map_err(StreamError::file(&path))?;
                     buffered.into_inner().map_err(|e| StreamError::contents(&path, e))?

@@ -2,11 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use arrow::{
-    array::{Array, AsArray, RecordBatch},
-    datatypes::DataType,
-    json::LineDelimitedWriter,
-};
+use arrow::{array::RecordBatch, json::LineDelimitedWriter};
 use rdkafka::{
     Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata},
@@ -14,10 +10,10 @@ use rdkafka::{
     producer::{BaseProducer, BaseRecord, Producer},
 };
 
-use super::{Channel, Commit, Sink, rows_error};
+use super::{Channel, Commit, Sink, keys::Keys, rows_error};
 use crate::{
     KafkaConfig, StreamError,
-    kafka::{PATIENCE, failed},
+    kafka::{Log, PATIENCE, failed},
 };
 
 /// How long the steps of a transaction may take, a restart of the broker included.
@@ -38,9 +34,9 @@ pub struct KafkaSink {
     config: KafkaConfig,
     dead_letters: Option<String>,
     key_columns: Vec<String>,
-    producer: BaseProducer,
+    producer: BaseProducer<Log>,
     /// Never reads: the group that holds the name of the checkpoint.
-    marker: BaseConsumer,
+    marker: BaseConsumer<Log>,
     open: bool,
     committed: u64,
     aborted: u64,
@@ -60,7 +56,7 @@ impl KafkaSink {
         dead_letters: Option<String>,
     ) -> Result<Self, StreamError> {
         config.validate()?;
-        let mut client = config.client();
+        let mut client = config.client()?;
         client
             .set("transactional.id", &config.group)
             .set("enable.idempotence", "true")
@@ -70,17 +66,22 @@ impl KafkaSink {
                 client.set(name, value);
             }
         }
-        let producer: BaseProducer = client.create().map_err(failed("settings of the producer"))?;
-        config.partitions(producer.client())?;
+        let log = Log::default();
+        let created = client.create_with_context(log.clone());
+        let producer: BaseProducer<Log> = created.map_err(failed("settings of the producer"))?;
+        let poll = || {
+            producer.poll(Duration::ZERO);
+        };
+        config.partitions(producer.client(), &log, poll)?;
         if let Some(topic) = &dead_letters {
-            KafkaConfig { topic: topic.clone(), ..config.clone() }.partitions(producer.client())?;
+            KafkaConfig { topic: topic.clone(), ..config.clone() }.partitions(producer.client(), &log, poll)?;
         }
-        let mut client = config.client();
+        let mut client = config.client()?;
         client
             .set("group.id", format!("{}-checkpoint", config.group))
             .set("enable.auto.commit", "false")
             .set("isolation.level", "read_committed");
-        let marker: BaseConsumer = client.create().map_err(failed("settings of the consumer"))?;
+        let marker: BaseConsumer<Log> = client.create_with_context(log).map_err(failed("settings of the consumer"))?;
         Ok(Self {
             config: config.clone(),
             dead_letters,
@@ -120,7 +121,11 @@ impl KafkaSink {
     }
 
     /// Repeats a step of a transaction as long as the client says that it can be repeated.
-    fn insist(&mut self, action: &str, step: impl Fn(&BaseProducer) -> KafkaResult<()>) -> Result<(), StreamError> {
+    fn insist(
+        &mut self,
+        action: &str,
+        step: impl Fn(&BaseProducer<Log>) -> KafkaResult<()>,
+    ) -> Result<(), StreamError> {
         let started = Instant::now();
         loop {
             match step(&self.producer) {
@@ -137,7 +142,7 @@ impl KafkaSink {
         self.insist("sending offsets", |producer| producer.send_offsets_to_transaction(list, group, TRANSACTION))
     }
 
-    fn send(&mut self, topic: &str, key: &str, value: &[u8]) -> Result<(), StreamError> {
+    fn send(&mut self, topic: &str, key: &[u8], value: &[u8]) -> Result<(), StreamError> {
         let mut record = BaseRecord::to(topic).key(key).payload(value);
         let started = Instant::now();
         loop {
@@ -152,26 +157,6 @@ impl KafkaSink {
                 Err((error, _)) => return Err(self.abort(&format!("writing to topic `{topic}`"), &error)),
             }
         }
-    }
-
-    /// The keys of the rows: a JSON array of the values of these columns.
-    fn keys(columns: &[String], rows: &RecordBatch) -> Result<Vec<String>, StreamError> {
-        let text = |name: &String| {
-            let column = rows.column_by_name(name).ok_or_else(|| StreamError::Rows {
-                sink: "Kafka",
-                reason: format!("no column `{name}`, which is part of the key"),
-            })?;
-            arrow::compute::cast(column, &DataType::Utf8).map_err(rows_error("Kafka"))
-        };
-        let columns = columns.iter().map(text).collect::<Result<Vec<_>, _>>()?;
-        let key = |row: usize| {
-            let value = |column: &arrow::array::ArrayRef| {
-                let texts = column.as_string::<i32>();
-                if texts.is_null(row) { serde_json::Value::Null } else { texts.value(row).into() }
-            };
-            serde_json::Value::Array(columns.iter().map(value).collect()).to_string()
-        };
-        Ok((0..rows.num_rows()).map(key).collect())
     }
 }
 
@@ -224,9 +209,9 @@ impl Sink for KafkaSink {
 
     fn write(&mut self, channel: Channel, rows: &RecordBatch) -> Result<(), StreamError> {
         let (topic, keys) = match channel {
-            Channel::Rows => (self.config.topic.clone(), Self::keys(&self.key_columns, rows)?),
+            Channel::Rows => (self.config.topic.clone(), Keys::new(&self.key_columns, rows)?),
             Channel::DeadLetters => match &self.dead_letters {
-                Some(topic) => (topic.clone(), Self::keys(&["partition".to_owned()], rows)?),
+                Some(topic) => (topic.clone(), Keys::new(&["partition".to_owned()], rows)?),
                 None => return Ok(()),
             },
         };
@@ -234,8 +219,10 @@ impl Sink for KafkaSink {
         let mut text = Vec::new();
         let mut json = LineDelimitedWriter::new(&mut text);
         json.write(rows).and_then(|()| json.finish()).map_err(rows_error("Kafka"))?;
-        for (key, value) in keys.iter().zip(text.split(|b| *b == b'\n')) {
-            self.send(&topic, key, value)?;
+        let mut key = Vec::new();
+        for (row, value) in (0..rows.num_rows()).zip(text.split(|b| *b == b'\n')) {
+            keys.write(row, &mut key);
+            self.send(&topic, &key, value)?;
         }
         self.producer.poll(Duration::ZERO);
         Ok(())

@@ -5,6 +5,8 @@ mod events;
 mod files;
 #[cfg(feature = "kafka")]
 mod kafka;
+#[cfg(feature = "kafka")]
+mod keys;
 mod memory;
 mod writer;
 

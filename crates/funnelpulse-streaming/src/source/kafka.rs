@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -10,6 +10,7 @@ use funnelpulse_features::EventSpec;
 use funnelpulse_io::{ReadOptions, TimeReader};
 use rdkafka::{
     ClientContext, Message, Offset, Statistics, TopicPartitionList,
+    config::RDKafkaLogLevel,
     consumer::{BaseConsumer, Consumer, ConsumerContext},
     error::KafkaError,
 };
@@ -18,7 +19,7 @@ use super::{Group, Input, Polled, Position, Positions, Source};
 use crate::{
     KafkaConfig, StreamError,
     decode::{Broken, JsonDecoder},
-    kafka::{PATIENCE, failed, is_passing},
+    kafka::{Log, PATIENCE, failed, is_passing},
     windows,
 };
 
@@ -49,16 +50,33 @@ pub struct KafkaSource {
 
 struct Consumed(BaseConsumer<Ends>);
 
-/// Where the partitions of the topic end, as the client learns it.
+/// Where the partitions of the topic end, as the client learns it, and what it reports.
 #[derive(Clone, Debug, Default)]
-struct Ends(Arc<Mutex<BTreeMap<i32, i64>>>);
+struct Ends {
+    ends: Arc<Mutex<BTreeMap<i32, i64>>>,
+    log: Log,
+}
+
+impl Ends {
+    fn known(&self) -> MutexGuard<'_, BTreeMap<i32, i64>> {
+        self.ends.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 impl ClientContext for Ends {
     fn stats(&self, statistics: Statistics) {
         let partitions = statistics.topics.values().flat_map(|topic| topic.partitions.values());
-        let mut ends = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // Consumers of committed records read to the last stable offset.
-        ends.extend(partitions.filter(|p| p.partition >= 0 && p.ls_offset >= 0).map(|p| (p.partition, p.ls_offset)));
+        let ends = partitions.filter(|p| p.partition >= 0 && p.ls_offset >= 0).map(|p| (p.partition, p.ls_offset));
+        self.known().extend(ends);
+    }
+
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, text: &str) {
+        self.log.log(level, facility, text);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.log.error(error, reason);
     }
 }
 
@@ -89,7 +107,7 @@ impl KafkaSource {
         config.validate()?;
         spec.validate()?;
         let times = TimeReader::new(options).map_err(|e| StreamError::contents("Kafka", e))?;
-        let mut client = config.client();
+        let mut client = config.client()?;
         client
             .set("group.id", &config.group)
             .set("enable.auto.commit", "false")
@@ -110,7 +128,8 @@ impl KafkaSource {
             at_end: false,
             caught_up: false,
         };
-        let partitions = config.partitions(consumer.client())?.into_iter().map(named).collect();
+        let found = config.partitions(consumer.client(), &ends.log, || drop(consumer.poll(Duration::ZERO)))?;
+        let partitions = found.into_iter().map(named).collect();
         let (decoder, consumer) = (Decoder::Json(Box::new(JsonDecoder::new(spec, times))), Consumed(consumer));
         Ok(Self {
             config: config.clone(),
@@ -303,7 +322,7 @@ impl Source for KafkaSource {
     }
 
     fn behind(&self) -> BTreeMap<String, u64> {
-        let ends = self.ends.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let ends = self.ends.known();
         let behind = |p: &Partition| {
             let left = ends.get(&p.id)?.saturating_sub(p.next.unwrap_or(0));
             let left = if p.caught_up { 0 } else { u64::try_from(left).unwrap_or(0) };

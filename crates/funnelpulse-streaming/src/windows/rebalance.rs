@@ -7,13 +7,14 @@ use std::{
 
 use rdkafka::{
     ClientContext, Offset, TopicPartitionList,
+    config::RDKafkaLogLevel,
     consumer::{BaseConsumer, Consumer, ConsumerContext},
-    error::KafkaResult,
+    error::{KafkaError, KafkaResult},
     topic_partition_list::TopicPartitionListElem,
     types::RDKafkaRespErr,
 };
 
-use crate::kafka::PATIENCE;
+use crate::kafka::{Log, PATIENCE};
 
 /// A partition that this process reads from now on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,7 +35,10 @@ pub(super) enum Decision {
 
 /// Notes what the group decides; each partition goes on at its committed position.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Decisions(Arc<Mutex<VecDeque<Decision>>>);
+pub(super) struct Decisions {
+    all: Arc<Mutex<VecDeque<Decision>>>,
+    pub(super) log: Log,
+}
 
 impl Decisions {
     pub(super) fn next(&self) -> Option<Decision> {
@@ -42,11 +46,19 @@ impl Decisions {
     }
 
     fn all(&self) -> MutexGuard<'_, VecDeque<Decision>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl ClientContext for Decisions {}
+impl ClientContext for Decisions {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, text: &str) {
+        self.log.log(level, facility, text);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.log.error(error, reason);
+    }
+}
 
 impl ConsumerContext for Decisions {
     fn rebalance(&self, consumer: &BaseConsumer<Self>, error: RDKafkaRespErr, list: &mut TopicPartitionList) {

@@ -24,7 +24,7 @@ use super::{
 use crate::{
     Account, EngineConfig, KafkaConfig, Metrics, PartitionStatus, Status, StreamError,
     decode::JsonDecoder,
-    kafka::{PATIENCE, failed, is_passing},
+    kafka::{Log, PATIENCE, failed, is_passing},
 };
 
 /// Most messages per round.
@@ -88,7 +88,7 @@ impl std::fmt::Debug for WindowStage {
 /// The clients of one membership in the group.
 struct Session {
     consumer: BaseConsumer<Decisions>,
-    producer: BaseProducer,
+    producer: BaseProducer<Log>,
     decisions: Decisions,
     /// Partitions of the topic.
     partitions: u32,
@@ -192,7 +192,7 @@ impl WindowStage {
     }
 
     fn open(&self) -> Result<Session, StreamError> {
-        let mut client = self.input.client();
+        let mut client = self.input.client()?;
         client
             .set("group.id", &self.input.group)
             .set("enable.auto.commit", "false")
@@ -206,8 +206,10 @@ impl WindowStage {
         let decisions = Decisions::default();
         let created = client.create_with_context(decisions.clone());
         let consumer: BaseConsumer<Decisions> = created.map_err(failed("settings of the consumer"))?;
-        let partitions = self.input.partitions(consumer.client())?.len() as u32;
-        let mut client = self.output.client();
+        let log = decisions.log.clone();
+        let found = self.input.partitions(consumer.client(), &log, || drop(consumer.poll(Duration::ZERO)))?;
+        let partitions = found.len() as u32;
+        let mut client = self.output.client()?;
         let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         // The group decides who may commit what, so this id only has to be one of its own.
         let id = format!("{}-{}-{}", self.input.group, std::process::id(), since.as_nanos());
@@ -215,8 +217,11 @@ impl WindowStage {
             .set("transactional.id", id)
             .set("enable.idempotence", "true")
             .set("transaction.timeout.ms", TRANSACTION_MILLISECONDS);
-        let producer: BaseProducer = client.create().map_err(failed("settings of the producer"))?;
-        self.output.partitions(producer.client())?;
+        let created = client.create_with_context(log.clone());
+        let producer: BaseProducer<Log> = created.map_err(failed("settings of the producer"))?;
+        self.output.partitions(producer.client(), &log, || {
+            producer.poll(Duration::ZERO);
+        })?;
         producer.init_transactions(TRANSACTION).map_err(failed("beginning transactions"))?;
         consumer.subscribe(&[&self.input.topic]).map_err(failed("joining the group"))?;
         let (owned, checkpoint_at) = (BTreeMap::new(), Instant::now());

@@ -13,8 +13,10 @@ use rdkafka::{
     client::DefaultClientContext,
 };
 
-/// Ports that a broker chooses from, and brokers started so far.
-const PORTS: u16 = 200;
+/// Ports that a broker chooses from, and brokers started so far. Three next to each other: of the broker, of its controller,
+/// and for clients with TLS.
+const PORTS: u16 = 210;
+const EACH: u16 = 3;
 static STARTED: AtomicU16 = AtomicU16::new(0);
 
 /// One broker in a process of its own.
@@ -22,22 +24,28 @@ pub(crate) struct Broker {
     folder: PathBuf,
     port: u16,
     pid: u32,
+    /// A file of settings.
+    settings: Option<PathBuf>,
 }
 
 impl Broker {
     /// Starts a broker; the reason if there can be none here.
     pub(crate) fn start(folder: &Path) -> Result<Self, String> {
+        Self::start_with(folder, |_| None)
+    }
+
+    /// The same with a file of settings, for which it gets the port for clients with TLS.
+    pub(crate) fn start_with(folder: &Path, settings: impl FnOnce(&Self) -> Option<PathBuf>) -> Result<Self, String> {
         for program in ["java", "mvn"] {
             Command::new(program).arg("-version").output().map_err(|e| format!("{program}: {e}"))?;
         }
-        // Two ports next to each other: the broker's and the controller's.
-        let free =
-            |port: &u16| [*port, *port + 1].iter().all(|p| std::net::TcpListener::bind(("127.0.0.1", *p)).is_ok());
+        let free = |port: &u16| (*port..*port + EACH).all(|p| std::net::TcpListener::bind(("127.0.0.1", p)).is_ok());
         // Each broker of a process looks for them elsewhere.
         let place = STARTED.fetch_add(1, Ordering::Relaxed) * PORTS;
-        let first = 20_000 + (std::process::id() % 10_000) as u16 * 2 + place;
-        let port = (first..first + PORTS).step_by(2).find(free).ok_or("no free port")?;
-        let mut broker = Self { folder: folder.to_path_buf(), port, pid: 0 };
+        let first = 20_000 + (std::process::id() % 10_000) as u16 * 3 + place;
+        let port = (first..first + PORTS).step_by(usize::from(EACH)).find(free).ok_or("no free port")?;
+        let mut broker = Self { folder: folder.to_path_buf(), port, pid: 0, settings: None };
+        broker.settings = settings(&broker);
         broker.launch()?;
         Ok(broker)
     }
@@ -49,6 +57,9 @@ impl Broker {
         let errors = std::fs::File::create(&log).map_err(|e| e.to_string())?;
         let mut command = Command::new("bash");
         command.arg(script).arg(self.folder.join("broker")).arg(self.port.to_string()).stderr(errors);
+        if let Some(settings) = &self.settings {
+            command.env("KAFKA_SETTINGS", settings);
+        }
         let output = command.output().map_err(|e| e.to_string())?;
         if !output.status.success() {
             return Err(std::fs::read_to_string(&log).unwrap_or_default());
@@ -59,6 +70,18 @@ impl Broker {
 
     pub(crate) fn servers(&self) -> String {
         format!("127.0.0.1:{}", self.port)
+    }
+
+    /// Where clients with TLS connect, if the settings say so.
+    #[cfg(feature = "kafka-tls")]
+    pub(crate) fn secure_servers(&self) -> String {
+        format!("localhost:{}", self.port + 2)
+    }
+
+    /// The port of clients without TLS.
+    #[cfg(feature = "kafka-tls")]
+    pub(crate) fn port(&self) -> u16 {
+        self.port
     }
 
     fn signal(&self, signal: &str) {

@@ -10,6 +10,8 @@ mod broker;
 mod clients;
 mod processes;
 mod stages;
+#[cfg(feature = "kafka-tls")]
+mod tls;
 
 use std::{
     collections::BTreeMap,

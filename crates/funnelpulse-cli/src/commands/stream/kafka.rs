@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, path::Path};
 
 use anyhow::{Context, ensure};
 use funnelpulse::{Config, features::EventSpec, io::ReadOptions};
+use funnelpulse_alerts::Secret;
 pub(in crate::commands) use funnelpulse_streaming::KafkaMessages as Messages;
 use funnelpulse_streaming::{EngineConfig, KafkaConfig, KafkaSink, KafkaSource, WindowStage, WindowStageConfig};
 
@@ -83,32 +84,36 @@ fn settings(site: &Site, address: &str) -> anyhow::Result<KafkaConfig> {
 #[derive(Clone, Debug)]
 pub(in crate::commands) struct Options {
     group: String,
-    properties: BTreeMap<String, String>,
+    properties: BTreeMap<String, Secret>,
     dead_letters: Option<String>,
     stage: Option<Stage>,
 }
 
 impl Options {
-    /// The options, with properties as `NAME=VALUE`.
+    /// The options, with properties as `NAME=VALUE` and secrets as `NAME=VARIABLE`.
     pub(super) fn new(
         group: Option<String>,
         site: Option<&str>,
         properties: &[String],
+        secrets: &[String],
         dead_letters: Option<String>,
         stage: Option<Stage>,
     ) -> anyhow::Result<Self> {
-        let pair = |text: &String| {
-            let (name, value) = text.split_once('=')?;
-            Some((name.to_owned(), value.to_owned()))
-        };
-        let wrong = || "--kafka-property: expected NAME=VALUE";
-        let properties = properties.iter().map(pair).collect::<Option<BTreeMap<_, _>>>().with_context(wrong)?;
+        let mut all = BTreeMap::new();
+        for property in properties {
+            let (name, value) = property.split_once('=').context("--kafka-property: expected NAME=VALUE")?;
+            all.insert(name.to_owned(), Secret::new(value));
+        }
+        for secret in secrets {
+            let (name, variable) = secret.split_once('=').context("--kafka-secret: expected NAME=VARIABLE")?;
+            all.insert(name.to_owned(), Secret::from_env(variable));
+        }
         // Sites share neither a consumer group nor a transactional id.
         let group = match (group.unwrap_or_else(|| "funnelpulse".to_owned()), site) {
             (group, None) => group,
             (group, Some(site)) => format!("{group}-{site}"),
         };
-        Ok(Self { group, properties, dead_letters, stage })
+        Ok(Self { group, properties: all, dead_letters, stage })
     }
 
     /// Stages need Kafka, and only the second of them detects.

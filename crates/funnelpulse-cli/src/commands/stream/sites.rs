@@ -120,6 +120,7 @@ impl Site {
                 given.group,
                 given.name.as_deref(),
                 &given.kafka_property,
+                &given.kafka_secret,
                 given.dead_letters,
                 given.stage,
             )?,

@@ -1,23 +1,26 @@
-//! Speed of the stream on one core: events in files to closed windows.
+//! cargo run --release -p funnelpulse-benches --bin windows [EVENTS [FOLDER]]
 //!
-//! ```text
-//! cargo run --release -p funnelpulse-streaming --example speed -- [EVENTS]
-//! ```
-//!
-//! Makes EVENTS (1,000,000) distinct events of 1,000 brands over seven days, in order of time, as JSON lines, CSV and
-//! Parquet, and prints events per second of processor time of the best of three runs each.
+//! EVENTS (1,000,000) distinct events of 1,000 brands over seven days, in order of time, as JSON lines, CSV and Parquet,
+//! ten files each, to windows in Parquet: an hour, and an hour every five minutes. Events per second of processor time, the
+//! best of three runs each. The files stay in FOLDER, if one is named.
+#![allow(clippy::print_stdout, reason = "a program that shows something")]
 
-#![allow(clippy::print_stdout)]
-
-use std::{fmt::Write, path::Path, sync::Arc, time::Instant};
+use std::{
+    fmt::Write,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use arrow::{
     array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray},
-    datatypes::DataType,
+    datatypes::{DataType, TimeUnit},
 };
-use funnelpulse_core::{BoxError, Timestamp};
-use funnelpulse_features::EventSpec;
-use funnelpulse_io::{ReadOptions, write_file};
+use funnelpulse::{
+    core::Timestamp,
+    features::EventSpec,
+    io::{ReadOptions, write_file},
+};
+use funnelpulse_benches::process_seconds;
 use funnelpulse_streaming::{
     CheckpointStore, Engine, EngineConfig, FileFormat, FileSink, FolderSource, GoldRows, Reading, Runner, RunnerConfig,
 };
@@ -26,13 +29,19 @@ use funnelpulse_streaming::{
 const START: i64 = 1_569_888_000;
 const DAYS: i64 = 7;
 const BRANDS: u64 = 1_000;
+const FILES: u64 = 10;
 
-fn main() -> Result<(), BoxError> {
+fn main() -> anyhow::Result<()> {
     let events: u64 = std::env::args().nth(1).map_or(Ok(1_000_000), |text| text.parse())?;
     let folder = tempfile::tempdir()?;
-    for (format, write) in [("jsonl", json as fn(&Path, u64) -> _), ("csv", csv), ("parquet", parquet)] {
-        let input = folder.path().join(format!("events.{format}"));
-        write(&input, events)?;
+    let kept = std::env::args().nth(2).map_or_else(|| folder.path().to_path_buf(), PathBuf::from);
+    for (format, write) in [("jsonl", json as fn(&Path, &[Row]) -> _), ("csv", csv), ("parquet", parquet)] {
+        let input = kept.join(format);
+        std::fs::create_dir_all(&input)?;
+        for file in 0..FILES {
+            let rows: Vec<Row> = (events * file / FILES..events * (file + 1) / FILES).map(|i| row(i, events)).collect();
+            write(&input.join(format!("part-{file}.{format}")), &rows)?;
+        }
         for slide in [None, Some(300)] {
             let mut best = f64::INFINITY;
             let mut rows = 0;
@@ -51,10 +60,10 @@ fn main() -> Result<(), BoxError> {
 }
 
 /// Seconds of processor time, and the rows that were written.
-fn stream(input: &Path, out: &Path, slide_seconds: Option<u64>) -> Result<(f64, u64), BoxError> {
+fn stream(input: &Path, out: &Path, slide_seconds: Option<u64>) -> anyhow::Result<(f64, u64)> {
     let spec = EventSpec::default();
     let config = EngineConfig { slide_seconds, ..EngineConfig::new(60) };
-    let started = (cpu_seconds(), Instant::now());
+    let started = process_seconds();
     let mut operator = GoldRows::new(spec.keys.clone());
     if slide_seconds.is_some() {
         operator = operator.with_early();
@@ -69,17 +78,8 @@ fn stream(input: &Path, out: &Path, slide_seconds: Option<u64>) -> Result<(f64, 
     )?;
     let metrics = runner.run(&false.into(), || Timestamp::from_seconds(1_900_000_000))?;
     assert!(metrics.account.balances() && metrics.account.late == 0, "{:?}", metrics.account);
-    let seconds = cpu_seconds().zip(started.0).map_or(started.1.elapsed().as_secs_f64(), |(now, then)| now - then);
+    let seconds = process_seconds() - started;
     Ok((seconds, metrics.rows))
-}
-
-/// Processor time of this process, where the system says so.
-fn cpu_seconds() -> Option<f64> {
-    let text = std::fs::read_to_string("/proc/self/stat").ok()?;
-    let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
-    let ticks: u64 = fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?;
-    // A tick is a hundredth of a second on Linux.
-    Some(ticks as f64 / 100.0)
 }
 
 struct Row {
@@ -111,11 +111,11 @@ fn time_text(time: i64) -> String {
     Timestamp::from_seconds(time).to_string().replace('T', " ").replace('Z', " UTC")
 }
 
-fn json(path: &Path, events: u64) -> Result<(), BoxError> {
+fn json(path: &Path, rows: &[Row]) -> anyhow::Result<()> {
     let mut text = String::new();
-    for i in 0..events {
-        let Row { time, kind, product, brand, price, user, session } = row(i, events);
-        let time = time_text(time);
+    for Row { time, kind, product, brand, price, user, session } in rows {
+        // As Spark and Flink read it, too.
+        let time = Timestamp::from_seconds(*time);
         writeln!(
             text,
             r#"{{"event_time":"{time}","event_type":"{kind}","product_id":{product},"brand":"{brand}","price":{price:.2},"user_id":{user},"user_session":"{session}"}}"#
@@ -124,21 +124,19 @@ fn json(path: &Path, events: u64) -> Result<(), BoxError> {
     Ok(std::fs::write(path, text)?)
 }
 
-fn csv(path: &Path, events: u64) -> Result<(), BoxError> {
+fn csv(path: &Path, rows: &[Row]) -> anyhow::Result<()> {
     let mut text = "event_time,event_type,product_id,brand,price,user_id,user_session\n".to_owned();
-    for i in 0..events {
-        let Row { time, kind, product, brand, price, user, session } = row(i, events);
-        writeln!(text, "{},{kind},{product},{brand},{price:.2},{user},{session}", time_text(time))?;
+    for Row { time, kind, product, brand, price, user, session } in rows {
+        writeln!(text, "{},{kind},{product},{brand},{price:.2},{user},{session}", time_text(*time))?;
     }
     Ok(std::fs::write(path, text)?)
 }
 
-fn parquet(path: &Path, events: u64) -> Result<(), BoxError> {
-    let rows: Vec<Row> = (0..events).map(|i| row(i, events)).collect();
+fn parquet(path: &Path, rows: &[Row]) -> anyhow::Result<()> {
     let text = |get: fn(&Row) -> &str| Arc::new(StringArray::from_iter_values(rows.iter().map(get))) as ArrayRef;
     let number = |get: fn(&Row) -> i64| Arc::new(Int64Array::from_iter_values(rows.iter().map(get))) as ArrayRef;
     let micros = number(|r| r.time * Timestamp::SECOND);
-    let utc = DataType::Timestamp(arrow::datatypes::TimeUnit::Microsecond, Some("UTC".into()));
+    let utc = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
     let batch = RecordBatch::try_from_iter([
         ("event_time", arrow::compute::cast(&micros, &utc)?),
         ("event_type", text(|r| r.kind)),
