@@ -14,7 +14,7 @@ use rdkafka::{
 };
 
 /// Ports that a broker chooses from, and brokers started so far. Three next to each other: of the broker, of its controller,
-/// and for clients with TLS.
+/// and for clients with a password.
 const PORTS: u16 = 210;
 const EACH: u16 = 3;
 static STARTED: AtomicU16 = AtomicU16::new(0);
@@ -34,7 +34,7 @@ impl Broker {
         Self::start_with(folder, |_| None)
     }
 
-    /// The same with a file of settings, for which it gets the port for clients with TLS.
+    /// The same with a file of settings, for which it gets the port for clients with a password.
     pub(crate) fn start_with(folder: &Path, settings: impl FnOnce(&Self) -> Option<PathBuf>) -> Result<Self, String> {
         for program in ["java", "mvn"] {
             Command::new(program).arg("-version").output().map_err(|e| format!("{program}: {e}"))?;
@@ -72,14 +72,12 @@ impl Broker {
         format!("127.0.0.1:{}", self.port)
     }
 
-    /// Where clients with TLS connect, if the settings say so.
-    #[cfg(feature = "kafka-tls")]
+    /// Where clients with a password connect, if the settings say so.
     pub(crate) fn secure_servers(&self) -> String {
-        format!("localhost:{}", self.port + 2)
+        format!("127.0.0.1:{}", self.port + 2)
     }
 
-    /// The port of clients without TLS.
-    #[cfg(feature = "kafka-tls")]
+    /// The port of clients without one.
     pub(crate) fn port(&self) -> u16 {
         self.port
     }

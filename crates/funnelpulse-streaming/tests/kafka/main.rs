@@ -8,10 +8,9 @@
 
 mod broker;
 mod clients;
+mod password;
 mod processes;
 mod stages;
-#[cfg(feature = "kafka-tls")]
-mod tls;
 
 use std::{
     collections::BTreeMap,
