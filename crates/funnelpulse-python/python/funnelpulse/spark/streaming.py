@@ -136,7 +136,10 @@ class RealtimeDetector:
         )
         rows = self.layout.select(hours)
         partitions = self.config["partitions"] or int(spark.conf.get("spark.sql.shuffle.partitions") or 200)
-        return by_site(rows, job, schema, partitions)
+        # No more tasks than sites: a Python process that is started for an empty task takes the next batch of a site
+        # from the one that keeps its live pipeline, and would have to restore it.
+        sites = hours.select(SITE).distinct().count() if SITE in hours.columns else 1
+        return by_site(rows, job, schema, max(min(partitions, sites), 1))
 
     def stop_all_streams(self) -> None:
         """Stops every query of the session."""
