@@ -1,7 +1,6 @@
 //! Shapley values of scores: what each column adds to the path length of a row (Lundberg, Erion & Lee 2018, "Consistent
 //! individualized feature attribution for tree ensembles", algorithm 2).
 
-use funnelpulse_core::Error;
 use ndarray::{Array2, ArrayView2};
 
 use crate::{IsolationForestError, IsolationForestModel, grown::GrownNode, parallel, path::STEPS};
@@ -43,7 +42,7 @@ impl IsolationForestModel {
     ///
     /// [`IsolationForestError::Export`] for forests with splits on several columns.
     pub fn shap_values(&self, values: ArrayView2<'_, f64>) -> Result<ShapValues, IsolationForestError> {
-        let width = self.require_width(values.ncols()).map_err(Error::from)?;
+        let width = self.require_width(values.ncols())?;
         let trees = self.axis_trees("SHAP")?;
         let values = values.as_standard_layout();
         let table = values.as_slice().expect("standard layout is contiguous");
@@ -56,7 +55,9 @@ impl IsolationForestModel {
                 path.clear();
                 Tree { nodes: tree, row, shares }.recurse(0, path, Step { zero: 1.0, one: 1.0, column: None });
             }
-            shares.iter_mut().for_each(|share| *share /= n_trees);
+            for share in shares {
+                *share /= n_trees;
+            }
         });
         let values = Array2::from_shape_vec((values.nrows(), width), shares).expect("a share per row and column");
         Ok(ShapValues { base, values })

@@ -81,7 +81,7 @@ impl Moment {
     fn of(event: &Event, key: &str) -> Option<Result<Self, String>> {
         let property = event.properties().get(key)?;
         let text = property.value();
-        let zone = property.params().get("TZID").map(|zone| zone.value());
+        let zone = property.params().get("TZID").map(icalendar::Parameter::value);
         Some(Self::parse(text, zone).ok_or_else(|| {
             let zone = zone.map(|zone| format!(" in {zone}")).unwrap_or_default();
             format!("{key} `{text}`{zone} is no date or time")

@@ -11,7 +11,7 @@ use arrow::{
     datatypes::Float64Type,
 };
 use arrow2::{
-    array::{Array, PrimitiveArray, StructArray, Utf8Array},
+    array::{PrimitiveArray, StructArray, Utf8Array},
     datatypes::{DataType, Field},
     ffi::{ArrowArrayStream, ArrowArrayStreamReader, export_iterator},
 };

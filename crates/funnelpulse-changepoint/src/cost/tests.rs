@@ -4,8 +4,12 @@ use proptest::prelude::*;
 use super::*;
 
 /// Segments and their costs.
-const RUPTURES_ML: [((usize, usize), f64); 4] =
-    [((0, 6), 10.0), ((0, 3), 1.7257140258322723), ((2, 6), 5.831135164635256), ((1, 5), 4.21468528288157)];
+const RUPTURES_ML: [((usize, usize), f64); 4] = [
+    ((0, 6), 10.0),
+    ((0, 3), 1.725_714_025_832_272_3),
+    ((2, 6), 5.831_135_164_635_256),
+    ((1, 5), 4.214_685_282_881_57),
+];
 
 fn signal() -> impl Strategy<Value = Array2<f64>> {
     (4..25usize, 1..4usize, prop::collection::vec(-50i32..50, 100))

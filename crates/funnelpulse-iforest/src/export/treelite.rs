@@ -40,7 +40,9 @@ impl IsolationForestModel {
     pub fn to_treelite(&self) -> Result<Vec<u8>, IsolationForestError> {
         let trees = self.axis_trees("treelite")?;
         let mut out = Checkpoint::default();
-        VERSION.iter().for_each(|part| out.i32(*part));
+        for part in VERSION {
+            out.i32(part);
+        }
         out.0.extend([FLOAT64, FLOAT64]);
         out.u64(trees.len() as u64);
         out.i32(self.columns.len() as i32);

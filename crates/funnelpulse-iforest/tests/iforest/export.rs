@@ -1,5 +1,8 @@
 //! Exported forests give our scores in the runtimes that they are for, where these are installed.
 
+#![allow(clippy::unwrap_used, reason = "a helper of a test may panic")]
+#![allow(clippy::print_stderr, clippy::print_stdout, reason = "a test says why it is skipped, and what it measured")]
+
 use std::{path::Path, process::Command};
 
 use funnelpulse_iforest::{IsolationForestConfig, Scoring, Split};

@@ -12,7 +12,7 @@ fn two_groups() -> funnelpulse_core::Frame {
     let frame = noise_frame(600, 3, 21);
     let mut values = frame.values().to_owned();
     values.slice_mut(s![300.., ..]).mapv_inplace(|v| v + 12.0);
-    funnelpulse_core::Frame::from_rows(frame.columns().clone(), values).unwrap()
+    funnelpulse_core::Frame::from_rows(frame.columns().clone(), values).expect("finite values, as many columns")
 }
 
 #[test]
