@@ -102,7 +102,7 @@ pub(crate) struct SiteArgs {
     pub(crate) kafka_property: Vec<String>,
     #[cfg(feature = "kafka")]
     /// Setting of the Kafka client that is a secret, and the environment variable that holds it, such as
-    /// sasl.password=KAFKA_PASSWORD; can be repeated
+    /// sasl.password=PASSWORD; can be repeated
     #[arg(long, value_name = "NAME=VARIABLE")]
     pub(crate) kafka_secret: Vec<String>,
     #[cfg(feature = "kafka")]

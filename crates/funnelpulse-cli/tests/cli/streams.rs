@@ -157,12 +157,12 @@ fn a_full_disk_is_named_and_a_second_start_loses_nothing() {
 #[test]
 fn a_model_of_other_columns_is_refused_at_the_start() {
     let folder = Folder::new();
-    let mut table = "time,server,requests,latency\n".to_owned();
-    for hour in 0..24 * 14 {
+    let row = |hour: u32| {
         let (day, clock) = (1 + hour / 24, hour % 24);
-        table.push_str(&format!("2024-01-{day:02} {clock:02}:00:00,a,{},{}\n", 100 + clock, 20 + hour % 7));
-    }
-    folder.write("servers.csv", table);
+        format!("2024-01-{day:02} {clock:02}:00:00,a,{},{}\n", 100 + clock, 20 + hour % 7)
+    };
+    let rows: String = (0..24 * 14).map(row).collect();
+    folder.write("servers.csv", format!("time,server,requests,latency\n{rows}"));
     let settings = "pipeline.detectors = ['zscore']\n[input]\ntime = 'time'\nkeys = ['server']\n\
                     metrics = [{ name = 'requests', kind = 'count' }, { name = 'latency', kind = 'amount' }]\n";
     folder.write("servers.toml", settings);
