@@ -1,4 +1,4 @@
-//! cargo run --release -p funnelpulse-benches --bin checkpoint [KEYS]
+//! `cargo run --release -p funnelpulse-benches --bin checkpoint [KEYS]`
 //!
 //! Checkpoints of KEYS (100,000) series with an open hour of ten events each: processor time (that of the reading in between
 //! included, a thousand polls of an event), bytes, the longest time between two polls, and the memory of so many keys.

@@ -1,4 +1,4 @@
-//! cargo run --release -p funnelpulse-benches --features kafka --bin kafka -- SERVERS TOPIC RESULTS [EVENTS]
+//! `cargo run --release -p funnelpulse-benches --features kafka --bin kafka -- SERVERS TOPIC RESULTS [EVENTS]`
 //!
 //! Events as JSON from a topic of a real broker to hourly windows in another one, deduplicated, in transactions, with a
 //! checkpoint every ten seconds; and the same events from memory. Then few events with many rows. The topics are there and

@@ -1,4 +1,4 @@
-//! cargo run --release -p funnelpulse-benches --bin live
+//! `cargo run --release -p funnelpulse-benches --bin live`
 //!
 //! Live scoring on one thread: 40 brands, 80 days of training by the default detectors, then hour by hour the two
 //! days that follow, and after ten days at once two days more, beside `detect` on the same rows as one table. Processor time.

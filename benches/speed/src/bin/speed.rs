@@ -1,4 +1,4 @@
-//! cargo run --release -p funnelpulse-benches --bin speed -- FOLDER
+//! `cargo run --release -p funnelpulse-benches --bin speed -- FOLDER`
 //!
 //! Every step of the path in a process of its own: processor and wall seconds and peak memory, one
 //! JSON line each. `benches/peers/table/run.py` makes the files of the folder, runs this and other

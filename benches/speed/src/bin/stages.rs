@@ -1,4 +1,4 @@
-//! cargo run --release -p funnelpulse-benches --bin stages
+//! `cargo run --release -p funnelpulse-benches --bin stages`
 //!
 //! The whole path on one thread, stage by stage, with the peak memory of the process: 40 brands and
 //! 150 days of hourly rows from Parquet, all engineered features, isolation forest and z-score, the

@@ -1,4 +1,4 @@
-//! cargo run --release -p funnelpulse-benches --bin streaming
+//! `cargo run --release -p funnelpulse-benches --bin streaming`
 //!
 //! Events of a generated shop to closed windows on one thread, from JSON lines and from Parquet: read, decoded,
 //! deduplicated, counted, and written as rows. Processor time, the best of three runs.

@@ -1,4 +1,4 @@
-//! cargo run --release -p funnelpulse-benches --bin verdicts [BRANDS]
+//! `cargo run --release -p funnelpulse-benches --bin verdicts [BRANDS]`
 //!
 //! From the close of a window to its verdicts: BRANDS (1,000) brands with the default detectors, three weeks of training, then
 //! two days hour by hour after the first three days. Seconds on the clock with all cores; the state per series.

@@ -1,4 +1,4 @@
-//! cargo run --release -p funnelpulse-benches --bin windows [EVENTS [FOLDER]]
+//! `cargo run --release -p funnelpulse-benches --bin windows [EVENTS [FOLDER]]`
 //!
 //! EVENTS (1,000,000) distinct events of 1,000 brands over seven days, in order of time, as JSON lines, CSV and Parquet,
 //! ten files each, to windows in Parquet: an hour, and an hour every five minutes. Events per second of processor time, the
