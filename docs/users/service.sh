@@ -15,7 +15,8 @@ cd "$folder"
 
 "$funnelpulse" generate --brands 4 --days 60 --out shop --quiet
 "$funnelpulse" train --input shop/hourly.parquet --model model --quiet --set 'pipeline.detectors=["zscore", "incidents"]'
-cargo build --quiet --package http-service --manifest-path "$root/Cargo.toml"
+# Of the whole workspace: what its tests have compiled serves.
+cargo build --quiet --workspace --bin http-service --manifest-path "$root/Cargo.toml"
 "${CARGO_TARGET_DIR:-$root/target}/debug/http-service" model 127.0.0.1:0 2>log.txt &
 service=$!
 for _ in $(seq 100); do
