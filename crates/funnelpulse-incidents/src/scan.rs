@@ -66,7 +66,7 @@ pub(crate) struct Normal {
     /// Hours that the model was trained on: their mask is known for good.
     pub(crate) is_trained: Vec<bool>,
     /// How much more relative variance visits, carts and purchases have per day because a level has jumped.
-    pub(crate) restless: [Vec<f64>; PURCHASES + 1],
+    pub(crate) jump_variance: [Vec<f64>; PURCHASES + 1],
 }
 
 impl Scanned<'_> {
@@ -211,11 +211,11 @@ impl Scanned<'_> {
         let track = |at: usize| {
             let shape = &self.models[at].shape;
             let ends = jump::news_ends(&shape.jumps, self.grid.start + first as i64, news_hours);
-            let Normal { expected, mask, is_trained, restless } = &normal[at];
+            let Normal { expected, mask, is_trained, jump_variance } = &normal[at];
             let (mask, is_trained) = (&mask[first..], &is_trained[first..]);
             let (series, values) = (&self.series[at], &self.model.values);
             let of_entries = entries::uncertainty(&self.place(at), &self.model.common, &shape.days());
-            let uncertainty = drift::uncertainty(of_entries, restless, self.grid.hours);
+            let uncertainty = drift::uncertainty(of_entries, jump_variance, self.grid.hours);
             track(first, self.known(), values, series, shape.unit, expected, mask, is_trained)
                 .with_ends(&ends)
                 .with_uncertainty(uncertainty.len(), |step, hour| {
@@ -248,7 +248,7 @@ impl Scanned<'_> {
         let is_trained = if is_live { vec![false; hours] } else { is_trained };
         let place = self.place(at);
         let mut expected: [Vec<f64>; STEPS] = std::array::from_fn(|_| vec![0.0; hours]);
-        let mut restless: [Vec<f64>; PURCHASES + 1] = std::array::from_fn(|_| vec![0.0; hours.div_ceil(DAY)]);
+        let mut jump_variance: [Vec<f64>; PURCHASES + 1] = std::array::from_fn(|_| vec![0.0; hours.div_ceil(DAY)]);
         let known = self.known();
         for step in (0..STEPS).filter(|&step| known[step]) {
             let mut base = self.base(at, &expected, step);
@@ -275,7 +275,7 @@ impl Scanned<'_> {
                     let level = self.model.drifts[step].level(&days, day, known, noise);
                     levels.fill(level.log);
                     // Each step is expected from the steps before it.
-                    restless.iter_mut().skip(step).for_each(|variance| variance[day] += level.restless);
+                    jump_variance.iter_mut().skip(step).for_each(|variance| variance[day] += level.jump_variance);
                 }
             }
             base.iter_mut().zip(levels).for_each(|(b, l)| *b *= l.exp());
@@ -283,7 +283,7 @@ impl Scanned<'_> {
         }
         let news_hours = self.model.config.new_normal_hours as usize;
         jump::expect_news(&mut expected, &shape.jumps, self.grid.start, news_hours, !known[PURCHASES]);
-        Normal { expected, mask, is_trained, restless }
+        Normal { expected, mask, is_trained, jump_variance }
     }
 
     /// The mask of the model where it was trained, that of the first look elsewhere.

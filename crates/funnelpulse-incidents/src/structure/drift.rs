@@ -58,7 +58,7 @@ pub(crate) struct DayNoise {
 pub(crate) struct Level {
     pub(crate) log: f64,
     /// How much more variance it has than the level of a series that has not jumped.
-    pub(crate) restless: f64,
+    pub(crate) jump_variance: f64,
 }
 
 /// A log level and its variance.
@@ -69,7 +69,7 @@ struct State {
     /// What the variance would be had the level not jumped, and what is added to it each day since it has: as much
     /// as a walk needs to go as far as it jumped within the days that levels are filtered from.
     steady: f64,
-    restless: f64,
+    jump_walk: f64,
     /// Days off in a row: positive above, negative below.
     off: i32,
 }
@@ -88,12 +88,12 @@ impl Days {
 
 impl State {
     fn new(level: f64, variance: f64) -> Self {
-        Self { level, variance, steady: variance, restless: 0.0, off: 0 }
+        Self { level, variance, steady: variance, jump_walk: 0.0, off: 0 }
     }
 
     /// Takes in a day; the squared standardised innovation and its variance, if the day says anything.
     fn follow(&mut self, day: (f64, f64), noise: DayNoise, drift: Drift) -> Option<(f64, f64)> {
-        self.variance += drift.walk + self.restless;
+        self.variance += drift.walk + self.jump_walk;
         self.steady += drift.walk;
         let (observed, mean) = (day.0, day.1 * self.level.exp());
         if mean <= 1e-9 {
@@ -118,7 +118,7 @@ impl State {
         let moved = (1.0 + gain * innovation).max(LEAST).ln();
         self.level += moved;
         if moved * moved > JUMP * JUMP * moves {
-            self.restless += moved * moved / REACH as f64;
+            self.jump_walk += moved * moved / REACH as f64;
         }
         self.variance *= 1.0 - gain;
         self.steady *= of_day / (self.steady + of_day);
@@ -148,12 +148,12 @@ impl Drift {
             state.follow((days.observed[at], days.expected[at]), noise, self);
             if at < first + LASTING as usize {
                 // The first days show where the level is by now, which is no jump.
-                state = State { steady: state.variance, restless: 0.0, ..state };
+                state = State { steady: state.variance, jump_walk: 0.0, ..state };
             }
         }
-        let jumped = state.restless > 0.0;
-        let restless = if jumped { (state.variance + state.restless - state.steady).max(0.0) } else { 0.0 };
-        Level { log: state.level, restless }
+        let jumped = state.jump_walk > 0.0;
+        let jump_variance = if jumped { (state.variance + state.jump_walk - state.steady).max(0.0) } else { 0.0 };
+        Level { log: state.level, jump_variance }
     }
 
     /// The drift under which the days of all series are most likely.
@@ -187,15 +187,15 @@ impl Drift {
 
 /// Relative standard deviations of what is expected in each hour: those of calendar entries, and of levels that have
 /// jumped, whose relative variances are given per day.
-pub(crate) fn uncertainty(of_entries: Vec<Vec<f64>>, restless: &[Vec<f64>], hours: usize) -> Vec<Vec<f64>> {
-    if restless.iter().flatten().all(|variance| *variance == 0.0) {
+pub(crate) fn uncertainty(of_entries: Vec<Vec<f64>>, jump_variance: &[Vec<f64>], hours: usize) -> Vec<Vec<f64>> {
+    if jump_variance.iter().flatten().all(|variance| *variance == 0.0) {
         return of_entries;
     }
-    let of_step = |(step, restless): (usize, &Vec<f64>)| {
+    let of_step = |(step, jump_variance): (usize, &Vec<f64>)| {
         let of_entries = |hour: usize| of_entries.get(step).map_or(0.0, |of_step| of_step[hour]);
-        (0..hours).map(|hour| (of_entries(hour).powi(2) + restless[hour / DAY]).sqrt()).collect()
+        (0..hours).map(|hour| (of_entries(hour).powi(2) + jump_variance[hour / DAY]).sqrt()).collect()
     };
-    restless.iter().enumerate().map(of_step).collect()
+    jump_variance.iter().enumerate().map(of_step).collect()
 }
 
 /// How levels of each step move.
@@ -242,23 +242,23 @@ mod tests {
     #[test]
     fn a_level_that_has_jumped_is_known_less_well_for_two_weeks() {
         let jump = days(|day| if day < 60 { 1000.0 } else { 100.0 });
-        let restless = |day: usize| level_of(&jump, day).restless;
-        assert!((50..60).all(|day| restless(day) == 0.0));
+        let jump_variance = |day: usize| level_of(&jump, day).jump_variance;
+        assert!((50..60).all(|day| jump_variance(day) == 0.0));
         // It fell by 2.3 on a log scale: as a walk of two weeks, .6 a day.
-        assert!((66..70).all(|day| (0.1..1.0).contains(&restless(day))), "{}", restless(66));
-        assert!((80..99).all(|day| restless(day) == 0.0));
+        assert!((66..70).all(|day| (0.1..1.0).contains(&jump_variance(day))), "{}", jump_variance(66));
+        assert!((80..99).all(|day| jump_variance(day) == 0.0));
         let drift = days(|day| 1000.0 * (0.02 * day as f64).exp());
-        assert!((50..99).all(|day| level_of(&drift, day).restless == 0.0));
+        assert!((50..99).all(|day| level_of(&drift, day).jump_variance == 0.0));
     }
 
     #[test]
     fn uncertainties_add_up_as_variances() {
         let of_entries = vec![vec![0.3; 48]; 3];
-        let restless = [vec![0.0, 0.16], vec![0.0; 2], vec![0.0; 2]];
-        let both = uncertainty(of_entries.clone(), &restless, 48);
+        let jump_variance = [vec![0.0, 0.16], vec![0.0; 2], vec![0.0; 2]];
+        let both = uncertainty(of_entries.clone(), &jump_variance, 48);
         assert!((both[0][0] - 0.3).abs() < 1e-12 && (both[0][24] - 0.5).abs() < 1e-12, "{both:?}");
         assert_eq!(uncertainty(of_entries.clone(), &vec![vec![0.0; 2]; 3], 48), of_entries);
-        assert!((uncertainty(Vec::new(), &restless, 48)[0][47] - 0.4).abs() < 1e-12);
+        assert!((uncertainty(Vec::new(), &jump_variance, 48)[0][47] - 0.4).abs() < 1e-12);
     }
 
     #[test]
