@@ -4,7 +4,9 @@ mod equality;
 
 use std::{cmp::Ordering, time::Duration};
 
-use funnelpulse_core::{AnomalyType, Columns, Episode, Funnel, ModelSource, SeriesKey, Severity, Timestamp, Verdict};
+use funnelpulse_core::{
+    Absence, AnomalyType, Columns, Episode, Funnel, ModelSource, SeriesKey, Severity, Timestamp, Verdict,
+};
 use ndarray::{Array1, Array2};
 use serde::Serialize;
 
@@ -179,6 +181,7 @@ pub struct Findings {
     groups: Vec<Incident>,
     timings: Vec<(String, Duration)>,
     warnings: Vec<String>,
+    absences: Vec<(String, Absence)>,
     failures: Vec<SeriesFailure>,
 }
 
@@ -196,7 +199,8 @@ impl Findings {
         let end = series.iter().filter_map(|s| s.time.last()).max().copied();
         let site = Incident::explain_site(&layout.alerts, layout.funnel.as_ref(), site, end);
         let groups = group::join(&layout, &mut series);
-        let mut findings = Self { layout, series, site, groups, timings: Vec::new(), warnings: Vec::new(), failures };
+        let (timings, warnings, absences) = Default::default();
+        let mut findings = Self { layout, series, site, groups, timings, warnings, absences, failures };
         findings.rank();
         findings
     }
@@ -220,6 +224,29 @@ impl Findings {
     pub fn with_warnings(mut self, warnings: Vec<String>) -> Self {
         self.warnings = warnings;
         self
+    }
+
+    /// Adds the models that could not be trained, by detector.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/found.rs"));
+    /// # use found::findings;
+    /// # fn main() {
+    /// use funnelpulse_core::{Absence, Error};
+    ///
+    /// let short = Absence::of(None, &Error::TooFewRows { detector: "iforest", rows: 3, needed: 10 });
+    /// let findings = findings(0.5).with_absences(vec![("iforest".to_owned(), short)]);
+    /// assert_eq!(findings.absences()[0].1.reason, "3 usable rows, `iforest` needs at least 10");
+    /// # }
+    /// ```
+    pub fn with_absences(mut self, absences: Vec<(String, Absence)>) -> Self {
+        self.absences = absences;
+        self
+    }
+
+    /// Models that could not be trained, by detector: their scores are missing.
+    pub fn absences(&self) -> &[(String, Absence)] {
+        &self.absences
     }
 
     /// Remarks on the findings as a whole: data that do not look like those that a model was

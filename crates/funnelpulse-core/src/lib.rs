@@ -48,7 +48,8 @@ pub use model::{
 pub use model_file::ModelFile;
 pub use panel::{Panel, SeriesKey};
 pub use panel_detector::{
-    Absence, AnyDetector, DynPanelDetector, FittedPanelDetector, ModelSource, PanelDetector, SeriesDetection, Survey,
+    Absence, AnyDetector, DynPanelDetector, FittedPanelDetector, ModelSource, PanelDetector, Purpose, SeriesDetection,
+    Survey,
 };
 pub use panel_view::{PanelView, SeriesView};
 pub use plain::{DetectorExt, FittedExt, ToFrame};

@@ -85,6 +85,29 @@ pub trait PanelDetector: Debug + Send + Sync {
     /// Learns the series of a site. The result depends neither on the number of threads nor on the
     /// order in which series were added.
     fn fit(&self, history: &PanelView<'_>) -> Result<Self::Fitted, Self::Error>;
+
+    /// The same for a history whose survey is the next step: `memory` takes what training has computed of it, for
+    /// [`FittedPanelDetector::survey_next`]. A model for the [history alone](Purpose::History) need not learn what
+    /// only later rows need.
+    fn fit_for(
+        &self,
+        history: &PanelView<'_>,
+        purpose: Purpose,
+        memory: &mut Memory,
+    ) -> Result<Self::Fitted, Self::Error> {
+        let _ = (purpose, memory);
+        self.fit(history)
+    }
+}
+
+/// The rows that a model will judge.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Purpose {
+    /// Any rows of the series that it knows.
+    #[default]
+    Any,
+    /// Those that it was trained on and no others.
+    History,
 }
 
 /// A model that a detector could not train, with the reason. Other series and detectors are not
@@ -270,7 +293,17 @@ pub trait DynPanelDetector: Debug + Send + Sync {
     fn kind(&self) -> &'static str;
 
     /// [`PanelDetector::fit`].
-    fn fit_dyn(&self, history: &PanelView<'_>) -> Result<Box<dyn FittedPanelDetector>, Error>;
+    fn fit_dyn(&self, history: &PanelView<'_>) -> Result<Box<dyn FittedPanelDetector>, Error> {
+        self.fit_dyn_for(history, Purpose::Any, &mut Memory::default())
+    }
+
+    /// [`PanelDetector::fit_for`].
+    fn fit_dyn_for(
+        &self,
+        history: &PanelView<'_>,
+        purpose: Purpose,
+        memory: &mut Memory,
+    ) -> Result<Box<dyn FittedPanelDetector>, Error>;
 }
 
 impl<D: PanelDetector> DynPanelDetector for D {
@@ -278,8 +311,13 @@ impl<D: PanelDetector> DynPanelDetector for D {
         PanelDetector::kind(self)
     }
 
-    fn fit_dyn(&self, history: &PanelView<'_>) -> Result<Box<dyn FittedPanelDetector>, Error> {
-        match self.fit(history) {
+    fn fit_dyn_for(
+        &self,
+        history: &PanelView<'_>,
+        purpose: Purpose,
+        memory: &mut Memory,
+    ) -> Result<Box<dyn FittedPanelDetector>, Error> {
+        match self.fit_for(history, purpose, memory) {
             Ok(model) => Ok(Box::new(model)),
             Err(error) => Err(Error::detector(PanelDetector::kind(self), error)),
         }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use funnelpulse_core::{Frame, Panel, SeriesKey, Timestamp};
+use funnelpulse_core::{Frame, Panel, Purpose, SeriesKey, Timestamp};
 use rayon::prelude::*;
 
 use crate::{
@@ -10,6 +10,7 @@ use crate::{
     alarm::Alarm,
     grid::{Grid, STEPS},
     judge::track,
+    kept::{HINDSIGHT, Kept},
     mask::MaskHeight,
     model::{Calibration, SeriesModel, Watch},
     scan::{self, Scanned},
@@ -21,6 +22,7 @@ use crate::{
     },
     windows::{
         Track,
+        again::Windows,
         clump::Clumps,
         evaluate::{Coefficients, Statistics, Watched},
         greedy::Found,
@@ -87,6 +89,11 @@ impl IncidentDetector {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn fit(&self, history: &Panel) -> Result<IncidentModel, IncidentError> {
+        Ok(self.fit_for(history, Purpose::Any)?.0)
+    }
+
+    /// The same for some purpose, with the windows of the history for a scan of it.
+    pub(crate) fn fit_for(&self, history: &Panel, purpose: Purpose) -> Result<(IncidentModel, Kept), IncidentError> {
         let frames: Vec<(&SeriesKey, &Frame)> = history.iter().collect();
         check_spacing(&frames)?;
         let empty = || IncidentError::TooShort { needed: MIN_HOURS, longest: 0 };
@@ -118,14 +125,16 @@ impl IncidentDetector {
             news_hours,
         };
         let (mask_heights, mask) = masks(&Pass::run(&input(&no_mask)), &series);
-        let second = Pass::run(&input(&mask));
+        let mut second = Pass::run(&input(&mask));
+        let mut kept = Kept::default();
         let site = (series.len() >= self.config.min_series).then(|| {
             let sum = second.sum(&input(&mask));
             let site = SiteModel::fit(&sum, &statistics(known));
-            let found = site.found(&sum, &statistics(known), series.len(), 0..usize::MAX, None);
+            let before = (grid.start, &mut kept.site[HINDSIGHT]);
+            let found = site.found(&sum, &statistics(known), series.len(), 0..usize::MAX, Some(before));
             (site, found)
         });
-        let mut second = second;
+        kept.second.windows[HINDSIGHT] = std::mem::take(&mut second.windows);
         if let Some((_, found)) = &site {
             second.found.iter_mut().for_each(|own| scan::take_over(own, found));
         }
@@ -156,8 +165,10 @@ impl IncidentDetector {
             values: second.values,
             drifts: [drift::UNKNOWN; STEPS],
         };
-        learn_live(&mut model, &input(&mask));
-        Ok(model)
+        if purpose == Purpose::Any {
+            learn_live(&mut model, &input(&mask));
+        }
+        Ok((model, kept))
     }
 }
 
@@ -199,7 +210,8 @@ fn calibrate_live(history: &Scanned<'_>) -> (Calibration, Vec<Watch>) {
     Noise::shrink(&mut noise, &history.series.iter().map(Series::known_hours).collect::<Vec<_>>());
     let steps = statistics(config.known());
     let watched: Vec<Watched<'_>> = tracks.iter().zip(&noise).map(|(track, noise)| Watched { track, noise }).collect();
-    let Learnt { statistics, coefficients, mut found } = learn::learn(&watched, &steps, Clumps::fit(tracks.iter()));
+    let clumps = Clumps::fit(tracks.iter());
+    let Learnt { statistics, coefficients, mut found, .. } = learn::learn(&watched, &steps, clumps);
     let site = history.model.hindsight.site.as_ref().map(|_| {
         let sum = history.sum(&normal, 0);
         let site = SiteModel::fit(&sum, &steps);
@@ -230,6 +242,7 @@ struct Pass {
     statistics: Statistics,
     coefficients: Vec<Coefficients>,
     found: Vec<Vec<Found>>,
+    windows: Windows,
 }
 
 impl Pass {
@@ -251,8 +264,9 @@ impl Pass {
         let watched: Vec<Watched<'_>> =
             tracks.iter().zip(&noise).map(|(track, noise)| Watched { track, noise }).collect();
         let clumps = Clumps::fit(tracks.iter());
-        let Learnt { statistics, coefficients, found } = learn::learn(&watched, &statistics(known), clumps);
-        Self { fitted, noise, values, statistics, coefficients, found }
+        let Learnt { statistics, coefficients, found, best } = learn::learn(&watched, &statistics(known), clumps);
+        let windows = Windows::of(input.grid.start, input.names, &watched).with(0..usize::MAX, best);
+        Self { fitted, noise, values, statistics, coefficients, found, windows }
     }
 
     /// The sum of all series.

@@ -20,6 +20,9 @@ use crate::{
 /// Days after a day whose rows its findings depend on.
 const LOOK_AHEAD: i64 = 3;
 
+/// Position of the windows of hindsight; those of live levels come after them.
+pub(crate) const HINDSIGHT: usize = 0;
+
 /// What one look found, in days since 1970.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Look {

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use funnelpulse_core::{
     Columns, Context, Detection, Episode, Episodes, Error, FittedPanelDetector, FrameError, Funnel, Memory, ModelError,
-    ModelSource, PanelDetector, PanelView, PersistentModel, Posterior, SeriesDetection, SeriesKey, SeriesView, Survey,
+    ModelSource, PanelDetector, PanelView, PersistentModel, Posterior, Purpose, SeriesDetection, SeriesKey, SeriesView, Survey,
     Timestamp, Writer, score_of_evidence, write_payload,
 };
 use ndarray::{Array1, Array2};
@@ -27,12 +27,22 @@ impl PanelDetector for IncidentDetector {
     }
 
     fn fit(&self, history: &PanelView<'_>) -> Result<FittedIncidents, Error> {
+        PanelDetector::fit_for(self, history, Purpose::Any, &mut Memory::default())
+    }
+
+    fn fit_for(
+        &self,
+        history: &PanelView<'_>,
+        purpose: Purpose,
+        memory: &mut Memory,
+    ) -> Result<FittedIncidents, Error> {
         let columns = columns_of(self.config());
         let panel = history.select(&columns)?;
         if panel.is_empty() {
             return Err(Error::TooFewRows { detector: KIND, rows: 0, needed: 1 });
         }
-        let model = Self::fit(self, &panel).map_err(core_error)?;
+        let (model, kept) = Self::fit_for(self, &panel, purpose).map_err(core_error)?;
+        memory.set(kept);
         history.series().iter().for_each(|series| history.report(series.key));
         Ok(FittedIncidents::from(model))
     }

@@ -91,7 +91,8 @@ impl Scanned<'_> {
         let days = self.grid.hours.div_ceil(DAY);
         let trained = self.trained_days();
         if trained == (0..days) {
-            let found = self.look(&normal, std::slice::from_ref(&(first_day..days)), None, &mut Default::default());
+            let mut windows = before.map(|(kept, _)| kept.second.windows.clone()).unwrap_or_default();
+            let found = self.look(&normal, std::slice::from_ref(&(first_day..days)), None, &mut windows);
             return (normal, found);
         }
         // Hours after training: what calendar entries do is learnt as they come, and a second look leaves out

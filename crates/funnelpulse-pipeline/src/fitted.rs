@@ -250,8 +250,8 @@ impl FittedPipeline {
         let watch = Stopwatch::default();
         let prepared = watch.time_all("features", || self.prepare(panel, &mut failures));
         let report = self.reporter.phase(Phase::Detect, panel.len());
-        let scores = score(&self.plan, &self.models, prepared, &mut failures, &watch, &report);
-        let findings = scores.conclude(&self.plan, &self.ensemble, failures, watch);
+        let scores = score(&self.plan, &self.models, Vec::new(), prepared, &mut failures, &watch, &report);
+        let findings = scores.conclude(&self.plan, &self.ensemble, self.absences.clone(), failures, watch);
         let warnings = drift::warnings(&findings);
         Ok(findings.with_warnings(warnings))
     }

@@ -3,7 +3,9 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use funnelpulse_analytics::{Findings, SeriesFailure, SeriesFindings};
-use funnelpulse_core::{Absence, Context, FittedPanelDetector, Frame, Panel, PanelView, SeriesKey, isolated};
+use funnelpulse_core::{
+    Absence, Context, FittedPanelDetector, Frame, Memory, Panel, PanelView, Purpose, SeriesKey, isolated,
+};
 use funnelpulse_ensemble::Ensemble;
 use rayon::prelude::*;
 
@@ -122,6 +124,16 @@ struct Trained {
     failures: Vec<SeriesFailure>,
 }
 
+/// The trained members.
+struct Members {
+    /// One entry per member.
+    models: Vec<Option<Box<dyn FittedPanelDetector>>>,
+    /// What each has kept of the history, for its survey.
+    memories: Vec<Memory>,
+    /// Why some are missing.
+    absences: Vec<(String, Absence)>,
+}
+
 impl Pipeline {
     /// Starts from the default catalog and configuration.
     pub fn builder() -> PipelineBuilder {
@@ -193,12 +205,12 @@ impl Pipeline {
     /// ```
     pub fn fit_with_feedback(&self, history: &Panel, feedback: &[Feedback]) -> Result<FittedPipeline, PipelineError> {
         let watch = Stopwatch::default();
-        let trained = self.train(history, feedback, &watch)?;
+        let trained = self.train(history, feedback, Purpose::Any, &watch)?;
         Ok(self.fitted(trained, watch).0)
     }
 
     /// Trains on `panel` and scores the same rows: [`fit`](Self::fit) and then
-    /// [`FittedPipeline::detect`], bit for bit, with everything computed once.
+    /// [`FittedPipeline::detect`], bit for bit, with everything computed once and without what only later rows need.
     ///
     /// ```
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/shop.rs"));
@@ -213,9 +225,10 @@ impl Pipeline {
     /// ```
     pub fn run(&self, panel: &Panel) -> Result<Findings, PipelineError> {
         let watch = Stopwatch::default();
-        let Trained { models, ensemble, scores, failures, .. } = self.train(panel, &[], &watch)?;
+        let Trained { models, absences, ensemble, scores, failures, .. } =
+            self.train(panel, &[], Purpose::History, &watch)?;
         drop(models);
-        Ok(scores.conclude(&self.plan, &ensemble, failures, watch))
+        Ok(scores.conclude(&self.plan, &ensemble, absences, failures, watch))
     }
 
     /// [`fit`](Self::fit) and [`run`](Self::run) in one: the model, and what it finds in its own
@@ -235,9 +248,10 @@ impl Pipeline {
     /// ```
     pub fn fit_run(&self, panel: &Panel) -> Result<(FittedPipeline, Findings), PipelineError> {
         let watch = Stopwatch::default();
-        let trained = self.train(panel, &[], &watch)?;
+        let trained = self.train(panel, &[], Purpose::Any, &watch)?;
         let (fitted, scores, watch) = self.fitted(trained, watch);
-        let findings = scores.conclude(&self.plan, &fitted.ensemble, fitted.failures().to_vec(), watch);
+        let (absences, failures) = (fitted.absences().to_vec(), fitted.failures().to_vec());
+        let findings = scores.conclude(&self.plan, &fitted.ensemble, absences, failures, watch);
         Ok((fitted, findings))
     }
 
@@ -255,12 +269,18 @@ impl Pipeline {
         (fitted, scores, watch)
     }
 
-    fn train(&self, history: &Panel, feedback: &[Feedback], watch: &Stopwatch) -> Result<Trained, PipelineError> {
+    fn train(
+        &self,
+        history: &Panel,
+        feedback: &[Feedback],
+        purpose: Purpose,
+        watch: &Stopwatch,
+    ) -> Result<Trained, PipelineError> {
         let plan = &*self.plan;
         let (prepared, mut failures) = watch.time_all("features", || self.prepare(history))?;
-        let (models, absences) = self.fit_members(&prepared, &mut failures, watch);
+        let Members { models, memories, absences } = self.fit_members(&prepared, purpose, &mut failures, watch);
         let series = keep_states(plan, history, &prepared, &models)?;
-        let mut scores = score(plan, &models, prepared, &mut failures, watch, &|_| ());
+        let mut scores = score(plan, &models, memories, prepared, &mut failures, watch, &|_| ());
         let keep_votes = plan.learns_weights(feedback);
         let judge = |scored: &Scored| scored.judged(&plan.ensemble, keep_votes);
         let mut judged: Vec<Judged> =
@@ -296,23 +316,25 @@ impl Pipeline {
     }
 
     /// Trains every member on all series.
-    #[expect(clippy::type_complexity, reason = "models and why some are missing")]
     fn fit_members(
         &self,
         prepared: &[Prepared],
+        purpose: Purpose,
         failures: &mut Vec<SeriesFailure>,
         watch: &Stopwatch,
-    ) -> (Vec<Option<Box<dyn FittedPanelDetector>>>, Vec<(String, Absence)>) {
+    ) -> Members {
         let members = &self.plan.members;
         let report = self.reporter.phase(Phase::Fit, prepared.len() * members.len());
         let view = PanelView::new(prepared.iter().map(Prepared::view).collect()).with_progress(&report);
         let mut absences = Vec::new();
-        let fit = |member: &crate::member::Member| {
+        let mut memories = vec![Memory::default(); members.len()];
+        let fit = |(member, memory): (&crate::member::Member, &mut Memory)| {
             if prepared.is_empty() {
                 return None;
             }
             let stage = format!("training {}", member.name);
-            let fitted = watch.time_all(&stage, || isolated(&member.name, || member.detector.fit_dyn(&view)));
+            let fit = || isolated(&member.name, || member.detector.fit_dyn_for(&view, purpose, memory));
+            let fitted = watch.time_all(&stage, fit);
             let absent = |absence: &Absence| (member.name.clone(), absence.clone());
             match fitted {
                 Ok(model) => {
@@ -327,11 +349,11 @@ impl Pipeline {
                 }
             }
         };
-        let models = members.iter().map(fit).collect();
+        let models = members.iter().zip(&mut memories).map(fit).collect();
         for (_, absence) in absences.iter().filter(|(_, a)| a.series.is_none() && !a.is_expected) {
             failures.push(SeriesFailure { series: SeriesKey::new(ALL_SERIES), message: absence.reason.clone() });
         }
-        (models, absences)
+        Members { models, memories, absences }
     }
 }
 

@@ -1,7 +1,9 @@
 //! Scores of all series, and the findings they become.
 
 use funnelpulse_analytics::{Findings, SeriesFailure};
-use funnelpulse_core::{Episode, FittedPanelDetector, Funnel, ModelSource, PanelView, SeriesKey, Survey, isolated};
+use funnelpulse_core::{
+    Absence, Episode, FittedPanelDetector, Funnel, Memory, ModelSource, PanelView, SeriesKey, Survey, isolated,
+};
 use funnelpulse_ensemble::Ensemble;
 use rayon::prelude::*;
 
@@ -18,10 +20,12 @@ pub(crate) struct Scores {
 }
 
 /// Scores prepared series by the models of all members: first what the series share, then each
-/// series by itself. A member whose survey fails is reported and left out.
+/// series by itself. `memories` have what each model has kept of this panel. A member whose survey fails is reported
+/// and left out.
 pub(crate) fn score(
     plan: &Plan,
     models: &[Option<Box<dyn FittedPanelDetector>>],
+    mut memories: Vec<Memory>,
     prepared: Vec<Prepared>,
     failures: &mut Vec<SeriesFailure>,
     watch: &Stopwatch,
@@ -29,9 +33,12 @@ pub(crate) fn score(
 ) -> Scores {
     let view = PanelView::new(prepared.iter().map(Prepared::view).collect());
     let mut surveys: Vec<Option<Box<dyn Survey + '_>>> = Vec::with_capacity(models.len());
-    for (member, model) in plan.members.iter().zip(models) {
-        let survey =
-            model.as_ref().map(|model| watch.time_all(&member.name, || isolated(&member.name, || model.survey(&view))));
+    memories.resize(models.len(), Memory::default());
+    for ((member, model), memory) in plan.members.iter().zip(models).zip(memories) {
+        let survey = model.as_ref().map(|model| {
+            let mut memory = memory;
+            watch.time_all(&member.name, || isolated(&member.name, || model.survey_next(&view, &mut memory)))
+        });
         surveys.push(survey.and_then(|survey| {
             let failed = |error: funnelpulse_core::Error| SeriesFailure {
                 series: SeriesKey::new("(all)"),
@@ -62,6 +69,7 @@ impl Scores {
         self,
         plan: &Plan,
         ensemble: &Ensemble,
+        absences: Vec<(String, Absence)>,
         mut failures: Vec<SeriesFailure>,
         watch: Stopwatch,
     ) -> Findings {
@@ -75,6 +83,6 @@ impl Scores {
         let found = partition(series.into_par_iter().map(conclude).collect(), &mut failures);
         let fell_back = found.iter().flat_map(|s| &s.models).any(|m| m.source == ModelSource::Fallback);
         let layout = plan.layout(funnel.clone(), fell_back, ensemble.config().threshold);
-        Findings::new(layout, found, &site, failures).with_timings(watch.finish())
+        Findings::new(layout, found, &site, failures).with_absences(absences).with_timings(watch.finish())
     }
 }

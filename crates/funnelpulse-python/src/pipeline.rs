@@ -53,7 +53,12 @@ impl Pipeline {
 
     /// Trains on a table and scores the same rows: `funnelpulse run`.
     fn run(&self, py: Python<'_>, table: &Bound<'_, PyAny>) -> PyResult<Findings> {
-        Ok(self.fit_run(py, table)?.1)
+        let batches = batches(table)?;
+        heavy(py, || {
+            let input = Input::read(batches, self.inner.config())?;
+            let findings = self.inner.run(&input.panel)?;
+            self.finished(findings, input)
+        })
     }
 
     /// The same, with the trained pipeline.
@@ -61,10 +66,8 @@ impl Pipeline {
         let batches = batches(table)?;
         let (model, findings) = heavy(py, || {
             let input = Input::read(batches, self.inner.config())?;
-            let (model, mut findings) = self.inner.fit_run(&input.panel)?;
-            input.locate(&mut findings, self.inner.config())?;
-            findings.add_failures(input.failures);
-            Ok((model, Findings::new(findings, input.notes)))
+            let (model, findings) = self.inner.fit_run(&input.panel)?;
+            Ok((model, self.finished(findings, input)?))
         })?;
         Ok((FittedPipeline { inner: Arc::new(model) }, findings))
     }
@@ -75,6 +78,15 @@ impl Pipeline {
 
     fn __reduce__<'py>(&self, py: Python<'py>) -> (Bound<'py, PyType>, (Config,)) {
         (py.get_type::<Self>(), (self.config(),))
+    }
+}
+
+impl Pipeline {
+    /// Findings with where they lie in the input, and what was noticed when it was read.
+    fn finished(&self, mut findings: funnelpulse::analytics::Findings, input: Input) -> Result<Findings, Failure> {
+        input.locate(&mut findings, self.inner.config())?;
+        findings.add_failures(input.failures);
+        Ok(Findings::new(findings, input.notes))
     }
 }
 

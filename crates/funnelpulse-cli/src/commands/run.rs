@@ -29,11 +29,14 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Outcome> {
         Pipeline::builder().catalog((*catalog()).clone()).config(config).progress(output::progress()).build()?;
     let title = format!("Anomalies in {}", args.input.display());
     let spec = &pipeline.config().input;
-    let (model, mut findings) = pipeline.fit_run(&input.panel)?;
-    input.locate(&mut findings, model.config(), |_| true)?;
-    let omissions = Omission::collect(model.left_out(), model.absences());
+    let (model, mut findings) = match args.model {
+        Some(_) => pipeline.fit_run(&input.panel).map(|(model, findings)| (Some(model), findings))?,
+        None => (None, pipeline.run(&input.panel)?),
+    };
+    input.locate(&mut findings, pipeline.config(), |_| true)?;
+    let omissions = Omission::collect(pipeline.left_out(), findings.absences());
     let outcome = output::deliver(findings, input, spec, &omissions, &args.results, &title)?;
-    if let Some(path) = args.model.as_deref().filter(|_| model.series().len() > 0) {
+    if let Some((path, model)) = args.model.as_deref().zip(model).filter(|(_, model)| model.series().len() > 0) {
         model.save(path)?;
     }
     Ok(outcome)

@@ -30,17 +30,25 @@ impl Bins {
         Self { observed, expected }
     }
 
-    /// Observed and expected around `hour`, from bins `range`, weighted by the kernel.
-    fn around(&self, hour: usize, range: std::ops::Range<usize>, sd: f64) -> (f64, f64) {
+    /// Observed and expected around `hour`, from bins `range`, weighted by the [kernel].
+    fn around(&self, hour: usize, range: std::ops::Range<usize>, kernel: &[f64]) -> (f64, f64) {
         let mut sums = (0.0, 0.0);
         for bin in range {
-            let distance = (bin * BIN + BIN / 2) as f64 - hour as f64;
-            let weight = (-0.5 * (distance / sd).powi(2)).exp();
+            let weight = kernel[(bin * BIN + BIN / 2).abs_diff(hour) / BIN];
             sums.0 += weight * self.observed[bin];
             sums.1 += weight * self.expected[bin];
         }
         sums
     }
+}
+
+/// Weights of bins by their distance from the start of a day, in bins.
+fn kernel(reach: usize, sd: f64) -> Vec<f64> {
+    let weight = |bins: usize| {
+        let distance = (bins * BIN + BIN / 2) as f64;
+        (-0.5 * (distance / sd).powi(2)).exp()
+    };
+    (0..=reach / BIN).map(weight).collect()
 }
 
 /// Logarithm of the mean level: the ratio of the weighted sums.
@@ -53,13 +61,13 @@ pub(crate) fn mean(value: &[f64], base: &[f64], weight: &[f64]) -> f64 {
 /// Log levels at the start of each day and at the end of the last, from both sides of each.
 pub(crate) fn smooth(value: &[f64], base: &[f64], weight: &[f64], start: f64, sd: f64) -> Vec<f64> {
     let reach = (REACH * sd) as usize;
-    let bins = Bins::new(value, base, weight);
+    let (bins, kernel) = (Bins::new(value, base, weight), kernel(reach, sd));
     let knots = value.len().div_ceil(DAY) + 1;
     let knot = |day: usize| {
         let hour = day * DAY;
         let first = hour.saturating_sub(reach) / BIN;
         let last = ((hour + reach) / BIN).min(bins.observed.len());
-        let sums = bins.around(hour, first.min(last)..last, sd);
+        let sums = bins.around(hour, first.min(last)..last, &kernel);
         shrunk(sums, start)
     };
     (0..knots).map(knot).collect()

@@ -148,13 +148,15 @@ fn set_levels(input: &Input<'_>, common: &Common, index: usize, state: &mut Stat
         let value = winsorized(input.known, series, state.shape.unit, step);
         let weight = &state.weight[step];
         let jumps = &state.shape.jumps[step];
+        let jumped = |hour: usize| jump::level(jumps, input.grid.start + hour as i64);
+        let mut with_jumps = base.clone();
         if !jumps.is_empty() {
-            let first = input.grid.start;
-            base.iter_mut().enumerate().for_each(|(h, b)| *b *= jump::level(jumps, first + h as i64).exp());
+            with_jumps.iter_mut().enumerate().for_each(|(hour, b)| *b *= jumped(hour).exp());
         }
-        let start = level::mean(&value, &base, weight);
-        let knots = level::smooth(&value, &base, weight, start, sd);
-        base.iter_mut().enumerate().for_each(|(hour, b)| *b *= level::between(&knots, hour).exp());
+        let start = level::mean(&value, &with_jumps, weight);
+        let knots = level::smooth(&value, &with_jumps, weight, start, sd);
+        // As a scan puts them together, so that both expect the same to the last bit.
+        base.iter_mut().enumerate().for_each(|(hour, b)| *b *= (level::between(&knots, hour) + jumped(hour)).exp());
         state.expected[step] = base;
         state.shape.start[step] = start;
         state.shape.knots[step] = knots;

@@ -3,6 +3,7 @@
 mod found;
 mod input;
 mod live;
+mod memory;
 mod names;
 mod properties;
 pub(crate) mod shop;

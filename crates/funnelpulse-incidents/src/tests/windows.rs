@@ -6,11 +6,12 @@ use crate::{
     windows::{
         HORIZON, LENGTHS, Track,
         calibrate::{self, TailCounts},
+        clump::Clumps,
         evaluate::Best,
         greedy::{Found, settle},
         group::Groups,
         noise::Noise,
-        regress::{self, Equations, PREDICTORS, Regression},
+        regress::{self, DayFlanks, Deviates, Equations, Others, PREDICTORS, Regression, Surroundings},
         score, statistics,
     },
 };
@@ -259,4 +260,41 @@ fn masked_and_unobserved_hours_are_left_out() {
     assert!(track.is_observed(TRAFFIC, 0, 5) && !track.is_observed(TRAFFIC, 3, 8));
     // A window does not go on past the end of news.
     assert!(!track.is_observed(PURCHASES, 4, 8) && track.is_observed(PURCHASES, 6, 8));
+}
+
+#[test]
+fn residuals_are_what_a_regression_leaves_of_each_window() {
+    let mut random = Random(17);
+    let hours = 300;
+    let mut series = |seen: &[f64]| {
+        let value: Vec<f64> = (0..hours).map(|_| random.poisson(7.0)).collect();
+        let ones = vec![1.0; hours];
+        Track::new([&value; LANES], [&vec![6.5; hours]; LANES], [seen; LANES], &ones, &ones)
+    };
+    // The second is observed now and then only.
+    let gaps: Vec<f64> = (0..hours).map(|hour| f64::from(u8::from(hour % 50 < 31))).collect();
+    let tracks = [series(&vec![1.0; hours]), series(&gaps), series(&vec![1.0; hours])];
+    let noise = Noise::fit(&tracks[0]);
+    let coefficients = [0.1, -0.2, 0.3, 0.4, -0.5, 0.6];
+    let regression = Regression { coefficients, spread: 1.3 };
+    for length in [0, 5] {
+        let starting = 20..290;
+        let deviates = tracks.each_ref().map(|t| Deviates::new(t, &noise, &Clumps::default(), length, &starting));
+        let mut others = Others::new(deviates[0].0[0].len());
+        deviates.iter().for_each(|deviates| others.add(deviates, &starting));
+        for (track, deviates) in tracks.iter().zip(&deviates) {
+            let surroundings = Surroundings { track, noise: &noise, deviates, others: &others, length };
+            for statistic in statistics([true; STEPS]) {
+                let flanks = surroundings.flanks(statistic.step, &starting, &mut DayFlanks::new(hours));
+                let starting = regress::clipped(&starting, deviates.0[0].len());
+                let mut residuals = vec![f64::NAN; deviates.0[0].len()];
+                surroundings.residuals(statistic, &flanks, &regression, starting, &mut residuals);
+                for (from, residual) in residuals.into_iter().enumerate() {
+                    let row = surroundings.row(statistic, &flanks, from);
+                    let left = row.map(|(row, target)| regress::residual(&row, target, &coefficients) / 1.3);
+                    assert_eq!(left, Some(residual).filter(|r| !r.is_nan()), "{statistic:?} at {from}");
+                }
+            }
+        }
+    }
 }

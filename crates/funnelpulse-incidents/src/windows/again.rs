@@ -96,6 +96,13 @@ impl Windows {
         Self { starting, best, ..self }
     }
 
+    /// The same windows with one height throughout.
+    #[cfg(test)]
+    pub(crate) fn with_height(mut self, height: f32) -> Self {
+        self.best.iter_mut().flatten().for_each(|best| best.signed.fill(height));
+        self
+    }
+
     /// These windows for a later scan, of which windows are wanted that start in hours from `first` on. `None` where
     /// nothing can be taken over.
     pub(crate) fn known_to(&self, later: &Self, first: usize) -> Option<Known<'_>> {
@@ -106,8 +113,10 @@ impl Windows {
         {
             return None;
         }
-        let both = self.prints[shift..].iter().zip(&later.prints);
-        let changed = both.clone().position(|(a, b)| a != b).unwrap_or(both.len());
+        let mut both = self.prints[shift..].iter().zip(&later.prints);
+        let (hours, end_together) = (both.len(), self.prints.len() - shift == later.prints.len());
+        let changed = both.position(|(a, b)| a != b);
+        let changed = changed.unwrap_or(if end_together { usize::MAX } else { hours });
         Some(Known { windows: self, later: shift, changed })
     }
 }

@@ -156,11 +156,8 @@ impl Length {
         let surroundings = self.surroundings(at, watched);
         let flanks = &self.flanks[at][statistic.step];
         let mut residuals = vec![f64::NAN; self.deviates[at].0[statistic.step].len()];
-        for from in regress::clipped(&self.starting, residuals.len()) {
-            if let Some((row, target)) = surroundings.row(statistic, flanks, from) {
-                residuals[from] = regression.standardized(&row, target);
-            }
-        }
+        let starting = regress::clipped(&self.starting, residuals.len());
+        surroundings.residuals(statistic, flanks, regression, starting, &mut residuals);
         residuals
     }
 }

@@ -15,6 +15,8 @@ use super::{
 
 /// Sizes of groups.
 const SIZES: [usize; 8] = [2, 3, 4, 6, 8, 12, 16, 24];
+/// The largest group.
+const LARGEST: usize = SIZES[SIZES.len() - 1];
 /// Series from which on groups are looked for, and their largest share of the series.
 const LEAST_SERIES: usize = 6;
 const LARGEST_SHARE: f64 = 0.5;
@@ -53,12 +55,12 @@ pub(crate) struct Group {
 }
 
 /// The best group of each size in one window and direction.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Ranked {
     /// The statistic per size.
-    sums: Vec<f64>,
+    sums: [f64; SIZES.len()],
     /// Residuals from the largest down.
-    largest: Vec<f64>,
+    largest: [f64; LARGEST],
 }
 
 impl Group {
@@ -87,8 +89,8 @@ impl Groups {
             return Vec::new();
         }
         let starts = residuals.iter().map(Vec::len).max().unwrap_or(0);
-        let rank = |from: usize| [false, true].map(|is_above| self.rank(residuals, from, is_above));
-        let ranked: Vec<[Option<Ranked>; 2]> = (0..starts).into_par_iter().map(rank).collect();
+        let rank = |observed: &mut Vec<f64>, from: usize| self.rank(residuals, from, observed);
+        let ranked: Vec<[Option<Ranked>; 2]> = (0..starts).into_par_iter().map_init(Vec::new, rank).collect();
         let scale: GroupScale = [0, 1].map(|side| {
             let of_side = || ranked.iter().filter_map(|sides| sides[side].as_ref());
             (0..sizes.len()).map(|size| spread(of_side().map(|ranked| ranked.sums[size]).collect())).collect()
@@ -120,13 +122,15 @@ impl Groups {
             return Vec::new();
         }
         let none = [false, true].map(|is_above| Group { is_above, ..Group::default() });
-        let best = |from: usize| {
-            [false, true].map(|is_above| self.best(statistic, self.rank(residuals, from, is_above).as_ref(), is_above))
+        let best = |observed: &mut Vec<f64>, from: usize| {
+            let ranked = self.rank(residuals, from, observed);
+            [false, true].map(|is_above| self.best(statistic, ranked[usize::from(is_above)].as_ref(), is_above))
         };
         let mut groups = vec![none; starts];
         let starting = clipped(starting, starts);
         let first = starting.start;
-        groups[starting].par_iter_mut().enumerate().for_each(|(at, group)| *group = best(first + at));
+        let each = groups[starting].par_iter_mut().enumerate();
+        each.for_each_init(Vec::new, |observed, (at, group)| *group = best(observed, first + at));
         groups
     }
 
@@ -146,30 +150,35 @@ impl Groups {
         best
     }
 
-    /// The best group of each size; `None` where too few series are observed.
-    fn rank(&self, residuals: &[Vec<f64>], from: usize, is_above: bool) -> Option<Ranked> {
-        let sign = if is_above { 1.0 } else { -1.0 };
-        let value = |r: &Vec<f64>| r.get(from).map(|r| sign * r).filter(|r| !r.is_nan());
-        let mut largest: Vec<f64> = residuals.iter().filter_map(value).collect();
-        let sizes = self.sizes();
-        let needed = *sizes.last()?;
-        if (largest.len() as f64) < OBSERVED * self.series as f64 || largest.len() < needed {
-            return None;
+    /// The best group of each size, below and above; `None` where too few series are observed.
+    fn rank(&self, residuals: &[Vec<f64>], from: usize, observed: &mut Vec<f64>) -> [Option<Ranked>; 2] {
+        observed.clear();
+        observed.extend(residuals.iter().filter_map(|r| r.get(from)).filter(|r| !r.is_nan()));
+        let needed = self.sizes().last().copied().unwrap_or(usize::MAX);
+        if (observed.len() as f64) < OBSERVED * self.series as f64 || observed.len() < needed {
+            return [None; 2];
         }
-        largest.select_nth_unstable_by(needed - 1, |a, b| b.total_cmp(a));
-        largest.truncate(needed);
+        observed.select_nth_unstable_by(needed - 1, |a, b| b.total_cmp(a));
+        let above = self.ranked(&observed[..needed], 1.0);
+        observed.select_nth_unstable_by(needed - 1, f64::total_cmp);
+        [Some(self.ranked(&observed[..needed], -1.0)), Some(above)]
+    }
+
+    /// The statistics of the largest residuals, which are multiplied by `sign`.
+    fn ranked(&self, residuals: &[f64], sign: f64) -> Ranked {
+        let mut ranked = Ranked { sums: [0.0; SIZES.len()], largest: [0.0; LARGEST] };
+        let largest = &mut ranked.largest[..residuals.len()];
+        largest.iter_mut().zip(residuals).for_each(|(to, residual)| *to = sign * residual);
         largest.sort_unstable_by(|a, b| b.total_cmp(a));
         // No single series makes a group.
         let limit = largest[1] + 1.0;
-        let mut sum = 0.0;
-        let mut sums = Vec::with_capacity(sizes.len());
-        for (at, residual) in largest.iter().enumerate() {
-            sum += residual.min(limit);
-            if sizes.contains(&(at + 1)) {
-                sums.push(sum / ((at + 1) as f64).sqrt());
-            }
+        let (mut sum, mut added) = (0.0, 0);
+        for (statistic, &size) in ranked.sums.iter_mut().zip(self.sizes()) {
+            sum = largest[added..size].iter().fold(sum, |sum, residual| sum + residual.min(limit));
+            added = size;
+            *statistic = sum / (size as f64).sqrt();
         }
-        Some(Ranked { sums, largest })
+        ranked
     }
 
     /// Whether they may come from a fit; anything may stand in a file.

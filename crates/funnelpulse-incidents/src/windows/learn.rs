@@ -23,6 +23,8 @@ pub(crate) struct Learnt {
     /// Per series.
     pub(crate) coefficients: Vec<Coefficients>,
     pub(crate) found: Vec<Vec<Found>>,
+    /// Windows of each series and length.
+    pub(crate) best: Vec<Vec<Best>>,
 }
 
 /// Fits coefficients, scales and the map of the tail, and judges every hour by them.
@@ -41,7 +43,7 @@ pub(crate) fn learn(watched: &[Watched<'_>], statistics: &[Statistic], clumps: C
         best.iter_mut().zip(of_length.best).for_each(|(all, one)| all.push(one));
     }
     let found = settle(&Scope::all(), watched, &best);
-    Learnt { statistics: Statistics { scales, maps, groups, clumps }, coefficients, found }
+    Learnt { statistics: Statistics { scales, maps, groups, clumps }, coefficients, found, best }
 }
 
 /// What is learnt of the windows of one length.

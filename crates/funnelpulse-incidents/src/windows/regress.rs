@@ -69,6 +69,16 @@ impl Others {
         // One or two others are no mean: it is drawn to zero by one further series.
         sum / (number + 1.0)
     }
+
+    /// Adds what the [mean](Self::mean) of the others explains of windows that start in some hours and have these
+    /// deviates: NaN where there is none.
+    fn explain(&self, step: usize, starting: &Range<usize>, own: &[f64], coefficient: f64, into: &mut [f64]) {
+        let all = self.sum[step][starting.clone()].iter().zip(&self.number[step][starting.clone()]);
+        for ((explained, own), (sum, number)) in into.iter_mut().zip(own).zip(all) {
+            // The series itself is one of this number, and one further series draws the mean to zero.
+            *explained += coefficient * ((sum - own.clamp(-OTHERS_CLIP, OTHERS_CLIP)) / number);
+        }
+    }
 }
 
 /// A range without what is beyond the end.
@@ -152,7 +162,10 @@ pub(crate) struct Surroundings<'a> {
 }
 
 /// Deviates of the hours before and after every window of one step.
-pub(crate) struct Flanks(Vec<(f64, f64)>);
+pub(crate) struct Flanks {
+    before: Vec<f64>,
+    after: Vec<f64>,
+}
 
 impl Surroundings<'_> {
     /// The flanks of a step, of windows that start in some hours. What comes after a window is looked at up to two days
@@ -166,19 +179,50 @@ impl Surroundings<'_> {
         let deviate = |(x, m): (f64, f64)| {
             if m <= 0.0 { 0.0 } else { step_deviate(step, x, m, dispersion, relative).clamp(-CLIP, CLIP) }
         };
-        let mut flanks = vec![(0.0, 0.0); self.deviates.0[step].len()];
-        for from in clipped(starting, flanks.len()) {
+        let starts = self.deviates.0[step].len();
+        let mut flanks = Flanks { before: vec![0.0; starts], after: vec![0.0; starts] };
+        for from in clipped(starting, starts) {
             let to = from + hours;
             let last = last_after(from, hours).min(self.track.hours).max(to);
             let before = || deviate(self.track.sums_before(step, from.saturating_sub(flank), from));
             let after = || deviate(self.track.sums_after(step, to, last));
-            flanks[from] = if flank == LEAST_FLANK {
+            (flanks.before[from], flanks.after[from]) = if flank == LEAST_FLANK {
                 (of_day.before(from, before), of_day.after(to, last, after))
             } else {
                 (before(), after())
             };
         }
-        Flanks(flanks)
+        flanks
+    }
+
+    /// What a regression leaves of the deviates of windows that start in some hours, in standard deviations: the
+    /// [`residual`] of each [`row`](Self::row), and NaN where there is none. Loops without branches, which compilers
+    /// turn into vectors.
+    pub(crate) fn residuals(
+        &self,
+        statistic: Statistic,
+        flanks: &Flanks,
+        regression: &Regression,
+        starting: Range<usize>,
+        into: &mut [f64],
+    ) {
+        let [intercept, before, after, other, mean, mean_given] = regression.coefficients;
+        let into = &mut into[starting.clone()];
+        let flanks = flanks.before[starting.clone()].iter().zip(&flanks.after[starting.clone()]);
+        for (explained, (x, y)) in into.iter_mut().zip(flanks) {
+            *explained = intercept + before * x + after * y;
+        }
+        let deviates = |step: usize| &self.deviates.0[step][starting.clone()];
+        if let Some(given) = statistic.given {
+            into.iter_mut().zip(deviates(given)).for_each(|(explained, z)| *explained += other * z);
+        }
+        self.others.explain(statistic.step, &starting, deviates(statistic.step), mean, into);
+        if let Some(given) = statistic.given {
+            self.others.explain(given, &starting, deviates(given), mean_given, into);
+        }
+        for (residual, target) in into.iter_mut().zip(deviates(statistic.step)) {
+            *residual = (target - *residual) / regression.spread;
+        }
     }
 
     /// The predictors and the deviate of a window; `None` where it is not observed.
@@ -187,8 +231,7 @@ impl Surroundings<'_> {
         if target.is_nan() {
             return None;
         }
-        let (before, after) = flanks.0[from];
-        let mut row = [1.0, before, after, 0.0, self.others.mean(statistic.step, from, target), 0.0];
+        let mut row = [1.0, flanks.before[from], flanks.after[from], 0.0, self.others.mean(statistic.step, from, target), 0.0];
         if let Some(given) = statistic.given {
             let other = self.deviates.0[given][from];
             if other.is_nan() {
@@ -270,11 +313,6 @@ pub(crate) struct Regression {
 }
 
 impl Regression {
-    /// What is left of a deviate, in standard deviations.
-    pub(crate) fn standardized(&self, row: &Row, target: f64) -> f64 {
-        residual(row, target, &self.coefficients) / self.spread
-    }
-
     /// Whether it may come from a fit; anything may stand in a file.
     pub(crate) fn is_valid(&self) -> bool {
         self.coefficients.iter().all(|c| c.abs() <= 9.0) && (LEAST_SPREAD..=MOST_SPREAD).contains(&self.spread)

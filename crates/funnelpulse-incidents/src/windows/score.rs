@@ -25,14 +25,19 @@ pub(crate) fn deviate(observed: f64, expected: f64, dispersion: f64, relative: f
     let expected = expected.max(LEAST_EXPECTED);
     let shape = (expected / (dispersion + relative * expected)).max(LEAST_SHAPE);
     let deviate = 3.0 * shape.sqrt() * (cube_root(observed / expected) - 1.0 + 1.0 / (9.0 * shape));
-    match clumps(expected, dispersion) {
-        clumps if deviate < ORDINARY && clumps < MANY => {
-            // Never above the deviates that are left as they are, so that more counts never have a smaller deviate.
-            let most = ORDINARY - LEAST_RISE * (ORDINARY - deviate);
-            deviate.max(of_few(observed / expected, clumps, relative)).min(most)
-        }
-        _ => deviate,
+    if deviate >= ORDINARY { deviate } else { at_least_of_few(deviate, observed, expected, dispersion, relative) }
+}
+
+/// A low deviate, or that of few clumps where it is higher.
+#[cold]
+fn at_least_of_few(deviate: f64, observed: f64, expected: f64, dispersion: f64, relative: f64) -> f64 {
+    let clumps = clumps(expected, dispersion);
+    if clumps >= MANY {
+        return deviate;
     }
+    // Never above the deviates that are left as they are, so that more counts never have a smaller deviate.
+    let most = ORDINARY - LEAST_RISE * (ORDINARY - deviate);
+    deviate.max(of_few(observed / expected, clumps, relative)).min(most)
 }
 
 /// The number of clumps in which so many counts come (a Poisson number of clumps of logarithmic sizes).
@@ -53,10 +58,16 @@ fn of_few(share: f64, clumps: f64, relative: f64) -> f64 {
     normal_quantile(0.5 * ln_none.exp()) + poisson(share * clumps) - poisson(0.0)
 }
 
-/// The cube root of what is not negative. By logarithms: `cbrt` of some targets takes ten times as
-/// long, and this is called for every window.
+/// The cube root of what is not negative, to 1e-14: a third of the exponent, within 4 %, and two steps of Halley's
+/// method, each of which cubes the error. This is called for every window, and `cbrt` takes several times as long.
 fn cube_root(value: f64) -> f64 {
-    if value > 0.0 { (value.ln() / 3.0).exp() } else { 0.0 }
+    /// Two thirds of the exponent's offset, and what makes the largest error least.
+    const OFFSET: u64 = 0x2A9F_7893_782D_A1CE;
+    let step = |root: f64| {
+        let cube = root * root * root;
+        root * (cube + 2.0 * value) / (2.0 * cube + value)
+    };
+    if value > 0.0 { step(step(f64::from_bits(value.to_bits() / 3 + OFFSET))) } else { 0.0 }
 }
 
 /// The deviate of a step; NaN for the value of no order. Of revenue large deviates say less.
@@ -78,6 +89,15 @@ pub(crate) fn step_deviate(step: usize, observed: f64, expected: f64, dispersion
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn cube_roots_are_exact_enough() {
+        for exponent in -400..400 {
+            let value = 1.37_f64.powi(exponent);
+            assert!((cube_root(value) / value.cbrt() - 1.0).abs() < 3e-14, "{value}");
+        }
+        assert_eq!(cube_root(0.0), 0.0);
+    }
 
     #[test]
     fn deviates_of_poisson_sums_are_normal() {
