@@ -92,12 +92,11 @@ impl TailMap {
     }
 
     pub(crate) fn height(&self, size: f64) -> f64 {
-        let last = HEIGHTS.len() - 1;
-        let at = HEIGHTS.iter().position(|h| size < *h).unwrap_or(last).max(1);
-        let (from, to) = if size < HEIGHTS[0] {
-            ((0.0, 0.0), (HEIGHTS[0], self.0[0]))
-        } else {
-            ((HEIGHTS[at - 1], self.0[at - 1]), (HEIGHTS[at], self.0[at]))
+        // Without branches: the number of heights that are passed, the last of which goes on.
+        let passed: usize = HEIGHTS[..HEIGHTS.len() - 1].iter().map(|height| usize::from(size >= *height)).sum();
+        let (from, to) = match passed {
+            0 => ((0.0, 0.0), (HEIGHTS[0], self.0[0])),
+            at => ((HEIGHTS[at - 1], self.0[at - 1]), (HEIGHTS[at], self.0[at])),
         };
         from.1 + (size - from.0) * (to.1 - from.1) / (to.0 - from.0)
     }

@@ -15,8 +15,8 @@ use super::{
 
 /// Sizes of groups.
 const SIZES: [usize; 8] = [2, 3, 4, 6, 8, 12, 16, 24];
-/// The largest group.
-const LARGEST: usize = SIZES[SIZES.len() - 1];
+/// So many residuals are sorted whole: of more only the lowest and the highest.
+const SORTED: usize = 64;
 /// Series from which on groups are looked for, and their largest share of the series.
 const LEAST_SERIES: usize = 6;
 const LARGEST_SHARE: f64 = 0.5;
@@ -59,8 +59,8 @@ pub(crate) struct Group {
 pub(crate) struct Ranked {
     /// The statistic per size.
     sums: [f64; SIZES.len()],
-    /// Residuals from the largest down.
-    largest: [f64; LARGEST],
+    /// The least residual of the group.
+    least: [f64; SIZES.len()],
 }
 
 impl Group {
@@ -136,15 +136,15 @@ impl Groups {
 
     fn best(&self, statistic: usize, ranked: Option<&Ranked>, is_above: bool) -> Group {
         let mut best = Group { is_above, ..Group::default() };
-        let Some(Ranked { sums, largest }) = ranked else { return best };
+        let Some(Ranked { sums, least }) = ranked else { return best };
         let scales = &self.scales[statistic][usize::from(is_above)];
-        for ((sum, (median, scale)), size) in sums.iter().zip(scales).zip(self.sizes()) {
+        for (((sum, least), (median, scale)), size) in sums.iter().zip(least).zip(scales).zip(self.sizes()) {
             let height = (sum - median) / scale;
             let height =
                 self.map.map_or(height, |map| map.height(height.max(0.0)) - (*size as f64).ln() / SLOPE + BONUS);
             if height > best.height {
                 best.height = height;
-                best.least = largest[size - 1];
+                best.least = *least;
             }
         }
         best
@@ -158,25 +158,32 @@ impl Groups {
         if (observed.len() as f64) < OBSERVED * self.series as f64 || observed.len() < needed {
             return [None; 2];
         }
-        observed.select_nth_unstable_by(needed - 1, |a, b| b.total_cmp(a));
-        let above = self.ranked(&observed[..needed], 1.0);
-        observed.select_nth_unstable_by(needed - 1, f64::total_cmp);
-        [Some(self.ranked(&observed[..needed], -1.0)), Some(above)]
+        if observed.len() > SORTED {
+            observed.select_nth_unstable_by(needed - 1, f64::total_cmp);
+            let highest = observed.len() - needed;
+            observed[needed..].select_nth_unstable_by(highest.saturating_sub(needed), f64::total_cmp);
+            observed.copy_within(highest.., needed);
+            observed.truncate(2 * needed);
+        }
+        observed.sort_unstable_by(f64::total_cmp);
+        let above = self.ranked(observed.iter().rev().copied());
+        [Some(self.ranked(observed.iter().map(|residual| -residual))), Some(above)]
     }
 
-    /// The statistics of the largest residuals, which are multiplied by `sign`.
-    fn ranked(&self, residuals: &[f64], sign: f64) -> Ranked {
-        let mut ranked = Ranked { sums: [0.0; SIZES.len()], largest: [0.0; LARGEST] };
-        let largest = &mut ranked.largest[..residuals.len()];
-        largest.iter_mut().zip(residuals).for_each(|(to, residual)| *to = sign * residual);
-        largest.sort_unstable_by(|a, b| b.total_cmp(a));
+    /// The statistics of residuals from the largest down.
+    fn ranked(&self, mut residuals: impl Iterator<Item = f64> + Clone) -> Ranked {
+        let mut ranked = Ranked { sums: [0.0; SIZES.len()], least: [0.0; SIZES.len()] };
         // No single series makes a group.
-        let limit = largest[1] + 1.0;
-        let (mut sum, mut added) = (0.0, 0);
-        for (statistic, &size) in ranked.sums.iter_mut().zip(self.sizes()) {
-            sum = largest[added..size].iter().fold(sum, |sum, residual| sum + residual.min(limit));
+        let limit = residuals.clone().nth(1).map_or(0.0, |second| second + 1.0);
+        let (mut sum, mut added, mut last) = (0.0, 0, 0.0);
+        for (at, &size) in self.sizes().iter().enumerate() {
+            for residual in residuals.by_ref().take(size - added) {
+                sum += residual.min(limit);
+                last = residual;
+            }
             added = size;
-            *statistic = sum / (size as f64).sqrt();
+            ranked.sums[at] = sum / (size as f64).sqrt();
+            ranked.least[at] = last;
         }
         ranked
     }

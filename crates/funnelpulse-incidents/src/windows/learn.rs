@@ -67,7 +67,7 @@ fn learn_length(length: &Length, watched: &[Watched<'_>], statistics: &[Statisti
         let fitted = length.regressions(watched, statistic);
         let (regressions, mut residuals): (Vec<Regression>, Vec<Vec<f64>>) = fitted.into_iter().unzip();
         let calm = |(residuals, w): (&Vec<f64>, &Watched<'_>)| {
-            let mut kept = calm(residuals.iter(), w.track, hours);
+            let mut kept: Vec<f64> = calm(residuals, w.track, hours).collect();
             (calibrate::quantiles(&mut kept), kept)
         };
         let calm: Vec<(Option<Scale>, Vec<f64>)> = residuals.par_iter().zip(watched).map(calm).collect();
@@ -139,8 +139,8 @@ impl Length {
             let coefficients = equations.solve_own(&common);
             let raw = Regression { coefficients, spread: 1.0 };
             let residuals = self.residuals(at, &watched[at], statistic, &raw);
-            let calm = calm(residuals.iter(), watched[at].track, LENGTHS[self.index]);
-            (Regression { coefficients, spread: regress::spread(&calm) }, calm.len(), residuals)
+            let (spread, windows) = regress::spread(calm(&residuals, watched[at].track, LENGTHS[self.index]));
+            (Regression { coefficients, spread }, windows, residuals)
         };
         let own: Vec<(Regression, usize, Vec<f64>)> = all.par_iter().enumerate().map(own).collect();
         let mut spreads: Vec<f64> = own.iter().map(|(regression, ..)| regression.spread).collect();
@@ -159,7 +159,7 @@ impl Length {
 }
 
 /// The residuals of observed windows without masked hours.
-fn calm<'a>(residuals: impl Iterator<Item = &'a f64>, track: &Track, length: usize) -> Vec<f64> {
-    let kept = residuals.enumerate().filter(|(from, r)| !r.is_nan() && track.is_calm(*from, from + length));
-    kept.map(|(_, r)| *r).collect()
+fn calm(residuals: &[f64], track: &Track, length: usize) -> impl Iterator<Item = f64> {
+    let all = residuals.iter().enumerate();
+    all.filter(move |(from, r)| !r.is_nan() && track.is_calm(*from, from + length)).map(|(_, r)| *r)
 }

@@ -319,11 +319,12 @@ impl Regression {
     }
 }
 
-/// Root mean square of residuals, large ones drawn in; one without any. Few counts have residuals
+/// Root mean square of residuals, large ones drawn in, and their number; one without any. Few counts have residuals
 /// that repeat, so that a median would take most of them for all there is.
-pub(crate) fn spread(residuals: &[f64]) -> f64 {
-    let square: f64 = residuals.iter().map(|r| (r * r).min(CLIP * CLIP)).sum();
-    if residuals.is_empty() { 1.0 } else { (square / residuals.len() as f64).sqrt() }
+pub(crate) fn spread(residuals: impl Iterator<Item = f64>) -> (f64, usize) {
+    let (square, number) =
+        residuals.fold((0.0, 0), |(square, number), r| (square + (r * r).min(CLIP * CLIP), number + 1));
+    (if number == 0 { 1.0 } else { (square / number as f64).sqrt() }, number)
 }
 
 /// The spread of a series of so many independent windows, drawn to the median of all.

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 HERE = pathlib.Path(__file__).parent
-JARS = pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache")) / "funnelpulse/spark-kafka-jars"
+CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache")) / "funnelpulse"
 
 
 def missing() -> str | None:
@@ -38,16 +38,23 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 
 
 def kafka_jars() -> str | None:
-    """The jars of Spark's Kafka connector, fetched by Maven the first time; `None` without Maven."""
-    if not (JARS / ".complete").exists():
+    """The jars of the Kafka connector of pyspark's Spark, fetched by Maven the first time; `None` without Maven."""
+    import pyspark
+
+    spark = pyspark.__version__
+    [library] = (pathlib.Path(pyspark.__file__).parent / "jars").glob("scala-library-*.jar")
+    scala = ".".join(library.stem.removeprefix("scala-library-").split(".")[:2])
+    jars = CACHE / f"spark-kafka-jars-{spark}"
+    if not (jars / ".complete").exists():
         if shutil.which("mvn") is None:
             return None
         goal = "org.apache.maven.plugins:maven-dependency-plugin:3.11.0:copy-dependencies"
-        command = ["mvn", "-q", "-B", "-f", str(HERE / "pom.xml"), goal, f"-DoutputDirectory={JARS}"]
+        versions = [f"-Dspark.version={spark}", f"-Dscala.version={scala}"]
+        command = ["mvn", "-q", "-B", "-f", str(HERE / "pom.xml"), goal, f"-DoutputDirectory={jars}", *versions]
         if subprocess.run(command, check=False).returncode != 0:
             return None
-        (JARS / ".complete").touch()
-    return ",".join(sorted(str(jar) for jar in JARS.glob("*.jar")))
+        (jars / ".complete").touch()
+    return ",".join(sorted(str(jar) for jar in jars.glob("*.jar")))
 
 
 def session(name: str, more: dict[str, str]) -> Any:
