@@ -43,6 +43,11 @@ impl Grid {
         Ok(Some(Self { start, hours: hours as usize }))
     }
 
+    /// The same without so many hours at the start, which are whole days.
+    pub(crate) fn from(self, hours: usize) -> Self {
+        Self { start: self.start + hours as i64, hours: self.hours - hours }
+    }
+
     /// The position of a time that lies within.
     pub(crate) fn position(self, time: Timestamp) -> usize {
         (hour_of(time) - self.start) as usize

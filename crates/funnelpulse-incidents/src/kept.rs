@@ -7,6 +7,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     hash::{BuildHasher, Hasher},
     ops::Range,
+    sync::Arc,
 };
 
 use foldhash::fast::FixedState;
@@ -14,6 +15,7 @@ use funnelpulse_core::{Frame, SeriesKey};
 
 use crate::{
     grid::{DAY, Grid, hour_of},
+    normal::Expectations,
     windows::{again::Windows, greedy::Found},
 };
 
@@ -43,6 +45,8 @@ pub(crate) struct Kept {
     pub(crate) second: Look,
     /// Windows of the site, likewise.
     pub(crate) site: [Windows; 2],
+    /// Expected values before calendar entries of the panel are known, at the first look and at the second.
+    pub(crate) expected: [Arc<Expectations>; 3],
 }
 
 impl Kept {

@@ -17,6 +17,7 @@ mod live;
 mod mask;
 mod model;
 mod name;
+mod normal;
 mod panel;
 mod price;
 mod scan;

@@ -1,10 +1,10 @@
 //! Hours after training: how levels drift, and what calendar entries do as they come.
 
-use rayon::prelude::*;
-
 use crate::{
+    calendar::Entry,
     grid::STEPS,
-    scan::{Normal, Scanned},
+    normal::Normal,
+    scan::Scanned,
     series::Series,
     structure::{
         Place,
@@ -44,8 +44,7 @@ impl Scanned<'_> {
 
     /// How the levels of the history drift.
     pub(crate) fn drifts(&self) -> Drifts {
-        let each = |at: usize| self.normal(at, None, &[]);
-        let normal: Vec<Normal> = (0..self.series.len()).into_par_iter().map(each).collect();
+        let normal = self.normals(None, &[], None);
         let fit = |step: usize| {
             let days = |(at, normal): (usize, &Normal)| {
                 let base = self.base(at, &normal.expected, step);
@@ -61,6 +60,10 @@ impl Scanned<'_> {
     /// What calendar entries after training do to each series, beyond what the model expects.
     pub(crate) fn corrections(&self, normal: &[Normal]) -> Vec<Vec<Correction>> {
         let known = self.known();
+        let is_new = |entry: &Entry| entry.within(self.grid).any(|hour| !normal[0].is_trained[hour]);
+        if !self.calendar.entries.iter().any(is_new) {
+            return Vec::new();
+        }
         let value = |(at, series): (usize, &Series)| -> [Vec<f64>; STEPS] {
             std::array::from_fn(|step| winsorized(known, series, self.models[at].shape.unit, step))
         };

@@ -1,6 +1,6 @@
 //! Judging a panel by what was learnt: expected values, windows, and what every row shows.
 
-use std::ops::Range;
+use std::{ops::Range, sync::Arc};
 
 use funnelpulse_core::{SeriesKey, Timestamp};
 use rayon::prelude::*;
@@ -13,12 +13,9 @@ use crate::{
     judge::{Judge, track},
     kept::{Kept, Look},
     model::{IncidentModel, SeriesModel},
+    normal::{Expectations, Normal, Settled},
     series::Series,
-    structure::{
-        Known, drift,
-        entries::{self, Correction},
-        jump, level,
-    },
+    structure::{Known, drift, entries, jump},
     windows::{
         Track,
         again::Windows,
@@ -59,16 +56,6 @@ pub(crate) struct Scanned<'a> {
     pub(crate) models: &'a [&'a SeriesModel],
 }
 
-/// Expected values of one series, in the unit of its price, and the mask.
-pub(crate) struct Normal {
-    pub(crate) expected: [Vec<f64>; STEPS],
-    pub(crate) mask: Vec<f64>,
-    /// Hours that the model was trained on: their mask is known for good.
-    pub(crate) is_trained: Vec<bool>,
-    /// How much more relative variance visits, carts and purchases have per day because a level has jumped.
-    pub(crate) jump_variance: [Vec<f64>; PURCHASES + 1],
-}
-
 impl Scanned<'_> {
     pub(crate) fn known(&self) -> Known {
         self.model.config.known()
@@ -82,37 +69,64 @@ impl Scanned<'_> {
         before: Option<(&Kept, i64)>,
         kept: &mut Kept,
     ) -> (Vec<Normal>, Vec<Vec<Found>>) {
-        let each = |found: Option<&Vec<Vec<Found>>>, corrections: &[Vec<Correction>]| -> Vec<Normal> {
-            let of = |at: usize| corrections.get(at).map_or(&[] as &[Correction], Vec::as_slice);
-            let normal = |at: usize| self.normal(at, found.map(|f| f[at].as_slice()), of(at));
-            (0..self.series.len()).into_par_iter().map(normal).collect()
-        };
-        let normal = each(None, &[]);
         let days = self.grid.hours.div_ceil(DAY);
         let trained = self.trained_days();
         if trained == (0..days) {
+            let normal = self.normals(None, &[], None);
             let mut windows = before.map(|(kept, _)| kept.second.windows.clone()).unwrap_or_default();
             let found = self.look(&normal, std::slice::from_ref(&(first_day..days)), None, &mut windows);
             return (normal, found);
         }
-        // Hours after training: what calendar entries do is learnt as they come, and a second look leaves out
-        // the hours that the first found abnormal.
-        let corrections = self.corrections(&normal);
-        let normal = if corrections.iter().all(Vec::is_empty) { normal } else { each(None, &corrections) };
         // The hours of the training have their mask; runs of abnormal hours may begin in the last of them.
         let runs = trained.start.max(trained.end.saturating_sub(RUN_DAYS));
+        let first_look = if trained.start > 0 { 0 } else { runs };
+        let settled = before.and_then(|before| self.settled(before, first_look, first_day));
+        let settled = |stage: usize| settled.map(|settled| settled[stage]);
+        // Hours after training: what calendar entries do is learnt as they come, and a second look leaves out
+        // the hours that the first found abnormal.
+        let normal = self.normals(None, &[], settled(0));
+        kept.expected[0] = self.kept_of(&normal, first_day);
+        let corrections = self.corrections(&normal);
+        let mut first = normal;
+        kept.expected[1] = kept.expected[0].clone();
+        if corrections.iter().any(|corrections| !corrections.is_empty()) {
+            first = self.normals(None, &corrections, settled(1));
+            kept.expected[1] = self.kept_of(&first, first_day);
+        }
         let known = before.map(|(kept, until)| (&kept.first, until));
         let mut windows = before.map(|(kept, _)| kept.first.windows.clone()).unwrap_or_default();
-        let first = self.look(&normal, &[0..trained.start, runs..days], known, &mut windows);
+        let first = self.look(&first, &[0..trained.start, runs..days], known, &mut windows);
         kept.first.windows = windows;
-        kept.first.keep(self.grid, if trained.start > 0 { 0 } else { runs }, self.names, &first);
-        let normal = each(Some(&first), &corrections);
+        kept.first.keep(self.grid, first_look, self.names, &first);
+        let normal = self.normals(Some(&first), &corrections, settled(2));
+        kept.expected[2] = self.kept_of(&normal, first_day);
         let known = before.map(|(kept, until)| (&kept.second, until));
         let mut windows = before.map(|(kept, _)| kept.second.windows.clone()).unwrap_or_default();
         let found = self.look(&normal, std::slice::from_ref(&(first_day..days)), known, &mut windows);
         kept.second.windows = windows;
         kept.second.keep(self.grid, first_day, self.names, &found);
         (normal, found)
+    }
+
+    /// Expected values for the scan after this one: it looks at rows from a day on that is no earlier.
+    fn kept_of(&self, normal: &[Normal], first_day: usize) -> Arc<Expectations> {
+        let first = first_day.saturating_sub(SITE_DAYS + LOOK_BACK);
+        Arc::new(Expectations::of(self, normal, first))
+    }
+
+    /// The days that an earlier scan has settled of each stage; `None` where it has not looked at all that come before
+    /// those that are left.
+    fn settled<'b>(
+        &self,
+        (kept, until): (&'b Kept, i64),
+        first_look: usize,
+        first_day: usize,
+    ) -> Option<[Settled<'b>; 3]> {
+        let (first, second) = (kept.first.days_within(self.grid, until), kept.second.days_within(self.grid, until));
+        let looked = first.start <= first_look && second.start <= first_day && first.end == second.end;
+        let needed = first_day.saturating_sub(SITE_DAYS + LOOK_BACK);
+        let settled = kept.expected.each_ref().map(|e| Settled { expectations: e, first: needed, until: first.end });
+        looked.then_some(settled)
     }
 
     /// The days of the grid that the model was trained on; empty at the start of the grid where there are none.
@@ -212,7 +226,7 @@ impl Scanned<'_> {
         let track = |at: usize| {
             let shape = &self.models[at].shape;
             let ends = jump::news_ends(&shape.jumps, self.grid.start + first as i64, news_hours);
-            let Normal { expected, mask, is_trained, jump_variance } = &normal[at];
+            let Normal { expected, mask, is_trained, jump_variance, .. } = &normal[at];
             let (mask, is_trained) = (&mask[first..], &is_trained[first..]);
             let (series, values) = (&self.series[at], &self.model.values);
             let of_entries = entries::uncertainty(&self.place(at), &self.model.common, &shape.days());
@@ -224,80 +238,6 @@ impl Scanned<'_> {
                 })
         };
         (0..self.series.len()).into_par_iter().map(track).collect()
-    }
-
-    /// Expected values of the history as if every hour came after training, with the masks of the model.
-    pub(crate) fn as_live(&self) -> Vec<Normal> {
-        (0..self.series.len()).into_par_iter().map(|at| self.normal_of(at, None, &[], true)).collect()
-    }
-
-    /// Expected values of one series: within the days of its training from the levels of the model,
-    /// else filtered from the days before. `found` is what a first look found.
-    pub(crate) fn normal(&self, at: usize, found: Option<&[Found]>, corrections: &[Correction]) -> Normal {
-        self.normal_of(at, found, corrections, false)
-    }
-
-    fn normal_of(&self, at: usize, found: Option<&[Found]>, corrections: &[Correction], is_live: bool) -> Normal {
-        let model = self.models[at];
-        let shape = &model.shape;
-        let hours = self.grid.hours;
-        let first_day = self.grid.start.div_euclid(DAY as i64);
-        let trained = shape.days();
-        let is_trained: Vec<bool> =
-            (0..hours).map(|hour| trained.contains(&(first_day + (hour / DAY) as i64))).collect();
-        let mask = self.mask(model, &is_trained, found);
-        let is_trained = if is_live { vec![false; hours] } else { is_trained };
-        let place = self.place(at);
-        let mut expected: [Vec<f64>; STEPS] = std::array::from_fn(|_| vec![0.0; hours]);
-        let mut jump_variance: [Vec<f64>; PURCHASES + 1] = std::array::from_fn(|_| vec![0.0; hours.div_ceil(DAY)]);
-        let known = self.known();
-        for step in (0..STEPS).filter(|&step| known[step]) {
-            let mut base = self.base(at, &expected, step);
-            for correction in corrections {
-                correction.apply(&mut base, &place, step, &is_trained);
-            }
-            let knots = &shape.knots[step];
-            let stored = |hour: usize| {
-                let day = first_day + (hour / DAY) as i64 - trained.start;
-                let jumps = jump::level(&shape.jumps[step], self.grid.start + hour as i64);
-                level::between(knots, day as usize * DAY + hour % DAY) + jumps
-            };
-            let mut levels: Vec<f64> =
-                (0..hours).map(|hour| if is_trained[hour] { stored(hour) } else { f64::NAN }).collect();
-            if is_trained.iter().any(|t| !t) {
-                let end = knots[knots.len() - 1] + jump::level(&shape.jumps[step], i64::MAX);
-                let known = drift::Known {
-                    days: (trained.start - first_day, trained.end - first_day),
-                    levels: (knots[0], end),
-                };
-                let days = self.days(at, &base, &mask, step);
-                let noise = self.day_noise(at, step);
-                for (day, levels) in levels.chunks_mut(DAY).enumerate().filter(|(_, levels)| levels[0].is_nan()) {
-                    let level = self.model.drifts[step].level(&days, day, known, noise);
-                    levels.fill(level.log);
-                    // Each step is expected from the steps before it.
-                    jump_variance.iter_mut().skip(step).for_each(|variance| variance[day] += level.jump_variance);
-                }
-            }
-            base.iter_mut().zip(levels).for_each(|(b, l)| *b *= l.exp());
-            expected[step] = base;
-        }
-        let news_hours = self.model.config.new_normal_hours as usize;
-        jump::expect_news(&mut expected, &shape.jumps, self.grid.start, news_hours, !known[PURCHASES]);
-        Normal { expected, mask, is_trained, jump_variance }
-    }
-
-    /// The mask of the model where it was trained, that of the first look elsewhere.
-    fn mask(&self, model: &SeriesModel, is_trained: &[bool], found: Option<&[Found]>) -> Vec<f64> {
-        let mut mask = vec![1.0; is_trained.len()];
-        if let Some(found) = found {
-            let heights: Vec<f64> = found.iter().map(|f| f.height).collect();
-            mask = model.mask_height.mask_news(&heights, self.model.config.new_normal_hours as usize);
-        }
-        for (hour, mask) in mask.iter_mut().enumerate().filter(|(hour, _)| is_trained[*hour]) {
-            *mask = if model.is_masked(self.grid.start + hour as i64) { 0.0 } else { 1.0 };
-        }
-        mask
     }
 
     /// What every row of every series shows from a day of the grid on, and what the site shows.

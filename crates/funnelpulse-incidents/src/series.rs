@@ -52,6 +52,12 @@ impl Series {
         Ok(series)
     }
 
+    /// The values from an hour on, without rows.
+    pub(crate) fn values_from(&self, hour: usize) -> Self {
+        let from = |all: &[Vec<f64>; STEPS]| all.each_ref().map(|all| all[hour..].to_vec());
+        Self { value: from(&self.value), seen: from(&self.seen), rows: Vec::new() }
+    }
+
     /// Hours with visits counted, be it zero.
     pub(crate) fn known_hours(&self) -> usize {
         self.seen[TRAFFIC].iter().filter(|seen| **seen > 0.0).count()

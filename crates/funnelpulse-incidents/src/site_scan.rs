@@ -4,9 +4,10 @@ use funnelpulse_core::SeriesKey;
 
 use crate::{
     RowEvidence, SITE,
-    grid::{DAY, PURCHASES, REVENUE, STEPS, TRAFFIC},
+    grid::{DAY, PURCHASES, STEPS, TRAFFIC},
     judge::Judge,
-    scan::{LOOK_BACK, Normal, Scanned},
+    normal::Normal,
+    scan::{LOOK_BACK, Scanned},
     site::{self, Part, SiteModel, Sum},
     structure::{Place, entries},
     windows::{again::Windows, greedy::Found, noise::Noise, statistics},
@@ -44,6 +45,18 @@ impl Scanned<'_> {
         shown
     }
 
+    /// The mean revenue of a purchase in the history of all series.
+    fn site_unit(&self) -> f64 {
+        let sums = self.models.iter().fold((0.0, 0.0), |(revenue, purchases), model| {
+            let shape = &model.shape;
+            // The mean levels of a step and those before it.
+            let of_series = shape.start[..=PURCHASES].iter().sum::<f64>().exp();
+            (revenue + of_series * shape.unit * shape.tail_factor, purchases + of_series)
+        });
+        let unit = sums.0 / sums.1;
+        if unit.is_finite() && unit > 0.0 { unit } else { 1.0 }
+    }
+
     /// The sum of all series from an hour of the grid on.
     pub(crate) fn sum(&self, normal: &[Normal], first: usize) -> Sum {
         let part = |at: usize| Part {
@@ -77,9 +90,7 @@ impl Scanned<'_> {
             }
         }
         let known: Vec<usize> = (0..hours).filter(|&hour| !observed[hour][TRAFFIC].is_nan()).collect();
-        let total = |step: usize| known.iter().map(|&hour| expected[hour][step]).filter(|m| !m.is_nan()).sum::<f64>();
-        let unit = total(REVENUE) / total(PURCHASES);
-        let unit = if unit.is_finite() && unit > 0.0 { unit } else { 1.0 };
+        let unit = self.site_unit();
         let prior = self.model.prior_log_odds;
         let row = |&hour: &usize| {
             let alarm = &self.model.calibration(!normal[0].is_trained[hour]).alarm;

@@ -9,7 +9,7 @@ use super::{Findings, ModelScores, SeriesFindings};
 
 impl PartialEq for Findings {
     fn eq(&self, other: &Self) -> bool {
-        let Self { layout, series, site, groups, timings: _, warnings: _, failures } = self;
+        let Self { layout, series, site, groups, timings: _, warnings: _, absences: _, failures } = self;
         *layout == other.layout
             && *series == other.series
             && same_text(site, &other.site)

@@ -39,10 +39,11 @@ pub(crate) struct Correction {
 }
 
 impl Correction {
-    /// Corrects the factors of the hours after training.
-    pub(crate) fn apply(&self, base: &mut [f64], place: &Place<'_>, step: usize, is_trained: &[bool]) {
+    /// Corrects the factors of the hours after training, in a grid that begins so many days after the one that the
+    /// correction was made for.
+    pub(crate) fn apply(&self, base: &mut [f64], place: &Place<'_>, step: usize, is_trained: &[bool], later: usize) {
         for hour in place.calendar.entries[self.entry].within(place.grid).filter(|&hour| !is_trained[hour]) {
-            base[hour] *= self.days[hour / DAY - self.first_day][step].exp();
+            base[hour] *= self.days[hour / DAY + later - self.first_day][step].exp();
         }
     }
 }
