@@ -236,18 +236,18 @@ impl LstmAutoencoderModel {
         Ok(())
     }
 
-    fn judge(&self, time: &[Timestamp], values: ArrayView2<'_, f64>) -> Result<Judgement, Error> {
+    fn judge(&self, time: &[Timestamp], values: ArrayView2<'_, f64>, skip: usize) -> Result<Judgement, Error> {
         let scale = self.scale_of(values);
         let series = Series::new(time, values, &scale, self.step, self.config.max_gap);
         let rows = Rows { values, scale: &scale, series: &series };
         match self.config.scoring {
-            ReconstructionScoring::LastPosition => self.judge_last_positions(&rows),
+            ReconstructionScoring::LastPosition => self.judge_last_positions(&rows, skip),
             ReconstructionScoring::WindowMean => self.judge_window_means(&rows),
         }
     }
 
-    /// Each row by its error as the last of a window.
-    fn judge_last_positions(&self, rows: &Rows<'_>) -> Result<Judgement, Error> {
+    /// Each row after the first `skip` by its error as the last of a window.
+    fn judge_last_positions(&self, rows: &Rows<'_>, skip: usize) -> Result<Judgement, Error> {
         let (length, width) = (self.config.sequence_length, self.columns.len());
         let series = rows.series;
         let in_stretch = |slot: usize| {
@@ -255,7 +255,7 @@ impl LstmAutoencoderModel {
             slot + 1 >= series.stretches[before].start + length
         };
         let has_window = |row: &usize| in_stretch(series.slots[*row]) && !rows.is_missing(*row);
-        let judged: Vec<usize> = (0..rows.values.nrows()).filter(has_window).collect();
+        let judged: Vec<usize> = (skip..rows.values.nrows()).filter(has_window).collect();
         let windows: Vec<_> = judged.iter().map(|&row| (0, series.slots[row] + 1 - length)).collect();
         let (mut out, mut squares) = (Judgement::of(rows.values.dim()), vec![0.0; width]);
         self.errors(
@@ -316,7 +316,7 @@ impl LstmAutoencoderModel {
 
     pub(crate) fn score_rows(&self, frame: FrameView<'_>) -> Result<Vec<f64>, Error> {
         let values = frame.aligned(&self.columns)?;
-        Ok(self.judge(frame.time(), values.view())?.scores)
+        Ok(self.judge(frame.time(), values.view(), 0)?.scores)
     }
 
     /// The score of the last of some rows, for [`stream`](crate::LstmAutoencoderStream).
@@ -375,14 +375,19 @@ impl FittedDetector for LstmAutoencoderModel {
     }
 
     fn detect(&self, frame: FrameView<'_>) -> Result<Detection, Error> {
+        self.detect_after(frame, 0)
+    }
+
+    fn detect_after(&self, frame: FrameView<'_>, skip: usize) -> Result<Detection, Error> {
         let values = frame.aligned(&self.columns)?;
-        let Judgement { scores, contributions, expected } = self.judge(frame.time(), values.view())?;
+        let Judgement { scores, contributions, expected } = self.judge(frame.time(), values.view(), skip)?;
         let table = |values: Vec<f64>| {
             let shape = (scores.len(), self.columns.len());
             Array2::from_shape_vec(shape, values).expect("a value per row and column")
         };
         let (contributions, expected) = (table(contributions), table(expected));
-        Ok(Detection::new(Array1::from(scores)).with_contributions(contributions).with_expected(expected))
+        let detection = Detection::new(Array1::from(scores)).with_contributions(contributions).with_expected(expected);
+        Ok(detection.rows(skip.min(frame.nrows())..frame.nrows()))
     }
 
     /// Scores of the rows at the end of each series that validated but did not train; NaN for the others. `None`
