@@ -42,7 +42,8 @@ pub enum Scaling {
 #[serde(from = "OrderText", into = "OrderText")]
 #[schemars(with = "OrderText")]
 pub enum FourierOrder {
-    /// Prophet's rule: on when the history holds two periods and is sampled finely enough.
+    /// Prophet's rule: on when the history holds two periods and is sampled finely enough. In tables by month or
+    /// quarter with as many terms as their rows can tell, 5 and 1, where Prophet has 10.
     #[default]
     Auto,
     /// Left out.

@@ -19,6 +19,7 @@ mod model;
 mod prophet;
 mod robust;
 mod rows;
+mod step;
 mod uncertainty;
 mod validate;
 mod vector;
@@ -37,6 +38,7 @@ pub use funnelpulse_core as core;
 pub use laplace::ParameterErrors;
 pub use model::SeasonalModel;
 pub use ndarray;
+pub use step::Step;
 
 /// The tag of the detector in tables and files.
 const KIND: &str = "seasonal";

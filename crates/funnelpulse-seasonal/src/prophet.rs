@@ -100,7 +100,7 @@ impl SeasonalModel {
         let (start, span) = (self.design.clock.start(), self.design.clock.span());
         let seconds = Timestamp::SECOND as f64;
         let second_row = start.offset((span / (self.rows.max(2) - 1) as f64).round() as i64);
-        let dates: Vec<Timestamp> = (0..DATES).rev().map(|i| self.last.offset(-i * self.step)).collect();
+        let dates: Vec<Timestamp> = (0..DATES).rev().map(|i| self.step.after(self.last, -i)).collect();
         let row = |time: Timestamp| json!({ "ds": iso(time), "y": null, "t": self.design.clock.scale(time) });
         let changepoints = self.design.clock.changepoints();
         json!({

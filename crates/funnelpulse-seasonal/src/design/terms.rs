@@ -4,7 +4,7 @@ use funnelpulse_core::{Timestamp, parse_timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::fourier::Fourier;
-use crate::{Covariates, FourierOrder, Likelihood, Mode, SeasonalConfig, SeasonalError, Standardize};
+use crate::{Covariates, FourierOrder, Likelihood, Mode, SeasonalConfig, SeasonalError, Standardize, Step};
 
 /// Scales of priors that can be computed with: one over their square goes into the normal equations.
 pub(crate) const PRIOR_SCALES: std::ops::RangeInclusive<f64> = 1e-6..=1e6;
@@ -177,6 +177,11 @@ fn seasons(
         let scale = season.prior_scale.unwrap_or(config.seasonality_prior_scale);
         add(&season.name, season.period, season.fourier_order, scale, season.mode, season.condition_name.clone());
     }
+    // So many sines and cosines and a level are as many numbers as there are rows in a year.
+    let most = match Step::usual(time) {
+        Step::Months { months, .. } => Some((12 / months).saturating_sub(1) / 2),
+        Step::Fixed(_) => None,
+    };
     // Name, setting, period, least span, largest step, terms.
     let built_in = [
         ("yearly", config.yearly_seasonality, 365.25, 730.0, f64::INFINITY, 10),
@@ -189,7 +194,8 @@ fn seasons(
             _ if replaced => 0,
             FourierOrder::Auto if span < least_span || step >= largest_step => 0,
             FourierOrder::Off => 0,
-            FourierOrder::Auto | FourierOrder::On => default,
+            FourierOrder::Auto => most.map_or(default, |most| default.min(most)),
+            FourierOrder::On => default,
             FourierOrder::Terms(order) => order,
         };
         if order > 0 {
