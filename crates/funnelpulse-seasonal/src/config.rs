@@ -1,5 +1,6 @@
 //! Hyper-parameters, under the names that Prophet gave them.
 
+use funnelpulse_core::CalendarEntry;
 use serde::{Deserialize, Serialize};
 
 /// Form of the trend.
@@ -111,7 +112,7 @@ pub struct CustomSeasonality {
     pub condition_name: Option<String>,
 }
 
-/// A holiday or another event of whole days (UTC), past and future.
+/// A holiday or another event of whole days, past and future: days in the time zone of the configuration, UTC by default.
 ///
 /// Every day of the window has an effect of its own, shared by all dates of the event.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -244,9 +245,15 @@ pub struct SeasonalConfig {
     /// Leaves out a seasonality that the history can't support: one whose period is longer than
     /// the history, or that has more coefficients than half the rows. Prophet fits them all.
     pub drop_unsupported: bool,
-    /// Holidays and events.
+    /// Holidays and events of whole days.
     pub holidays: Vec<Holiday>,
-    /// The way in which they enter; `seasonality_mode` by default.
+    /// Holidays, promotions and other events from an instant to another, as other detectors take them and iCalendar files
+    /// hold them. Entries of one name are a component with one effect; a row takes part if its time lies within.
+    /// Entries for some series only are refused: a model is of one series.
+    pub calendar: Vec<CalendarEntry>,
+    /// IANA name of the time zone of the days of `holidays` and the local times of `calendar`; UTC where empty.
+    pub time_zone: String,
+    /// The way in which holidays and calendar enter; `seasonality_mode` by default.
     pub holidays_mode: Option<Mode>,
     /// Standard deviation of the prior on their effects.
     pub holidays_prior_scale: f64,
@@ -302,6 +309,8 @@ impl Default for SeasonalConfig {
             seasonality_prior_scale: 10.0,
             drop_unsupported: true,
             holidays: Vec::new(),
+            calendar: Vec::new(),
+            time_zone: String::new(),
             holidays_mode: None,
             holidays_prior_scale: 10.0,
             regressors: Vec::new(),

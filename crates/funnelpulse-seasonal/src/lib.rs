@@ -35,6 +35,7 @@ pub use error::SeasonalError;
 pub use fitting::Seasonal;
 pub use forecast::{Component, Forecast};
 pub use funnelpulse_core as core;
+pub use funnelpulse_core::CalendarEntry;
 pub use laplace::ParameterErrors;
 pub use model::SeasonalModel;
 pub use ndarray;
