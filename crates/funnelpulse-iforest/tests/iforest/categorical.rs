@@ -167,6 +167,35 @@ fn files_of_payload_version_1_still_load() {
     assert!(matches!(read_model::<IsolationForestModel>(&newer), Err(ModelError::PayloadVersion { .. })));
 }
 
+#[derive(serde::Deserialize)]
+struct Golden {
+    values: Vec<Vec<f64>>,
+    score: Vec<f64>,
+    new: Vec<Vec<Option<f64>>>,
+    new_score: Vec<f64>,
+}
+
+/// isotree with `categ_split_type="subset"`, see `golden/make_categories.py`.
+#[test]
+fn categories_agree_with_isotree() {
+    let golden: Golden = serde_json::from_str(include_str!("../../golden/isotree-categories.json")).unwrap();
+    let table = Array2::from_shape_vec((golden.values.len(), 4), golden.values.concat()).unwrap();
+    let config = IsolationForestConfig { categorical: vec!["2".into(), "3".into()], n_trees: 1_000, ..config() };
+    let model = forest(config).fit_values(table.view()).unwrap();
+    let ours = model.score_values(table.view()).unwrap().to_vec();
+    let correlation = crate::parity::spearman(&ours, &golden.score);
+    // score = 2^(-path / c), with the same c on both sides.
+    let path = |scores: &[f64]| scores.iter().map(|s| -s.log2()).sum::<f64>() / scores.len() as f64;
+    let ratio = path(&ours) / path(&golden.score);
+    println!("rank correlation {correlation:.4}, path length {ratio:.4} of isotree's");
+    assert!(correlation >= 0.97 && (ratio - 1.0).abs() <= 0.02, "{correlation} {ratio}");
+    let new = golden.new.concat().into_iter().map(|value| value.unwrap_or(f64::NAN)).collect();
+    let new = model.score_values(Array2::from_shape_vec((golden.new.len(), 4), new).unwrap().view()).unwrap();
+    for (row, (ours, theirs)) in new.iter().zip(&golden.new_score).enumerate() {
+        assert!((ours - theirs).abs() < 0.02, "row {row} with new and missing categories: {ours} {theirs}");
+    }
+}
+
 #[test]
 fn what_is_not_possible_is_named() {
     let error = forest_error(IsolationForestConfig { categorical: vec!["brand".into()], ..Default::default() });
