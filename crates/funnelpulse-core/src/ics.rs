@@ -15,7 +15,7 @@ impl CalendarEntry {
     /// The events of an iCalendar file as entries of one kind, which concern all series, in order of their start.
     ///
     /// Whole days stay dates, so that they follow the time zone of the shop; times of a zone become instants. An event
-    /// without an end takes its day, or an hour. Events of every year (`RRULE:FREQ=YEARLY`) are repeated from their own year on
+    /// without `DTEND` or `DURATION` takes its day, or an hour. Events of every year (`RRULE:FREQ=YEARLY`) are repeated from their own year on
     /// where `years` has it; other repetitions are refused. Events without a rule are kept whatever their year.
     ///
     /// ```
@@ -52,7 +52,15 @@ fn entries_of(event: &Event, kind: &str, years: &RangeInclusive<i16>) -> Result<
     let name = event.get_summary().unwrap_or("event");
     let moment = |key: &str| Moment::of(event, key).transpose().map_err(|reason| refuse(name, reason));
     let start = moment("DTSTART")?.ok_or_else(|| refuse(name, "it has no DTSTART".to_owned()))?;
-    let end = moment("DTEND")?.unwrap_or_else(|| start.usual_end());
+    let end = match (moment("DTEND")?, event.property_value("DURATION")) {
+        (Some(end), _) => end,
+        (None, Some(text)) => {
+            let span = text.parse().ok().filter(|span: &Span| span.is_positive());
+            let end = span.and_then(|span| start.plus(span));
+            end.ok_or_else(|| refuse(name, format!("DURATION `{text}` is no positive time span")))?
+        }
+        (None, None) => start.usual_end(),
+    };
     let entry = |years: i64| -> Option<CalendarEntry> {
         let (start, end) = (start.later(years)?, end.later(years)?);
         Some(CalendarEntry::new(name, kind, &start, &end))
@@ -104,6 +112,14 @@ impl Moment {
             Self::Day(day) => day.year(),
             Self::Time(time, _) => time.year(),
         }
+    }
+
+    /// A time span later.
+    fn plus(&self, span: Span) -> Option<Self> {
+        Some(match self {
+            Self::Day(day) => Self::Day(day.checked_add(span).ok()?),
+            Self::Time(time, zone) => Self::Time(time.checked_add(span).ok()?, zone.clone()),
+        })
     }
 
     /// The end of an event that names none.
@@ -169,6 +185,8 @@ mod tests {
             "SUMMARY:Mailing|DTSTART:20240601T100000Z",
             "SUMMARY:Local|DTSTART:20240501T100000|DTEND:20240501T130000",
             "SUMMARY:May Day|DTSTART;VALUE=DATE:20240501",
+            "SUMMARY:Fair|DTSTART;VALUE=DATE:20240801|DURATION:P1W",
+            "SUMMARY:Night|DTSTART:20240901T220000Z|DURATION:P1DT2H30M",
         ])
         .unwrap();
         let entry = |name: &str, start: &str, end: &str| CalendarEntry::new(name, "holiday", start, end);
@@ -179,6 +197,8 @@ mod tests {
                 entry("Local", "2024-05-01T10:00:00", "2024-05-01T13:00:00"),
                 entry("Mailing", "2024-06-01T10:00:00Z", "2024-06-01T11:00:00Z"),
                 entry("Sale, summer", "2024-07-01T06:00:00Z", "2024-07-01T18:00:00Z"),
+                entry("Fair", "2024-08-01", "2024-08-08"),
+                entry("Night", "2024-09-01T22:00:00Z", "2024-09-03T00:30:00Z"),
             ]
         );
     }
@@ -207,6 +227,8 @@ mod tests {
         );
         assert!(error("SUMMARY:Odd|DTSTART:20241341").contains("`Odd`: DTSTART `20241341` is no date"));
         assert!(error("SUMMARY:Odd|DTSTART;TZID=Moon/Base:20240101T100000").contains("in Moon/Base"));
+        assert!(error("SUMMARY:Odd|DTSTART:20240101|DURATION:-P1D").contains("DURATION `-P1D` is no positive"));
+        assert!(error("SUMMARY:Odd|DTSTART:20240101|DURATION:soon").contains("DURATION `soon` is no positive"));
         assert!(error("SUMMARY:Never").contains("no DTSTART"));
         let error = CalendarEntry::from_ics("series,start\r\na,2024-01-01\r\n", "holiday", 2020..=2030)
             .unwrap_err()
