@@ -201,6 +201,9 @@ pub enum Combine {
     Cauchy,
 }
 
+/// The time zone of a configuration that names none.
+pub(crate) const UTC: &str = "UTC";
+
 /// Hyper-parameters of a [`Seasonal`](crate::Seasonal) model. The defaults are Prophet's.
 ///
 /// ```
@@ -251,8 +254,8 @@ pub struct SeasonalConfig {
     /// hold them. Entries of one name are a component with one effect; a row takes part if its time lies within.
     /// Entries for some series only are refused: a model is of one series.
     pub calendar: Vec<CalendarEntry>,
-    /// IANA name of the time zone of the days of `holidays` and the local times of `calendar`; UTC where empty.
-    pub time_zone: String,
+    /// IANA name of the time zone of the days of `holidays` and the local times of `calendar`; UTC by default.
+    pub timezone: String,
     /// The way in which holidays and calendar enter; `seasonality_mode` by default.
     pub holidays_mode: Option<Mode>,
     /// Standard deviation of the prior on their effects.
@@ -310,7 +313,7 @@ impl Default for SeasonalConfig {
             drop_unsupported: true,
             holidays: Vec::new(),
             calendar: Vec::new(),
-            time_zone: String::new(),
+            timezone: UTC.to_owned(),
             holidays_mode: None,
             holidays_prior_scale: 10.0,
             regressors: Vec::new(),

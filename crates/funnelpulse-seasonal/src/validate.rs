@@ -69,7 +69,7 @@ impl SeasonalConfig {
                 .try_for_each(|date| parse_timestamp(date).map(drop))
                 .map_err(funnelpulse_core::Error::from)?;
         }
-        let zone = Zone::new(&self.time_zone)?;
+        let zone = Zone::new(&self.timezone)?;
         for entry in &self.calendar {
             entry.instants(&zone)?;
             if !entry.series.is_empty() {

@@ -7,7 +7,9 @@ use super::{
     fourier::Fourier,
     windows::{Windows, of_calendar},
 };
-use crate::{Covariates, FourierOrder, Likelihood, Mode, SeasonalConfig, SeasonalError, Standardize, Step};
+use crate::{
+    Covariates, FourierOrder, Likelihood, Mode, SeasonalConfig, SeasonalError, Standardize, Step, config::UTC,
+};
 
 /// Scales of priors that can be computed with: one over their square goes into the normal equations.
 pub(crate) const PRIOR_SCALES: std::ops::RangeInclusive<f64> = 1e-6..=1e6;
@@ -122,7 +124,7 @@ pub(crate) fn terms_of(
         _ => Mode::Additive,
     };
     let (mut terms, mut dropped) = seasons(config, time, mode);
-    let zone = Zone::new(&config.time_zone)?;
+    let zone = Zone::new(&config.timezone)?;
     for holiday in &config.holidays {
         let mut days = Vec::with_capacity(holiday.ds.len());
         for date in &holiday.ds {
@@ -133,7 +135,7 @@ pub(crate) fn terms_of(
         days.dedup();
         let window = holiday.lower_window..=holiday.upper_window;
         let shifted = |offset: i32| days.iter().map(move |day| day + i64::from(offset));
-        let kind = if config.time_zone.is_empty() {
+        let kind = if ["", UTC].contains(&&*config.timezone) {
             Kind::Holiday(window.map(|offset| shifted(offset).collect()).collect())
         } else {
             Kind::Windows(window.map(|offset| Windows::of_days(shifted(offset), &zone)).collect())

@@ -50,7 +50,7 @@ fn effects(model: &SeasonalModel, name: &str, hours: usize) -> Vec<f64> {
 fn events_of_some_hours_are_learnt_and_forecast() {
     let values = values(&lunches(), HOURS);
     let config =
-        SeasonalConfig { calendar: lunches(), time_zone: "Europe/Berlin".to_owned(), ..SeasonalConfig::default() };
+        SeasonalConfig { calendar: lunches(), timezone: "Europe/Berlin".to_owned(), ..SeasonalConfig::default() };
     let model = fit(config, &values);
     assert_eq!(model.component_names().collect::<Vec<_>>(), ["weekly", "daily", "lunch"]);
     // From 2024-04-01 on; in summer 11 to 15 h in Berlin are 9 to 13 h UTC.
@@ -64,7 +64,7 @@ fn events_of_some_hours_are_learnt_and_forecast() {
 }
 
 #[test]
-fn holidays_are_days_of_the_time_zone() {
+fn holidays_are_days_of_the_timezone() {
     let days = ["2024-01-10", "2024-02-14", "2024-03-13"];
     let entries: Vec<CalendarEntry> = days
         .iter()
@@ -75,8 +75,8 @@ fn holidays_are_days_of_the_time_zone() {
         .collect();
     let values = values(&entries, HOURS);
     let holiday = Holiday { holiday: "free".into(), ds: days.map(str::to_owned).to_vec(), ..Holiday::default() };
-    let of = |time_zone: &str, holidays: Vec<Holiday>, calendar: Vec<CalendarEntry>| {
-        fit(SeasonalConfig { time_zone: time_zone.to_owned(), holidays, calendar, ..Default::default() }, &values)
+    let of = |timezone: &str, holidays: Vec<Holiday>, calendar: Vec<CalendarEntry>| {
+        fit(SeasonalConfig { timezone: timezone.to_owned(), holidays, calendar, ..Default::default() }, &values)
     };
     let local = of("Europe/Berlin", vec![holiday.clone()], Vec::new());
     let utc = of("", vec![holiday], Vec::new());
@@ -91,7 +91,7 @@ fn windows_around_local_days_have_effects_of_their_own() {
     let ds = vec!["2024-02-10".to_owned()];
     let holiday = Holiday { holiday: "fair".into(), ds, lower_window: -1, upper_window: 1, ..Holiday::default() };
     let config =
-        SeasonalConfig { holidays: vec![holiday], time_zone: "Asia/Tokyo".to_owned(), ..SeasonalConfig::default() };
+        SeasonalConfig { holidays: vec![holiday], timezone: "Asia/Tokyo".to_owned(), ..SeasonalConfig::default() };
     let mut values = values(&[], HOURS);
     // The day before, in Tokyo: from 2024-02-08 15 h UTC on.
     let first = 24 * 38 + 15;
@@ -108,7 +108,7 @@ fn models_with_a_calendar_are_saved() {
     let values = Array2::from_shape_vec((HOURS, 1), values(&lunches(), HOURS)).unwrap();
     let frame = Frame::new(time(HOURS), Columns::new(["orders"]).unwrap(), values).unwrap();
     let config =
-        SeasonalConfig { calendar: lunches(), time_zone: "Europe/Berlin".to_owned(), ..SeasonalConfig::default() };
+        SeasonalConfig { calendar: lunches(), timezone: "Europe/Berlin".to_owned(), ..SeasonalConfig::default() };
     let model = Seasonal::new(config).unwrap().fit(frame.view()).unwrap();
     let loaded: SeasonalDetectorModel = read_model(&to_bytes(&model).unwrap()).unwrap();
     assert_eq!(loaded, model);
@@ -123,7 +123,7 @@ fn a_file_of_holidays_is_a_calendar() {
                 BEGIN:VEVENT\r\nSUMMARY:New Year\r\nDTSTART;VALUE=DATE:20000101\r\nRRULE:FREQ=YEARLY\r\nEND:VEVENT\r\n\
                 END:VCALENDAR\r\n";
     let calendar = CalendarEntry::from_ics(file, "holiday", 2024..=2025).unwrap();
-    let config = SeasonalConfig { calendar, time_zone: "Europe/Berlin".to_owned(), ..SeasonalConfig::default() };
+    let config = SeasonalConfig { calendar, timezone: "Europe/Berlin".to_owned(), ..SeasonalConfig::default() };
     let carnival = [CalendarEntry::new("", "", "2024-02-12", "2024-02-13")];
     let model = fit(config, &values(&carnival, HOURS));
     assert_eq!(model.component_names().collect::<Vec<_>>(), ["weekly", "daily", "Carnival", "New Year"]);
@@ -134,7 +134,7 @@ fn a_file_of_holidays_is_a_calendar() {
 #[test]
 fn what_can_not_be_is_named() {
     let error = |config: SeasonalConfig| Seasonal::new(config).unwrap_err().to_string();
-    let zone = SeasonalConfig { time_zone: "Europe/Atlantis".to_owned(), ..Default::default() };
+    let zone = SeasonalConfig { timezone: "Europe/Atlantis".to_owned(), ..Default::default() };
     assert_eq!(error(zone), "timezone: `Europe/Atlantis` is no IANA time zone, such as `Europe/Berlin`");
     let with = |entry: CalendarEntry| SeasonalConfig { calendar: vec![entry], ..Default::default() };
     let backwards = CalendarEntry::new("sale", "promotion", "2024-02-01", "2024-01-01");
@@ -145,6 +145,6 @@ fn what_can_not_be_is_named() {
     let trend = CalendarEntry::new("trend", "promotion", "2024-01-01", "2024-01-02");
     assert_eq!(error(with(trend)), "component name `trend`: reserved");
     let text = r#"{"calendar": [{"name": "a", "kind": "b", "start": "2024-01-01", "end": "2024-01-02"}],
-                   "time_zone": "Europe/Berlin"}"#;
+                   "timezone": "Europe/Berlin"}"#;
     assert!(serde_json::from_str::<SeasonalConfig>(text).unwrap().validate().is_ok());
 }
