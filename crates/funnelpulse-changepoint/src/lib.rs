@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod auto;
+pub mod classifier;
 pub mod cost;
 mod detector;
 mod error;

@@ -2,6 +2,8 @@
 
 mod adaptors;
 mod budget;
+#[cfg(feature = "calendar")]
+mod calendar;
 mod calibrator;
 mod context;
 mod detection;
@@ -9,6 +11,8 @@ mod detector;
 mod episode;
 mod error;
 mod frame;
+#[cfg(feature = "ics")]
+mod ics;
 mod incident_kind;
 mod isolate;
 mod live;
@@ -29,6 +33,8 @@ mod verdict;
 
 pub use adaptors::{PerSeries, Pooled, SeriesModels, Training};
 pub use budget::{AlarmBudget, ParseBudgetError};
+#[cfg(feature = "calendar")]
+pub use calendar::{CalendarEntry, CalendarError, Zone};
 pub use calibrator::{Calibrator, ScoreSketch, evidence_of_score, score_of_evidence};
 pub use context::Context;
 pub use detection::Detection;

@@ -1,5 +1,6 @@
 //! Hyper-parameters and what can be wrong with them.
 
+use funnelpulse_core::{Columns, Error};
 use serde::{Deserialize, Serialize};
 
 use crate::grown::MAX_DEPTH;
@@ -95,6 +96,9 @@ pub struct IsolationForestConfig {
     pub reservoir: usize,
     /// Seed of all random choices.
     pub seed: u64,
+    /// Names of the columns whose values are codes of categories, whole numbers or not, without an order. With
+    /// `split = standard` only. None by default: codes are ordered numbers then.
+    pub categorical: Vec<String>,
 }
 
 impl Default for IsolationForestConfig {
@@ -113,6 +117,7 @@ impl Default for IsolationForestConfig {
             threshold: None,
             reservoir: 1024,
             seed: 42,
+            categorical: Vec::new(),
         }
     }
 }
@@ -142,12 +147,28 @@ impl IsolationForestConfig {
         if !(self.max_features > 0.0 && self.max_features <= 1.0) {
             return refuse("max_features", self.max_features.to_string(), "above 0 to 1");
         }
+        if !self.categorical.is_empty() && self.split != Split::Standard {
+            return refuse("categorical", self.categorical.join(", "), "none unless split = standard");
+        }
         match (self.contamination, self.threshold) {
             (Some(c), _) if !(c > 0.0 && c <= 0.5) => refuse("contamination", c.to_string(), "above 0 to 0.5"),
             (_, Some(t)) if !(0.0..=1.0).contains(&t) => refuse("threshold", t.to_string(), "0 to 1"),
             (Some(_), Some(t)) => refuse("threshold", t.to_string(), "not together with contamination"),
             _ => Ok(()),
         }
+    }
+
+    /// An error if a categorical column is not among these.
+    pub(crate) fn require_categorical(&self, columns: &Columns) -> Result<(), IsolationForestError> {
+        self.categorical.iter().try_for_each(|name| columns.require(name).map(drop)).map_err(|e| Error::from(e).into())
+    }
+
+    /// True for every column that is categorical; empty where none is.
+    pub(crate) fn categorical_flags(&self, columns: &Columns) -> Vec<bool> {
+        if self.categorical.is_empty() {
+            return Vec::new();
+        }
+        columns.iter().map(|column| self.categorical.iter().any(|name| **name == **column)).collect()
     }
 
     /// Depth at which the trees on `samples` rows stop.
@@ -189,7 +210,15 @@ pub enum IsolationForestError {
         /// The way in which the forest's nodes divide their rows.
         split: Split,
     },
+    /// A format or method is for splits of ordered numbers only.
+    #[error("{format} is not possible with categorical columns (here: {columns}); allowed: none")]
+    Categorical {
+        /// The format or method asked for.
+        format: &'static str,
+        /// The categorical columns of the forest, comma separated.
+        columns: String,
+    },
     /// The data don't fit, or there are too few rows.
     #[error(transparent)]
-    Core(#[from] funnelpulse_core::Error),
+    Core(#[from] Error),
 }

@@ -27,8 +27,12 @@ use crate::{
 /// missing value counts as the column's median, and only a row that misses all of them goes both
 /// ways. A row without any value scores NaN and is not trained on.
 ///
-/// **Columns** may be constant, copies of each other, codes of categories (taken as ordered
-/// numbers), or of any size: `standard` compares in f64, the other splits in f32 after
+/// **Categories**: columns that [`categorical`](IsolationForestConfig::categorical) names hold codes without an order. A
+/// node of a `standard` forest sends each category that its training rows have right or left at random, one each way at
+/// least, as isotree does (Cortes 2019, `categ_split_type="subset"`). A row with a category that no training row of the
+/// node had goes both ways, like one whose value is missing. Other columns are ordered numbers.
+///
+/// **Columns** may be constant, copies of each other, or of any size: `standard` compares in f64, the other splits in f32 after
 /// scaling each column by its median and standard deviation.
 ///
 /// **Complexity**: fitting reads only the rows that it draws, `O(trees * psi * (depth + columns))`
@@ -115,9 +119,10 @@ impl IsolationForest {
                 format!("{} rows of {width} columns (1 to 65535 columns, fewer than 2^32 rows)", values.nrows());
             return Err(Error::Detector { detector: KIND, source: source.into() }.into());
         }
+        self.config.require_categorical(columns)?;
         let nursery = |population: Population| {
             let samples = self.config.max_samples.min(population.len());
-            Nursery::new(&self.config, table, width, population, samples)
+            Nursery::new(&self.config, columns, table, population, samples)
         };
         // Most tables need no look at the rows that no tree draws.
         let unseen = (weights.is_none() && values.nrows() >= 2)

@@ -13,7 +13,8 @@ type LeafMeans = Vec<Option<Box<[f64]>>>;
 
 impl IsolationForestModel {
     /// `values` with every missing value replaced by the mean of that column over the rows of `reference` (the training
-    /// rows, say) that share a leaf with the row, averaged over the trees. Columns in the order of training.
+    /// rows, say) that share a leaf with the row, averaged over the trees; in categorical columns by the category with the
+    /// largest such share. Columns in the order of training.
     ///
     /// A row that misses the value of a split is in the leaves of both sides, weighted by the training rows; reference rows
     /// are on the side of more training rows. A column that no reference row has a value of stays missing; where none in
@@ -40,37 +41,74 @@ impl IsolationForestModel {
         self.require_width(reference.ncols())?;
         let mut imputed = values.as_standard_layout().into_owned();
         let reference = reference.as_standard_layout();
-        let known = reference.as_slice().expect("standard layout is contiguous");
-        let overall: Vec<f64> = reference.columns().into_iter().map(|column| mean(column.iter().copied())).collect();
+        let categorical = self.config.categorical_flags(&self.columns);
+        let indicators = indicators(&categorical, reference.view());
+        let with_indicators = append(reference.view(), &indicators);
+        let wide = with_indicators.ncols();
+        let in_order = "standard layout is contiguous";
+        let known = (reference.as_slice().expect(in_order), with_indicators.as_slice().expect(in_order));
+        let overall: Vec<f64> =
+            with_indicators.columns().into_iter().map(|column| mean(column.iter().copied())).collect();
         let gaps: Vec<usize> =
             (0..values.nrows()).filter(|&row| values.row(row).iter().any(|value| value.is_nan())).collect();
         let rows: Vec<f64> = gaps.iter().flat_map(|&row| values.row(row).to_vec()).collect();
-        let mut sums = vec![0.0; 2 * rows.len()];
+        let mut sums = vec![0.0; 2 * gaps.len() * wide];
         for trees in self.trees.iter().filter(|_| !gaps.is_empty()) {
             let (mut block, mut of_reference) = (Block::default(), Block::default());
             trees.prepare(&rows, &mut block);
-            trees.prepare(known, &mut of_reference);
+            trees.prepare(known.0, &mut of_reference);
             let numbers = (0..trees.len()).collect();
             let means: Vec<LeafMeans> = parallel::map(numbers, Vec::new, |route, tree| {
-                leaf_means(trees, tree, &of_reference, (known, width), route)
+                leaf_means(trees, tree, &of_reference, (known.1, wide), route)
             });
-            parallel::fill(&mut sums, 2 * width, Vec::new, |leaves, row, sums| {
+            parallel::fill(&mut sums, 2 * wide, Vec::new, |leaves, row, sums| {
                 for (tree, means) in means.iter().enumerate() {
                     trees.leaves(tree, &block, row, leaves);
                     add_means(leaves, means, sums);
                 }
             });
         }
-        for (&row, sums) in gaps.iter().zip(sums.chunks_exact(2 * width)) {
-            for (column, sum) in sums.as_chunks::<2>().0.iter().enumerate() {
-                let value = &mut imputed[[row, column]];
-                if value.is_nan() {
-                    *value = if sum[1] > 0.0 { sum[0] / sum[1] } else { overall[column] };
-                }
+        for (&row, sums) in gaps.iter().zip(sums.chunks_exact(2 * wide)) {
+            let sums = sums.as_chunks::<2>().0;
+            let mean_of = |at: usize| if sums[at][1] > 0.0 { sums[at][0] / sums[at][1] } else { overall[at] };
+            for column in (0..width).filter(|&column| values[[row, column]].is_nan()) {
+                imputed[[row, column]] = if categorical.get(column) == Some(&true) {
+                    let shares = indicators.iter().enumerate().filter(|(_, (of, _))| *of == column);
+                    let shares = shares.map(|(at, (_, category))| (mean_of(width + at), *category));
+                    shares.max_by(|a, b| a.0.total_cmp(&b.0)).map_or(f64::NAN, |(_, category)| category)
+                } else {
+                    mean_of(column)
+                };
             }
         }
         Ok(imputed)
     }
+}
+
+/// A categorical column and one of its categories.
+type Indicator = (usize, f64);
+
+/// Every category of the categorical columns; none without such columns.
+fn indicators(categorical: &[bool], reference: ArrayView2<'_, f64>) -> Vec<Indicator> {
+    let of_column = |(column, _): (usize, &bool)| {
+        let mut categories: Vec<f64> = reference.column(column).iter().copied().filter(|v| !v.is_nan()).collect();
+        categories.sort_unstable_by(f64::total_cmp);
+        categories.dedup();
+        categories.into_iter().map(move |category| (column, category))
+    };
+    categorical.iter().enumerate().filter(|(_, is_categorical)| **is_categorical).flat_map(of_column).collect()
+}
+
+/// The table with a column of ones and zeros for each category: their means are shares.
+fn append(reference: ArrayView2<'_, f64>, indicators: &[Indicator]) -> Array2<f64> {
+    let width = reference.ncols();
+    Array2::from_shape_fn((reference.nrows(), width + indicators.len()), |(row, at)| {
+        let Some(&(column, category)) = at.checked_sub(width).map(|at| &indicators[at]) else {
+            return reference[[row, at]];
+        };
+        let value = reference[[row, column]];
+        if value.is_nan() { value } else { f64::from(u8::from(value == category)) }
+    })
 }
 
 /// Mean of the values that are known; NaN without one.

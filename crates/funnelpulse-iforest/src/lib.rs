@@ -8,6 +8,7 @@ mod export;
 mod forest;
 mod grown;
 mod impute;
+mod mixed;
 mod model;
 mod oblique;
 mod online;

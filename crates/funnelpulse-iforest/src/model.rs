@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use funnelpulse_core::{
-    Columns, Detection, Error, FittedDetector, FrameView, OnlineDetector, PersistentModel, Threshold,
+    Columns, Detection, Error, FittedDetector, FrameView, ModelError, ModelInfo, OnlineDetector, PersistentModel,
+    Threshold, Writer, decode_payload, writer,
 };
 use ndarray::{Array1, Array2, ArrayView2, Axis};
 use serde::{Deserialize, Serialize};
@@ -53,13 +54,18 @@ impl TryFrom<Unchecked> for IsolationForestModel {
 
     fn try_from(u: Unchecked) -> Result<Self, String> {
         u.config.validate().map_err(|e| e.to_string())?;
+        u.config.require_categorical(&u.columns).map_err(|e| e.to_string())?;
         let width = u.columns.len();
         let n_trees: usize = u.trees.iter().map(Trees::len).sum();
         if !(2..=u.config.max_samples).contains(&u.samples) || !(1..=65_535).contains(&n_trees) {
             return Err(format!("a forest of {n_trees} trees on {} rows each", u.samples));
         }
         let fits = |trees: &Trees| {
-            let kind_fits = matches!(trees, Trees::Axis(_)) == (u.config.split == Split::Standard);
+            let kind_fits = match trees {
+                Trees::Axis(_) => u.config.split == Split::Standard && u.config.categorical.is_empty(),
+                Trees::Oblique(_) => u.config.split != Split::Standard,
+                Trees::Mixed(_) => !u.config.categorical.is_empty(),
+            };
             kind_fits && trees.width() == width && trees.max_rows() <= u.samples
         };
         if !u.trees.iter().all(fits) {
@@ -200,6 +206,9 @@ impl IsolationForestModel {
         if (self.config.split, self.config.scoring) != (other.config.split, other.config.scoring) {
             return differs("split or scoring");
         }
+        if self.config.categorical_flags(&self.columns) != other.config.categorical_flags(&other.columns) {
+            return differs("categorical columns");
+        }
         let shape = |model: &Self| {
             let terms = model.config.columns_per_split.min(model.columns.len());
             (terms, model.config.depth_limit(model.samples), model.config.max_features)
@@ -238,6 +247,10 @@ impl FittedDetector for IsolationForestModel {
         &self.columns
     }
 
+    fn writer(&self) -> Writer {
+        writer!(Self)
+    }
+
     /// Scores alone; [`contributions`](FittedDetector::contributions) cost several times as much.
     fn detect(&self, frame: FrameView<'_>) -> Result<Detection, Error> {
         Ok(Detection::new(self.score_values(frame.aligned(&self.columns)?.view())?))
@@ -265,7 +278,7 @@ impl FittedDetector for IsolationForestModel {
         if population.len() <= self.samples && !self.config.bootstrap {
             return Ok(None);
         }
-        let nursery = Nursery::new(&self.config, table, width, population, self.samples);
+        let nursery = Nursery::new(&self.config, &self.columns, table, population, self.samples);
         let mut scores = out_of_bag::scores(&nursery, &self.trees).into_iter();
         Ok(Some(histories.iter().map(|h| scores.by_ref().take(h.nrows()).collect()).collect()))
     }
@@ -281,6 +294,71 @@ impl FittedDetector for IsolationForestModel {
 
 impl PersistentModel for IsolationForestModel {
     const KIND: &'static str = KIND;
+    const VERSION: u16 = 2;
+
+    fn migrate(info: &ModelInfo, payload: &[u8]) -> Result<Self, ModelError> {
+        let first: version_1::Model = decode_payload(info, payload)?;
+        let invalid = |reason| ModelError::Payload { kind: KIND.to_owned(), reason };
+        Unchecked::from(first).try_into().map_err(invalid)
+    }
+}
+
+/// The payload before categorical columns.
+mod version_1 {
+    use super::{Bags, Columns, Deserialize, IsolationForestConfig, Reservoir, Threshold, Trees, Unchecked};
+    use crate::{Scoring, Split};
+
+    #[derive(Deserialize)]
+    struct Config {
+        split: Split,
+        columns_per_split: usize,
+        candidates: usize,
+        scoring: Scoring,
+        n_trees: usize,
+        max_samples: usize,
+        max_depth: Option<usize>,
+        max_features: f64,
+        bootstrap: bool,
+        contamination: Option<f64>,
+        threshold: Option<f64>,
+        reservoir: usize,
+        seed: u64,
+    }
+
+    #[derive(Deserialize)]
+    pub(super) struct Model {
+        columns: Columns,
+        config: Config,
+        samples: usize,
+        trees: Vec<Trees>,
+        threshold: Option<Threshold>,
+        reservoir: Reservoir,
+        bags: Bags,
+    }
+
+    impl From<Model> for Unchecked {
+        fn from(model: Model) -> Self {
+            let c = model.config;
+            let config = IsolationForestConfig {
+                split: c.split,
+                columns_per_split: c.columns_per_split,
+                candidates: c.candidates,
+                scoring: c.scoring,
+                n_trees: c.n_trees,
+                max_samples: c.max_samples,
+                max_depth: c.max_depth,
+                max_features: c.max_features,
+                bootstrap: c.bootstrap,
+                contamination: c.contamination,
+                threshold: c.threshold,
+                reservoir: c.reservoir,
+                seed: c.seed,
+                categorical: Vec::new(),
+            };
+            let Model { columns, samples, trees, threshold, reservoir, bags, .. } = model;
+            Self { columns, config, samples, trees, threshold, reservoir, bags }
+        }
+    }
 }
 
 #[cfg(test)]

@@ -141,7 +141,7 @@ impl IsolationForestModel {
             return None;
         }
         let samples = self.samples.min(population.len());
-        let nursery = Nursery::new(&self.config, &self.reservoir.rows, width, population, samples);
+        let nursery = Nursery::new(&self.config, &self.columns, &self.reservoir.rows, population, samples);
         let mut first = 0;
         let group = self.trees.iter().find(|trees| {
             first += trees.len();

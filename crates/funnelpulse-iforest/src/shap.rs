@@ -40,7 +40,8 @@ impl IsolationForestModel {
     ///
     /// # Errors
     ///
-    /// [`IsolationForestError::Export`] for forests with splits on several columns.
+    /// [`IsolationForestError::Export`] for forests with splits on several columns,
+    /// [`IsolationForestError::Categorical`] for those with categorical columns.
     pub fn shap_values(&self, values: ArrayView2<'_, f64>) -> Result<ShapValues, IsolationForestError> {
         let width = self.require_width(values.ncols())?;
         let trees = self.axis_trees("SHAP")?;

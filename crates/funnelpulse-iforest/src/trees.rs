@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use funnelpulse_core::Columns;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     IsolationForestConfig, Split,
     axis::{self, AxisTrees},
     grown::{GrownNode, Limits},
+    mixed::{MixedTree, MixedTrees},
     oblique::{self, ObliqueTrees, Scale},
     parallel,
     sample::{Population, all_finite, is_usable, tree_rng},
@@ -22,6 +24,8 @@ const SCALE_ROWS: usize = 1024;
 pub(crate) enum Trees {
     Axis(AxisTrees),
     Oblique(ObliqueTrees),
+    /// Splits on one column, of which some divide categories.
+    Mixed(MixedTrees),
 }
 
 /// A tree that is to replace another.
@@ -29,16 +33,18 @@ pub(crate) enum Trees {
 pub(crate) enum Sapling {
     Axis(Vec<GrownNode>),
     Oblique(oblique::GrownTree),
+    Mixed(MixedTree),
 }
 
 /// Puts saplings in the place of the trees with these indices, counted over all groups. All
 /// groups are of one kind.
 pub(crate) fn replace(groups: &mut Vec<Trees>, saplings: Vec<(usize, Sapling)>) {
-    let (mut axis, mut oblique) = (BTreeMap::new(), BTreeMap::new());
+    let (mut axis, mut oblique, mut mixed) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
     for (index, sapling) in saplings {
         match sapling {
             Sapling::Axis(tree) => drop(axis.insert(index, tree)),
             Sapling::Oblique(tree) => drop(oblique.insert(index, tree)),
+            Sapling::Mixed(tree) => drop(mixed.insert(index, tree)),
         }
     }
     let width = groups[0].width();
@@ -54,6 +60,11 @@ pub(crate) fn replace(groups: &mut Vec<Trees>, saplings: Vec<(usize, Sapling)>) 
                     grown[index - first] = oblique::GrownTree::clone(tree);
                 }
                 *trees = ObliqueTrees::pack(trees.scale().clone(), trees.terms_per_split(), &grown);
+            }
+            Trees::Mixed(trees) => {
+                for (index, tree) in mixed.range_mut(first..first + len) {
+                    trees.trees[index - first] = std::mem::take(tree);
+                }
             }
         }
         first += len;
@@ -72,6 +83,7 @@ pub(crate) struct Block {
     ranks: axis::Ranks,
     sweep: axis::Scratch,
     scaled: Vec<f32>,
+    raw: Vec<f64>,
 }
 
 impl Trees {
@@ -79,6 +91,7 @@ impl Trees {
         match self {
             Self::Axis(trees) => trees.len(),
             Self::Oblique(trees) => trees.len(),
+            Self::Mixed(trees) => trees.trees.len(),
         }
     }
 
@@ -86,6 +99,7 @@ impl Trees {
         match self {
             Self::Axis(trees) => trees.n_nodes(),
             Self::Oblique(trees) => trees.n_nodes(),
+            Self::Mixed(trees) => trees.n_nodes(),
         }
     }
 
@@ -94,6 +108,7 @@ impl Trees {
         match self {
             Self::Axis(trees) => trees.width(),
             Self::Oblique(trees) => trees.scale().width(),
+            Self::Mixed(trees) => trees.width(),
         }
     }
 
@@ -102,6 +117,7 @@ impl Trees {
         match self {
             Self::Axis(trees) => trees.max_rows(),
             Self::Oblique(trees) => trees.max_rows(),
+            Self::Mixed(trees) => trees.max_rows(),
         }
     }
 
@@ -110,6 +126,10 @@ impl Trees {
         match self {
             Self::Axis(trees) => trees.rank(rows, &mut block.ranks),
             Self::Oblique(trees) => trees.scale().apply(rows, &mut block.scaled),
+            Self::Mixed(_) => {
+                block.raw.clear();
+                block.raw.extend_from_slice(rows);
+            }
         }
     }
 
@@ -128,6 +148,7 @@ impl Trees {
         match self {
             Self::Axis(trees) => trees.walk(tree, &block.ranks, row).path(),
             Self::Oblique(trees) => trees.walk(tree, &block.scaled, row).path(),
+            Self::Mixed(trees) => trees.walk(tree, &block.raw, row).path(),
         }
     }
 
@@ -136,6 +157,7 @@ impl Trees {
         match self {
             Self::Axis(trees) => trees.walk(tree, &block.ranks, row).route(route),
             Self::Oblique(trees) => trees.walk(tree, &block.scaled, row).route(route),
+            Self::Mixed(trees) => trees.walk(tree, &block.raw, row).route(route),
         }
     }
 
@@ -144,6 +166,7 @@ impl Trees {
         match self {
             Self::Axis(trees) => trees.walk(tree, &block.ranks, row).leaves(leaves),
             Self::Oblique(trees) => trees.walk(tree, &block.scaled, row).leaves(leaves),
+            Self::Mixed(trees) => trees.walk(tree, &block.raw, row).leaves(leaves),
         }
     }
 
@@ -152,6 +175,7 @@ impl Trees {
         match self {
             Self::Axis(trees) => trees.rows(tree, node),
             Self::Oblique(trees) => trees.rows(tree, node),
+            Self::Mixed(trees) => trees.trees[tree].nodes[node as usize].rows.into(),
         }
     }
 
@@ -160,6 +184,7 @@ impl Trees {
         match self {
             Self::Axis(trees) => trees.walk(tree, &block.ranks, row).explain(ln_rows, credits),
             Self::Oblique(trees) => trees.walk(tree, &block.scaled, row).explain(ln_rows, credits),
+            Self::Mixed(trees) => trees.walk(tree, &block.raw, row).explain(ln_rows, credits),
         }
     }
 }
@@ -199,6 +224,7 @@ impl Engine<'_> {
                 trees.scale().apply(rows, &mut block.scaled);
                 trees.add_paths(&block.scaled, sums);
             }
+            (None, Trees::Mixed(trees)) => trees.add_paths(rows, sums),
         }
     }
 
@@ -213,6 +239,7 @@ impl Engine<'_> {
                 trees.scale().apply(rows, &mut block.scaled);
                 trees.add_paths(&block.scaled, sums);
             }
+            Trees::Mixed(trees) => trees.add_paths(rows, sums),
             trees @ Trees::Axis(_) => {
                 trees.prepare(rows, block);
                 for (row, sum) in sums.iter_mut().enumerate() {
@@ -233,27 +260,34 @@ pub(crate) struct Nursery<'a> {
     pub(crate) population: Population,
     /// Rows per tree.
     pub(crate) samples: usize,
+    /// A flag for each column; none at all where no column is categorical.
+    categorical: Vec<bool>,
     limits: Limits,
 }
 
 impl<'a> Nursery<'a> {
     pub(crate) fn new(
         config: &'a IsolationForestConfig,
+        columns: &Columns,
         table: &'a [f64],
-        width: usize,
         population: Population,
         samples: usize,
     ) -> Self {
+        let width = columns.len();
         let features = ((config.max_features * width as f64).round() as usize).clamp(1, width);
         let limits = Limits::new(config.depth_limit(samples), features, config.scoring, samples);
-        Self { config, table, width, population, samples, limits }
+        Self { config, table, width, population, samples, categorical: config.categorical_flags(columns), limits }
     }
 
     /// Grows the trees with the given numbers; a number is the stream of random choices.
     /// `None` when a row that was drawn has no value or an infinite one.
     pub(crate) fn grow(&self, numbers: std::ops::Range<u64>) -> Option<Vec<Trees>> {
         let numbers = numbers.collect();
-        if self.config.split == Split::Standard {
+        if !self.categorical.is_empty() {
+            let grown = parallel::map(numbers, Default::default, |tools, number| self.grow_mixed(tools, number));
+            let grown = grown.into_iter().collect::<Option<Vec<_>>>()?;
+            Some(vec![Trees::Mixed(MixedTrees::new(self.width, grown))])
+        } else if self.config.split == Split::Standard {
             let grown = parallel::map(numbers, Default::default, |tools, number| self.grow_axis(tools, number));
             let grown = grown.into_iter().collect::<Option<Vec<_>>>()?;
             Some(AxisTrees::pack(self.width, &grown).into_iter().map(Trees::Axis).collect())
@@ -271,6 +305,7 @@ impl<'a> Nursery<'a> {
         let tools = &mut Default::default();
         Some(match others {
             Trees::Axis(_) => Sapling::Axis(self.grow_axis(tools, number)?),
+            Trees::Mixed(_) => Sapling::Mixed(self.grow_mixed(tools, number)?),
             Trees::Oblique(trees) => {
                 Sapling::Oblique(self.grow_oblique(&mut Default::default(), trees.scale(), number)?)
             }
@@ -294,6 +329,13 @@ impl<'a> Nursery<'a> {
         let mut rng = tree_rng(self.config.seed, number);
         self.population.draw(self.samples, &mut rng, rows);
         self.usable(rows).then(|| grower.grow(self.table, self.width, rows, &self.limits, &mut rng))
+    }
+
+    fn grow_mixed(&self, (grower, rows): &mut (axis::Grower, Vec<u32>), number: u64) -> Option<MixedTree> {
+        let mut rng = tree_rng(self.config.seed, number);
+        self.population.draw(self.samples, &mut rng, rows);
+        let columns = (self.width, &*self.categorical);
+        self.usable(rows).then(|| grower.grow_mixed(self.table, columns, rows, &self.limits, &mut rng))
     }
 
     /// True if these rows can be trained on.

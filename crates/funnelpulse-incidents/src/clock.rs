@@ -1,7 +1,6 @@
 //! Local time of a shop.
 
-use funnelpulse_core::Timestamp;
-use jiff::tz::TimeZone;
+use funnelpulse_core::{Timestamp, Zone};
 
 use crate::{IncidentError, grid::Grid};
 
@@ -13,15 +12,14 @@ pub(crate) const DAY_TYPES: usize = 48;
 /// The time zone in which people shop: daily and weekly patterns follow local time.
 #[derive(Clone, Debug)]
 pub(crate) struct Clock {
-    zone: TimeZone,
+    zone: Zone,
 }
 
 impl Clock {
     /// Looks up an IANA name such as `Europe/Berlin`; an empty name is UTC.
     pub(crate) fn new(name: &str) -> Result<Self, IncidentError> {
         let unknown = |_| IncidentError::TimeZone { name: name.to_owned() };
-        let zone = if name.is_empty() { TimeZone::UTC } else { TimeZone::get(name).map_err(unknown)? };
-        Ok(Self { zone })
+        Ok(Self { zone: Zone::new(name).map_err(unknown)? })
     }
 
     /// The hour of the local week (0 is Monday, midnight to one) of every hour of the grid.
@@ -30,22 +28,20 @@ impl Clock {
     }
 
     fn cell(&self, time: Timestamp) -> u8 {
-        let seconds = time.as_micros().div_euclid(Timestamp::SECOND);
-        let offset = jiff::Timestamp::from_second(seconds).map_or(0, |t| i64::from(self.zone.to_offset(t).seconds()));
         // 1970-01-01 was a Thursday.
-        let local = (seconds + offset).div_euclid(3600) + 3 * 24;
+        let local = (time.as_micros() + self.zone.offset(time)).div_euclid(Timestamp::HOUR) + 3 * 24;
         local.rem_euclid(WEEK as i64) as u8
     }
 
+    /// The time zone.
+    pub(crate) fn zone(&self) -> &Zone {
+        &self.zone
+    }
+
     /// Reads an instant (RFC 3339 with an offset) or a local date or date and time.
+    #[cfg(test)]
     pub(crate) fn parse(&self, text: &str) -> Option<Timestamp> {
-        let text = text.trim();
-        if let Ok(instant) = text.parse::<jiff::Timestamp>() {
-            return Some(Timestamp::from_micros(instant.as_microsecond()));
-        }
-        let local = text.parse::<jiff::civil::DateTime>().ok()?;
-        let zoned = local.to_zoned(self.zone.clone()).ok()?;
-        Some(Timestamp::from_micros(zoned.timestamp().as_microsecond()))
+        self.zone.instant(text)
     }
 }
 

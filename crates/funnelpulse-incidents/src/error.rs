@@ -1,6 +1,6 @@
 //! What can be wrong.
 
-use funnelpulse_core::FrameError;
+use funnelpulse_core::{CalendarError, FrameError};
 
 /// Why a model could not be configured, fitted or applied.
 #[derive(Debug, thiserror::Error)]
@@ -32,13 +32,8 @@ pub enum IncidentError {
         name: String,
     },
     /// An entry of the calendar cannot be used.
-    #[error("calendar entry `{name}`: {reason}")]
-    Calendar {
-        /// The entry.
-        name: String,
-        /// The reason.
-        reason: String,
-    },
+    #[error(transparent)]
+    Calendar(#[from] CalendarError),
     /// A column is missing from the data.
     #[error(transparent)]
     Frame(#[from] FrameError),

@@ -8,8 +8,6 @@ mod config;
 mod error;
 mod fit;
 mod grid;
-#[cfg(feature = "ics")]
-mod ics;
 mod incident;
 mod judge;
 mod kept;
@@ -30,11 +28,10 @@ mod tests;
 mod windows;
 
 pub use against::ExternalForecast;
-pub use calendar::CalendarEntry;
 pub use config::IncidentConfig;
 pub use error::IncidentError;
 pub use fit::IncidentDetector;
-pub use funnelpulse_core::{IncidentKind, SITE};
+pub use funnelpulse_core::{CalendarEntry, CalendarError, IncidentKind, SITE};
 pub use incident::{EvidenceWindow, IncidentEpisode, RowEvidence};
 pub use model::IncidentModel;
 pub use panel::{FittedIncidents, KIND};

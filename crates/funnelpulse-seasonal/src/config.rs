@@ -1,5 +1,6 @@
 //! Hyper-parameters, under the names that Prophet gave them.
 
+use funnelpulse_core::CalendarEntry;
 use serde::{Deserialize, Serialize};
 
 /// Form of the trend.
@@ -42,7 +43,8 @@ pub enum Scaling {
 #[serde(from = "OrderText", into = "OrderText")]
 #[schemars(with = "OrderText")]
 pub enum FourierOrder {
-    /// Prophet's rule: on when the history holds two periods and is sampled finely enough.
+    /// Prophet's rule: on when the history holds two periods and is sampled finely enough. In tables by month or
+    /// quarter with as many terms as their rows can tell, 5 and 1, where Prophet has 10.
     #[default]
     Auto,
     /// Left out.
@@ -110,7 +112,7 @@ pub struct CustomSeasonality {
     pub condition_name: Option<String>,
 }
 
-/// A holiday or another event of whole days (UTC), past and future.
+/// A holiday or another event of whole days, past and future: days in the time zone of the configuration, UTC by default.
 ///
 /// Every day of the window has an effect of its own, shared by all dates of the event.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -199,6 +201,9 @@ pub enum Combine {
     Cauchy,
 }
 
+/// The time zone of a configuration that names none.
+pub(crate) const UTC: &str = "UTC";
+
 /// Hyper-parameters of a [`Seasonal`](crate::Seasonal) model. The defaults are Prophet's.
 ///
 /// ```
@@ -243,9 +248,15 @@ pub struct SeasonalConfig {
     /// Leaves out a seasonality that the history can't support: one whose period is longer than
     /// the history, or that has more coefficients than half the rows. Prophet fits them all.
     pub drop_unsupported: bool,
-    /// Holidays and events.
+    /// Holidays and events of whole days.
     pub holidays: Vec<Holiday>,
-    /// The way in which they enter; `seasonality_mode` by default.
+    /// Holidays, promotions and other events from an instant to another, as other detectors take them and iCalendar files
+    /// hold them. Entries of one name are a component with one effect; a row takes part if its time lies within.
+    /// Entries for some series only are refused: a model is of one series.
+    pub calendar: Vec<CalendarEntry>,
+    /// IANA name of the time zone of the days of `holidays` and the local times of `calendar`; UTC by default.
+    pub timezone: String,
+    /// The way in which holidays and calendar enter; `seasonality_mode` by default.
     pub holidays_mode: Option<Mode>,
     /// Standard deviation of the prior on their effects.
     pub holidays_prior_scale: f64,
@@ -301,6 +312,8 @@ impl Default for SeasonalConfig {
             seasonality_prior_scale: 10.0,
             drop_unsupported: true,
             holidays: Vec::new(),
+            calendar: Vec::new(),
+            timezone: UTC.to_owned(),
             holidays_mode: None,
             holidays_prior_scale: 10.0,
             regressors: Vec::new(),

@@ -84,6 +84,9 @@ pub enum SeasonalError {
         /// The problem.
         reason: &'static str,
     },
+    /// An entry of the calendar or the time zone can't be used.
+    #[error(transparent)]
+    Calendar(#[from] funnelpulse_core::CalendarError),
     /// The data don't fit, or there are too few rows.
     #[error(transparent)]
     Core(#[from] funnelpulse_core::Error),

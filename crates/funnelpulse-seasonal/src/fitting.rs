@@ -3,7 +3,7 @@
 use funnelpulse_core::Timestamp;
 
 use crate::{
-    Covariates, Growth, Likelihood, SeasonalConfig, SeasonalError, SeasonalModel,
+    Covariates, Growth, Likelihood, SeasonalConfig, SeasonalError, SeasonalModel, Step,
     design::{Clock, Design, terms_of},
     fit::{Data, EXACT, LEAST_SIGMA, Model, Optimum, Priors, Problem, ROUGH, Stats, Theta, optimize},
     history::History,
@@ -128,7 +128,7 @@ impl Seasonal {
             iterations: 0,
             rows: history.y.len(),
             last: history.time[history.time.len() - 1],
-            step: usual_step(&history.time),
+            step: Step::usual(&history.time),
             dropped,
             stats: None,
             design,
@@ -269,18 +269,4 @@ pub(crate) fn priors(design: &Design, changepoint_prior_scale: f64) -> Priors {
     let mut precision = vec![1.0 / (TREND_PRIOR * TREND_PRIOR); 2];
     precision.extend(design.prior_scales().into_iter().map(|s| 1.0 / (s * s)));
     Priors { precision, lambda: 1.0 / changepoint_prior_scale }
-}
-
-/// The most frequent distance of neighbouring rows; of several, the smallest.
-fn usual_step(time: &[Timestamp]) -> i64 {
-    let gap = |pair: &[Timestamp]| pair[1].as_micros().saturating_sub(pair[0].as_micros());
-    let mut gaps: Vec<i64> = time.windows(2).map(gap).collect();
-    gaps.sort_unstable();
-    let mut best = (0, 1);
-    for run in gaps.chunk_by(|a, b| a == b) {
-        if run.len() > best.0 {
-            best = (run.len(), run[0]);
-        }
-    }
-    best.1
 }

@@ -19,6 +19,7 @@ mod model;
 mod prophet;
 mod robust;
 mod rows;
+mod step;
 mod uncertainty;
 mod validate;
 mod vector;
@@ -34,9 +35,11 @@ pub use error::SeasonalError;
 pub use fitting::Seasonal;
 pub use forecast::{Component, Forecast};
 pub use funnelpulse_core as core;
+pub use funnelpulse_core::CalendarEntry;
 pub use laplace::ParameterErrors;
 pub use model::SeasonalModel;
 pub use ndarray;
+pub use step::Step;
 
 /// The tag of the detector in tables and files.
 const KIND: &str = "seasonal";

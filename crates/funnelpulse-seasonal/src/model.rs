@@ -4,7 +4,7 @@ use funnelpulse_core::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Growth, SeasonalConfig,
+    Growth, SeasonalConfig, Step,
     design::{Design, PRIOR_SCALES},
     fit::{Optimum, Stats, Theta},
     likelihood::Family,
@@ -82,14 +82,15 @@ pub struct SeasonalModel {
     pub(crate) iterations: usize,
     pub(crate) rows: usize,
     pub(crate) last: Timestamp,
-    /// The usual distance of rows in microseconds.
-    pub(crate) step: i64,
+    /// The usual distance of rows.
+    pub(crate) step: Step,
     pub(crate) dropped: Vec<String>,
     pub(crate) stats: Option<Stats>,
 }
 
+/// A model as it is read; with `S = i64`, microseconds, that of payload version 1.
 #[derive(Deserialize)]
-struct Unchecked {
+pub(crate) struct Unchecked<S = Step> {
     settings: Settings,
     design: Design,
     scale: Scale,
@@ -101,7 +102,7 @@ struct Unchecked {
     iterations: usize,
     rows: usize,
     last: Timestamp,
-    step: i64,
+    step: S,
     dropped: Vec<String>,
     stats: Option<Stats>,
 }
@@ -125,6 +126,9 @@ impl TryFrom<Unchecked> for SeasonalModel {
         if !u.free.iter().chain(&u.bends).all(|v| v.is_finite()) || !scaled || !u.family.is_valid() {
             return Err("coefficients are finite, scales positive");
         }
+        if !u.step.is_valid() {
+            return Err("rows are a positive time apart");
+        }
         let segments = u.bends.len() + 1;
         let prior = PRIOR_SCALES.contains(&u.settings.changepoint_prior_scale);
         if u.stats
@@ -145,10 +149,37 @@ impl TryFrom<Unchecked> for SeasonalModel {
             iterations: u.iterations,
             rows: u.rows,
             last: u.last,
-            step: u.step.max(1),
+            step: u.step,
             dropped: u.dropped,
             stats: u.stats,
         })
+    }
+}
+
+impl TryFrom<Unchecked<i64>> for SeasonalModel {
+    type Error = &'static str;
+
+    fn try_from(u: Unchecked<i64>) -> Result<Self, Self::Error> {
+        let step = Step::Fixed(u.step.max(1));
+        let Unchecked { settings, design, scale, family, free, bends, sigma, log_posterior, .. } = u;
+        let Unchecked { iterations, rows, last, dropped, stats, .. } = u;
+        let read = Unchecked {
+            settings,
+            design,
+            scale,
+            family,
+            free,
+            bends,
+            sigma,
+            log_posterior,
+            iterations,
+            rows,
+            last,
+            step,
+            dropped,
+            stats,
+        };
+        read.try_into()
     }
 }
 
@@ -227,10 +258,30 @@ impl SeasonalModel {
         self.rows
     }
 
+    /// The usual distance of the rows of the history.
+    pub fn step(&self) -> Step {
+        self.step
+    }
+
     /// The times of the next `periods` rows, `step` microseconds apart (at least 1); by default as far apart as
-    /// most rows of the history were.
+    /// most rows of the history were, in tables by month, quarter or year by the [calendar](Step).
+    ///
+    /// ```
+    /// use funnelpulse_core::parse_timestamp;
+    /// use funnelpulse_seasonal::{Covariates, Seasonal, SeasonalConfig};
+    ///
+    /// let time: Vec<_> = (0..36).map(|i| parse_timestamp(&format!("{}-{:02}-01", 2021 + i / 12, 1 + i % 12))).collect();
+    /// let time = time.into_iter().collect::<Result<Vec<_>, _>>()?;
+    /// let sales: Vec<f64> = (0..36).map(|i| f64::from(100 + 2 * i + 30 * i32::from(i % 12 == 11))).collect();
+    /// let model = Seasonal::new(SeasonalConfig::default())?.fit_series(&time, &sales, &Covariates::new())?;
+    /// let future = model.make_future(12, None);
+    /// assert_eq!(future[11].to_string(), "2024-12-01T00:00:00Z");
+    /// let forecast = model.predict(&future, &Covariates::new())?;
+    /// assert!((forecast.yhat[11] - 224.0).abs() < 10.0 && (forecast.yhat[10] - 192.0).abs() < 10.0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn make_future(&self, periods: usize, step: Option<i64>) -> Vec<Timestamp> {
-        let step = step.unwrap_or(self.step).max(1);
-        (1..=periods as i64).map(|i| self.last.offset(step.saturating_mul(i))).collect()
+        let step = step.map_or(self.step, |micros| Step::Fixed(micros.max(1)));
+        (1..=periods as i64).map(|i| step.after(self.last, i)).collect()
     }
 }

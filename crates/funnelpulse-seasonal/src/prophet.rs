@@ -42,7 +42,7 @@ impl SeasonalModel {
     /// # Errors
     ///
     /// [`SeasonalError::Combination`] for other likelihoods, logistic growth (a model does not keep its caps) and minmax
-    /// scaling with multiplicative terms (Prophet multiplies the minimum, too),
+    /// scaling with multiplicative terms (Prophet multiplies the minimum, too), a calendar and holidays in a time zone,
     /// [`SeasonalError::Name`] for names that Prophet can't tell apart.
     pub fn to_prophet_json(&self) -> Result<String, SeasonalError> {
         if !matches!(self.family, Family::Gaussian) {
@@ -100,7 +100,7 @@ impl SeasonalModel {
         let (start, span) = (self.design.clock.start(), self.design.clock.span());
         let seconds = Timestamp::SECOND as f64;
         let second_row = start.offset((span / (self.rows.max(2) - 1) as f64).round() as i64);
-        let dates: Vec<Timestamp> = (0..DATES).rev().map(|i| self.last.offset(-i * self.step)).collect();
+        let dates: Vec<Timestamp> = (0..DATES).rev().map(|i| self.step.after(self.last, -i)).collect();
         let row = |time: Timestamp| json!({ "ds": iso(time), "y": null, "t": self.design.clock.scale(time) });
         let changepoints = self.design.clock.changepoints();
         json!({
@@ -133,6 +133,11 @@ impl<'a> Parts<'a> {
             match &term.kind {
                 Kind::Season { .. } => parts.seasons.push((term, effects)),
                 Kind::Regressor { .. } => parts.regressors.push((term, effects[0])),
+                Kind::Windows(_) => {
+                    let what =
+                        "Prophet's JSON of a calendar or of holidays in a time zone (its holidays are days in UTC)";
+                    return Err(SeasonalError::Combination { what });
+                }
                 Kind::Holiday(window) => {
                     for (i, (days, effect)) in window.iter().zip(effects).enumerate() {
                         let name = if window.len() == 1 { term.name.clone() } else { format!("{} day {i}", term.name) };

@@ -1,6 +1,6 @@
 //! The checks of a configuration.
 
-use funnelpulse_core::parse_timestamp;
+use funnelpulse_core::{Zone, parse_timestamp};
 
 use crate::{
     FourierOrder, Growth, Likelihood, Metric, SeasonalConfig, SeasonalError,
@@ -69,6 +69,13 @@ impl SeasonalConfig {
                 .try_for_each(|date| parse_timestamp(date).map(drop))
                 .map_err(funnelpulse_core::Error::from)?;
         }
+        let zone = Zone::new(&self.timezone)?;
+        for entry in &self.calendar {
+            entry.instants(&zone)?;
+            if !entry.series.is_empty() {
+                return Err(entry.refuse("it is for some series only (allowed: entries without series)").into());
+            }
+        }
         for regressor in &self.regressors {
             prior("prior_scale", regressor.prior_scale.unwrap_or(1.0))?;
         }
@@ -83,7 +90,9 @@ impl SeasonalConfig {
     }
 
     fn validate_names(&self) -> Result<(), SeasonalError> {
+        let calendar: std::collections::BTreeSet<&String> = self.calendar.iter().map(|entry| &entry.name).collect();
         let names = (self.seasonalities.iter().map(|s| &s.name))
+            .chain(calendar)
             .chain(self.holidays.iter().map(|h| &h.holiday))
             .chain(self.regressors.iter().map(|r| &r.name));
         let mut seen = std::collections::BTreeSet::new();

@@ -18,6 +18,7 @@ use self::{
 use crate::{
     ChangepointError, Penalty,
     auto::find_partition,
+    classifier::{ClassifierConfig, ClassifierSearch},
     cost::{CostKind, CostL2},
     error::check_positive,
     kernel::rbf_pelt,
@@ -145,7 +146,8 @@ pub struct Break {
     /// Change of its level relative to the level before; from a level of zero, to the level after
     /// (so ±1).
     pub magnitude: f64,
-    /// Probability that noise around one level looks as much like a change of level at its best
+    /// With a [classifier](Segmenter::classifier) that of its permutation test; otherwise the probability that noise around
+    /// one level looks as much like a change of level at its best
     /// place: the Kolmogorov distribution of the cumulated sum over the two segments, with the
     /// long-run variance, times the number of columns. It is blind to changes of anything but the
     /// level.
@@ -166,7 +168,8 @@ pub struct Break {
 pub struct Segmentation {
     /// In order of time.
     pub breaks: Vec<Break>,
-    /// Sum of the costs of the segments found, before any break was left out.
+    /// Sum of the costs of the segments found, before any break was left out; 0 with a
+    /// [classifier](Segmenter::classifier).
     pub cost: f64,
     /// Rows used: those without a missing value.
     pub rows: usize,
@@ -192,7 +195,18 @@ pub struct Segmentation {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Segmenter {
     config: SegmentationConfig,
-    auto: bool,
+    method: Method,
+}
+
+/// The way to the breaks.
+#[derive(Clone, Debug, PartialEq)]
+enum Method {
+    /// The cost and the penalty of the configuration.
+    Cost,
+    /// No parameter.
+    Auto,
+    /// A classifier and a permutation test.
+    Classifier(ClassifierSearch),
 }
 
 impl TryFrom<SegmentationConfig> for Segmenter {
@@ -207,7 +221,7 @@ impl Segmenter {
     /// Checks the hyper-parameters.
     pub fn new(config: SegmentationConfig) -> Result<Self, ChangepointError> {
         config.validate()?;
-        Ok(Self { config, auto: false })
+        Ok(Self { config, method: Method::Cost })
     }
 
     /// Without a parameter: the breaks that [`find_partition`](crate::auto::find_partition) finds, none left out. One
@@ -223,7 +237,25 @@ impl Segmenter {
     /// ```
     pub fn auto() -> Self {
         let config = SegmentationConfig { min_size: 1, min_magnitude: 0.0, ..SegmentationConfig::default() };
-        Self { config, auto: true }
+        Self { config, method: Method::Auto }
+    }
+
+    /// The breaks that a [classifier](crate::classifier) finds, none left out. Their p-values are those of its permutation
+    /// test; there is no cost.
+    ///
+    /// ```
+    /// use funnelpulse_changepoint::{Segmenter, classifier::ClassifierConfig};
+    /// use ndarray::Array2;
+    ///
+    /// let values = Array2::from_shape_fn((200, 1), |(i, _)| (i * i * 7 % 10) as f64 + if i < 120 { 40.0 } else { 20.0 });
+    /// let found = Segmenter::classifier(ClassifierConfig::default())?.segment(values.view(), None)?;
+    /// assert_eq!(found.breaks[0].index, 120);
+    /// assert_eq!(found.breaks[0].p_value, 0.005, "none of 199 permutations has so large a gain");
+    /// # Ok::<(), funnelpulse_changepoint::ChangepointError>(())
+    /// ```
+    pub fn classifier(config: ClassifierConfig) -> Result<Self, ChangepointError> {
+        let method = Method::Classifier(ClassifierSearch::new(config)?);
+        Ok(Self { config: SegmentationConfig { min_size: 1, ..SegmentationConfig::default() }, method })
     }
 
     /// The breaks of `values`, a row per time of `time` (if given) in order.
@@ -235,7 +267,7 @@ impl Segmenter {
         let config = &self.config;
         let (kept, values) = complete_rows(values, time)?;
         // Costs count the rows they are given.
-        let found = self.find(values.view()).map_err(|error| match error {
+        let (found, p_values) = self.find(values.view()).map_err(|error| match error {
             ChangepointError::Value { row, column, value, allowed } => {
                 ChangepointError::Value { row: kept[row], column, value, allowed }
             }
@@ -244,9 +276,12 @@ impl Segmenter {
         let segments = Segment::between(values.view(), &found.breaks);
         let statistics = Statistics::new(config.cost, values.view(), &segments);
         let small = |b: &Break| b.magnitude.abs() < config.min_magnitude || b.p_value > config.max_p_value;
-        let is_filtered = config.cost.is_of_level() && !self.auto;
+        let is_filtered = config.cost.is_of_level() && self.method == Method::Cost;
         let breaks = leave_out(segments, |left, right| statistics.compare(left, right), |b| is_filtered && small(b));
         let mut segmentation = Segmentation { breaks, cost: found.cost, rows: values.nrows() };
+        for (found, p_value) in segmentation.breaks.iter_mut().zip(p_values) {
+            found.p_value = p_value;
+        }
         for found in &mut segmentation.breaks {
             found.index = kept[found.index];
             found.interval = (kept[found.interval.0], kept[found.interval.1]);
@@ -255,18 +290,33 @@ impl Segmenter {
         Ok(segmentation)
     }
 
+    /// The best segmentation, and the p-values of its breaks where the search has them.
+    fn find(&self, values: ArrayView2<'_, f64>) -> Result<(Partition, Vec<f64>), ChangepointError> {
+        let partition = match &self.method {
+            Method::Cost => self.by_cost(values)?,
+            Method::Auto if values.ncols() == 1 => {
+                Partition::at(&CostL2::new(values)?, find_partition(values.column(0))?.breaks)
+            }
+            Method::Auto => {
+                return Err(ChangepointError::Columns { what: "auto", columns: values.ncols(), allowed: "1" });
+            }
+            Method::Classifier(search) => {
+                let found = search.search(values)?;
+                let breaks = found.iter().map(|found| found.index).collect();
+                return Ok((Partition { breaks, cost: 0.0 }, found.into_iter().map(|found| found.p_value).collect()));
+            }
+        };
+        Ok((partition, Vec::new()))
+    }
+
     /// The best segmentation by the cost alone.
-    fn find(&self, values: ArrayView2<'_, f64>) -> Result<Partition, ChangepointError> {
+    fn by_cost(&self, values: ArrayView2<'_, f64>) -> Result<Partition, ChangepointError> {
         let config = &self.config;
         if values.nrows() < config.min_size {
             return Err(ChangepointError::TooShort { rows: values.nrows(), needed: config.min_size, segments: 1 });
         }
         let size = (config.min_size, config.jump);
         Ok(match (config.cost, config.penalty) {
-            _ if self.auto && values.ncols() != 1 => {
-                return Err(ChangepointError::Columns { what: "auto", columns: values.ncols(), allowed: "1" });
-            }
-            _ if self.auto => Partition::at(&CostL2::new(values)?, find_partition(values.column(0))?.breaks),
             (CostKind::Rbf, Penalty::Value(penalty)) => rbf_pelt(values, config.gamma, size.0, size.1, penalty)?,
             (CostKind::L2 | CostKind::Linear, Penalty::Value(penalty)) if values.ncols() == 1 => {
                 Fpop::new(size.0, size.1)?.l2(values.column(0), penalty)?

@@ -122,9 +122,7 @@ impl Data {
                 );
             }
             // The model's own future starts after its last value, which need not be the last row.
-            let future = model.make_future(2, None);
-            let step = future[1].as_micros() - future[0].as_micros();
-            let at = |i: u32| last.offset(step.saturating_mul(i.into()));
+            let at = |i: u32| model.step().after(last, i.into());
             if at(args.horizon) > LAST {
                 bail!("a horizon of {} rows ends after the year 9999", args.horizon);
             }

@@ -5,6 +5,7 @@ use rand_pcg::Pcg64;
 
 use crate::{
     grown::{GrownNode, Limits, Pending},
+    mixed::{Category, LEFT, MixedTree, RIGHT, Sides, draw_sides},
     sample::{all_finite, choose_columns},
 };
 
@@ -23,6 +24,9 @@ pub(crate) struct Grower {
     /// Columns that may vary, one list after the other down the path to the node in work.
     columns: Vec<u16>,
     pending: Vec<Pending>,
+    /// The categories of the node in work, and the side that each goes to.
+    present: Vec<f64>,
+    sides: Vec<Category>,
 }
 
 impl Grower {
@@ -35,14 +39,27 @@ impl Grower {
         limits: &Limits,
         rng: &mut Pcg64,
     ) -> Vec<GrownNode> {
+        self.grow_mixed(table, (width, &[]), rows, limits, rng).nodes
+    }
+
+    /// The same where some columns are categorical: a flag for each of the `width` columns, or none at all.
+    pub(crate) fn grow_mixed(
+        &mut self,
+        table: &[f64],
+        (width, categorical): (usize, &[bool]),
+        rows: &[u32],
+        limits: &Limits,
+        rng: &mut Pcg64,
+    ) -> MixedTree {
         let n = rows.len();
         let missing = self.gather(table, width, rows);
         choose_columns(width, limits.features, rng, &mut self.columns);
-        let mut nodes = Vec::with_capacity(n);
+        let mut tree = MixedTree::default();
+        tree.nodes.reserve(n);
         let mut columns = self.columns.len();
         self.pending.clear();
         let root = Pending::root(n, columns);
-        nodes.push(limits.leaf(&root));
+        tree.nodes.push(limits.leaf(&root));
         self.pending.push(root);
         while let Some(node) = self.pending.pop() {
             if node.depth >= limits.depth || node.rows() < 2 {
@@ -52,16 +69,42 @@ impl Grower {
             // to the back of its own prefix are still a permutation of this node's prefix.
             columns = node.columns;
             let Some((column, low, high)) = self.pick_column(&node, &mut columns, rng) else { continue };
-            let split = draw_split(low, high, rng);
-            let kept = self.partition(column, &node, split, missing.then_some(&mut *rng));
-            let left = nodes.len();
-            nodes[node.at] = GrownNode { split, column, left: left as u16, ..nodes[node.at] };
-            for child in node.children(left, kept, (split - low) / (high - low), columns) {
-                nodes.push(limits.leaf(&child));
+            let is_categorical = categorical.get(column as usize).is_some_and(|flag| *flag);
+            let (split, share, tested) = if is_categorical {
+                let share = self.divide(column, width, &node, rng);
+                tree.divide(node.at, &self.sides);
+                (RIGHT, share, width as u16)
+            } else {
+                let split = draw_split(low, high, rng);
+                (split, (split - low) / (high - low), column)
+            };
+            let kept = self.partition(tested, &node, split, missing.then_some(&mut *rng));
+            let left = tree.nodes.len();
+            tree.nodes[node.at] = GrownNode { split, column, left: left as u16, ..tree.nodes[node.at] };
+            for child in node.children(left, kept, share, columns) {
+                tree.nodes.push(limits.leaf(&child));
                 self.pending.push(child);
             }
         }
-        nodes
+        tree
+    }
+
+    /// Divides the categories that the node's rows have in a column, and writes the side of each row behind the last
+    /// column, where it can be split like a number. Returns the share of the categories that go left.
+    fn divide(&mut self, column: u16, width: usize, node: &Pending, rng: &mut Pcg64) -> f64 {
+        let members = &self.order[node.start..node.end];
+        self.values.resize(self.stride * (width + 1), 0.0);
+        let (columns, side_of) = self.values.split_at_mut(self.stride * width);
+        let values = &columns[column as usize * self.stride..][..self.stride];
+        self.present.clear();
+        self.present.extend(members.iter().map(|&i| values[i as usize]));
+        draw_sides(&mut self.present, rng, &mut self.sides);
+        let sides = Sides(&self.sides);
+        for &i in members {
+            let side = sides.goes_right(values[i as usize]);
+            side_of[i as usize] = side.map_or(f64::NAN, |right| if right { RIGHT } else { LEFT });
+        }
+        sides.left_share()
     }
 
     /// Copies the sample, and says whether a value is missing.

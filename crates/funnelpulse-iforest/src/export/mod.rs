@@ -16,6 +16,10 @@ impl IsolationForestModel {
         for trees in &self.trees {
             match trees {
                 Trees::Axis(trees) => grown.extend(trees.unpack()),
+                Trees::Mixed(_) => {
+                    let columns = self.config.categorical.join(", ");
+                    return Err(IsolationForestError::Categorical { format, columns });
+                }
                 Trees::Oblique(_) => {
                     return Err(IsolationForestError::Export { format, split: self.config.split });
                 }

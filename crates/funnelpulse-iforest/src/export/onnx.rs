@@ -39,7 +39,8 @@ impl IsolationForestModel {
     ///
     /// # Errors
     ///
-    /// [`IsolationForestError::Export`] for forests with splits on several columns.
+    /// [`IsolationForestError::Export`] for forests with splits on several columns,
+    /// [`IsolationForestError::Categorical`] for those with categorical columns.
     pub fn to_onnx(&self) -> Result<Vec<u8>, IsolationForestError> {
         let trees = self.axis_trees("ONNX")?;
         let columns: Vec<&str> = self.columns.iter().map(AsRef::as_ref).collect();

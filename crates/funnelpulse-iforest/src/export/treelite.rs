@@ -36,7 +36,8 @@ impl IsolationForestModel {
     ///
     /// # Errors
     ///
-    /// [`IsolationForestError::Export`] for forests with splits on several columns.
+    /// [`IsolationForestError::Export`] for forests with splits on several columns,
+    /// [`IsolationForestError::Categorical`] for those with categorical columns.
     pub fn to_treelite(&self) -> Result<Vec<u8>, IsolationForestError> {
         let trees = self.axis_trees("treelite")?;
         let mut out = Checkpoint::default();

@@ -9,7 +9,7 @@ use rand_pcg::Pcg64;
 
 use crate::{SPLITS, fitted};
 
-/// Mutated files per kind of split: 10,000 in all.
+/// Mutated files per kind of split, numbers and categories: 12,000 in all.
 const FILES: usize = 2_000;
 
 /// Damages a file a little, and repairs length and checksum so that the payload is read.
@@ -49,8 +49,10 @@ fn mutated_models_are_refused_or_harmless() {
     let registry = Registry::new().with::<IsolationForestModel>();
     let frame = noise_frame(40, 3, 1);
     let mut loaded = 0;
-    for split in SPLITS {
-        let config = IsolationForestConfig { split, n_trees: 5, max_samples: 32, reservoir: 32, ..Default::default() };
+    let config =
+        |split| IsolationForestConfig { split, n_trees: 5, max_samples: 32, reservoir: 32, ..Default::default() };
+    let categorical = IsolationForestConfig { categorical: vec!["c1".into()], ..config(Split::Standard) };
+    for config in SPLITS.map(config).into_iter().chain([categorical]) {
         let file = to_bytes(&fitted(config, &frame)).unwrap();
         let mut rng = Pcg64::seed_from_u64(7);
         for _ in 0..FILES {

@@ -1,5 +1,6 @@
 //! The isolation forest from outside.
 
+mod categorical;
 mod contract;
 mod explain;
 #[cfg(any(feature = "onnx", feature = "treelite"))]

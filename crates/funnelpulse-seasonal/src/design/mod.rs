@@ -3,6 +3,7 @@
 mod clock;
 mod fourier;
 mod terms;
+mod windows;
 
 use funnelpulse_core::Timestamp;
 use serde::{Deserialize, Serialize};

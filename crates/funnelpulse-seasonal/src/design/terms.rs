@@ -1,10 +1,15 @@
 //! The components beside the trend: seasonalities, holidays, regressors.
 
-use funnelpulse_core::{Timestamp, parse_timestamp};
+use funnelpulse_core::{Timestamp, Zone, parse_timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::fourier::Fourier;
-use crate::{Covariates, FourierOrder, Likelihood, Mode, SeasonalConfig, SeasonalError, Standardize};
+use super::{
+    fourier::Fourier,
+    windows::{Windows, of_calendar},
+};
+use crate::{
+    Covariates, FourierOrder, Likelihood, Mode, SeasonalConfig, SeasonalError, Standardize, Step, config::UTC,
+};
 
 /// Scales of priors that can be computed with: one over their square goes into the normal equations.
 pub(crate) const PRIOR_SCALES: std::ops::RangeInclusive<f64> = 1e-6..=1e6;
@@ -26,6 +31,8 @@ pub(crate) enum Kind {
     Holiday(Vec<Vec<i64>>),
     /// Mean and standard deviation to standardise by.
     Regressor { mean: f64, deviation: f64 },
+    /// Intervals of time, a list per day of the window of a holiday, one for an event of the calendar.
+    Windows(Vec<Windows>),
 }
 
 impl Term {
@@ -33,6 +40,7 @@ impl Term {
         match &self.kind {
             Kind::Season { fourier, .. } => fourier.columns(),
             Kind::Holiday(window) => window.len(),
+            Kind::Windows(windows) => windows.len(),
             Kind::Regressor { .. } => 1,
         }
     }
@@ -41,7 +49,7 @@ impl Term {
     pub(crate) fn covariate(&self) -> Option<&str> {
         match &self.kind {
             Kind::Season { condition, .. } => condition.as_deref(),
-            Kind::Holiday(_) => None,
+            Kind::Holiday(_) | Kind::Windows(_) => None,
             Kind::Regressor { .. } => Some(&self.name),
         }
     }
@@ -50,6 +58,7 @@ impl Term {
         let kind = match &self.kind {
             Kind::Season { fourier, .. } => fourier.is_valid(),
             Kind::Holiday(window) => window.iter().all(|days| days.is_sorted()),
+            Kind::Windows(windows) => windows.iter().all(Windows::is_valid),
             Kind::Regressor { mean, deviation } => mean.is_finite() && *deviation > 0.0 && deviation.is_finite(),
         };
         kind && PRIOR_SCALES.contains(&self.prior_scale)
@@ -83,6 +92,13 @@ impl Term {
                     }
                 }
             }
+            Kind::Windows(windows) => {
+                for (row, time) in matrix.chunks_exact_mut(width).zip(time) {
+                    for (value, windows) in row[offset..].iter_mut().zip(windows) {
+                        *value = f64::from(u8::from(windows.contain(*time)));
+                    }
+                }
+            }
             Kind::Regressor { mean, deviation } => {
                 let values = covariates.require_finite(&self.name, time.len())?;
                 for (row, value) in matrix.chunks_exact_mut(width).zip(values) {
@@ -108,6 +124,7 @@ pub(crate) fn terms_of(
         _ => Mode::Additive,
     };
     let (mut terms, mut dropped) = seasons(config, time, mode);
+    let zone = Zone::new(&config.timezone)?;
     for holiday in &config.holidays {
         let mut days = Vec::with_capacity(holiday.ds.len());
         for date in &holiday.ds {
@@ -117,12 +134,25 @@ pub(crate) fn terms_of(
         days.sort_unstable();
         days.dedup();
         let window = holiday.lower_window..=holiday.upper_window;
-        let shifted = |offset: i32| days.iter().map(|day| day + i64::from(offset)).collect();
+        let shifted = |offset: i32| days.iter().map(move |day| day + i64::from(offset));
+        let kind = if ["", UTC].contains(&&*config.timezone) {
+            Kind::Holiday(window.map(|offset| shifted(offset).collect()).collect())
+        } else {
+            Kind::Windows(window.map(|offset| Windows::of_days(shifted(offset), &zone)).collect())
+        };
         terms.push(Term {
             name: holiday.holiday.clone(),
             mode: mode(config.holidays_mode),
             prior_scale: holiday.prior_scale.unwrap_or(config.holidays_prior_scale),
-            kind: Kind::Holiday(window.map(shifted).collect()),
+            kind,
+        });
+    }
+    for (name, windows) in of_calendar(&config.calendar, &zone)? {
+        terms.push(Term {
+            name: name.to_owned(),
+            mode: mode(config.holidays_mode),
+            prior_scale: config.holidays_prior_scale,
+            kind: Kind::Windows(vec![windows]),
         });
     }
     for regressor in &config.regressors {
@@ -177,6 +207,11 @@ fn seasons(
         let scale = season.prior_scale.unwrap_or(config.seasonality_prior_scale);
         add(&season.name, season.period, season.fourier_order, scale, season.mode, season.condition_name.clone());
     }
+    // So many sines and cosines and a level are as many numbers as there are rows in a year.
+    let most = match Step::usual(time) {
+        Step::Months { months, .. } => Some((12 / months).saturating_sub(1) / 2),
+        Step::Fixed(_) => None,
+    };
     // Name, setting, period, least span, largest step, terms.
     let built_in = [
         ("yearly", config.yearly_seasonality, 365.25, 730.0, f64::INFINITY, 10),
@@ -189,7 +224,8 @@ fn seasons(
             _ if replaced => 0,
             FourierOrder::Auto if span < least_span || step >= largest_step => 0,
             FourierOrder::Off => 0,
-            FourierOrder::Auto | FourierOrder::On => default,
+            FourierOrder::Auto => most.map_or(default, |most| default.min(most)),
+            FourierOrder::On => default,
             FourierOrder::Terms(order) => order,
         };
         if order > 0 {

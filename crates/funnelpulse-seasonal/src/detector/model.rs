@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use funnelpulse_core::{Columns, Detection, Error, FittedDetector, FrameView, OnlineDetector, PersistentModel};
+use funnelpulse_core::{
+    Columns, Detection, Error, FittedDetector, FrameView, ModelError, ModelInfo, OnlineDetector, PersistentModel,
+    Writer, decode_payload, writer,
+};
 use ndarray::{Array1, Array2};
 use serde::{Deserialize, Serialize};
 
@@ -105,6 +108,10 @@ impl FittedDetector for SeasonalDetectorModel {
         &self.columns
     }
 
+    fn writer(&self) -> Writer {
+        writer!(Self)
+    }
+
     fn detect(&self, frame: FrameView<'_>) -> Result<Detection, Error> {
         let values = frame.aligned(&self.columns)?;
         let named = self.covariates(&values);
@@ -165,4 +172,18 @@ impl OnlineDetector for SeasonalDetectorModel {
 
 impl PersistentModel for SeasonalDetectorModel {
     const KIND: &'static str = KIND;
+    const VERSION: u16 = 2;
+
+    /// Version 1 had steps of fixed length only.
+    fn migrate(info: &ModelInfo, payload: &[u8]) -> Result<Self, ModelError> {
+        type Metric = (usize, Option<crate::model::Unchecked<i64>>);
+        let (columns, metrics, combine): (Columns, Vec<Metric>, Combine) = decode_payload(info, payload)?;
+        let invalid = |reason: &str| ModelError::Payload { kind: KIND.to_owned(), reason: reason.to_owned() };
+        let metric = |(column, model): Metric| {
+            let model = model.map(SeasonalModel::try_from).transpose().map_err(invalid)?;
+            Ok(FittedMetric { column, model })
+        };
+        let metrics = metrics.into_iter().map(metric).collect::<Result<_, ModelError>>()?;
+        Unchecked { columns, metrics, combine }.try_into().map_err(invalid)
+    }
 }

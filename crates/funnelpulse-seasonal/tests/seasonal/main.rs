@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a helper of a test may panic")]
 
+mod calendar;
+mod calendar_steps;
 mod conformance;
 mod coverage;
 mod golden;
