@@ -78,9 +78,7 @@ impl Expectations {
     /// Whether they hold the days of a grid from `first` up to `until`.
     fn hold(&self, scanned: &Scanned<'_>, first: usize, until: usize) -> bool {
         let since = first_day(scanned.grid);
-        self.names == scanned.names
-            && since + first as i64 >= self.days.start
-            && since + until as i64 <= self.days.end
+        self.names == scanned.names && since + first as i64 >= self.days.start && since + until as i64 <= self.days.end
     }
 }
 
@@ -260,9 +258,8 @@ impl Scanned<'_> {
         let end = knots[knots.len() - 1] + jump::level(&shape.jumps[step], i64::MAX);
         let known = drift::Known { days: (trained.start - first, trained.end - first), levels: (knots[0], end) };
         let (sums, noise) = (self.days(at, base, mask, step), self.day_noise(at, step));
-        let level = |&day: &usize| {
-            (!is_trained[day * DAY]).then(|| self.model.drifts[step].level(&sums, day, known, noise))
-        };
+        let level =
+            |&day: &usize| (!is_trained[day * DAY]).then(|| self.model.drifts[step].level(&sums, day, known, noise));
         days.iter().map(level).collect()
     }
 

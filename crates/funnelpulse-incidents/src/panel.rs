@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use funnelpulse_core::{
     Columns, Context, Detection, Episode, Episodes, Error, FittedPanelDetector, FrameError, Funnel, Memory, ModelError,
-    ModelSource, PanelDetector, PanelView, PersistentModel, Posterior, Purpose, SeriesDetection, SeriesKey, SeriesView, Survey,
-    Timestamp, Writer, score_of_evidence, write_payload,
+    ModelSource, PanelDetector, PanelView, PersistentModel, Posterior, Purpose, SeriesDetection, SeriesKey, SeriesView,
+    Survey, Timestamp, Writer, score_of_evidence, write_payload,
 };
 use ndarray::{Array1, Array2};
 use serde::{Deserialize, Serialize};

@@ -231,7 +231,8 @@ impl Surroundings<'_> {
         if target.is_nan() {
             return None;
         }
-        let mut row = [1.0, flanks.before[from], flanks.after[from], 0.0, self.others.mean(statistic.step, from, target), 0.0];
+        let mut row =
+            [1.0, flanks.before[from], flanks.after[from], 0.0, self.others.mean(statistic.step, from, target), 0.0];
         if let Some(given) = statistic.given {
             let other = self.deviates.0[given][from];
             if other.is_nan() {
