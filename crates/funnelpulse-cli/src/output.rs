@@ -46,7 +46,7 @@ pub(crate) fn tell<T: Serialize>(
 ) -> anyhow::Result<()> {
     let document = serde_json::to_string_pretty(found)?;
     if let Some(path) = file {
-        write_bytes(path, &format!("{document}\n"))?;
+        write_bytes(path, format!("{document}\n"))?;
     }
     if json { say(document) } else { say(text()?.trim_end()) }
 }

@@ -29,7 +29,7 @@ fn has_end(path: &Path, wanted: &str) -> bool {
 pub(crate) fn write(path: &Path, pictures: &[Picture]) -> anyhow::Result<()> {
     let Some(first) = pictures.first() else { bail!("{}: there is no series to draw", path.display()) };
     if has_end(path, "html") {
-        return output::write_bytes(path, &page(pictures)?);
+        return output::write_bytes(path, page(pictures)?);
     }
     if pictures.len() > 1 {
         let title = &first.title;
@@ -37,7 +37,7 @@ pub(crate) fn write(path: &Path, pictures: &[Picture]) -> anyhow::Result<()> {
     }
     #[cfg(feature = "png")]
     if has_end(path, "png") {
-        return output::write_bytes(path, &first.to_png()?);
+        return output::write_bytes(path, first.to_png()?);
     }
-    output::write_bytes(path, &first.to_svg()?)
+    output::write_bytes(path, first.to_svg()?)
 }
