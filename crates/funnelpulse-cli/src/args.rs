@@ -320,7 +320,7 @@ pub(crate) struct ExplainArgs {
     /// Print JSON instead of text
     #[arg(long)]
     pub(crate) json: bool,
-    /// Also draw the week before and the day after, in a page (.html) or a picture (.svg)
+    /// Also draw the week before and the day after, in a page (.html) or a picture (.svg, .png)
     #[arg(long, value_name = "FILE", value_parser = plot_file)]
     pub(crate) plot: Option<PathBuf>,
 }

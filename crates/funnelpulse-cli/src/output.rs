@@ -46,7 +46,7 @@ pub(crate) fn tell<T: Serialize>(
 ) -> anyhow::Result<()> {
     let document = serde_json::to_string_pretty(found)?;
     if let Some(path) = file {
-        write_text(path, &format!("{document}\n"))?;
+        write_bytes(path, format!("{document}\n"))?;
     }
     if json { say(document) } else { say(text()?.trim_end()) }
 }
@@ -366,9 +366,9 @@ pub(crate) fn create_folder(path: &Path) -> anyhow::Result<()> {
     std::fs::create_dir_all(path).with_context(|| path.display().to_string())
 }
 
-/// Writes a text file.
-pub(crate) fn write_text(path: &Path, text: &str) -> anyhow::Result<()> {
-    std::fs::write(path, text).with_context(|| path.display().to_string())
+/// Writes a file.
+pub(crate) fn write_bytes(path: &Path, content: impl AsRef<[u8]>) -> anyhow::Result<()> {
+    std::fs::write(path, content).with_context(|| path.display().to_string())
 }
 
 /// Series that could not be used, a few by name. `rest` says where the others are.

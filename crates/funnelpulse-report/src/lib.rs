@@ -2,6 +2,8 @@
 
 mod incidents;
 mod number;
+#[cfg(feature = "plot")]
+pub mod plot;
 mod plots;
 #[cfg(test)]
 mod tests;

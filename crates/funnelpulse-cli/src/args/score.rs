@@ -44,7 +44,7 @@ pub(crate) struct ScoreArgs {
     /// CSV or Parquet, by the end of its name; - for CSV on the standard output
     #[arg(long, value_name = "FILE", value_parser = table_file)]
     pub(crate) output: PathBuf,
-    /// Also draw it: a page (.html) with all series, or the first of them (.svg)
+    /// Also draw it: a page (.html) with all series, or the first of them (.svg, .png)
     #[arg(long, value_name = "FILE", value_parser = plot_file)]
     pub(crate) plot: Option<PathBuf>,
 }

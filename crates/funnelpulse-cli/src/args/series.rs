@@ -6,7 +6,7 @@ use clap::{
     Args,
     builder::{PossibleValuesParser, TypedValueParser},
 };
-use funnelpulse::changepoint::{Penalty, PenaltyRule, cost::CostKind};
+use funnelpulse::changepoint::{Penalty, PenaltyRule, classifier::ClassifierKind, cost::CostKind};
 use serde::{Deserialize, de::IntoDeserializer};
 
 use super::table_file;
@@ -55,7 +55,7 @@ pub(crate) struct ForecastArgs {
     /// CSV or Parquet, by the end of its name; - for CSV on the standard output
     #[arg(long, value_name = "FILE", value_parser = table_file)]
     pub(crate) output: PathBuf,
-    /// Also draw it: a page (.html) with all series, or the first of them (.svg)
+    /// Also draw it: a page (.html) with all series, or the first of them (.svg, .png)
     #[arg(long, value_name = "FILE", value_parser = plot_file)]
     pub(crate) plot: Option<PathBuf>,
 }
@@ -86,6 +86,11 @@ pub(crate) struct ChangepointsArgs {
     /// Find level shifts and bends without any parameter (one column)
     #[arg(long, conflicts_with_all = ["cost", "penalty", "min_size", "jump", "gamma", "order", "min_magnitude", "max_p_value"])]
     pub(crate) auto: bool,
+    /// Find changes of any kind, of dependence between columns too, by a classifier and a permutation test (level 0.02)
+    #[arg(long, value_name = "CLASSIFIER",
+          conflicts_with_all = ["auto", "cost", "penalty", "jump", "gamma", "order", "min_magnitude", "max_p_value"],
+          value_parser = PossibleValuesParser::new(ClassifierKind::ALL.map(ClassifierKind::as_str)).try_map(|c| c.parse::<ClassifierKind>()))]
+    pub(crate) classifier: Option<ClassifierKind>,
     /// Cost of a segment
     #[arg(long, default_value = "rbf", value_name = "COST",
           value_parser = PossibleValuesParser::new(CostKind::ALL.map(CostKind::as_str)).try_map(|c| c.parse::<CostKind>()))]
@@ -115,7 +120,7 @@ pub(crate) struct ChangepointsArgs {
     /// CSV or Parquet, by the end of its name; - for CSV on the standard output
     #[arg(long, value_name = "FILE", value_parser = table_file)]
     pub(crate) output: PathBuf,
-    /// Also draw it: a page (.html) with all series, or the first of them (.svg)
+    /// Also draw it: a page (.html) with all series, or the first of them (.svg, .png)
     #[arg(long, value_name = "FILE", value_parser = plot_file)]
     pub(crate) plot: Option<PathBuf>,
 }

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use arrow::array::{ArrayRef, Float64Array, RecordBatch, StringArray, TimestampMicrosecondArray, UInt64Array};
-use funnelpulse::changepoint::{Break, ChangepointError, Segmentation, SegmentationConfig, Segmenter};
+use funnelpulse::changepoint::{
+    Break, ChangepointError, Segmentation, SegmentationConfig, Segmenter, classifier::ClassifierConfig,
+};
 use funnelpulse::{core::Timestamp, io::Table};
 use ndarray::Array2;
 use rayon::prelude::*;
@@ -86,6 +88,10 @@ fn pictures(
 fn segmenter(args: &ChangepointsArgs) -> anyhow::Result<Segmenter> {
     if args.auto {
         return Ok(Segmenter::auto());
+    }
+    if let Some(classifier) = args.classifier {
+        let config = ClassifierConfig { classifier, min_size: args.min_size, ..ClassifierConfig::default() };
+        return Ok(Segmenter::classifier(config)?);
     }
     Ok(Segmenter::new(SegmentationConfig {
         cost: args.cost,

@@ -22,6 +22,31 @@ fn table(folder: &Folder) {
     folder.write("in.csv", own.join("\n"));
 }
 
+/// Two columns that rise and fall together, from row 160 of 320 on against each other.
+#[test]
+fn a_classifier_finds_changes_of_dependence() {
+    let folder = Folder::new();
+    let mut text = "x,y\n".to_owned();
+    for row in 0..320_u64 {
+        let x = (row.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 44) % 1_000;
+        let y = if row < 160 { x } else { 1_000 - x };
+        writeln!(text, "{x},{y}").unwrap();
+    }
+    folder.write("in.csv", text);
+    for (search, found) in
+        [("--classifier random_forest", 1), ("--classifier nearest_neighbours", 1), ("--cost l2 --penalty bic", 0)]
+    {
+        folder.output(&format!("changepoints --input in.csv --column x,y {search} --output out.csv"));
+        let out = folder.table("out.csv");
+        let rows = out.f64_column("index").unwrap();
+        assert_eq!(rows.len(), found, "{search}");
+        assert!(rows.iter().all(|row| (155.0..=165.0).contains(row)), "{search}: {rows:?}");
+        assert!(out.f64_column("p_value").unwrap().iter().all(|p| *p <= 0.02), "{search}");
+    }
+    let both = "changepoints --input in.csv --column x,y --classifier random_forest --cost l2 --output out.csv";
+    folder.run(both).code(2).stderr(contains("--cost"));
+}
+
 #[test]
 fn breaks_are_found_with_what_changed() {
     let folder = Folder::new();

@@ -309,11 +309,21 @@ fn forecasts_scores_and_breaks_are_drawn() {
     assert!(!page.contains("src=") && !page.contains("href="), "the page opens offline");
     folder.output("changepoints --input in.csv --series-column shop --column y --auto --output b.csv --plot b.svg");
     assert!(folder.text("b.svg").starts_with("<svg") && folder.text("b.svg").contains("B3261E"), "a break is drawn");
+    #[cfg(feature = "png")]
+    {
+        let find = "changepoints --input in.csv --series-column shop --column y --auto --output b.csv --plot b.PNG";
+        let run = folder.run(find);
+        // A machine without fonts says so.
+        if !stderr(&run).contains("a PNG needs a font") {
+            assert!(stderr(&run).contains("a picture shows one series, here `a`"));
+            assert!(fs::read(folder.path("b.PNG")).unwrap().starts_with(b"\x89PNG\r\n"));
+        }
+    }
     folder
         .output("score --detector zscore --input in.csv --series-column shop --columns y --output s.csv --plot s.html");
     assert!(folder.text("s.html").contains("one row in a hundred"));
     folder
-        .run("score --detector zscore --input in.csv --output s.csv --plot s.png")
+        .run("score --detector zscore --input in.csv --output s.csv --plot s.gif")
         .code(2)
-        .stderr(contains(".svg or .html"));
+        .stderr(contains(".svg, .png or .html"));
 }
