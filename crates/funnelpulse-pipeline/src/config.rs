@@ -252,10 +252,14 @@ impl Shape for Catalog {
     fn read(&self, mut document: toml::Table) -> Result<Config, ConfigError> {
         let defaults = self.config();
         self.share_timezone(&mut document);
+        let input: PanelSpec =
+            document.remove("input").map_or_else(|| Ok(defaults.input.clone()), |v| read_value("input", v))?;
+        // First, so that a time zone that all sections share is refused where it is written.
+        input.validate().map_err(|e| ConfigError::invalid("input", e))?;
         let detectors = Sections::read(self.sections(), &mut document)?;
         let mut section = |name: &str| document.remove(name);
         let config = Config {
-            input: section("input").map_or_else(|| Ok(defaults.input.clone()), |v| read_value("input", v))?,
+            input,
             events: section("events").map_or_else(|| Ok(defaults.events.clone()), |v| read_value("events", v))?,
             features: section("features")
                 .map_or_else(|| Ok(defaults.features.clone()), |v| read_value("features", v))?,

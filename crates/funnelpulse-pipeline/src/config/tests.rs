@@ -107,6 +107,12 @@ fn the_time_zone_of_the_input_is_that_of_all_sections_without_their_own() {
     // Files that set one of them mean that one.
     assert_eq!(zones("incidents.timezone = 'Asia/Tokyo'"), ["UTC", "Asia/Tokyo"]);
     assert_eq!(zones("features.timezone = 'Asia/Tokyo'"), ["Asia/Tokyo", "UTC"]);
+    #[cfg(feature = "seasonal")]
+    {
+        let config = Config::layers().toml("input.timezone = 'Europe/Berlin'").unwrap().build().unwrap();
+        let seasonal = config.detectors.get::<funnelpulse_seasonal::SeasonalConfig>("seasonal").unwrap();
+        assert_eq!(seasonal.timezone, "Europe/Berlin");
+    }
     let both = "input.timezone = 'Europe/Berlin'\nincidents.timezone = 'UTC'";
     assert_eq!(zones(both), ["Europe/Berlin", "UTC"]);
     let unknown = Config::layers().toml("input.timezone = 'Mars'").unwrap().build().unwrap_err().to_string();
