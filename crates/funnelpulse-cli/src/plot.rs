@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 use funnelpulse::report::plot::page;
-pub(crate) use funnelpulse::report::plot::{Panel, Picture};
+pub(crate) use funnelpulse::report::plot::{Picture, PlotPanel};
 
 use crate::output;
 

@@ -1,13 +1,13 @@
 //! Series as pictures: lines with intervals, limits and breaks, as SVG, HTML or PNG.
 //!
 //! ```
-//! use funnelpulse_report::plot::{Panel, Picture, page};
+//! use funnelpulse_report::plot::{PlotPanel, Picture, page};
 //!
-//! let level = Panel {
+//! let level = PlotPanel {
 //!     title: "level".to_owned(),
 //!     observed: Some((0..100).map(|i| if i < 60 { 4.0 } else { 9.0 }).collect()),
 //!     breaks: vec![(60, (58, 61))],
-//!     ..Panel::default()
+//!     ..PlotPanel::default()
 //! };
 //! let picture = Picture { title: "a series".to_owned(), panels: vec![level], ..Picture::default() };
 //! assert!(picture.to_svg()?.starts_with("<svg"));
@@ -66,12 +66,12 @@ pub struct Picture {
     /// The time of each row; without it rows are counted.
     pub times: Option<Vec<Timestamp>>,
     /// The panels.
-    pub panels: Vec<Panel>,
+    pub panels: Vec<PlotPanel>,
 }
 
 /// Lines over all rows of a picture. NaN is a gap.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Panel {
+pub struct PlotPanel {
     /// The title.
     pub title: String,
     /// Drawn first, in blue.
@@ -170,7 +170,7 @@ fn draw(picture: &Picture, root: &Area<'_>) -> Drawn {
     Ok(())
 }
 
-fn draw_panel(picture: &Picture, panel: &Panel, area: &Area<'_>) -> Drawn {
+fn draw_panel(picture: &Picture, panel: &PlotPanel, area: &Area<'_>) -> Drawn {
     let rows = panel.rows();
     let x = |row: usize| match &picture.times {
         Some(times) => times.get(row).map_or(f64::NAN, |t| t.as_micros() as f64 / Timestamp::SECOND as f64),
@@ -223,7 +223,7 @@ fn draw_panel(picture: &Picture, panel: &Panel, area: &Area<'_>) -> Drawn {
     Ok(())
 }
 
-impl Panel {
+impl PlotPanel {
     fn lines(&self) -> impl Iterator<Item = &Vec<f64>> {
         let interval = self.interval.iter().flat_map(|(lower, upper)| [lower, upper]);
         self.observed.iter().chain(&self.fitted).chain(interval)
@@ -286,7 +286,7 @@ mod tests {
 
     fn picture() -> Picture {
         let wave = |i: usize| (i as f64 * 0.1).sin();
-        let panel = Panel {
+        let panel = PlotPanel {
             title: "<values> & more".to_owned(),
             observed: Some((0..300).map(wave).collect()),
             fitted: Some((0..300).map(|i| 0.9 * wave(i)).collect()),

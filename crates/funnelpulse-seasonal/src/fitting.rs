@@ -3,7 +3,7 @@
 use funnelpulse_core::Timestamp;
 
 use crate::{
-    Covariates, Growth, Likelihood, SeasonalConfig, SeasonalError, SeasonalModel, Step,
+    Covariates, Growth, Likelihood, SeasonalConfig, SeasonalError, SeasonalModel, TimeStep,
     design::{Clock, Design, terms_of},
     fit::{Data, EXACT, LEAST_SIGMA, Model, Optimum, Priors, Problem, ROUGH, Stats, Theta, optimize},
     history::History,
@@ -128,7 +128,7 @@ impl Seasonal {
             iterations: 0,
             rows: history.y.len(),
             last: history.time[history.time.len() - 1],
-            step: Step::usual(&history.time),
+            step: TimeStep::usual(&history.time),
             dropped,
             stats: None,
             design,

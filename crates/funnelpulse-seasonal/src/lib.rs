@@ -39,7 +39,7 @@ pub use funnelpulse_core::CalendarEntry;
 pub use laplace::ParameterErrors;
 pub use model::SeasonalModel;
 pub use ndarray;
-pub use step::Step;
+pub use step::TimeStep;
 
 /// The tag of the detector in tables and files.
 const KIND: &str = "seasonal";

@@ -4,7 +4,7 @@ use funnelpulse_core::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Growth, SeasonalConfig, Step,
+    Growth, SeasonalConfig, TimeStep,
     design::{Design, PRIOR_SCALES},
     fit::{Optimum, Stats, Theta},
     likelihood::Family,
@@ -83,14 +83,14 @@ pub struct SeasonalModel {
     pub(crate) rows: usize,
     pub(crate) last: Timestamp,
     /// The usual distance of rows.
-    pub(crate) step: Step,
+    pub(crate) step: TimeStep,
     pub(crate) dropped: Vec<String>,
     pub(crate) stats: Option<Stats>,
 }
 
 /// A model as it is read; with `S = i64`, microseconds, that of payload version 1.
 #[derive(Deserialize)]
-pub(crate) struct Unchecked<S = Step> {
+pub(crate) struct Unchecked<S = TimeStep> {
     settings: Settings,
     design: Design,
     scale: Scale,
@@ -160,7 +160,7 @@ impl TryFrom<Unchecked<i64>> for SeasonalModel {
     type Error = &'static str;
 
     fn try_from(u: Unchecked<i64>) -> Result<Self, Self::Error> {
-        let step = Step::Fixed(u.step.max(1));
+        let step = TimeStep::Fixed(u.step.max(1));
         let Unchecked { settings, design, scale, family, free, bends, sigma, log_posterior, .. } = u;
         let Unchecked { iterations, rows, last, dropped, stats, .. } = u;
         let read = Unchecked {
@@ -259,12 +259,12 @@ impl SeasonalModel {
     }
 
     /// The usual distance of the rows of the history.
-    pub fn step(&self) -> Step {
+    pub fn step(&self) -> TimeStep {
         self.step
     }
 
     /// The times of the next `periods` rows, `step` microseconds apart (at least 1); by default as far apart as
-    /// most rows of the history were, in tables by month, quarter or year by the [calendar](Step).
+    /// most rows of the history were, in tables by month, quarter or year by the [calendar](TimeStep).
     ///
     /// ```
     /// use funnelpulse_core::parse_timestamp;
@@ -281,7 +281,7 @@ impl SeasonalModel {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn make_future(&self, periods: usize, step: Option<i64>) -> Vec<Timestamp> {
-        let step = step.map_or(self.step, |micros| Step::Fixed(micros.max(1)));
+        let step = step.map_or(self.step, |micros| TimeStep::Fixed(micros.max(1)));
         (1..=periods as i64).map(|i| step.after(self.last, i)).collect()
     }
 }

@@ -16,16 +16,16 @@ const MOST_MONTHS: u32 = 12_000;
 ///
 /// ```
 /// use funnelpulse_core::parse_timestamp;
-/// use funnelpulse_seasonal::Step;
+/// use funnelpulse_seasonal::TimeStep;
 ///
 /// let time = ["2024-01-31", "2024-02-29", "2024-03-31"].map(|date| parse_timestamp(date).expect("a date"));
-/// let step = Step::usual(&time);
-/// assert_eq!(step, Step::Months { months: 1, day: 31 });
+/// let step = TimeStep::usual(&time);
+/// assert_eq!(step, TimeStep::Months { months: 1, day: 31 });
 /// assert_eq!(step.after(time[2], 1).to_string(), "2024-04-30T00:00:00Z");
 /// assert_eq!(step.after(time[2], 11).to_string(), "2025-02-28T00:00:00Z");
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Step {
+pub enum TimeStep {
     /// Microseconds, 1 or more.
     Fixed(i64),
     /// Calendar months in UTC.
@@ -37,7 +37,7 @@ pub enum Step {
     },
 }
 
-impl Step {
+impl TimeStep {
     /// The most frequent distance of neighbouring rows; of several, the smallest. In months where three or more rows, in
     /// order of time, all lie on one day of the month and at one time of the day.
     pub fn usual(time: &[Timestamp]) -> Self {
@@ -128,13 +128,13 @@ mod tests {
         dates.iter().map(|date| parse_timestamp(date).unwrap()).collect()
     }
 
-    fn usual(dates: &[&str]) -> Step {
-        Step::usual(&times(dates))
+    fn usual(dates: &[&str]) -> TimeStep {
+        TimeStep::usual(&times(dates))
     }
 
     #[test]
     fn months_quarters_and_years_are_seen_through_gaps() {
-        let months = |months, day| Step::Months { months, day };
+        let months = |months, day| TimeStep::Months { months, day };
         assert_eq!(usual(&["2023-11-01", "2023-12-01", "2024-01-01", "2024-03-01"]), months(1, 1));
         assert_eq!(usual(&["2023-03-31", "2023-06-30", "2023-09-30", "2023-12-31"]), months(3, 31));
         assert_eq!(usual(&["2020-02-29", "2021-02-28", "2022-02-28"]), months(12, 29));
@@ -143,21 +143,21 @@ mod tests {
 
     #[test]
     fn other_tables_have_fixed_steps() {
-        let days = |days: i64| Step::Fixed(days * Timestamp::DAY);
+        let days = |days: i64| TimeStep::Fixed(days * Timestamp::DAY);
         assert_eq!(usual(&["2024-01-01", "2024-01-08", "2024-01-15"]), days(7));
         assert_eq!(usual(&["2024-01-01", "2024-02-01"]), days(31), "two rows may be 31 days apart");
         assert_eq!(usual(&["2024-01-01", "2024-01-31", "2024-03-01", "2024-03-31"]), days(30));
         assert_eq!(usual(&["2024-01-01 00:00:00", "2024-02-01 01:00:00", "2024-03-01 00:00:00"]), {
-            Step::Fixed(29 * Timestamp::DAY - Timestamp::HOUR)
+            TimeStep::Fixed(29 * Timestamp::DAY - Timestamp::HOUR)
         });
         let far = [i64::MIN, 0, i64::MAX].map(Timestamp::from_micros);
-        assert_eq!(Step::usual(&far), Step::Fixed(i64::MAX));
-        assert_eq!(Step::usual(&far[..1]), Step::Fixed(1));
+        assert_eq!(TimeStep::usual(&far), TimeStep::Fixed(i64::MAX));
+        assert_eq!(TimeStep::usual(&far[..1]), TimeStep::Fixed(1));
     }
 
     #[test]
     fn steps_lead_to_the_day_of_each_month_and_back() {
-        let step = Step::Months { months: 1, day: 31 };
+        let step = TimeStep::Months { months: 1, day: 31 };
         let start = parse_timestamp("2023-11-30").unwrap();
         let dates: Vec<String> = (1..=4).map(|i| step.after(start, i).to_string()).collect();
         assert_eq!(dates, ["2023-12-31", "2024-01-31", "2024-02-29", "2024-03-31"].map(|d| format!("{d}T00:00:00Z")));

@@ -15,7 +15,7 @@ use crate::{
     args::ChangepointsArgs,
     input::{SeriesRows, check_finite, check_times, rows_by_series},
     output,
-    plot::{self, Panel, Picture},
+    plot::{self, Picture, PlotPanel},
 };
 
 pub(crate) fn changepoints(args: &ChangepointsArgs) -> anyhow::Result<()> {
@@ -70,11 +70,11 @@ fn pictures(
 ) -> Vec<Picture> {
     let picture = |(name, rows): &SeriesRows| {
         let own = || breaks.iter().filter(|(series, _)| series == name).map(|(_, found)| found);
-        let panel = |(column, values): (&String, &Vec<f64>)| Panel {
+        let panel = |(column, values): (&String, &Vec<f64>)| PlotPanel {
             title: column.clone(),
             observed: Some(rows.iter().map(|&row| values[row]).collect()),
             breaks: own().map(|found| (found.index, found.interval)).collect(),
-            ..Panel::default()
+            ..PlotPanel::default()
         };
         Picture {
             title: name.clone(),

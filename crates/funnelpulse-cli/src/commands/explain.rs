@@ -15,7 +15,7 @@ use crate::{
     args::ExplainArgs,
     context::catalog,
     input, output,
-    plot::{self, Panel, Picture},
+    plot::{self, Picture, PlotPanel},
 };
 
 /// Time before and after the explained row that is drawn, in hours.
@@ -60,19 +60,19 @@ fn picture(series: &SeriesFindings, metrics: &Columns, row: usize) -> Picture {
     let end = series.time.partition_point(|time| *time <= at(DRAWN_HOURS.1));
     let mark = (row - first, (row - first, row - first));
     let part = |values: ArrayView2<'_, f64>, column: usize| values.slice(s![first..end, column]).to_vec();
-    let panel = |(column, name): (usize, &std::sync::Arc<str>)| Panel {
+    let panel = |(column, name): (usize, &std::sync::Arc<str>)| PlotPanel {
         title: format!("{name}, observed and expected"),
         observed: Some(part(series.observed.view(), column)),
         fitted: Some(part(series.expected.view(), column)),
         breaks: vec![mark],
-        ..Panel::default()
+        ..PlotPanel::default()
     };
-    let score = Panel {
+    let score = PlotPanel {
         title: "score and threshold".to_owned(),
         observed: Some(series.verdicts[first..end].iter().map(|verdict| verdict.score).collect()),
         limit: Some(series.verdicts[row].threshold),
         breaks: vec![mark],
-        ..Panel::default()
+        ..PlotPanel::default()
     };
     Picture {
         title: format!("{} at {}", series.series, series.time[row]),

@@ -12,7 +12,7 @@ use crate::{
     args::ForecastArgs,
     input::{SeriesRows, check_finite, check_times, rows_by_series},
     output, params,
-    plot::{self, Panel, Picture},
+    plot::{self, Picture, PlotPanel},
 };
 
 /// 9999-12-30: later times have no text that could be read again.
@@ -139,20 +139,20 @@ fn pictures(series: &[SeriesRows], data: &Data, parts: &[(&str, Forecast)]) -> V
         let own: Vec<&Forecast> = parts.iter().filter(|(series, _)| series == name).map(|(_, part)| part).collect();
         let all = |of: &dyn Fn(&Forecast) -> Vec<f64>| own.iter().flat_map(|part| of(part)).collect::<Vec<f64>>();
         let terms = own.first().map_or(&[][..], |part| &part.components);
-        let term = |term: &Component| Panel {
+        let term = |term: &Component| PlotPanel {
             title: term.name.clone(),
             fitted: Some(all(&|part| part.component(&term.name).map_or_else(Vec::new, |values| values.to_vec()))),
-            ..Panel::default()
+            ..PlotPanel::default()
         };
-        let forecast = Panel {
+        let forecast = PlotPanel {
             title: "values (blue), forecast with its interval (orange)".to_owned(),
             observed: Some(rows.iter().map(|&row| data.values[row]).collect()),
             fitted: Some(all(&|part| part.yhat.to_vec())),
             interval: Some((all(&|part| part.yhat_lower.to_vec()), all(&|part| part.yhat_upper.to_vec()))),
-            ..Panel::default()
+            ..PlotPanel::default()
         };
         let trend = Some(all(&|part| part.trend.to_vec()));
-        let trend = Panel { title: "trend".to_owned(), fitted: trend, ..Panel::default() };
+        let trend = PlotPanel { title: "trend".to_owned(), fitted: trend, ..PlotPanel::default() };
         Picture {
             title: name.clone(),
             times: Some(own.iter().flat_map(|part| part.time.iter().copied()).collect()),

@@ -17,7 +17,7 @@ use crate::{
     context::catalog,
     input::{read_options, series_names, split_setting},
     output, overwrite,
-    plot::{self, Panel, Picture},
+    plot::{self, Picture, PlotPanel},
 };
 
 mod preset;
@@ -98,15 +98,15 @@ fn pictures(
 ) -> Vec<Picture> {
     let picture = |series: &Series| {
         let own = |values: &[f64]| series.rows.iter().map(|&row| values[row]).collect::<Vec<f64>>();
-        let panel = |(name, values): (&String, &Vec<f64>)| Panel {
+        let panel = |(name, values): (&String, &Vec<f64>)| PlotPanel {
             title: name.clone(),
             observed: Some(own(values)),
-            ..Panel::default()
+            ..PlotPanel::default()
         };
         let scores = own(scores);
         let limit = Threshold::from_contamination(&scores, ONE_IN_A_HUNDRED).map(Threshold::limit);
         let title = "score, and what one row in a hundred exceeds".to_owned();
-        let score = Panel { title, fitted: Some(scores), limit, ..Panel::default() };
+        let score = PlotPanel { title, fitted: Some(scores), limit, ..PlotPanel::default() };
         Picture {
             title: series.name.clone(),
             times: times.map(|times| series.rows.iter().map(|&row| times[row]).collect()),

@@ -8,7 +8,7 @@ use super::{
     windows::{Windows, of_calendar},
 };
 use crate::{
-    Covariates, FourierOrder, Likelihood, Mode, SeasonalConfig, SeasonalError, Standardize, Step, config::UTC,
+    Covariates, FourierOrder, Likelihood, Mode, SeasonalConfig, SeasonalError, Standardize, TimeStep, config::UTC,
 };
 
 /// Scales of priors that can be computed with: one over their square goes into the normal equations.
@@ -208,9 +208,9 @@ fn seasons(
         add(&season.name, season.period, season.fourier_order, scale, season.mode, season.condition_name.clone());
     }
     // So many sines and cosines and a level are as many numbers as there are rows in a year.
-    let most = match Step::usual(time) {
-        Step::Months { months, .. } => Some((12 / months).saturating_sub(1) / 2),
-        Step::Fixed(_) => None,
+    let most = match TimeStep::usual(time) {
+        TimeStep::Months { months, .. } => Some((12 / months).saturating_sub(1) / 2),
+        TimeStep::Fixed(_) => None,
     };
     // Name, setting, period, least span, largest step, terms.
     let built_in = [

@@ -4,7 +4,7 @@ use funnelpulse_core::{
     Columns, Detector, FittedDetector, Frame, Timestamp, inspect, parse_timestamp, read_model, to_bytes,
 };
 use funnelpulse_seasonal::{
-    Covariates, FourierOrder, Seasonal, SeasonalConfig, SeasonalDetectorModel, SeasonalModel, Step,
+    Covariates, FourierOrder, Seasonal, SeasonalConfig, SeasonalDetectorModel, SeasonalModel, TimeStep,
 };
 use ndarray::Array2;
 
@@ -26,7 +26,7 @@ fn monthly_forecasts_lie_on_the_months() {
     let values: Vec<f64> = (0..120).map(sales).collect();
     let model = Seasonal::new(SeasonalConfig::default()).unwrap();
     let model = model.fit_series(&time[..120], &values, &Covariates::new()).unwrap();
-    assert_eq!(model.step(), Step::Months { months: 1, day: 1 });
+    assert_eq!(model.step(), TimeStep::Months { months: 1, day: 1 });
     let future = model.make_future(12, None);
     assert_eq!(future, time[120..]);
     let error = |future: &[Timestamp]| {
@@ -80,7 +80,7 @@ fn files_of_payload_version_1_still_load() {
     assert_eq!(inspect(old).unwrap().payload_version, 1);
     let mut model: SeasonalDetectorModel = read_model(old).unwrap();
     let views = model.metric("views").unwrap();
-    assert_eq!(views.step(), Step::Fixed(Timestamp::HOUR));
+    assert_eq!(views.step(), TimeStep::Fixed(Timestamp::HOUR));
     assert_eq!(views.component_names().collect::<Vec<_>>(), ["daily", "sale"]);
     let frame = |rows: std::ops::Range<usize>| {
         let hour = |h: usize| Timestamp::from_seconds(1_704_067_200 + 3_600 * h as i64);
