@@ -12,7 +12,7 @@ use crate::{
     KIND, Scale, Season, ZScoreConfig,
     scale::Unit,
     sorted::{SortedColumn, nth_of_ascending},
-    spread::{Prediction, Spread, hypot},
+    spread::{Prediction, Spread},
 };
 
 /// Fewer observations than this don't make a season's own mean.
@@ -204,7 +204,7 @@ impl ZScoreModel {
             let known = || own.iter().filter(|s| s.count() >= MIN_PER_BIN);
             let observations: u64 = known().map(Spread::count).sum();
             let common = known()
-                .fold(0.0, |sum: f64, s| hypot(sum, s.deviation() * (s.count() as f64 / observations as f64).sqrt()));
+                .fold(0.0, |sum: f64, s| sum.hypot(s.deviation() * (s.count() as f64 / observations as f64).sqrt()));
             move |bin: usize| {
                 let own = own[bin];
                 if own.count() >= MIN_PER_BIN { own.predict(common) } else { all.predict(all.deviation()) }
