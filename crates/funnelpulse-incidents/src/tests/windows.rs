@@ -282,7 +282,9 @@ fn residuals_are_what_a_regression_leaves_of_each_window() {
         let starting = 20..290;
         let deviates = tracks.each_ref().map(|t| Deviates::new(t, &noise, &Clumps::default(), length, &starting));
         let mut others = Others::new(deviates[0].0[0].len());
-        deviates.iter().for_each(|deviates| others.add(deviates, &starting));
+        for deviates in &deviates {
+            others.add(deviates, &starting);
+        }
         for (track, deviates) in tracks.iter().zip(&deviates) {
             let surroundings = Surroundings { track, noise: &noise, deviates, others: &others, length };
             for statistic in statistics([true; STEPS]) {
