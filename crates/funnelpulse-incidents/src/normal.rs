@@ -75,6 +75,13 @@ impl Expectations {
         }
     }
 
+    /// The same with other expected values.
+    #[cfg(test)]
+    pub(crate) fn times(mut self, factor: f64) -> Self {
+        self.normal.iter_mut().flat_map(|normal| &mut normal.expected).flatten().for_each(|m| *m *= factor);
+        self
+    }
+
     /// Whether they hold the days of a grid from `first` up to `until`.
     fn hold(&self, scanned: &Scanned<'_>, first: usize, until: usize) -> bool {
         let since = first_day(scanned.grid);

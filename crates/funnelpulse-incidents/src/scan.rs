@@ -122,11 +122,10 @@ impl Scanned<'_> {
         first_look: usize,
         first_day: usize,
     ) -> Option<[Settled<'b>; 3]> {
-        let (first, second) = (kept.first.days_within(self.grid, until), kept.second.days_within(self.grid, until));
-        let looked = first.start <= first_look && second.start <= first_day && first.end == second.end;
-        let needed = first_day.saturating_sub(SITE_DAYS + LOOK_BACK);
-        let settled = kept.expected.each_ref().map(|e| Settled { expectations: e, first: needed, until: first.end });
-        looked.then_some(settled)
+        let looked = kept.first.days_within(self.grid, until);
+        let (first, until) = (first_day.saturating_sub(SITE_DAYS + LOOK_BACK), looked.end);
+        let settled = kept.expected.each_ref().map(|expectations| Settled { expectations, first, until });
+        (looked.start <= first_look).then_some(settled)
     }
 
     /// The days of the grid that the model was trained on; empty at the start of the grid where there are none.

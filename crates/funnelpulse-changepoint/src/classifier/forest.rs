@@ -310,15 +310,15 @@ mod tests {
     }
 
     #[test]
-    fn classes_that_differ_are_told_and_others_are_not() {
+    fn classes_that_differ_are_told_apart_and_others_are_not() {
         let noise = |i: usize| ((i * i * 7_919 + i * 31) % 1_009) as f64 / 1_009.0;
         let mean = |p: &[f64]| p.iter().sum::<f64>() / p.len() as f64;
         let shifted = |i: usize, j: usize| if j == 1 && i >= 150 { 3.0 } else { 0.0 };
         let values = Array2::from_shape_fn((400, 3), |(i, j)| noise(i + 500 * j) + shifted(i, j));
-        let told = forest(&values).probabilities(150);
-        let wrong = (0..400).filter(|&row| (told[row] > 0.5) != (row >= 150)).count();
+        let after = forest(&values).probabilities(150);
+        let wrong = (0..400).filter(|&row| (after[row] > 0.5) != (row >= 150)).count();
         assert!(wrong < 8, "{wrong} rows of 400");
-        assert!(mean(&told[..150]) < 0.1 && mean(&told[150..]) > 0.9);
+        assert!(mean(&after[..150]) < 0.1 && mean(&after[150..]) > 0.9);
         let mixed = Array2::from_shape_fn((400, 3), |(i, j)| noise(i + 500 * j));
         let unsure = forest(&mixed).probabilities(200);
         assert!((mean(&unsure[..200]) - mean(&unsure[200..])).abs() < 0.1);

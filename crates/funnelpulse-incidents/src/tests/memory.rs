@@ -1,11 +1,14 @@
 //! What training keeps for the scan of its history.
 
+use std::sync::Arc;
+
 use funnelpulse_core::{Memory, Panel, PanelDetector, PanelView, Purpose, Timestamp};
 
-use super::shop::{Shop, heights};
+use super::shop::{Shop, heights, part};
 use crate::{
     CalendarEntry, IncidentConfig, IncidentDetector, IncidentModel, Scan,
     kept::{HINDSIGHT, Kept},
+    normal::Expectations,
     windows::again::Windows,
 };
 
@@ -67,4 +70,46 @@ fn a_model_of_the_history_alone_judges_it_alike() {
     let of = |model: &IncidentModel| all_heights(&model.scan(&panel).unwrap());
     assert_eq!(of(history.model()), of(any.model()));
     assert!(memory.get::<Kept>().is_some());
+}
+
+#[test]
+fn expected_values_of_settled_days_are_taken_over() {
+    let (detector, panel) = shop();
+    let model = detector.fit(&part(&panel, 0, 30 * 24)).unwrap();
+    let first = panel.iter().next().unwrap().1.time()[44 * 24];
+    let (earlier, later) = (part(&panel, 0, 47 * 24 + 5), part(&panel, 0, 47 * 24 + 6));
+    let mut memory = Memory::default();
+    model.scan_next(&earlier, first, &mut memory).unwrap();
+    let expected = |scan: &Scan, hour: usize| scan.series[0].expected().nth(hour).unwrap()[0];
+    let alone = model.scan_since(&later, first).unwrap();
+
+    // Three days before the first that is different is settled, the day after it is not.
+    let mut marked = memory.get::<Kept>().unwrap().clone();
+    let doubled = |kept: &mut Arc<Expectations>| *kept = Arc::new(Expectations::clone(kept).times(2.0));
+    marked.expected.iter_mut().for_each(doubled);
+    memory.set(marked);
+    let scan = model.scan_next(&later, first, &mut memory).unwrap();
+    assert_eq!(expected(&scan, 43 * 24), 2.0 * expected(&alone, 43 * 24));
+    // What the marked days do to the mask moves the level of the others a little.
+    assert!((expected(&scan, 45 * 24) / expected(&alone, 45 * 24) - 1.0).abs() < 0.05);
+}
+
+#[test]
+fn scans_hour_by_hour_are_those_of_each_panel_alone() {
+    let (detector, panel) = shop();
+    let model = detector.fit(&part(&panel, 0, 30 * 24)).unwrap();
+    let time = panel.iter().next().unwrap().1.time().to_vec();
+    let mut memory = Memory::default();
+    for end in (41 * 24..43 * 24 + 5).step_by(3) {
+        let (now, first) = (part(&panel, 0, end), time[end - 72]);
+        let (alone, followed) = (model.scan_since(&now, first), model.scan_next(&now, first, &mut memory));
+        let rows = |scan: Scan| {
+            let of = |evidence: &crate::RowEvidence| {
+                let rows = evidence.heights().zip(evidence.expected()).zip(evidence.kinds());
+                format!("{:?}", rows.skip(end - 72).collect::<Vec<_>>())
+            };
+            scan.series.iter().chain(&scan.site).map(of).collect::<Vec<_>>()
+        };
+        assert_eq!(rows(followed.unwrap()), rows(alone.unwrap()), "{end} hours");
+    }
 }

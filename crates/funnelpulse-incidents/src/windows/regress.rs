@@ -320,7 +320,7 @@ impl Regression {
     }
 }
 
-/// Root mean square of residuals, large ones drawn in, and their number; one without any. Few counts have residuals
+/// Root mean square of residuals, of which those beyond three count as three, and their number; one without any. Few counts have residuals
 /// that repeat, so that a median would take most of them for all there is.
 pub(crate) fn spread(residuals: impl Iterator<Item = f64>) -> (f64, usize) {
     let (square, number) =
