@@ -38,6 +38,9 @@ pub struct ZScoreModel {
     tempers: Vec<[f64; 2]>,
     /// Per column: one per bin, then one of all rows.
     spreads: Vec<Spread>,
+    /// Per column, the deviation that all bins have in common.
+    #[serde(skip_serializing)]
+    commons: Vec<f64>,
 }
 
 #[derive(Deserialize)]
@@ -65,7 +68,7 @@ impl TryFrom<Unchecked> for ZScoreModel {
         if !u.tempers.iter().flatten().all(|t| *t > 0.0 && *t <= 1.0) {
             return Err("z-scores count for something, and at most in full");
         }
-        Ok(Self {
+        let mut model = Self {
             columns: u.columns,
             season: u.season,
             robust: u.robust,
@@ -73,7 +76,10 @@ impl TryFrom<Unchecked> for ZScoreModel {
             units: u.units,
             tempers: u.tempers,
             spreads: u.spreads,
-        })
+            commons: Vec::new(),
+        };
+        model.set_commons();
+        Ok(model)
     }
 }
 
@@ -113,6 +119,7 @@ impl ZScoreModel {
             units,
             tempers: vec![[1.0; 2]; columns.len()],
             spreads: Vec::with_capacity(columns.len() * (season.bins() + 1)),
+            commons: Vec::new(),
             columns,
         }
     }
@@ -125,6 +132,7 @@ impl ZScoreModel {
             model.spreads.extend(column.bins().map(|bin| Spread::robust(bin, *unit)));
             model.spreads.push(Spread::robust(column.all(), *unit));
         }
+        model.set_commons();
         model.temper(history);
         model
     }
@@ -143,6 +151,7 @@ impl ZScoreModel {
         for (time, part) in parts {
             model.learn(time, *part);
         }
+        model.set_commons();
         model
     }
 
@@ -196,15 +205,23 @@ impl ZScoreModel {
         self.predictors().map(|predict| (0..self.season.bins()).map(predict).collect())
     }
 
+    /// What all bins of each column have in common, after their spreads have changed.
+    fn set_commons(&mut self) {
+        let bins = self.season.bins();
+        let common = |spreads: &[Spread]| {
+            let known = || spreads[..bins].iter().filter(|s| s.count() >= MIN_PER_BIN);
+            let observations: u64 = known().map(Spread::count).sum();
+            let share = |s: &Spread| s.deviation() * (s.count() as f64 / observations as f64).sqrt();
+            known().fold(0.0, |sum: f64, s| sum.hypot(share(s)))
+        };
+        self.commons = self.spreads.chunks_exact(bins + 1).map(common).collect();
+    }
+
     /// Per column, what a bin expects.
     fn predictors(&self) -> impl Iterator<Item = impl Fn(usize) -> Prediction + '_> + '_ {
         let bins = self.season.bins();
-        self.spreads.chunks_exact(bins + 1).map(move |spreads| {
+        self.spreads.chunks_exact(bins + 1).zip(&self.commons).map(move |(spreads, &common)| {
             let (all, own) = (spreads[bins], &spreads[..bins]);
-            let known = || own.iter().filter(|s| s.count() >= MIN_PER_BIN);
-            let observations: u64 = known().map(Spread::count).sum();
-            let common = known()
-                .fold(0.0, |sum: f64, s| sum.hypot(s.deviation() * (s.count() as f64 / observations as f64).sqrt()));
             move |bin: usize| {
                 let own = own[bin];
                 if own.count() >= MIN_PER_BIN { own.predict(common) } else { all.predict(all.deviation()) }
@@ -295,6 +312,7 @@ impl OnlineDetector for ZScoreModel {
     fn update(&mut self, rows: FrameView<'_>) -> Result<(), Error> {
         let values = rows.aligned(&self.columns)?;
         self.learn(rows.time(), values.view());
+        self.set_commons();
         Ok(())
     }
 

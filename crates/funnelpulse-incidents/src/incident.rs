@@ -7,7 +7,7 @@ use crate::{
     IncidentKind,
     grid::{LANES, PURCHASES, STEPS},
     name::{self, Stretch},
-    price,
+    onset, price,
     windows::{Statistic, greedy::Found, noise::Noise},
 };
 
@@ -68,7 +68,8 @@ pub struct IncidentEpisode {
     pub kind: IncidentKind,
     /// Probability of that kind, given that it is an incident.
     pub kind_probability: f64,
-    /// Time of its first row.
+    /// Time of the row in which it most likely began: up to twelve hours before its first row, or after it where
+    /// the first rows are as they should be.
     pub start: Timestamp,
     /// Time of its last row.
     pub last: Timestamp,
@@ -261,7 +262,7 @@ impl RowEvidence {
         let is_flagged = |row: usize| flags[row] && !self.rows[row].is_shared;
         let is_part = |row: usize| !self.rows[row].is_shared && (flags[row] || self.odds(row) >= 0.0);
         let mut incidents = Vec::new();
-        let mut row = 0;
+        let (mut row, mut free) = (0, 0);
         while row < self.rows.len() {
             if !is_part(row) {
                 row += 1;
@@ -278,7 +279,8 @@ impl RowEvidence {
             row = last + 1;
             let is_likely = (start..=last).any(|row| self.odds(row) >= 0.0);
             if is_likely && (start..=last).any(is_flagged) {
-                incidents.push(self.incident(start, last));
+                incidents.push(self.incident(start, last, free));
+                free = last + 1;
             }
         }
         incidents
@@ -301,7 +303,7 @@ impl RowEvidence {
     /// With rows that are not there, or in the wrong order.
     pub fn incident_between(&self, first: usize, last: usize) -> IncidentEpisode {
         assert!(first <= last && last < self.rows.len(), "rows {first} to {last} of {}", self.rows.len());
-        self.incident(first, last)
+        self.incident(first, last, first)
     }
 
     /// Log odds with the frequency of incidents in the history.
@@ -309,9 +311,14 @@ impl RowEvidence {
         self.rows[row].log_odds + self.prior
     }
 
-    fn incident(&self, start: usize, last: usize) -> IncidentEpisode {
+    /// The rows from `start` to `last` as one incident; rows before `free` belong to others.
+    fn incident(&self, start: usize, last: usize, free: usize) -> IncidentEpisode {
         let rows = &self.rows[start..=last];
-        let clearest = rows.iter().fold(&rows[0], |best, row| if row.log_odds > best.log_odds { row } else { best });
+        let clearest = (start..=last).fold(start, |best, row| {
+            if self.rows[row].log_odds > self.rows[best].log_odds { row } else { best }
+        });
+        let onset = self.onset(start, clearest, free);
+        let clearest = &self.rows[clearest];
         let mut hours: Vec<&Row> = rows.iter().collect();
         // Several rows of one hour share its counts.
         hours.dedup_by_key(|row| row.hour);
@@ -326,7 +333,7 @@ impl RowEvidence {
             series: self.series.clone(),
             kind,
             kind_probability: alike as f64 / rows.len() as f64,
-            start: self.time[start],
+            start: self.time[onset],
             last: self.time[last],
             rows: (start, last),
             log_odds: clearest.log_odds,
@@ -337,5 +344,18 @@ impl RowEvidence {
             revenue_loss: loss,
             revenue_loss_interval: interval,
         }
+    }
+    /// The row in which an incident began that is clearest in the window of a row.
+    fn onset(&self, start: usize, clearest: usize, free: usize) -> usize {
+        let Found { before, length, .. } = self.rows[clearest].found;
+        let hour = self.rows[clearest].hour - usize::from(before);
+        let of_hour = |hour: usize| self.rows.partition_point(|row| row.hour < hour);
+        let (from, to) = (of_hour(hour), of_hour(hour + usize::from(length)));
+        let first = of_hour(self.rows[start].hour.saturating_sub(onset::REACH)).max(free);
+        if first > from || from >= to {
+            return start;
+        }
+        let onset = onset::of(&self.rows[first..to], from - first..to - first, &self.noise, self.unit);
+        onset.map_or(start, |onset| first + onset)
     }
 }

@@ -16,6 +16,7 @@ mod mask;
 mod model;
 mod name;
 mod normal;
+mod onset;
 mod panel;
 mod price;
 mod scan;

@@ -5,6 +5,7 @@ mod input;
 mod live;
 mod memory;
 mod names;
+mod onset;
 mod properties;
 pub(crate) mod shop;
 mod structure;

@@ -236,6 +236,11 @@ impl LivePipeline {
     /// that are not later than its last one. A series that can't be scored is reported in
     /// [`Findings::failures`]; the others go on.
     pub fn advance(&mut self, window: &Panel) -> Result<Advance, PipelineError> {
+        // Within the pool: a window has hundreds of small parallel loops, and to enter it takes a switch of threads.
+        rayon::scope(|_| self.advance_here(window))
+    }
+
+    fn advance_here(&mut self, window: &Panel) -> Result<Advance, PipelineError> {
         self.check(window)?;
         let mut failures = Vec::new();
         let mut waiting = Vec::new();
