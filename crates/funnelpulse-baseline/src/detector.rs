@@ -2,12 +2,16 @@
 
 use std::ops::Range;
 
-use funnelpulse_core::{CrossValidated, Detector, Error, FrameView, Timestamp};
+use funnelpulse_core::{CalendarError, CrossValidated, Detector, Error, FrameView, Timestamp};
 use ndarray::{Array1, ArrayView2, s};
 use serde::{Deserialize, Serialize};
 use statrs::distribution::{ContinuousCDF, Normal};
 
-use crate::{ZScoreModel, model::SortedHistory};
+use crate::{
+    ZScoreModel,
+    clock::{Clock, UTC},
+    model::SortedHistory,
+};
 
 /// The name of the detector in models and results.
 pub const KIND: &str = "zscore";
@@ -20,9 +24,9 @@ pub enum Season {
     Auto,
     /// All rows are alike.
     None,
-    /// Rows of the same hour of the day (UTC) are alike.
+    /// Rows of the same hour of the day are alike.
     HourOfDay,
-    /// Rows of the same hour of the week (UTC) are alike.
+    /// Rows of the same hour of the week are alike.
     HourOfWeek,
 }
 
@@ -43,11 +47,6 @@ impl Season {
             Self::HourOfDay => 24,
             Self::HourOfWeek => 168,
         }
-    }
-
-    pub(crate) fn bin(self, time: Timestamp) -> usize {
-        let hour = time.as_micros().div_euclid(Timestamp::HOUR);
-        hour.rem_euclid(self.bins() as i64) as usize
     }
 }
 
@@ -73,6 +72,9 @@ pub enum Scale {
 pub struct ZScoreConfig {
     /// Which rows are compared with each other.
     pub season: Season,
+    /// Time zone whose hours are compared, an IANA name such as `Europe/Berlin`: people follow local time, also where
+    /// clocks are set.
+    pub timezone: String,
     /// Median and median absolute deviation instead of mean and standard deviation: outliers in
     /// the history don't hide those to come. Only the plain statistics can be updated online.
     pub robust: bool,
@@ -82,7 +84,29 @@ pub struct ZScoreConfig {
 
 impl Default for ZScoreConfig {
     fn default() -> Self {
-        Self { season: Season::Auto, robust: true, scale: Scale::Auto }
+        Self { season: Season::Auto, timezone: UTC.to_owned(), robust: true, scale: Scale::Auto }
+    }
+}
+
+impl ZScoreConfig {
+    /// Checks the time zone; all other combinations are valid.
+    ///
+    /// ```
+    /// use funnelpulse_baseline::ZScoreConfig;
+    ///
+    /// let config = ZScoreConfig { timezone: "Europe/Berlin".to_owned(), ..ZScoreConfig::default() };
+    /// assert!(config.validate().is_ok());
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`CalendarError::Zone`] for a name that is not in the IANA database.
+    pub fn validate(&self) -> Result<(), CalendarError> {
+        self.clock(self.season).map(drop)
+    }
+
+    fn clock(&self, season: Season) -> Result<Clock, CalendarError> {
+        Clock::new(season, &self.timezone)
     }
 }
 
@@ -124,9 +148,14 @@ pub struct ZScore {
 }
 
 impl ZScore {
-    /// A detector with these hyper-parameters; all combinations are valid.
+    /// A detector with these hyper-parameters. A time zone that does not exist is refused when it is fitted, or by
+    /// [`ZScoreConfig::validate`].
     pub fn new(config: ZScoreConfig) -> Self {
         Self { config }
+    }
+
+    fn clock(&self, season: Season) -> Result<Clock, Error> {
+        self.config.clock(season).map_err(|e| Error::detector(KIND, e))
     }
 
     /// Raw scores that this detector gives to clean, normally distributed rows of `columns`
@@ -172,10 +201,11 @@ impl Detector for ZScore {
             return Err(too_few(usable));
         }
         let parts: Vec<_> = histories.iter().map(FrameView::time).zip(parts.iter().map(|p| p.view())).collect();
+        let clock = self.clock(season)?;
         Ok(if self.config.robust {
-            ZScoreModel::learn_robust(&self.config, columns, &SortedHistory::new(season, &parts, |_| 0))
+            ZScoreModel::learn_robust(&self.config, columns, &SortedHistory::new(clock, &parts, |_| 0))
         } else {
-            ZScoreModel::learn_plain(&self.config, season, columns, &parts)
+            ZScoreModel::learn_plain(&self.config, clock, columns, &parts)
         })
     }
 
@@ -196,7 +226,7 @@ impl Detector for ZScore {
         }
         let columns = history.columns();
         let fold_of = |row: usize| blocks.partition_point(|block| block.end <= row) as u32;
-        let sorted = SortedHistory::new(season, &[(time, history.values())], fold_of);
+        let sorted = SortedHistory::new(self.clock(season)?, &[(time, history.values())], fold_of);
         let mut held_out = Array1::from_elem(time.len(), f64::NAN);
         for (fold, block) in blocks.iter().enumerate() {
             let model = ZScoreModel::learn_robust(&self.config, columns.clone(), &sorted.without(fold as u32));

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     KIND, Scale, Season, ZScoreConfig,
+    clock::Clock,
     scale::Unit,
     sorted::{SortedColumn, nth_of_ascending},
     spread::{Prediction, Spread},
@@ -28,7 +29,7 @@ const TAIL: (f64, f64) = (0.01, 2.326);
 #[serde(try_from = "Unchecked")]
 pub struct ZScoreModel {
     columns: Columns,
-    season: Season,
+    clock: Clock,
     robust: bool,
     updates_like_refit: bool,
     /// The scale of each column.
@@ -46,7 +47,7 @@ pub struct ZScoreModel {
 #[derive(Deserialize)]
 struct Unchecked {
     columns: Columns,
-    season: Season,
+    clock: Clock,
     robust: bool,
     updates_like_refit: bool,
     units: Vec<Unit>,
@@ -59,7 +60,7 @@ impl TryFrom<Unchecked> for ZScoreModel {
 
     fn try_from(u: Unchecked) -> Result<Self, Self::Error> {
         let n = u.columns.len();
-        if u.units.len() != n || u.tempers.len() != n || u.spreads.len() != n * (u.season.bins() + 1) {
+        if u.units.len() != n || u.tempers.len() != n || u.spreads.len() != n * (u.clock.bins() + 1) {
             return Err("a z-score model has a scale per column and a mean per column and bin");
         }
         if !u.spreads.iter().all(Spread::is_valid) || !u.units.iter().all(Unit::is_valid) {
@@ -70,7 +71,7 @@ impl TryFrom<Unchecked> for ZScoreModel {
         }
         let mut model = Self {
             columns: u.columns,
-            season: u.season,
+            clock: u.clock,
             robust: u.robust,
             updates_like_refit: u.updates_like_refit,
             units: u.units,
@@ -89,45 +90,47 @@ pub(crate) type Part<'a> = (&'a [Timestamp], ArrayView2<'a, f64>);
 /// The columns of a history in ascending order.
 #[derive(Debug)]
 pub(crate) struct SortedHistory {
-    season: Season,
+    clock: Clock,
     columns: Vec<SortedColumn>,
 }
 
 impl SortedHistory {
     /// Sorts the rows of some frames; `part` says which part of the history a row belongs to.
-    pub(crate) fn new(season: Season, frames: &[Part<'_>], part: impl Fn(usize) -> u32) -> Self {
-        let width = frames.first().map_or(0, |(_, values)| values.ncols());
+    pub(crate) fn new(clock: Clock, frames: &[Part<'_>], part: impl Fn(usize) -> u32) -> Self {
+        let bins: Vec<Vec<usize>> = frames.iter().map(|(time, _)| clock.bins_of(time)).collect();
         let column = |column: usize| {
-            let rows = frames.iter().map(|(time, values)| (*time, values.column(column)));
-            SortedColumn::new(season, rows, &part)
+            let rows = bins.iter().zip(frames).map(|(bins, (_, values))| (bins.as_slice(), values.column(column)));
+            SortedColumn::new(clock.bins(), rows, &part)
         };
-        Self { season, columns: (0..width).map(column).collect() }
+        let width = frames.first().map_or(0, |(_, values)| values.ncols());
+        let columns = (0..width).map(column).collect();
+        Self { clock, columns }
     }
 
     /// The same without the rows of a part.
     pub(crate) fn without(&self, part: u32) -> Self {
-        Self { season: self.season, columns: self.columns.iter().map(|c| c.without(part)).collect() }
+        Self { clock: self.clock.clone(), columns: self.columns.iter().map(|c| c.without(part)).collect() }
     }
 }
 
 impl ZScoreModel {
-    fn empty(config: &ZScoreConfig, season: Season, columns: Columns, units: Vec<Unit>) -> Self {
+    fn empty(config: &ZScoreConfig, clock: Clock, columns: Columns, units: Vec<Unit>) -> Self {
         Self {
-            season,
             robust: config.robust,
             updates_like_refit: config.season != Season::Auto && config.scale != Scale::Log,
             units,
             tempers: vec![[1.0; 2]; columns.len()],
-            spreads: Vec::with_capacity(columns.len() * (season.bins() + 1)),
+            spreads: Vec::with_capacity(columns.len() * (clock.bins() + 1)),
             commons: Vec::new(),
             columns,
+            clock,
         }
     }
 
     /// Medians and median absolute deviations.
     pub(crate) fn learn_robust(config: &ZScoreConfig, columns: Columns, history: &SortedHistory) -> Self {
         let units = history.columns.iter().map(|c| Unit::choose(config, c.all())).collect();
-        let mut model = Self::empty(config, history.season, columns, units);
+        let mut model = Self::empty(config, history.clock.clone(), columns, units);
         for (column, unit) in history.columns.iter().zip(&model.units) {
             model.spreads.extend(column.bins().map(|bin| Spread::robust(bin, *unit)));
             model.spreads.push(Spread::robust(column.all(), *unit));
@@ -138,7 +141,7 @@ impl ZScoreModel {
     }
 
     /// Means and standard deviations.
-    pub(crate) fn learn_plain(config: &ZScoreConfig, season: Season, columns: Columns, parts: &[Part<'_>]) -> Self {
+    pub(crate) fn learn_plain(config: &ZScoreConfig, clock: Clock, columns: Columns, parts: &[Part<'_>]) -> Self {
         let unit = |column| {
             let values = parts.iter().flat_map(|(_, part)| part.column(column)).copied();
             let mut known: Vec<f64> = values.filter(|v| !v.is_nan()).collect();
@@ -146,8 +149,8 @@ impl ZScoreModel {
             Unit::choose(config, &known)
         };
         let units = (0..columns.len()).map(unit).collect();
-        let mut model = Self::empty(config, season, columns, units);
-        model.spreads.resize(model.columns.len() * (season.bins() + 1), Spread::default());
+        let mut model = Self::empty(config, clock, columns, units);
+        model.spreads.resize(model.columns.len() * (model.clock.bins() + 1), Spread::default());
         for (time, part) in parts {
             model.learn(time, *part);
         }
@@ -157,7 +160,7 @@ impl ZScoreModel {
 
     /// The season it found, never [`Season::Auto`].
     pub fn season(&self) -> Season {
-        self.season
+        self.clock.season()
     }
 
     /// Signed z-scores, a row per row of `frame` and a column per column of the model; NaN where
@@ -167,10 +170,11 @@ impl ZScoreModel {
     }
 
     fn standardize(&self, time: &[Timestamp], mut values: Array2<f64>) -> Array2<f64> {
-        for (column, predictions) in self.predictions_at(time).enumerate() {
+        let bins = self.clock.bins_of(time);
+        for (column, predictions) in self.predictions_in(&bins).enumerate() {
             let unit = self.units[column];
-            for (value, &time) in values.column_mut(column).iter_mut().zip(time) {
-                let prediction = predictions[self.season.bin(time)].as_ref();
+            for (value, &bin) in values.column_mut(column).iter_mut().zip(&bins) {
+                let prediction = predictions[bin].as_ref();
                 *value = prediction.map_or(f64::NAN, |p| p.z(unit.transform(*value)));
             }
         }
@@ -202,12 +206,12 @@ impl ZScoreModel {
 
     /// Per column, what each bin expects.
     fn predictions(&self) -> impl Iterator<Item = Vec<Prediction>> + '_ {
-        self.predictors().map(|predict| (0..self.season.bins()).map(predict).collect())
+        self.predictors().map(|predict| (0..self.clock.bins()).map(predict).collect())
     }
 
     /// What all bins of each column have in common, after their spreads have changed.
     fn set_commons(&mut self) {
-        let bins = self.season.bins();
+        let bins = self.clock.bins();
         let common = |spreads: &[Spread]| {
             let known = || spreads[..bins].iter().filter(|s| s.count() >= MIN_PER_BIN);
             let observations: u64 = known().map(Spread::count).sum();
@@ -219,7 +223,7 @@ impl ZScoreModel {
 
     /// Per column, what a bin expects.
     fn predictors(&self) -> impl Iterator<Item = impl Fn(usize) -> Prediction + '_> + '_ {
-        let bins = self.season.bins();
+        let bins = self.clock.bins();
         self.spreads.chunks_exact(bins + 1).zip(&self.commons).map(move |(spreads, &common)| {
             let (all, own) = (spreads[bins], &spreads[..bins]);
             move |bin: usize| {
@@ -229,23 +233,23 @@ impl ZScoreModel {
         })
     }
 
-    /// Per column, what the bins of these times expect; computed where a time is in the bin.
-    fn predictions_at(&self, time: &[Timestamp]) -> impl Iterator<Item = Vec<Option<Prediction>>> + '_ {
-        let mut wanted = vec![false; self.season.bins()];
-        for &time in time {
-            wanted[self.season.bin(time)] = true;
+    /// Per column, what these bins expect; nothing in others.
+    fn predictions_in(&self, bins: &[usize]) -> impl Iterator<Item = Vec<Option<Prediction>>> + '_ {
+        let mut wanted = vec![false; self.clock.bins()];
+        for &bin in bins {
+            wanted[bin] = true;
         }
         self.predictors()
             .map(move |predict| wanted.iter().enumerate().map(|(bin, wanted)| wanted.then(|| predict(bin))).collect())
     }
 
     fn learn(&mut self, time: &[Timestamp], values: ArrayView2<'_, f64>) {
-        let bins = self.season.bins();
-        for (&t, row) in time.iter().zip(values.rows()) {
+        let bins = self.clock.bins();
+        for (bin, row) in self.clock.bins_of(time).into_iter().zip(values.rows()) {
             for (column, &value) in row.iter().enumerate().filter(|(_, v)| !v.is_nan()) {
                 let transformed = self.units[column].transform(value);
                 let spreads = &mut self.spreads[column * (bins + 1)..];
-                spreads[self.season.bin(t)].push(value, transformed);
+                spreads[bin].push(value, transformed);
                 spreads[bins].push(value, transformed);
             }
         }
@@ -280,7 +284,8 @@ impl FittedDetector for ZScoreModel {
         let (contributions, score) = self.weighed(frame)?;
         let shape = contributions.dim();
         let [mut expected, mut lower, mut upper] = [0; 3].map(|_| Array2::zeros(shape));
-        for (column, predictions) in self.predictions_at(frame.time()).enumerate() {
+        let bins = self.clock.bins_of(frame.time());
+        for (column, predictions) in self.predictions_in(&bins).enumerate() {
             let unit = self.units[column];
             let band = |p: &Prediction| {
                 let reach = INTERVAL * p.deviation;
@@ -288,9 +293,9 @@ impl FittedDetector for ZScoreModel {
                 [p.level, low.min(p.level), high.max(p.level)]
             };
             let bands: Vec<Option<[f64; 3]>> = predictions.iter().map(|p| p.as_ref().map(band)).collect();
-            for (row, &time) in frame.time().iter().enumerate() {
+            for (row, &bin) in bins.iter().enumerate() {
                 let at = [row, column];
-                [expected[at], lower[at], upper[at]] = bands[self.season.bin(time)].unwrap_or([f64::NAN; 3]);
+                [expected[at], lower[at], upper[at]] = bands[bin].unwrap_or([f64::NAN; 3]);
             }
         }
         Ok(Detection::new(score)

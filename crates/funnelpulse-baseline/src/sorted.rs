@@ -1,10 +1,7 @@
 //! The values of a column in ascending order: medians of all bins, with and without a part of the
 //! history, from one sort.
 
-use funnelpulse_core::Timestamp;
 use ndarray::ArrayView1;
-
-use crate::Season;
 
 /// The values of a column, ascending, as a whole and by bin; missing ones are left out.
 #[derive(Debug)]
@@ -22,23 +19,23 @@ pub(crate) struct SortedColumn {
 type Entry = (i64, u32, u32);
 
 impl SortedColumn {
-    /// Sorts the rows of some frames; `part` says which part of the history a row belongs to.
+    /// Sorts the rows of some frames, of which each has its bin; `part` says which part of the history a row belongs to.
     pub(crate) fn new<'a>(
-        season: Season,
-        frames: impl Iterator<Item = (&'a [Timestamp], ArrayView1<'a, f64>)>,
+        bins: usize,
+        frames: impl Iterator<Item = (&'a [usize], ArrayView1<'a, f64>)>,
         part: impl Fn(usize) -> u32,
     ) -> Self {
         let mut entries: Vec<Entry> = Vec::new();
-        for (time, values) in frames {
-            let known = time.iter().zip(values).enumerate().filter(|(_, (_, v))| !v.is_nan());
-            entries.extend(known.map(|(row, (t, v))| (ordered(*v), season.bin(*t) as u32, part(row))));
+        for (bins, values) in frames {
+            let known = bins.iter().zip(values).enumerate().filter(|(_, (_, v))| !v.is_nan());
+            entries.extend(known.map(|(row, (bin, v))| (ordered(*v), *bin as u32, part(row))));
         }
         entries.sort_unstable_by_key(|entry| entry.0);
-        let mut starts = vec![0; season.bins() + 1];
+        let mut starts = vec![0; bins + 1];
         for entry in &entries {
             starts[entry.1 as usize + 1] += 1;
         }
-        for bin in 0..season.bins() {
+        for bin in 0..bins {
             starts[bin + 1] += starts[bin];
         }
         let mut next = starts.clone();

@@ -1,4 +1,4 @@
-use funnelpulse_core::{Calibrator, FittedDetector, Frame, Registry};
+use funnelpulse_core::{Calibrator, FittedDetector, Frame, Registry, Timestamp, Zone};
 use funnelpulse_testing::{Conformance, noise_frame, plant};
 
 use funnelpulse_core::Detector;
@@ -19,7 +19,7 @@ fn keeps_the_contract() {
     for season in [Season::Auto, Season::None, Season::HourOfDay, Season::HourOfWeek] {
         for robust in [false, true] {
             for scale in [Scale::Auto, Scale::Linear, Scale::Log] {
-                let detector = ZScore::new(ZScoreConfig { season, robust, scale });
+                let detector = ZScore::new(ZScoreConfig { season, robust, scale, ..ZScoreConfig::default() });
                 Conformance::new(&detector, Registry::new().with::<ZScoreModel>()).shape(600, 2).run();
             }
         }
@@ -35,6 +35,38 @@ fn a_season_sharpens_the_eye() {
     };
     assert!(score(Season::None) < 2.0, "within the daily range: {}", score(Season::None));
     assert!(score(Season::HourOfDay) > 10.0, "but not at that hour: {}", score(Season::HourOfDay));
+}
+
+#[test]
+fn local_hours_stay_the_same_where_clocks_are_set() {
+    // From 2024-02-01 on; clocks in New York are set on 2024-03-10. Every local noon is busy.
+    const START: i64 = 1_706_745_600;
+    let zone = Zone::new("America/New_York").unwrap();
+    let noise = noise_frame(24 * 70, 1, 3);
+    let time: Vec<Timestamp> = (0..24 * 70).map(|hour| Timestamp::from_seconds(START + 3600 * hour)).collect();
+    let (_, columns, mut values) = noise.into_parts();
+    for (value, time) in values.iter_mut().zip(&time) {
+        let local = (time.as_micros() + zone.offset(*time)) / Timestamp::HOUR;
+        *value += if local % 24 == 12 { 100.0 } else { 0.0 };
+    }
+    let frame = Frame::new(time, columns, values).unwrap();
+    let highest_after = |timezone: &str| {
+        let config = ZScoreConfig { timezone: timezone.to_owned(), ..ZScoreConfig::default() };
+        let model = ZScore::new(config).fit(frame.view().rows(0..24 * 35)).unwrap();
+        let scores = model.detect(frame.view().rows(24 * 40..24 * 70)).unwrap().into_score();
+        scores.into_iter().fold(0.0, f64::max)
+    };
+    assert!(highest_after("America/New_York") < 8.0, "{}", highest_after("America/New_York"));
+    assert!(highest_after("UTC") > 15.0, "{}", highest_after("UTC"));
+}
+
+#[test]
+fn unknown_time_zones_are_refused() {
+    let config = ZScoreConfig { timezone: "Europe/Atlantis".to_owned(), ..ZScoreConfig::default() };
+    let refused = "timezone: `Europe/Atlantis` is no IANA time zone, such as `Europe/Berlin`";
+    assert_eq!(config.validate().unwrap_err().to_string(), refused);
+    let error = ZScore::new(config).fit(seasonal_frame(3).view()).unwrap_err();
+    assert!(std::error::Error::source(&error).is_some_and(|source| source.to_string() == refused), "{error}");
 }
 
 #[test]

@@ -123,7 +123,8 @@ impl AdaptiveThreshold {
         if score.is_nan() {
             return false;
         }
-        let flagged = score >= self.limit();
+        // The limit is never below the base.
+        let flagged = score >= self.base && score >= self.limit();
         if !flagged && self.config.enabled {
             self.recent.push_back((time, score));
         }

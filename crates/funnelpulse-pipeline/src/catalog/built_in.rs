@@ -212,11 +212,12 @@ fn changepoint() -> Entry {
 }
 
 fn zscore() -> Entry {
+    let check = |c: &ZScoreConfig| c.validate().map_err(Into::into);
     let build = |context: &BuildContext<'_>| {
         Ok(AnyDetector::series(ZScore::new(context.settings::<ZScoreConfig>()?.clone())).into())
     };
     Entry::new(funnelpulse_baseline::KIND, "standard deviations from the mean of the hour of the week", build)
-        .section(Section::new(funnelpulse_baseline::KIND, ZScoreConfig::default(), |_: &ZScoreConfig| Ok(())))
+        .section(Section::new(funnelpulse_baseline::KIND, ZScoreConfig::default(), check))
         // It makes residuals of single rows by itself.
         .columns(|_, names| [names.metrics(), names.trailing_residuals()].concat())
         .weight(0.30)
