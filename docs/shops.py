@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 def settings(shop):
     """The shop's time zone and calendar as TOML."""
     meta = json.loads((shop / "meta.json").read_text())
-    text = f"[incidents]\ntimezone = '{meta['time_zone']}'\n"
+    text = f"[input]\ntimezone = '{meta['time_zone']}'\n"
     for _, entry in pd.read_csv(shop / "calendar.csv").iterrows():
         series = [] if pd.isna(entry["brands"]) else str(entry["brands"]).split(";")
         start, end = (pd.Timestamp(entry[k]).strftime("%Y-%m-%dT%H:%M:%SZ") for k in ("start", "end"))
