@@ -1,4 +1,7 @@
-"""The table of the whole path: python3 run.py [--events N] [--threads N]"""
+"""The table of the whole path: python3 run.py [--events N] [--threads N] [--speed PROGRAM]
+
+PROGRAM is `speed` of `benches/speed` where it is already built; else it is built here, by the profile that users get.
+"""
 
 import json
 import os
@@ -21,6 +24,8 @@ def prepare():
     if not PYTHON.exists():
         venv.create(HERE / ".venv", with_pip=True)
         subprocess.run([PYTHON, "-m", "pip", "install", "--quiet", "-r", HERE / "requirements.txt"], check=True)
+    if "--speed" in sys.argv:
+        return os.path.abspath(option("--speed", ""))
     build = ["cargo", "build", "--release", "--quiet", "-p", "funnelpulse-benches", "--bin", "speed"]
     built = subprocess.run(build + ["--message-format=json-render-diagnostics"], cwd=HERE, check=True, stdout=subprocess.PIPE, text=True)
     return [json.loads(line)["executable"] for line in built.stdout.splitlines() if '"executable":"' in line][-1]

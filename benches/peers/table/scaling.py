@@ -1,0 +1,66 @@
+"""Processor time and peak memory of the program as tables grow: scaling.py BINARY [--brands 40,120,400] [--events 1,4,16]
+
+BINARY is the `funnelpulse` program. Shops of 60 days are generated with each number of brands and go through `run`,
+and tables of so many million events become hourly tables by `run` with the z-score alone. The exponent is that of
+processor time between one line and the next: 1 is proportional. One thread. Needs numpy and polars.
+"""
+
+import math
+import os
+import subprocess
+import sys
+import tempfile
+
+import make
+
+DAYS = 60
+
+
+def option(name, default):
+    text = sys.argv[sys.argv.index(name) + 1] if name in sys.argv else default
+    return [int(value) for value in text.split(",")]
+
+
+def measured(command):
+    """Processor seconds and peak MiB of a command."""
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    if status != 0:
+        sys.exit(f"{' '.join(command)} failed")
+    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+
+
+def table(title, unit, sizes, of_size):
+    print(f"\n| {title} | processor seconds | us per {unit} | peak MiB | exponent |\n|---|---|---|---|---|")
+    last = None
+    for size in sizes:
+        number, seconds, peak = of_size(size)
+        exponent = f"{math.log(seconds / last[1]) / math.log(number / last[0]):.2f}" if last else ""
+        print(f"| {size} | {seconds:.1f} | {1e6 * seconds / number:.2f} | {peak:.0f} | {exponent} |", flush=True)
+        last = (number, seconds)
+
+
+def main():
+    if len(sys.argv) < 2:
+        sys.exit(__doc__)
+    binary = os.path.abspath(sys.argv[1])
+    program = [binary, "--quiet", "--threads", "1"]
+
+    def shop(brands):
+        with tempfile.TemporaryDirectory() as folder:
+            subprocess.run([*program, "generate", "--out", folder, "--brands", str(brands), "--days", str(DAYS)], check=True)
+            run = [*program, "run", "--input", f"{folder}/hourly.parquet", "--output", f"{folder}/out"]
+            return (brands * DAYS * 24, *measured(run))
+
+    def events(millions):
+        with tempfile.TemporaryDirectory() as folder:
+            make.events(folder, millions * 1_000_000)
+            run = [*program, "run", "--input", f"{folder}/events.parquet", "--output", f"{folder}/out"]
+            return (millions * 1_000_000, *measured([*run, "--set", 'pipeline.detectors=["zscore"]']))
+
+    table(f"brands, {DAYS} days, `run`", "row", option("--brands", "40,120,400"), shop)
+    table("million events, 40 brands", "event", option("--events", "1,4,16"), events)
+
+
+if __name__ == "__main__":
+    main()
