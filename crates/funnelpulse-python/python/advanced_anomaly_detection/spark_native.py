@@ -123,7 +123,9 @@ def _totals(groups: list[Any], name: str) -> dict[str, int]:
 
 def write(rows: DataFrame, path: str) -> None:
     """Replaces the table at `path` by the anomalies among `rows`, partitioned by `window_date`."""
-    rows.filter("is_anomaly").write.mode("overwrite").partitionBy("window_date").parquet(path)
+    # One task per date, so that a date is one file and not one small file per task.
+    found = rows.filter("is_anomaly").repartition("window_date")
+    found.write.mode("overwrite").partitionBy("window_date").parquet(path)
 
 
 class SparkNativePipeline:

@@ -275,8 +275,8 @@ def by_site(rows: DataFrame, job: SiteJob, schema: T.StructType, partitions: int
         return job.of_group(group)
 
     # A number of partitions that is given is one that adaptive execution keeps: it would put many small
-    # sites into one task.
-    spread = rows.repartition(partitions, SITE)
+    # sites into one task. One partition needs no shuffle.
+    spread = rows.repartition(partitions, SITE) if partitions > 1 else rows.coalesce(1)
     if hasattr(GroupedData, "applyInArrow"):
         return spread.groupBy(SITE).applyInArrow(of_group, schema)
     return spread.sortWithinPartitions(SITE).mapInArrow(job.of_partition, schema)
@@ -304,21 +304,22 @@ def typed(name: str, message: str) -> Exception:
 
 
 def probe(spark: SparkSession) -> str:
-    """Why an executor can't import the wheel, or an empty text."""
+    """Why an executor can't import the wheel, or an empty text. Asks as many tasks as the cluster runs at a time."""
 
     # Defined here, so that it travels by value: a function of this module would need the wheel to be read.
     def imported(batches: Any) -> Any:
+        import sys
+
         import pyarrow as pa
 
-        reason = ""
+        for _ in batches:
+            pass
         try:
             import funnelpulse.spark.worker  # noqa: F401
         except Exception as error:  # noqa: BLE001
-            reason = f"{type(error).__name__}: {error}"
-        for _ in batches:
-            pass
-        yield pa.RecordBatch.from_pydict({"reason": [reason]})
+            reason = f"{type(error).__name__}: {error}; its interpreter is {sys.executable}"
+            yield pa.RecordBatch.from_pydict({"reason": [reason]})
 
-    rows = spark.range(0, 2, 1, 2).mapInArrow(imported, "reason string").distinct().collect()
-    reasons = sorted(row[0] for row in rows if row[0])
-    return f"an executor can't import funnelpulse ({reasons[0]})" if reasons else ""
+    rows = spark.range(1).mapInArrow(imported, "reason string").collect()
+    reasons = sorted(row[0] for row in rows)
+    return f"an executor can't import funnelpulse ({reasons[0]}, set by PYSPARK_PYTHON)" if reasons else ""
