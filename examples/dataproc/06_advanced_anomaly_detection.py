@@ -95,7 +95,9 @@ def main(given: list[str] | None = None) -> int:
     LOG.info("reading %s", args.input)
     if args.load_models:
         pipeline.load_models(args.load_models)
-    statistics = pipeline.run_pipeline(args.input, args.output, train_first=not args.load_models)
+    statistics = pipeline.run_pipeline(
+        args.input, args.output, train_first=not args.load_models, keep_models=bool(args.save_models)
+    )
     LOG.info("%s anomalies in %s", statistics["analytics"]["total_anomalies"], args.output)
     if args.save_models:
         pipeline.save_models(args.save_models)

@@ -147,7 +147,9 @@ class SparkNativePipeline:
             raise ValueError(f"missing columns: {', '.join(missing)}; the table has {', '.join(table.columns)}")
         return zscore(table, tuple(name for name in ("site", "brand") if name in table.columns))
 
-    def run_pipeline(self, input_path: str, output_path: str, train_first: bool = True) -> dict[str, Any]:
+    def run_pipeline(
+        self, input_path: str, output_path: str, train_first: bool = True, *, keep_models: bool = False
+    ) -> dict[str, Any]:
         """Reads `input_path`, writes the anomalies to `output_path`, returns the statistics."""
         rows = self.detect(self.spark.read.parquet(input_path))
         write(rows, output_path)

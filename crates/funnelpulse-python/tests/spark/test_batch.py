@@ -71,6 +71,16 @@ def test_models_survive_a_file_and_give_the_same_scores(spark: Any, tmp_path: pa
     same_bits(one, other, SCORES)
 
 
+@pytest.mark.parametrize("keep", [True, False])
+def test_models_of_a_run_are_kept_or_trained_when_needed(spark: Any, tmp_path: pathlib.Path, keep: bool) -> None:
+    frame = spark.createDataFrame(two_sites())
+    first, second = create_pipeline(spark), create_pipeline(spark)
+    expected = ordered(first.train_and_detect(frame, keep_models=keep))
+    first.save_models(str(tmp_path / "models"))
+    second.load_models(str(tmp_path / "models"))
+    same_bits(ordered(second.detect(frame)), expected, SCORES)
+
+
 def test_the_command_line_gives_the_same_scores(spark: Any, tmp_path: pathlib.Path) -> None:
     binary = os.environ.get("FUNNELPULSE_CLI")
     if not binary:
