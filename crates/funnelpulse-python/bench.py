@@ -143,7 +143,12 @@ def forecasts():
     row("Prophet, 720 rows: fit", fit, {"prophet": best(lambda: Theirs(**settings).fit(frame), 3)}, rust.get("fit"))
     future = ours.make_future_dataframe(168, freq="h", include_history=False)
     predict = many(lambda: ours.predict(future), 5)
-    row("Prophet, 168 ahead: predict", predict, {"prophet": best(lambda: theirs.predict(future), 3)}, rust.get("predict"))
+    row(
+        "Prophet, 168 ahead: predict",
+        predict,
+        {"prophet": best(lambda: theirs.predict(future), 3)},
+        rust.get("predict"),
+    )
     difference = np.abs(ours.predict(future)["yhat"] - theirs.predict(future)["yhat"]).max()
     print(f"{'largest difference of yhat, share of noise':<44}{difference / NOISE:10.3g}")
 

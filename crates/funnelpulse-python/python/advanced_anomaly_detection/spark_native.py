@@ -96,13 +96,21 @@ def utc_date(time: Column) -> Column:
     return F.date_add(F.lit("1970-01-01").cast("date"), days.cast("int"))
 
 
-def analytics(rows: DataFrame, series: str = "brand") -> dict[str, Any]:
-    """Totals of scored rows, summed up by Spark: only a few numbers reach the driver."""
-    found = rows.filter("is_anomaly")
+def impact_sums(rows: DataFrame) -> list[Column]:
+    """Number, revenue and lost conversions of rows, for an aggregation."""
     revenue = F.col("estimated_revenue_impact") if "estimated_revenue_impact" in rows.columns else F.lit(0.0)
-    sums = [F.count("*").alias("n"), F.sum(revenue).alias("revenue"), F.sum("estimated_conversion_loss").alias("loss")]
-    # Few groups: severities times types.
-    groups = found.groupBy("anomaly_severity", "anomaly_type").agg(*sums).collect()
+    return [F.count("*").alias("n"), F.sum(revenue).alias("revenue"), F.sum("estimated_conversion_loss").alias("loss")]
+
+
+def analytics(rows: DataFrame, series: str = "brand", groups: list[Any] | None = None) -> dict[str, Any]:
+    """Totals of scored rows, summed up by Spark: only a few numbers reach the driver.
+
+    `groups` are the `impact_sums` of the anomalies by severity and type, if they are known already.
+    """
+    found = rows.filter("is_anomaly")
+    if groups is None:
+        # Few groups: severities times types.
+        groups = found.groupBy("anomaly_severity", "anomaly_type").agg(*impact_sums(rows)).collect()
     brands = found.groupBy(series).count().orderBy(F.desc("count"), series).limit(NAMED).collect()
     return {
         "total_anomalies": sum(group["n"] for group in groups),

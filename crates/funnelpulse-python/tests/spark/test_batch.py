@@ -217,7 +217,7 @@ def test_the_probe_names_the_interpreter_without_the_wheel(spark: Any, tmp_path:
     """`PYSPARK_PYTHON` is another interpreter's path; Spark reads it when a session starts."""
     other = tmp_path / "python"
     # The same interpreter, which hides the wheel.
-    other.write_text(f"#!/bin/sh\nexport PYTHONPATH={tmp_path}/hidden:$PYTHONPATH\nexec {sys.executable} \"$@\"\n")
+    other.write_text(f'#!/bin/sh\nexport PYTHONPATH={tmp_path}/hidden:$PYTHONPATH\nexec {sys.executable} "$@"\n')
     other.chmod(0o755)
     (tmp_path / "hidden/funnelpulse").mkdir(parents=True)
     (tmp_path / "hidden/funnelpulse/__init__.py").write_text("raise ImportError('hidden')\n")

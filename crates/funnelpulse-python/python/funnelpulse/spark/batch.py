@@ -77,6 +77,8 @@ class SparkPipeline:
         self._history: DataFrame | None = None
         self._missing: str | None = None
         self._statistics: dict[str, Any] = {}
+        # Sums of the anomalies of the last job, by severity and type.
+        self._groups: list[Any] = []
 
     def train(self, table: DataFrame, train_split: float = 1.0) -> dict[str, Any]:
         """Trains a model per site on the first `train_split` of its hours. Returns statistics."""
@@ -112,7 +114,9 @@ class SparkPipeline:
         job = self._run(table, train=train_first, score=True, keep_models=keep_models, all_rows=False)
         scored = self._scored(*job)
         spark_native.write(scored, output_path)
-        return {**self._statistics, "analytics": spark_native.analytics(scored, self.layout.series)}
+        # The sums of the last job lack the rows of a fallback.
+        groups = self._groups if self._statistics["fallback_reason"] is None else None
+        return {**self._statistics, "analytics": spark_native.analytics(scored, self.layout.series, groups)}
 
     @property
     def statistics(self) -> dict[str, Any]:
@@ -239,20 +243,21 @@ class SparkPipeline:
         if records is None:
             return {**found, "engine": spark_native.ENGINE, "fallback_reason": self._missing}
         names = ["rows", "series", "engine_micros", *DETECTORS]
-        detail = F.from_json(DETAIL, ", ".join(f"{name} long" for name in names))
-        kind = F.col(RECORD)
-        totals = records.filter(kind != ROW).agg(
-            *(F.sum(F.when(kind == SITE_TOTALS, detail[name])).alias(name) for name in names),
-            *(F.count(F.when(kind == k, 1)).alias(k) for k in (SITE_TOTALS, SITE_FAILURE, SERIES_FAILURE)),
-        )
-        # One row of sums.
-        sums = totals.collect()[0]
-        found.update(sites=sums[SITE_TOTALS] + sums[SITE_FAILURE], rows=sums["rows"] or 0, series=sums["series"] or 0)
-        found["engine_seconds"] = (sums["engine_micros"] or 0) / 1e6
+        detail = F.from_json(F.when(F.col(RECORD) == SITE_TOTALS, F.col(DETAIL)), _longs(names))
+        relevant = records.filter((F.col(RECORD) != ROW) | F.col("is_anomaly"))
+        by = relevant.groupBy(RECORD, "anomaly_severity", "anomaly_type")
+        # Few groups: kinds of record, severities times types of anomalies.
+        groups = by.agg(*(F.sum(detail[name]).alias(name) for name in names), *spark_native.impact_sums(records))
+        groups = groups.collect()
+        self._groups = [group for group in groups if group[RECORD] == ROW]
+        kinds = {group[RECORD]: group for group in groups if group[RECORD] != ROW}
+        sums = {kind: kinds[kind]["n"] if kind in kinds else 0 for kind in (SITE_TOTALS, SITE_FAILURE, SERIES_FAILURE)}
+        sums.update({name: kinds[SITE_TOTALS][name] if SITE_TOTALS in kinds else 0 for name in names})
+        found.update(sites=sums[SITE_TOTALS] + sums[SITE_FAILURE], rows=sums["rows"], series=sums["series"])
+        found["engine_seconds"] = sums["engine_micros"] / 1e6
         found.update(failed_sites=sums[SITE_FAILURE], failed_series=sums[SERIES_FAILURE])
         found["training"] = {
-            name: {"series": sums[name]} if sums[name] else {"skipped": NOT_SCORED}
-            for name in DETECTORS
+            name: {"series": sums[name]} if sums[name] else {"skipped": NOT_SCORED} for name in DETECTORS
         }
         if sums[SITE_FAILURE] or sums[SERIES_FAILURE]:
             found["failures"] = self._failures(records)
@@ -288,6 +293,11 @@ def records_schema(layout: Layout) -> T.StructType:
     """Scored rows and the columns of other records."""
     extra = [T.StructField(RECORD, T.StringType()), T.StructField(DETAIL, T.StringType())]
     return T.StructType([*layout.result().fields, *extra, T.StructField(MODEL, T.BinaryType())])
+
+
+def _longs(names: list[str]) -> str:
+    """The schema of JSON with these whole numbers."""
+    return ", ".join(f"{name} long" for name in names)
 
 
 def trained(records: DataFrame) -> DataFrame:
