@@ -193,7 +193,7 @@ class IsolationForest(_Forest):
                 if column not in names:
                     raise ValueError(f"categorical_features: X has no column {column!r}")
                 found.add(names.index(column))
-            elif isinstance(column, Integral) and 0 <= column < columns:
+            elif isinstance(column, int) and 0 <= column < columns:
                 found.add(int(column))
             else:
                 raise ValueError(f"categorical_features = {column!r} is out of range (0 to {columns - 1})")
