@@ -1,13 +1,13 @@
 """The original's pipeline beside ours, on the same tables:
 
-    python3 run.py CHECKOUT WHEEL [--brands N ...] [--days N] [--limit SECONDS]
+    python3 run.py CHECKOUT WHEEL [--tables BRANDSxDAYS ...] [--limit SECONDS]
 
 CHECKOUT is a checkout of the original (saiharshavarma/Big-Data-Project on GitHub, commit b404528); it has no licence, so
 nothing of it is here. Makes a virtual environment with `requirements.txt` and the wheel. Each side is a process of its
 own with a Spark session of two threads, and the same call: `create_pipeline(spark).run_pipeline(input, output)`. Processor
 seconds are those of the whole process tree from that call on, so the start of Spark counts for neither.
 
-Tables have `--brands` brands each, from small to large. A run of the original that takes longer than `--limit` seconds by
+Tables are generated, from small to large; the largest is as large as the original's, 81,349 rows. A run of the original that takes longer than `--limit` seconds by
 the clock is ended, and those of larger tables are left out; ours run on every table. The last lines are the ratio on the largest
 table that the original finished, and the lower bound on the next.
 
@@ -31,7 +31,7 @@ BENCHES = HERE.parents[2] / "crates" / "funnelpulse-python" / "benches"
 #: The original's job reads hours with so many views.
 MIN_VIEWS = 20
 SIDES = ["the original", "funnelpulse", "funnelpulse, detectors of the original"]
-BRANDS = [1, 2, 3, 6, 15, 60]
+TABLES = ["1x61", "2x61", "3x61", "6x61", "60x174"]
 
 TABLE = """
 import sys
@@ -148,15 +148,15 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkout", type=Path)
     parser.add_argument("wheel", type=Path)
-    parser.add_argument("--brands", type=int, nargs="+", default=BRANDS)
-    parser.add_argument("--days", type=int, default=61)
+    parser.add_argument("--tables", nargs="+", default=TABLES, help="brands and days (default: %(default)s)")
     parser.add_argument("--limit", type=int, default=600, help="seconds of a run of the original (default: 600)")
     args = parser.parse_args()
     prepare(args.wheel.resolve())
     finished, ended = None, None
-    for brands in sorted(args.brands):
+    for table in args.tables:
+        brands, days = map(int, table.split("x"))
         limit = 0 if ended else args.limit
-        rows, found = measure(args.checkout.resolve(), brands, args.days, limit)
+        rows, found = measure(args.checkout.resolve(), brands, days, limit)
         if found[0] is not None:
             finished = (rows, found)
         elif ended is None:

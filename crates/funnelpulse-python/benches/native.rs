@@ -1,12 +1,17 @@
-//! The work of `bench.py` without Python: `native CALLS ...`, one of
+//! The work of `bench.py` without Python: `native WORK ...`, one of
 //!
 //! - `forest SETTINGS X ROWS COLUMNS`: growing a forest on an array of f64 in a file, and scoring the array;
 //! - `breaks KERNEL MIN_SIZE PENALTY X ROWS`: one search for breaks;
 //! - `forecast SETTINGS X ROWS AHEAD`: fitting an hourly series, and the forecast after it.
 //!
-//! Prints a line of JSON: milliseconds of processor time per call, the best of several times `CALLS` calls.
+//! Prints a line of JSON: milliseconds of processor time per call, the best of several rounds.
 
-use std::{error::Error, fs, hint::black_box};
+use std::{
+    error::Error,
+    fs,
+    hint::black_box,
+    time::{Duration, Instant},
+};
 
 use funnelpulse::{
     changepoint::{
@@ -23,6 +28,8 @@ use ndarray::Array2;
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
 const REPEATS: usize = 7;
+/// A round of calls is at least so long: the clock of processor time moves in steps of milliseconds.
+const ROUND: Duration = Duration::from_millis(200);
 /// The hour of 2024-01-01 after 1970, the first of the series that is forecast.
 const START: usize = 19_723 * 24;
 
@@ -30,16 +37,11 @@ fn main() -> Outcome<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let found = match args[..] {
-        [calls, "forest", settings, x, rows, columns] => {
-            forest(calls.parse()?, settings, read(x, rows.parse()?, columns.parse()?)?)
+        ["forest", settings, x, rows, columns] => forest(settings, read(x, rows.parse()?, columns.parse()?)?),
+        ["breaks", kernel, min_size, penalty, x, rows] => {
+            breaks(kernel, min_size.parse()?, penalty.parse()?, read(x, rows.parse()?, 1)?)
         }
-        [calls, "breaks", kernel, min_size, penalty, x, rows] => {
-            let work = (kernel, min_size.parse()?, penalty.parse()?);
-            breaks(calls.parse()?, work, read(x, rows.parse()?, 1)?)
-        }
-        [calls, "forecast", settings, x, rows, ahead] => {
-            forecast(calls.parse()?, settings, read(x, rows.parse()?, 1)?, ahead.parse()?)
-        }
+        ["forecast", settings, x, rows, ahead] => forecast(settings, read(x, rows.parse()?, 1)?, ahead.parse()?),
         _ => return Err("see the top of benches/native.rs".into()),
     }?;
     println!("{found}");
@@ -62,32 +64,33 @@ fn processor() -> Outcome<f64> {
     Ok(nanoseconds / 1e6)
 }
 
-/// Milliseconds per call, the best of several times `calls` calls.
-fn best<T>(calls: usize, mut work: impl FnMut() -> Outcome<T>) -> Outcome<f64> {
+/// Milliseconds per call, the best of several rounds of calls.
+fn best<T>(mut work: impl FnMut() -> Outcome<T>) -> Outcome<f64> {
     let mut best = f64::INFINITY;
     for _ in 0..REPEATS {
-        let start = processor()?;
-        for _ in 0..calls {
+        let (start, since, mut calls) = (processor()?, Instant::now(), 0.0);
+        while since.elapsed() < ROUND {
             black_box(work()?);
+            calls += 1.0;
         }
-        best = best.min((processor()? - start) / calls as f64);
+        best = best.min((processor()? - start) / calls);
     }
     Ok(best)
 }
 
-fn forest(calls: usize, settings: &str, values: Array2<f64>) -> Outcome<String> {
+fn forest(settings: &str, values: Array2<f64>) -> Outcome<String> {
     let grow = || -> Outcome<_> {
         let config: IsolationForestConfig = serde_json::from_str(settings)?;
         Ok(IsolationForest::new(config)?.fit_values(values.view())?)
     };
     let model = grow()?;
-    let fit = best(calls, grow)?;
-    let score = best(calls, || Ok(model.score_values(values.view())?.to_vec()))?;
+    let fit = best(grow)?;
+    let score = best(|| Ok(model.score_values(values.view())?.to_vec()))?;
     Ok(format!(r#"{{"fit": {fit}, "score": {score}}}"#))
 }
 
 /// As `funnelpulse.ruptures` does it: `linear` and `rbf` are kernels, `l2` is the cost.
-fn breaks(calls: usize, (kernel, min_size, penalty): (&str, usize, f64), values: Array2<f64>) -> Outcome<String> {
+fn breaks(kernel: &str, min_size: usize, penalty: f64, values: Array2<f64>) -> Outcome<String> {
     let search = || -> Outcome<_> {
         Ok(match kernel {
             "rbf" => rbf_pelt(values.view(), None, min_size, 1, penalty)?,
@@ -99,10 +102,10 @@ fn breaks(calls: usize, (kernel, min_size, penalty): (&str, usize, f64), values:
         })
     };
     let found = search()?.breaks.len();
-    Ok(format!(r#"{{"predict": {}, "breaks": {found}}}"#, best(calls, search)?))
+    Ok(format!(r#"{{"predict": {}, "breaks": {found}}}"#, best(search)?))
 }
 
-fn forecast(calls: usize, settings: &str, values: Array2<f64>, ahead: usize) -> Outcome<String> {
+fn forecast(settings: &str, values: Array2<f64>, ahead: usize) -> Outcome<String> {
     let hours = |from: usize, count: usize| -> Vec<Timestamp> {
         (from..from + count).map(|hour| Timestamp::from_micros(hour as i64 * Timestamp::HOUR)).collect()
     };
@@ -113,7 +116,7 @@ fn forecast(calls: usize, settings: &str, values: Array2<f64>, ahead: usize) -> 
         Ok(Seasonal::new(config)?.fit_series(&time, &values, &Covariates::new())?)
     };
     let model = train()?;
-    let fit = best(calls, train)?;
-    let predict = best(calls, || Ok(model.predict(&future, &Covariates::new())?))?;
+    let fit = best(train)?;
+    let predict = best(|| Ok(model.predict(&future, &Covariates::new())?))?;
     Ok(format!(r#"{{"fit": {fit}, "predict": {predict}}}"#))
 }
