@@ -5,6 +5,7 @@
 //! - `forecast SETTINGS X ROWS AHEAD`: fitting an hourly series, and the forecast after it.
 //!
 //! Prints a line of JSON: milliseconds of processor time per call, the best of several rounds.
+#![expect(clippy::print_stdout, reason = "the result of the program")]
 
 use std::{
     error::Error,
@@ -37,9 +38,9 @@ fn main() -> Outcome<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let found = match args[..] {
-        ["forest", settings, x, rows, columns] => forest(settings, read(x, rows.parse()?, columns.parse()?)?),
+        ["forest", settings, x, rows, columns] => forest(settings, &read(x, rows.parse()?, columns.parse()?)?),
         ["breaks", kernel, min_size, penalty, x, rows] => {
-            breaks(kernel, min_size.parse()?, penalty.parse()?, read(x, rows.parse()?, 1)?)
+            breaks(kernel, min_size.parse()?, penalty.parse()?, &read(x, rows.parse()?, 1)?)
         }
         ["forecast", settings, x, rows, ahead] => forecast(settings, read(x, rows.parse()?, 1)?, ahead.parse()?),
         _ => return Err("see the top of benches/native.rs".into()),
@@ -78,7 +79,7 @@ fn best<T>(mut work: impl FnMut() -> Outcome<T>) -> Outcome<f64> {
     Ok(best)
 }
 
-fn forest(settings: &str, values: Array2<f64>) -> Outcome<String> {
+fn forest(settings: &str, values: &Array2<f64>) -> Outcome<String> {
     let grow = || -> Outcome<_> {
         let config: IsolationForestConfig = serde_json::from_str(settings)?;
         Ok(IsolationForest::new(config)?.fit_values(values.view())?)
@@ -90,7 +91,7 @@ fn forest(settings: &str, values: Array2<f64>) -> Outcome<String> {
 }
 
 /// As `funnelpulse.ruptures` does it: `linear` and `rbf` are kernels, `l2` is the cost.
-fn breaks(kernel: &str, min_size: usize, penalty: f64, values: Array2<f64>) -> Outcome<String> {
+fn breaks(kernel: &str, min_size: usize, penalty: f64, values: &Array2<f64>) -> Outcome<String> {
     let search = || -> Outcome<_> {
         Ok(match kernel {
             "rbf" => rbf_pelt(values.view(), None, min_size, 1, penalty)?,

@@ -27,17 +27,16 @@ pub(crate) struct Segmenter {
 
 impl Segmenter {
     fn cost(&self) -> Result<&dyn Cost, Failure> {
-        if self.cost.get().is_none() {
-            let cost = self.kind.build(self.values.view(), self.gamma, self.order).map_err(Failure::data)?;
-            // Another thread may have been faster.
-            let _ = self.cost.set(cost);
+        if let Some(cost) = self.cost.get() {
+            return Ok(&**cost);
         }
-        Ok(&**self.cost.get().expect("set above"))
+        let cost = self.kind.build(self.values.view(), self.gamma, self.order).map_err(Failure::data)?;
+        Ok(&**self.cost.get_or_init(|| cost))
     }
 
     /// Whether the kernel's search by penalty needs no cost.
     fn has_own_search(&self) -> bool {
-        self.kind == CostKind::Rbf || self.kind == CostKind::L2 && self.values.ncols() == 1
+        self.kind == CostKind::Rbf || (self.kind == CostKind::L2 && self.values.ncols() == 1)
     }
 }
 
@@ -108,8 +107,12 @@ impl Segmenter {
         heavy(py, || {
             let kind: CostKind = model.parse().map_err(Failure::config)?;
             let signal = Self { values, kind, gamma, order, cost: OnceLock::new() };
+            // Wrong values are refused here, as by the costs that are prepared.
             if !signal.has_own_search() {
                 signal.cost()?;
+            } else if let Some(((row, column), value)) = signal.values.indexed_iter().find(|(_, v)| !v.is_finite()) {
+                let text = format!("row {row}, column {column}: {value} is not allowed (finite numbers)");
+                return Err(Failure::data(text));
             }
             Ok(signal)
         })
