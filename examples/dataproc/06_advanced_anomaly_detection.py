@@ -23,6 +23,8 @@ from pyspark.sql import functions as F
 LOG = logging.getLogger("funnelpulse.job")
 FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
+#: The folder of the tables unless `--tables` says another: that of the original job, so that its command line works.
+TABLES = "gs://funnelpulse-ss18851-data/tables"
 #: Columns of the old table, with the types that it had.
 LEGACY = {
     "window_start": "timestamp",
@@ -39,7 +41,9 @@ LEGACY = {
 def arguments(given: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tables", help="folder of the tables; the paths below are by default in it")
+    parser.add_argument(
+        "--tables", default=TABLES, help="folder of the tables; the paths below are by default in it (default: %(default)s)"
+    )
     parser.add_argument("--input", help="hourly table (default: TABLES/gold_funnel_hourly_brand)")
     parser.add_argument("--output", help="anomalies (default: TABLES/gold_anomalies_advanced)")
     parser.add_argument("--legacy-output", help="old table (default: TABLES/gold_anomalies_hourly_brand)")
@@ -57,8 +61,6 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
         ("legacy_output", "gold_anomalies_hourly_brand"),
     ):
         if getattr(args, name) is None:
-            if args.tables is None:
-                parser.error(f"give --tables, or --{name.replace('_', '-')}")
             setattr(args, name, f"{args.tables.rstrip('/')}/{table}")
     return args
 
@@ -93,7 +95,9 @@ def main(given: list[str] | None = None) -> int:
     LOG.info("reading %s", args.input)
     if args.load_models:
         pipeline.load_models(args.load_models)
-    statistics = pipeline.run_pipeline(args.input, args.output, train_first=not args.load_models)
+    statistics = pipeline.run_pipeline(
+        args.input, args.output, train_first=not args.load_models, keep_models=bool(args.save_models)
+    )
     LOG.info("%s anomalies in %s", statistics["analytics"]["total_anomalies"], args.output)
     if args.save_models:
         pipeline.save_models(args.save_models)

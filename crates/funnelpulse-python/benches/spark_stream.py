@@ -96,7 +96,7 @@ def main() -> None:
             detector = create_realtime_detector(spark, settings)
             if not with_detection:
                 # The sums of an hour, written as they are.
-                detector.scored = lambda hours, number: hours.withColumn(
+                detector.scored = lambda hours, number, sites: hours.withColumn(
                     "window_date", hours["window_start"].cast("date")
                 )
             tree = Tree()

@@ -29,6 +29,7 @@ def has_lstm_ae():
 
 FORESTS = [
     fps.IsolationForest(n_estimators=20, random_state=0),
+    fps.IsolationForest(n_estimators=20, categorical_features=[0], random_state=0),
     fps.ExtendedIsolationForest(n_estimators=20, random_state=0),
 ]
 #: Small enough for the checks, whose tables have 10 to 300 rows.
@@ -76,6 +77,53 @@ def test_clone_and_pickle(estimator):
     assert np.array_equal(clone(model).fit(X).score_samples(X), model.score_samples(X))
     assert np.array_equal(model.predict(X), np.where(model.decision_function(X) < 0, -1, 1))
     assert abs(np.mean(model.predict(X) == -1) - 0.1) < 0.02 or model.contamination == "auto"
+
+
+def shop_of_categories():
+    """Codes of a country and of a currency that belongs to it, and an amount; the last rows have another's currency."""
+    rng = np.random.default_rng(5)
+    country = rng.integers(0, 12, 1030)
+    currency = country * 7 % 12
+    currency[1000:] = (currency[1000:] + 1 + rng.integers(0, 11, 30)) % 12
+    X = np.column_stack([country, currency, rng.normal(size=1030)]).astype(float)
+    return X, np.repeat([0, 1], [1000, 30])
+
+
+def test_categorical_features_have_no_order():
+    X, y = shop_of_categories()
+    # Codes in another order: the same accuracy, but for chance.
+    order = np.random.default_rng(6).permutation(12)
+    renamed = X.copy()
+    renamed[:, :2] = order[X[:, :2].astype(int)]
+
+    def accuracy(table, columns):
+        forests = (fps.IsolationForest(categorical_features=columns, random_state=s).fit(table) for s in range(5))
+        return np.mean([roc_auc_score(y, -forest.score_samples(table)) for forest in forests])
+
+    assert abs(accuracy(X, [0, 1]) - accuracy(renamed, [0, 1])) < 0.03
+    # As numbers, an order that suits the pairs helps, and another does not.
+    assert accuracy(renamed, [0, 1]) > accuracy(renamed, None) - 0.02
+
+
+def test_categorical_features_by_index_name_and_mask():
+    pd = pytest.importorskip("pandas")
+    X, _ = shop_of_categories()
+    frame = pd.DataFrame(X, columns=["country", "currency", "amount"])
+    numbers = fps.IsolationForest(random_state=0).fit(X).score_samples(X)
+    scores = fps.IsolationForest(categorical_features=[1, 0], random_state=0).fit(X).score_samples(X)
+    assert not np.array_equal(scores, numbers)
+    for columns in ([True, True, False], ["country", "currency"], np.array([0, 1])):
+        model = fps.IsolationForest(categorical_features=columns, random_state=0).fit(frame)
+        assert np.array_equal(model.score_samples(frame), scores)
+        assert np.array_equal(clone(model).fit(frame).score_samples(frame), scores)
+    for none in (None, [], [False, False, False]):
+        model = fps.IsolationForest(categorical_features=none, random_state=0).fit(frame)
+        assert np.array_equal(model.score_samples(frame), numbers)
+    # A category that no training row had goes both ways.
+    assert np.isfinite(model.score_samples(frame.assign(country=99.0))).all()
+    for wrong in ([3], [-1], [0.5], ["city"], [True], "country"):
+        with pytest.raises(ValueError, match="categorical_features"):
+            fps.IsolationForest(categorical_features=wrong).fit(frame)
 
 
 def test_series_detectors_find_what_they_are_for():

@@ -96,13 +96,21 @@ def utc_date(time: Column) -> Column:
     return F.date_add(F.lit("1970-01-01").cast("date"), days.cast("int"))
 
 
-def analytics(rows: DataFrame, series: str = "brand") -> dict[str, Any]:
-    """Totals of scored rows, summed up by Spark: only a few numbers reach the driver."""
-    found = rows.filter("is_anomaly")
+def impact_sums(rows: DataFrame) -> list[Column]:
+    """Number, revenue and lost conversions of rows, for an aggregation."""
     revenue = F.col("estimated_revenue_impact") if "estimated_revenue_impact" in rows.columns else F.lit(0.0)
-    sums = [F.count("*").alias("n"), F.sum(revenue).alias("revenue"), F.sum("estimated_conversion_loss").alias("loss")]
-    # Few groups: severities times types.
-    groups = found.groupBy("anomaly_severity", "anomaly_type").agg(*sums).collect()
+    return [F.count("*").alias("n"), F.sum(revenue).alias("revenue"), F.sum("estimated_conversion_loss").alias("loss")]
+
+
+def analytics(rows: DataFrame, series: str = "brand", groups: list[Any] | None = None) -> dict[str, Any]:
+    """Totals of scored rows, summed up by Spark: only a few numbers reach the driver.
+
+    `groups` are the `impact_sums` of the anomalies by severity and type, if they are known already.
+    """
+    found = rows.filter("is_anomaly")
+    if groups is None:
+        # Few groups: severities times types.
+        groups = found.groupBy("anomaly_severity", "anomaly_type").agg(*impact_sums(rows)).collect()
     brands = found.groupBy(series).count().orderBy(F.desc("count"), series).limit(NAMED).collect()
     return {
         "total_anomalies": sum(group["n"] for group in groups),
@@ -123,7 +131,9 @@ def _totals(groups: list[Any], name: str) -> dict[str, int]:
 
 def write(rows: DataFrame, path: str) -> None:
     """Replaces the table at `path` by the anomalies among `rows`, partitioned by `window_date`."""
-    rows.filter("is_anomaly").write.mode("overwrite").partitionBy("window_date").parquet(path)
+    # One task per date, so that a date is one file and not one small file per task.
+    found = rows.filter("is_anomaly").repartition("window_date")
+    found.write.mode("overwrite").partitionBy("window_date").parquet(path)
 
 
 class SparkNativePipeline:
@@ -145,7 +155,9 @@ class SparkNativePipeline:
             raise ValueError(f"missing columns: {', '.join(missing)}; the table has {', '.join(table.columns)}")
         return zscore(table, tuple(name for name in ("site", "brand") if name in table.columns))
 
-    def run_pipeline(self, input_path: str, output_path: str, train_first: bool = True) -> dict[str, Any]:
+    def run_pipeline(
+        self, input_path: str, output_path: str, train_first: bool = True, *, keep_models: bool = False
+    ) -> dict[str, Any]:
         """Reads `input_path`, writes the anomalies to `output_path`, returns the statistics."""
         rows = self.detect(self.spark.read.parquet(input_path))
         write(rows, output_path)

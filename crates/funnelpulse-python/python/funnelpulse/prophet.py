@@ -30,13 +30,26 @@ _HOLIDAY_YEARS = 10
 
 def _micros(times: Any) -> Any:
     """Times as microseconds since 1970."""
-    pandas = optional("pandas", "pandas")
-    times = pandas.to_datetime(pandas.Series(np.asarray(times)))
-    if times.dt.tz is not None:
-        raise DataError("ds has a time zone; remove it, as Prophet asks")
-    if times.isna().any():
+    times = np.asarray(times)
+    # Times with a zone are objects in numpy.
+    if times.dtype.kind != "M":
+        pandas = optional("pandas", "pandas")
+        parsed = pandas.to_datetime(pandas.Series(times))
+        if parsed.dt.tz is not None:
+            raise DataError("ds has a time zone; remove it, as Prophet asks")
+        times = parsed.to_numpy()
+    if np.isnat(times).any():
         raise DataError("ds has missing times")
-    return np.ascontiguousarray(times.to_numpy().astype("datetime64[us]").astype(np.int64))
+    return np.ascontiguousarray(times.astype("datetime64[us]").astype(np.int64))
+
+
+def _in_order(frame: Any) -> tuple[Any, Any]:
+    """The rows in the order of their times, and these as microseconds since 1970."""
+    micros = _micros(frame["ds"])
+    if np.all(micros[1:] >= micros[:-1]):
+        return frame.reset_index(drop=True), micros
+    order = np.argsort(micros, kind="stable")
+    return frame.iloc[order].reset_index(drop=True), micros[order]
 
 
 def _delta(length: Any) -> int:
@@ -175,9 +188,7 @@ class Prophet:
         for name in ("ds", "y"):
             if name not in df:
                 raise DataError(f"column `{name}` is missing")
-        order = np.argsort(_micros(df["ds"]), kind="stable")
-        history = df.iloc[order].reset_index(drop=True)
-        times = _micros(history["ds"])
+        history, times = _in_order(df)
         settings = {**self.settings, "holidays": self.settings["holidays"] + self._country_holidays(times)}
         self._json = json.dumps(settings)
         values = np.ascontiguousarray(history["y"], dtype=np.float64)
@@ -207,13 +218,15 @@ class Prophet:
         frame = self.history if df is None else df
         if "ds" not in frame:
             raise DataError("column `ds` is missing")
-        frame = frame.iloc[np.argsort(_micros(frame["ds"]), kind="stable")].reset_index(drop=True)
-        found = self.model_.predict(_micros(frame["ds"]), self._covariates(frame))
-        order = ("trend", "yhat_lower", "yhat_upper")
-        columns = {name: found.pop(name) for name in order}
-        yhat = found.pop("yhat")
+        frame, times = _in_order(frame)
+        found = self.model_.predict(times, self._covariates(frame))
+        names = ["trend", "yhat_lower", "yhat_upper"]
+        names += [name for name in found if name not in (*names, "yhat")] + ["yhat"]
         pandas = optional("pandas", "pandas")
-        return pandas.DataFrame({"ds": pandas.to_datetime(frame["ds"]), **columns, **found, "yhat": yhat})
+        # One block of numbers: a frame of many columns takes longer to put together than the forecast itself.
+        forecast = pandas.DataFrame(np.column_stack([found[name] for name in names]), columns=names)
+        forecast.insert(0, "ds", frame["ds"] if frame["ds"].dtype.kind == "M" else pandas.to_datetime(frame["ds"]))
+        return forecast
 
     @property
     def changepoints(self) -> Any:

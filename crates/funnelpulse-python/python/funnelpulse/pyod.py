@@ -19,7 +19,7 @@ from sklearn.utils.validation import check_array, check_is_fitted
 
 from funnelpulse import sklearn as _detectors
 
-__all__ = ["IForest", "ExtendedIForest", "Seasonal", "Changepoint", "Subsequence", "LSTMAutoencoder"]
+__all__ = ["Changepoint", "ExtendedIForest", "IForest", "LSTMAutoencoder", "Seasonal", "Subsequence"]
 
 
 class _Adapter(BaseDetector):  # type: ignore[misc]

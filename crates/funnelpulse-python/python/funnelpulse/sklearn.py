@@ -143,7 +143,12 @@ class _Forest(_Outliers):
 
 
 class IsolationForest(_Forest):
-    """The isolation forest of Liu, Ting and Zhou (2008), with the parameters of scikit-learn's."""
+    """The isolation forest of Liu, Ting and Zhou (2008), with the parameters of scikit-learn's.
+
+    `categorical_features`, as in scikit-learn's `HistGradientBoostingClassifier`, are the columns that hold codes of
+    categories, numbers without an order: a list of indices or of the names of a data frame's columns, or a mask. A
+    split sends each category left or right at random; a category that its training rows lack goes both ways.
+    """
 
     def __init__(
         self,
@@ -153,6 +158,7 @@ class IsolationForest(_Forest):
         contamination: Any = "auto",
         max_features: Any = 1.0,
         bootstrap: bool = False,
+        categorical_features: Any = None,
         random_state: Any = None,
     ) -> None:
         self.n_estimators = n_estimators
@@ -160,10 +166,38 @@ class IsolationForest(_Forest):
         self.contamination = contamination
         self.max_features = max_features
         self.bootstrap = bootstrap
+        self.categorical_features = categorical_features
         self.random_state = random_state
 
     def _settings(self, rows: int, columns: int) -> dict[str, Any]:
-        return {**self._forest(rows, columns), "split": "standard"}
+        categorical = [str(index) for index in self._categorical(columns)]
+        return {**self._forest(rows, columns), "split": "standard", "categorical": categorical}
+
+    def _categorical(self, columns: int) -> list[int]:
+        """The indices of the categorical columns."""
+        if self.categorical_features is None:
+            return []
+        given = np.asarray(self.categorical_features)
+        if given.size == 0:
+            return []
+        if given.ndim != 1 or given.dtype.kind not in "biuUO":
+            raise ValueError("categorical_features must be a list of indices, of names, or a mask")
+        if given.dtype.kind == "b":
+            if len(given) != columns:
+                raise ValueError(f"categorical_features has {len(given)} flags; X has {columns} columns")
+            return [int(index) for index in np.flatnonzero(given)]
+        names = list(getattr(self, "feature_names_in_", ()))
+        found: set[int] = set()
+        for column in given.tolist():
+            if isinstance(column, str):
+                if column not in names:
+                    raise ValueError(f"categorical_features: X has no column {column!r}")
+                found.add(names.index(column))
+            elif isinstance(column, int) and 0 <= column < columns:
+                found.add(int(column))
+            else:
+                raise ValueError(f"categorical_features = {column!r} is out of range (0 to {columns - 1})")
+        return sorted(found)
 
 
 class ExtendedIsolationForest(_Forest):

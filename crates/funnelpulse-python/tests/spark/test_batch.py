@@ -71,6 +71,16 @@ def test_models_survive_a_file_and_give_the_same_scores(spark: Any, tmp_path: pa
     same_bits(one, other, SCORES)
 
 
+@pytest.mark.parametrize("keep", [True, False])
+def test_models_of_a_run_are_kept_or_trained_when_needed(spark: Any, tmp_path: pathlib.Path, keep: bool) -> None:
+    frame = spark.createDataFrame(two_sites())
+    first, second = create_pipeline(spark), create_pipeline(spark)
+    expected = ordered(first.train_and_detect(frame, keep_models=keep))
+    first.save_models(str(tmp_path / "models"))
+    second.load_models(str(tmp_path / "models"))
+    same_bits(ordered(second.detect(frame)), expected, SCORES)
+
+
 def test_the_command_line_gives_the_same_scores(spark: Any, tmp_path: pathlib.Path) -> None:
     binary = os.environ.get("FUNNELPULSE_CLI")
     if not binary:
@@ -113,9 +123,10 @@ def test_the_snippet_of_the_original(spark: Any, tmp_path: pathlib.Path, monkeyp
     assert {"total_revenue_impact", "total_conversion_loss"} <= set(stats["analytics"])
     written = spark.read.parquet(f"{root}/gold_anomalies_advanced")
     assert written.count() == stats["analytics"]["total_anomalies"]
-    assert all(
-        path.name.startswith("window_date=") for path in (tmp_path / "tables/gold_anomalies_advanced").glob("w*")
-    )
+    dates = list((tmp_path / "tables/gold_anomalies_advanced").glob("w*"))
+    assert all(path.name.startswith("window_date=") for path in dates)
+    # Not one file per date and task.
+    assert all(len(list(path.glob("*.parquet"))) == 1 for path in dates)
     assert written.select(*LEGACY).filter("is_anomaly").count() == stats["analytics"]["total_anomalies"]
     again = pipeline.run_pipeline(f"{root}/gold_funnel_hourly_brand", f"{root}/again", train_first=False)
     assert again["analytics"] == stats["analytics"]
@@ -200,6 +211,24 @@ def test_executors_without_the_wheel(spark: Any, monkeypatch: pytest.MonkeyPatch
 
 def test_the_probe_finds_the_wheel_here(spark: Any) -> None:
     assert batch.probe(spark) == ""
+
+
+def test_the_probe_names_the_interpreter_without_the_wheel(spark: Any, tmp_path: pathlib.Path) -> None:
+    """`PYSPARK_PYTHON` is another interpreter's path; Spark reads it when a session starts."""
+    other = tmp_path / "python"
+    # The same interpreter, which hides the wheel.
+    other.write_text(f'#!/bin/sh\nexport PYTHONPATH={tmp_path}/hidden:$PYTHONPATH\nexec {sys.executable} "$@"\n')
+    other.chmod(0o755)
+    (tmp_path / "hidden/funnelpulse").mkdir(parents=True)
+    (tmp_path / "hidden/funnelpulse/__init__.py").write_text("raise ImportError('hidden')\n")
+    was = spark.sparkContext.pythonExec
+    spark.sparkContext.pythonExec = str(other)
+    try:
+        reason = batch.probe(spark)
+    finally:
+        spark.sparkContext.pythonExec = was
+    assert "ImportError: hidden; its interpreter is " in reason
+    assert reason.endswith(", set by PYSPARK_PYTHON)")
 
 
 def test_a_driver_without_the_wheel(spark: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:

@@ -12,6 +12,7 @@ import pathlib
 import subprocess
 import sys
 import tarfile
+import zipfile
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -32,32 +33,45 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     return folder
 
 
-def submit(
-    master: str, tables: pathlib.Path, env: dict[str, str], conf: dict[str, str], *args: str
-) -> subprocess.CompletedProcess[str]:
-    """Runs the job, `gs://bucket/tables` being the folder."""
-    import pyspark
-
-    home = pathlib.Path(pyspark.__file__).parent
+def stub(bucket: str, tables: pathlib.Path) -> dict[str, str]:
+    """Settings that make `gs://bucket/tables` this folder."""
     view = "org.apache.hadoop.fs.viewfs.ViewFileSystemOverloadScheme"
-    settings = {
+    return {
         "spark.ui.enabled": "false",
         "spark.sql.shuffle.partitions": "2",
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.driver.host": "127.0.0.1",
         "spark.hadoop.fs.gs.impl": view,
         "spark.hadoop.fs.viewfs.overload.scheme.target.gs.impl": "org.apache.hadoop.fs.LocalFileSystem",
-        "spark.hadoop.fs.viewfs.mounttable.bucket.link./tables": f"file://{tables}",
-        **conf,
+        f"spark.hadoop.fs.viewfs.mounttable.{bucket}.link./tables": f"file://{tables}",
     }
-    options = [option for name, value in settings.items() for option in ("--conf", f"{name}={value}")]
-    command = [str(home / "bin/spark-submit"), "--master", master, *options, str(JOB)]
+
+
+def spark_submit(master: str, conf: dict[str, str]) -> list[str]:
+    """The command, without what it runs."""
+    import pyspark
+
+    options = [option for name, value in conf.items() for option in ("--conf", f"{name}={value}")]
+    return [str(pathlib.Path(pyspark.__file__).parent / "bin/spark-submit"), "--master", master, *options]
+
+
+def environment(env: dict[str, str]) -> dict[str, str]:
+    """This environment without Python's and Spark's variables, and with these."""
+    import pyspark
+
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "PYSPARK", "SPARK"))}
-    clean.update(env, SPARK_HOME=str(home))
-    arguments = [*command, "--tables", "gs://bucket/tables", *args]
+    return {**clean, **env, "SPARK_HOME": str(pathlib.Path(pyspark.__file__).parent)}
+
+
+def submit(
+    master: str, tables: pathlib.Path, env: dict[str, str], conf: dict[str, str], *args: str
+) -> subprocess.CompletedProcess[str]:
+    """Runs the job, `gs://bucket/tables` being the folder."""
+    command = [*spark_submit(master, {**stub("bucket", tables), **conf}), str(JOB), "--tables", "gs://bucket/tables"]
     # Spark sends the job's own standard error to its standard output.
     both = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-    return subprocess.run(arguments, env=clean, cwd=tables.parent, text=True, timeout=300, check=False, **both)
+    where = {"env": environment(env), "cwd": tables.parent}
+    return subprocess.run([*command, *args], text=True, timeout=300, check=False, **where, **both)
 
 
 @pytest.mark.skipif(WHEEL is None, reason="SPARK_TEST_WHEEL does not name a wheel")
@@ -93,11 +107,8 @@ def test_the_job_with_an_archive(tables: pathlib.Path, tmp_path: pathlib.Path) -
 
 def test_the_job_without_the_wheel(tables: pathlib.Path, tmp_path: pathlib.Path) -> None:
     """`--py-files` with the pure Python package alone: the z-score, loudly."""
-    import advanced_anomaly_detection
-
-    source = pathlib.Path(advanced_anomaly_detection.__file__).parent
     zipped = tmp_path / "advanced_anomaly_detection.zip"
-    subprocess.run([sys.executable, "-c", ZIP, source, zipped], check=True)
+    zip_old_package(zipped)
     hidden = tmp_path / "hidden/funnelpulse"
     hidden.mkdir(parents=True)
     (hidden / "__init__.py").write_text("raise ImportError('no native code for this platform')\n")
@@ -112,10 +123,11 @@ def test_the_job_without_the_wheel(tables: pathlib.Path, tmp_path: pathlib.Path)
     assert pq.read_table(tables / "gold_anomalies_advanced").num_rows == found["analytics"]["total_anomalies"]
 
 
-ZIP = """
-import pathlib, sys, zipfile
-source = pathlib.Path(sys.argv[1])
-with zipfile.ZipFile(sys.argv[2], "w") as out:
-    for path in source.rglob("*.py"):
-        out.write(path, path.relative_to(source.parent))
-"""
+def zip_old_package(target: pathlib.Path) -> None:
+    """The package under the original's name, as a zip."""
+    import advanced_anomaly_detection
+
+    source = pathlib.Path(advanced_anomaly_detection.__file__).parent
+    with zipfile.ZipFile(target, "w") as out:
+        for path in source.rglob("*.py"):
+            out.write(path, path.relative_to(source.parent))

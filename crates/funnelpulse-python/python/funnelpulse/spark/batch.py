@@ -35,6 +35,8 @@ from funnelpulse.spark.worker import (
 LOG = logging.getLogger("funnelpulse.spark")
 
 ENGINE = "funnelpulse"
+#: Why a detector of the original system has no series.
+NOT_SCORED = "not a detector of this configuration, or no series has enough history for it"
 #: Failures that the statistics name; all are counted.
 NAMED_FAILURES = 100
 MODELS = T.StructType([T.StructField(SITE, T.StringType()), T.StructField(MODEL, T.BinaryType())])
@@ -70,13 +72,17 @@ class SparkPipeline:
         self.layout = Layout.of(self.config)
         self.site_column, self.on_error = site_column, on_error
         self.partitions = partitions or int(spark.conf.get("spark.sql.shuffle.partitions", "200") or 200)
-        self.models: DataFrame | None = None
+        self._models: DataFrame | None = None
+        # The rows that the last job trained on without keeping its models.
+        self._history: DataFrame | None = None
         self._missing: str | None = None
         self._statistics: dict[str, Any] = {}
+        # Sums of the anomalies of the last job, by severity and type.
+        self._groups: list[Any] = []
 
     def train(self, table: DataFrame, train_split: float = 1.0) -> dict[str, Any]:
         """Trains a model per site on the first `train_split` of its hours. Returns statistics."""
-        records, _ = self._run(table, train=True, score=False, train_split=train_split)
+        records, _ = self._run(table, train=True, score=False, keep_models=True, train_split=train_split)
         self._statistics = self._report(records)
         return dict(self._statistics["training"])
 
@@ -85,23 +91,32 @@ class SparkPipeline:
         self._require_models()
         return self._scored(*self._run(table, train=False, score=True))
 
-    def train_and_detect(self, table: DataFrame) -> DataFrame:
-        """Trains on `table` and scores the same rows: `funnelpulse run`. Runs the job."""
-        return self._scored(*self._run(table, train=True, score=True))
+    def train_and_detect(self, table: DataFrame, *, keep_models: bool = False) -> DataFrame:
+        """Trains on `table` and scores the same rows: `funnelpulse run`. Runs the job.
 
-    def run_pipeline(self, input_path: str, output_path: str, train_first: bool = True) -> dict[str, Any]:
+        Models that only score the rows that they were trained on take a third less time to train. `keep_models` makes
+        those that score other rows too; without it `detect` and `save_models` train again on `table` when they need them.
+        """
+        return self._scored(*self._run(table, train=True, score=True, keep_models=keep_models))
+
+    def run_pipeline(
+        self, input_path: str, output_path: str, train_first: bool = True, *, keep_models: bool = False
+    ) -> dict[str, Any]:
         """Reads Parquet from `input_path`, writes the anomalies to `output_path`, partitioned by `window_date`.
 
-        Returns the statistics: `training`, `analytics`, `engine`, `fallback_reason`, totals, failures, and
+        `keep_models` as in `train_and_detect`. Returns the statistics: `training`, `analytics`, `engine`, `fallback_reason`, totals, failures, and
         `engine_seconds`, the processor time of training and scoring on the executors.
         """
         table = self.spark.read.parquet(input_path)
         if not train_first:
             self._require_models()
         # The other rows need not leave the executors.
-        scored = self._scored(*self._run(table, train=train_first, score=True, all_rows=False))
+        job = self._run(table, train=train_first, score=True, keep_models=keep_models, all_rows=False)
+        scored = self._scored(*job)
         spark_native.write(scored, output_path)
-        return {**self._statistics, "analytics": spark_native.analytics(scored, self.layout.series)}
+        # The sums of the last job lack the rows of a fallback.
+        groups = self._groups if self._statistics["fallback_reason"] is None else None
+        return {**self._statistics, "analytics": spark_native.analytics(scored, self.layout.series, groups)}
 
     @property
     def statistics(self) -> dict[str, Any]:
@@ -110,14 +125,12 @@ class SparkPipeline:
 
     def save_models(self, path: str) -> None:
         """Saves the models as a Parquet table, replacing the one at `path`: one folder per site."""
-        if self.models is None:
-            raise ModelError("there is no model: call train or run_pipeline first")
-        keyed = self.models.withColumn("site_key", site_key(F.col(SITE)))
+        keyed = self._require_models().withColumn("site_key", site_key(F.col(SITE)))
         keyed.write.mode("overwrite").partitionBy("site_key").parquet(path)
 
     def load_models(self, path: str) -> None:
         """Takes the models that `save_models` wrote."""
-        self.models = self.spark.read.schema(MODELS).parquet(path).select(SITE, MODEL)
+        self._models, self._history = self.spark.read.schema(MODELS).parquet(path).select(SITE, MODEL), None
 
     # The steps of the original pipeline, for code that calls them one by one.
 
@@ -149,12 +162,23 @@ class SparkPipeline:
         """Writes the anomalies, partitioned by `window_date`."""
         spark_native.write(scored, output_path)
 
-    def _require_models(self) -> None:
-        if self.models is None:
-            raise ModelError("there is no model: call train or load_models first")
+    def _require_models(self) -> DataFrame:
+        """The models; those that a job did not keep are trained when they are first needed."""
+        if self._models is None and self._history is not None:
+            LOG.info("training again, since the last job did not keep its models")
+            self._models = trained(self._records(self._history, train=True, score=False, keep_models=True))
+        if self._models is None:
+            raise ModelError("there is no model: call train, run_pipeline or load_models first")
+        return self._models
 
     def _run(
-        self, table: DataFrame, train: bool, score: bool, train_split: float = 1.0, all_rows: bool = True
+        self,
+        table: DataFrame,
+        train: bool,
+        score: bool,
+        keep_models: bool = False,
+        all_rows: bool = True,
+        train_split: float = 1.0,
     ) -> tuple[DataFrame | None, DataFrame]:
         """The records of all sites, computed when they are first needed, and the rows they are of."""
         rows = self.layout.select(hourly(table) if is_events(table) else table, self.site_column)
@@ -165,16 +189,27 @@ class SparkPipeline:
                 raise FunnelPulseError(reason)
             spark_native.warn(reason)
             return None, rows
-        schema = records_schema(self.layout)
-        job = Job(self.config.to_toml(), self.layout, arrow_schema(schema), train, score, train, all_rows, train_split)
-        given = rows.withColumn(MODEL, F.lit(None).cast("binary"))
-        if not train and self.models is not None:
-            given = given.unionByName(self.models, allowMissingColumns=True)
-        records = by_site(given, job, schema, self.partitions)
-        records = records.persist(StorageLevel.DISK_ONLY)
+        records = self._records(rows, train, score, keep_models, all_rows, train_split)
         if train:
-            self.models = records.filter(F.col(RECORD) == TRAINED).select(SITE, MODEL)
+            self._models, self._history = (trained(records), None) if keep_models else (None, rows)
         return records, rows
+
+    def _records(
+        self,
+        rows: DataFrame,
+        train: bool,
+        score: bool,
+        keep_models: bool = False,
+        all_rows: bool = True,
+        train_split: float = 1.0,
+    ) -> DataFrame:
+        schema = records_schema(self.layout)
+        columns = arrow_schema(schema)
+        job = Job(self.config.to_toml(), self.layout, columns, train, score, keep_models, all_rows, train_split)
+        given = rows.withColumn(MODEL, F.lit(None).cast("binary"))
+        if not train:
+            given = given.unionByName(self._require_models(), allowMissingColumns=True)
+        return by_site(given, job, schema, self.partitions).persist(StorageLevel.DISK_ONLY)
 
     def _scored(self, records: DataFrame | None, rows: DataFrame) -> DataFrame:
         """The scored rows, with the z-score for sites that have none."""
@@ -208,20 +243,21 @@ class SparkPipeline:
         if records is None:
             return {**found, "engine": spark_native.ENGINE, "fallback_reason": self._missing}
         names = ["rows", "series", "engine_micros", *DETECTORS]
-        detail = F.from_json(DETAIL, ", ".join(f"{name} long" for name in names))
-        kind = F.col(RECORD)
-        totals = records.filter(kind != ROW).agg(
-            *(F.sum(F.when(kind == SITE_TOTALS, detail[name])).alias(name) for name in names),
-            *(F.count(F.when(kind == k, 1)).alias(k) for k in (SITE_TOTALS, SITE_FAILURE, SERIES_FAILURE)),
-        )
-        # One row of sums.
-        sums = totals.collect()[0]
-        found.update(sites=sums[SITE_TOTALS] + sums[SITE_FAILURE], rows=sums["rows"] or 0, series=sums["series"] or 0)
-        found["engine_seconds"] = (sums["engine_micros"] or 0) / 1e6
+        detail = F.from_json(F.when(F.col(RECORD) == SITE_TOTALS, F.col(DETAIL)), _longs(names))
+        relevant = records.filter((F.col(RECORD) != ROW) | F.col("is_anomaly"))
+        by = relevant.groupBy(RECORD, "anomaly_severity", "anomaly_type")
+        # Few groups: kinds of record, severities times types of anomalies.
+        groups = by.agg(*(F.sum(detail[name]).alias(name) for name in names), *spark_native.impact_sums(records))
+        groups = groups.collect()
+        self._groups = [group for group in groups if group[RECORD] == ROW]
+        kinds = {group[RECORD]: group for group in groups if group[RECORD] != ROW}
+        sums = {kind: kinds[kind]["n"] if kind in kinds else 0 for kind in (SITE_TOTALS, SITE_FAILURE, SERIES_FAILURE)}
+        sums.update({name: kinds[SITE_TOTALS][name] if SITE_TOTALS in kinds else 0 for name in names})
+        found.update(sites=sums[SITE_TOTALS] + sums[SITE_FAILURE], rows=sums["rows"], series=sums["series"])
+        found["engine_seconds"] = sums["engine_micros"] / 1e6
         found.update(failed_sites=sums[SITE_FAILURE], failed_series=sums[SERIES_FAILURE])
         found["training"] = {
-            name: {"series": sums[name]} if sums[name] else {"skipped": "not a detector of this configuration"}
-            for name in DETECTORS
+            name: {"series": sums[name]} if sums[name] else {"skipped": NOT_SCORED} for name in DETECTORS
         }
         if sums[SITE_FAILURE] or sums[SERIES_FAILURE]:
             found["failures"] = self._failures(records)
@@ -259,6 +295,16 @@ def records_schema(layout: Layout) -> T.StructType:
     return T.StructType([*layout.result().fields, *extra, T.StructField(MODEL, T.BinaryType())])
 
 
+def _longs(names: list[str]) -> str:
+    """The schema of JSON with these whole numbers."""
+    return ", ".join(f"{name} long" for name in names)
+
+
+def trained(records: DataFrame) -> DataFrame:
+    """The models among the records."""
+    return records.filter(F.col(RECORD) == TRAINED).select(SITE, MODEL)
+
+
 class SiteJob(Protocol):
     """Work on the rows of one site."""
 
@@ -275,8 +321,8 @@ def by_site(rows: DataFrame, job: SiteJob, schema: T.StructType, partitions: int
         return job.of_group(group)
 
     # A number of partitions that is given is one that adaptive execution keeps: it would put many small
-    # sites into one task.
-    spread = rows.repartition(partitions, SITE)
+    # sites into one task. One partition needs no shuffle.
+    spread = rows.repartition(partitions, SITE) if partitions > 1 else rows.coalesce(1)
     if hasattr(GroupedData, "applyInArrow"):
         return spread.groupBy(SITE).applyInArrow(of_group, schema)
     return spread.sortWithinPartitions(SITE).mapInArrow(job.of_partition, schema)
@@ -304,21 +350,22 @@ def typed(name: str, message: str) -> Exception:
 
 
 def probe(spark: SparkSession) -> str:
-    """Why an executor can't import the wheel, or an empty text."""
+    """Why an executor can't import the wheel, or an empty text. Asks as many tasks as the cluster runs at a time."""
 
     # Defined here, so that it travels by value: a function of this module would need the wheel to be read.
     def imported(batches: Any) -> Any:
+        import sys
+
         import pyarrow as pa
 
-        reason = ""
+        for _ in batches:
+            pass
         try:
             import funnelpulse.spark.worker  # noqa: F401
         except Exception as error:  # noqa: BLE001
-            reason = f"{type(error).__name__}: {error}"
-        for _ in batches:
-            pass
-        yield pa.RecordBatch.from_pydict({"reason": [reason]})
+            reason = f"{type(error).__name__}: {error}; its interpreter is {sys.executable}"
+            yield pa.RecordBatch.from_pydict({"reason": [reason]})
 
-    rows = spark.range(0, 2, 1, 2).mapInArrow(imported, "reason string").distinct().collect()
-    reasons = sorted(row[0] for row in rows if row[0])
-    return f"an executor can't import funnelpulse ({reasons[0]})" if reasons else ""
+    rows = spark.range(1).mapInArrow(imported, "reason string").collect()
+    reasons = sorted(row[0] for row in rows)
+    return f"an executor can't import funnelpulse ({reasons[0]}, set by PYSPARK_PYTHON)" if reasons else ""

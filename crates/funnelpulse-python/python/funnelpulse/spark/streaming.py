@@ -20,7 +20,7 @@ from funnelpulse.errors import ConfigError
 from funnelpulse.spark.batch import by_site
 from funnelpulse.spark.events import EVENT, IDENTITY, hourly
 from funnelpulse.spark.live import LiveJob
-from funnelpulse.spark.schema import SITE, Layout, arrow_schema
+from funnelpulse.spark.schema import ONLY_SITE, SITE, Layout, arrow_schema
 
 LOG = logging.getLogger("funnelpulse.spark")
 
@@ -115,13 +115,14 @@ class RealtimeDetector:
         # The plan of a batch runs the stream's own state, so it is computed once.
         hours = hours.persist()
         try:
-            if not hours.isEmpty():
-                sink(self.scored(hours, number), number)
+            sites = count_sites(hours)
+            if sites > 0:
+                sink(self.scored(hours, number, sites), number)
         finally:
             hours.unpersist()
 
-    def scored(self, hours: DataFrame, number: int) -> DataFrame:
-        """The verdicts that the hours of batch `number` bring."""
+    def scored(self, hours: DataFrame, number: int, sites: int) -> DataFrame:
+        """The verdicts that the hours of batch `number` bring; they are of about `sites` sites."""
         # The session of a batch is a copy of the one that started the query.
         spark = hours.sparkSession
         schema = self.layout.result(live=True)
@@ -134,12 +135,10 @@ class RealtimeDetector:
             self.config["training_hours"],
             number,
         )
-        rows = self.layout.select(hours)
         partitions = self.config["partitions"] or int(spark.conf.get("spark.sql.shuffle.partitions") or 200)
         # No more tasks than sites: a Python process that is started for an empty task takes the next batch of a site
         # from the one that keeps its live pipeline, and would have to restore it.
-        sites = hours.select(SITE).distinct().count() if SITE in hours.columns else 1
-        return by_site(rows, job, schema, max(min(partitions, sites), 1))
+        return by_site(self.layout.select(hours), job, schema, max(min(partitions, sites), 1))
 
     def stop_all_streams(self) -> None:
         """Stops every query of the session."""
@@ -217,3 +216,9 @@ class RealtimeDetector:
         self.memory[number] = rows.collect()
         every = [row for number in sorted(self.memory) for row in self.memory[number]]
         self.spark.createDataFrame(every, rows.schema).createOrReplaceTempView(self.config["query_name"])
+
+
+def count_sites(hours: DataFrame) -> int:
+    """About how many sites there are; 0 exactly if there are no rows."""
+    site = F.col(SITE) if SITE in hours.columns else F.lit(ONLY_SITE)
+    return int(hours.agg(F.approx_count_distinct(site)).collect()[0][0])

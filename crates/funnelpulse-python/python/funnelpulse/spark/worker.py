@@ -72,13 +72,18 @@ class Job:
         rows = rows.drop_columns([MODEL])
         started = time.process_time()
         findings: fp.Findings | None = None
+        model: fp.FittedPipeline | None = None
         if not self.train:
             if len(models) == 0:
                 raise fp.ModelError(f"there is no model of site {site}; train on it, or load a model that has it")
             model = fp.FittedPipeline.from_bytes(models[0].as_py())
             findings = model.detect(rows)
         elif self.score and self.train_split >= 1.0:
-            model, findings = fp.Pipeline(fp.Config(self.config)).fit_run(rows)
+            pipeline = fp.Pipeline(fp.Config(self.config))
+            if self.keep_model:
+                model, findings = pipeline.fit_run(rows)
+            else:
+                findings = pipeline.run(rows)
         else:
             model = fp.Pipeline(fp.Config(self.config)).fit(first_hours(rows, self.layout.time, self.train_split))
             if self.score:
@@ -88,14 +93,14 @@ class Job:
             raise fp.DataError(f"no series can be scored; {series}: {reason}")
         if findings is not None:
             scored = findings.to_arrow(all_rows=True)
-        data = model.to_bytes() if self.keep_model and self.train else None
+        data = model.to_bytes() if model is not None and self.keep_model else None
         engine_micros = round(1e6 * (time.process_time() - started))
         if findings is not None:
             shown = scored if self.all_rows else scored.filter(scored["is_anomaly"])
             yield conform(shown, self.schema, **{SITE: site, RECORD: ROW})
             failures = findings.failures
         else:
-            scored, failures = rows, model.failures
+            scored, failures = rows, model.failures if model is not None else []
         yield self._record(site, SITE_TOTALS, {**totals(scored, self.layout), "engine_micros": engine_micros})
         for series, reason in failures:
             yield self._record(site, SERIES_FAILURE, {"series": series, "message": reason})
@@ -119,13 +124,13 @@ def describe(error: BaseException) -> dict[str, str]:
 
 def totals(rows: pa.Table, layout: Layout) -> dict[str, int]:
     """Rows and series of a site, and the series that each detector scored."""
-    names = [layout.series] if layout.series in rows.column_names else list(layout.keys)
-    scores = [column for column in DETECTORS.values() if column in rows.column_names]
-    series = rows.group_by(names).aggregate([(column, "count") for column in scores])
-    found = {"rows": rows.num_rows, "series": series.num_rows}
+    if layout.series not in rows.column_names:
+        return {"rows": rows.num_rows, "series": rows.group_by(list(layout.keys)).aggregate([]).num_rows}
+    series = rows[layout.series].combine_chunks().dictionary_encode()
+    found = {"rows": rows.num_rows, "series": len(series.dictionary)}
     for name, column in DETECTORS.items():
-        if column in scores:
-            found[name] = pc.sum(pc.greater(series[f"{column}_count"], 0)).as_py() or 0
+        if column in rows.column_names:
+            found[name] = len(pc.unique(series.indices.filter(pc.is_valid(rows[column].combine_chunks()))))
     return found
 
 
