@@ -314,9 +314,8 @@ impl RowEvidence {
     /// The rows from `start` to `last` as one incident; rows before `free` belong to others.
     fn incident(&self, start: usize, last: usize, free: usize) -> IncidentEpisode {
         let rows = &self.rows[start..=last];
-        let clearest = (start..=last).fold(start, |best, row| {
-            if self.rows[row].log_odds > self.rows[best].log_odds { row } else { best }
-        });
+        let clearest = (start..=last)
+            .fold(start, |best, row| if self.rows[row].log_odds > self.rows[best].log_odds { row } else { best });
         let onset = self.onset(start, clearest, free);
         let clearest = &self.rows[clearest];
         let mut hours: Vec<&Row> = rows.iter().collect();

@@ -17,7 +17,7 @@
 
 use std::fmt::Write;
 
-use funnelpulse_core::Timestamp;
+use funnelpulse_core::{Detection, FrameView, Timestamp};
 use plotters::{coord::Shift, prelude::*};
 
 /// Width of a picture and height of one of its panels, in pixels.
@@ -105,6 +105,49 @@ pub fn page(pictures: &[Picture]) -> Result<String, PlotError> {
 }
 
 impl Picture {
+    /// What any detector finds in a frame of its columns: a panel per column, with expected values and their interval
+    /// where the detector has them, and one with the score and the `limit` above which rows are flagged.
+    ///
+    /// ```
+    /// use funnelpulse_core::{Columns, Detection, Frame};
+    /// use funnelpulse_report::plot::Picture;
+    ///
+    /// let values = ndarray::array![[1.0], [1.0], [9.0], [1.0]];
+    /// let frame = Frame::from_rows(Columns::new(["load"])?, values.clone())?;
+    /// let expected = ndarray::Array2::ones((4, 1));
+    /// let detection = Detection::new(ndarray::array![0.0, 0.0, 8.0, 0.0]).with_expected(expected);
+    /// let picture = Picture::of_detection("a server", frame.view(), &detection, Some(3.0));
+    /// assert_eq!(picture.panels.len(), 2);
+    /// assert!(picture.to_svg()?.contains("load"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Panics
+    /// With a detection of other rows or columns than those of the frame.
+    pub fn of_detection(title: &str, frame: FrameView<'_>, detection: &Detection, limit: Option<f64>) -> Self {
+        assert_eq!(frame.nrows(), detection.len(), "the detection is of another frame");
+        let panel = |(column, name): (usize, &std::sync::Arc<str>)| PlotPanel {
+            title: name.to_string(),
+            observed: Some(frame.values().column(column).to_vec()),
+            fitted: detection.expected().map(|expected| expected.column(column).to_vec()),
+            interval: detection
+                .interval()
+                .map(|(low, high)| (low.column(column).to_vec(), high.column(column).to_vec())),
+            ..PlotPanel::default()
+        };
+        let score = PlotPanel {
+            title: "score".to_owned(),
+            fitted: Some(detection.score().to_vec()),
+            limit,
+            ..PlotPanel::default()
+        };
+        Self {
+            title: title.to_owned(),
+            times: Some(frame.time().to_vec()),
+            panels: frame.columns().iter().enumerate().map(panel).chain([score]).collect(),
+        }
+    }
+
     /// The picture as an SVG element, 1200 units wide; it has no size in pixels, so that it fits any page.
     ///
     /// # Errors
