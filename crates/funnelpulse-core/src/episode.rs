@@ -78,7 +78,7 @@ pub struct Episode {
     pub kind: IncidentKind,
     /// Probability of that kind, given that it is an incident.
     pub kind_probability: f64,
-    /// Time of its first row.
+    /// Time of the row in which it most likely began; by default its first row.
     pub start: Timestamp,
     /// Time of its last row.
     pub last: Timestamp,
