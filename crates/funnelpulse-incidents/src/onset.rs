@@ -1,6 +1,8 @@
 //! The beginning of an incident: the hour from which its counts agree better with the change than with normal
 //! operation. It is where the cumulative sum of log likelihood ratios turns (Page, Continuous inspection schemes, 1954).
 
+use std::ops::Range;
+
 use crate::{
     grid::{CARTS, PURCHASES, REVENUE, STEPS, TRAFFIC},
     incident::Row,
@@ -24,7 +26,7 @@ struct Change {
 
 /// The position of the row in which the change began that the rows of `core` show; the first of `rows` at the
 /// earliest. `unit` is the mean revenue of a purchase.
-pub(crate) fn of(rows: &[Row], core: std::ops::Range<usize>, noise: &Noise, unit: f64) -> Option<usize> {
+pub(crate) fn of(rows: &[Row], core: Range<usize>, noise: &Noise, unit: f64) -> Option<usize> {
     let changes = changes(&rows[core.clone()], noise, unit);
     if changes.is_empty() {
         return None;
@@ -33,7 +35,6 @@ pub(crate) fn of(rows: &[Row], core: std::ops::Range<usize>, noise: &Noise, unit
     let (mut best, mut onset) = (f64::NEG_INFINITY, None);
     for at in (0..core.end).rev() {
         sum += changes.iter().map(|change| change.likelihood_ratio(&rows[at], noise, unit)).sum::<f64>();
-        // The first hour of the core may be ordinary, its last is not left alone.
         if sum > best {
             (best, onset) = (sum, Some(at));
         }
