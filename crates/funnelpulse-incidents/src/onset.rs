@@ -47,9 +47,8 @@ fn changes(rows: &[Row], noise: &Noise, unit: f64) -> Vec<Change> {
     let seen = |step: usize| rows.iter().any(|row| !row.observed[step].is_nan());
     let before = |step: usize| match step {
         TRAFFIC => None,
-        CARTS => seen(TRAFFIC).then_some(TRAFFIC),
         PURCHASES if seen(CARTS) => Some(CARTS),
-        PURCHASES => seen(TRAFFIC).then_some(TRAFFIC),
+        CARTS | PURCHASES => seen(TRAFFIC).then_some(TRAFFIC),
         _ => seen(PURCHASES).then_some(PURCHASES),
     };
     let change = |step: usize| {
