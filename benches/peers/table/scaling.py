@@ -12,6 +12,7 @@ import sys
 import tempfile
 
 import make
+import polars as pl
 
 DAYS = 60
 
@@ -48,9 +49,11 @@ def main():
 
     def shop(brands):
         with tempfile.TemporaryDirectory() as folder:
-            subprocess.run([*program, "generate", "--out", folder, "--brands", str(brands), "--days", str(DAYS)], check=True)
+            generate = [*program, "generate", "--out", folder, "--brands", str(brands), "--days", str(DAYS)]
+            subprocess.run(generate, check=True, stdout=subprocess.DEVNULL)
+            rows = pl.scan_parquet(f"{folder}/hourly.parquet").select(pl.len()).collect().item()
             run = [*program, "run", "--input", f"{folder}/hourly.parquet", "--output", f"{folder}/out"]
-            return (brands * DAYS * 24, *measured(run))
+            return (rows, *measured(run))
 
     def events(millions):
         with tempfile.TemporaryDirectory() as folder:
