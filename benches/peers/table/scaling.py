@@ -10,16 +10,22 @@ import os
 import subprocess
 import sys
 import tempfile
+from pathlib import Path
 
-import make
-import polars as pl
-
+HERE = Path(__file__).resolve().parent
 DAYS = 60
+#: Prints the rows of a file.
+ROWS = "import sys, polars as pl; print(pl.scan_parquet(sys.argv[1]).select(pl.len()).collect().item())"
 
 
 def option(name, default):
     text = sys.argv[sys.argv.index(name) + 1] if name in sys.argv else default
     return [int(value) for value in text.split(",")]
+
+
+def python(*arguments):
+    """What another interpreter prints: the peak memory of a process begins with that of the one which starts it."""
+    return subprocess.run([sys.executable, *arguments], check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
 def measured(command):
@@ -51,13 +57,13 @@ def main():
         with tempfile.TemporaryDirectory() as folder:
             generate = [*program, "generate", "--out", folder, "--brands", str(brands), "--days", str(DAYS)]
             subprocess.run(generate, check=True, stdout=subprocess.DEVNULL)
-            rows = pl.scan_parquet(f"{folder}/hourly.parquet").select(pl.len()).collect().item()
+            rows = int(python("-c", ROWS, f"{folder}/hourly.parquet"))
             run = [*program, "run", "--input", f"{folder}/hourly.parquet", "--output", f"{folder}/out"]
             return (rows, *measured(run))
 
     def events(millions):
         with tempfile.TemporaryDirectory() as folder:
-            make.events(folder, millions * 1_000_000)
+            python(HERE / "make.py", folder, str(millions * 1_000_000))
             run = [*program, "run", "--input", f"{folder}/events.parquet", "--output", f"{folder}/out"]
             return (millions * 1_000_000, *measured([*run, "--set", 'pipeline.detectors=["zscore"]']))
 
