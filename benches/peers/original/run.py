@@ -7,9 +7,10 @@ nothing of it is here. Makes a virtual environment with `requirements.txt` and t
 own with a Spark session of two threads, and the same call: `create_pipeline(spark).run_pipeline(input, output)`. Processor
 seconds are those of the whole process tree from that call on, so the start of Spark counts for neither.
 
-Tables are generated, from small to large; the largest is as large as the original's, 81,349 rows. A run of the original that takes longer than `--limit` seconds by
-the clock is ended, and those of larger tables are left out; ours run on every table. The last lines are the ratio on the largest
-table that the original finished, and the lower bound on the next.
+Tables are generated, from small to large; the largest has about as many rows as the original's, 81,349. A run of the
+original that takes longer than `--limit` seconds by the clock is ended, and those of larger tables are left out; ours run
+on every table. The last lines are the ratio on the largest table that the original finished, and the lower bound on the
+next.
 
 TensorFlow is not installed: the original then leaves its network out, as it was built to. With it the run takes hours.
 Ours runs twice: as it is, and with the detectors of the original (preset `original`, without the network).

@@ -344,7 +344,8 @@ impl RowEvidence {
             revenue_loss_interval: interval,
         }
     }
-    /// The row in which an incident began that is clearest in the window of a row.
+
+    /// The row in which an incident began, from its first and its clearest row; rows before `free` belong to others.
     fn onset(&self, start: usize, clearest: usize, free: usize) -> usize {
         let Found { before, length, .. } = self.rows[clearest].found;
         let hour = self.rows[clearest].hour - usize::from(before);

@@ -236,7 +236,8 @@ impl LivePipeline {
     /// that are not later than its last one. A series that can't be scored is reported in
     /// [`Findings::failures`]; the others go on.
     pub fn advance(&mut self, window: &Panel) -> Result<Advance, PipelineError> {
-        // Within the pool: a window has hundreds of small parallel loops, and to enter it takes a switch of threads.
+        // All of it in the thread pool: a window has hundreds of small parallel loops, and each would switch threads to
+        // enter the pool.
         rayon::scope(|_| self.advance_here(window))
     }
 

@@ -104,8 +104,9 @@ class SparkPipeline:
     ) -> dict[str, Any]:
         """Reads Parquet from `input_path`, writes the anomalies to `output_path`, partitioned by `window_date`.
 
-        `keep_models` as in `train_and_detect`. Returns the statistics: `training`, `analytics`, `engine`, `fallback_reason`, totals, failures, and
-        `engine_seconds`, the processor time of training and scoring on the executors.
+        `keep_models` is that of `train_and_detect`. Returns the statistics: `training`, `analytics`, `engine`,
+        `fallback_reason`, totals, failures, and `engine_seconds`, the processor time of training and scoring on the
+        executors.
         """
         table = self.spark.read.parquet(input_path)
         if not train_first:
