@@ -4,9 +4,9 @@ use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::{
     Compute, LstmAutoencoderError,
-    kernel::{self, Scratch, Sizes, Windows},
+    kernel::{self, Scratch, Sizes, Sliding, Windows},
     network::Network,
-    series::Batch,
+    series::{Batch, Cutter, Series},
 };
 
 /// The device of a choice, or why this build has none.
@@ -55,4 +55,48 @@ pub(crate) fn reconstruct(
     let [inputs, _, _] = tensors(sizes, batch, &device);
     let outputs = Network::from_flat(sizes, weights, &device).forward(inputs, 0.0);
     Ok(outputs.into_data().iter::<f32>().collect())
+}
+
+/// Reconstructions of the last row of each window of a series, which start in these slots, in order of time: windows x
+/// outputs.
+pub(crate) fn last_rows(
+    compute: Compute,
+    sizes: &Sizes,
+    weights: &[f32],
+    (cutter, series, starts): (&Cutter, &Series, &[usize]),
+    scratch: &Scratch,
+) -> Result<Vec<f32>, LstmAutoencoderError> {
+    if compute == Compute::Fused {
+        return Ok(last_rows_fused(sizes, weights, (cutter, series, starts), scratch));
+    }
+    let (outputs, mut last_rows) = (sizes.outputs, Vec::with_capacity(starts.len() * sizes.outputs));
+    let mut batch = Batch::default();
+    for starts in starts.chunks(Batch::room(sizes, cutter.length)) {
+        batch.clear();
+        starts.iter().for_each(|&start| cutter.cut(series, start, &mut batch));
+        let windows = reconstruct(compute, sizes, weights, &batch, scratch)?;
+        let windows = windows.chunks_exact(cutter.length * outputs);
+        windows.for_each(|window| last_rows.extend_from_slice(&window[(cutter.length - 1) * outputs..]));
+    }
+    Ok(last_rows)
+}
+
+/// The same by the fused kernel: windows that start a slot after one another share what they read.
+fn last_rows_fused(
+    sizes: &Sizes,
+    weights: &[f32],
+    (cutter, series, starts): (&Cutter, &Series, &[usize]),
+    scratch: &Scratch,
+) -> Vec<f32> {
+    let (Some(&first), Some(&last)) = (starts.first(), starts.last()) else { return Vec::new() };
+    let (steps, width) = (cutter.length, sizes.inputs);
+    let slots = cutter.inputs_of(series, first..last + steps, false);
+    let last_steps = cutter.blind.then(|| cutter.inputs_of(series, first + steps - 1..last + steps, true));
+    let run = |starts: &[usize]| {
+        let (at, rows) = ((starts[0] - first) * width, starts.len());
+        let slots = &slots[at..][..(rows + steps - 1) * width];
+        Sliding { steps, rows, slots, last: last_steps.as_ref().map(|last| &last[at..][..rows * width]) }
+    };
+    let runs: Vec<Sliding<'_>> = starts.chunk_by(|a, b| a + 1 == *b).map(run).collect();
+    kernel::last_steps(sizes, weights, &runs, scratch)
 }

@@ -256,21 +256,24 @@ impl LstmAutoencoderModel {
         };
         let has_window = |row: &usize| in_stretch(series.slots[*row]) && !rows.is_missing(*row);
         let judged: Vec<usize> = (skip..rows.values.nrows()).filter(has_window).collect();
-        let windows: Vec<_> = judged.iter().map(|&row| (0, series.slots[row] + 1 - length)).collect();
+        let starts: Vec<usize> = judged.iter().map(|&row| series.slots[row] + 1 - length).collect();
+        let (config, cutter) = (&self.config, Cutter::new(&self.config));
+        let windows = (&cutter, series, &starts[..]);
+        let outputs = engine::last_rows(config.compute, &config.sizes(width), &self.weights, windows, &self.scratch)
+            .map_err(|error| Error::detector(KIND, error))?;
         let (mut out, mut squares) = (Judgement::of(rows.values.dim()), vec![0.0; width]);
-        self.errors(
-            &Cutter::new(&self.config),
-            &windows,
-            |_| series,
-            |n, errors, outputs| {
-                let last = (length - 1) * width;
-                self.whitening.squares(length - 1, &errors[last..], &mut squares);
-                out.enter(judged[n], &squares, rows);
-                for (column, output) in outputs[last..].iter().enumerate() {
-                    out.expected[judged[n] * width + column] = rows.scale.undo(column, f64::from(*output));
-                }
-            },
-        )?;
+        let mut errors = vec![0.0; width];
+        for (&row, outputs) in judged.iter().zip(outputs.chunks_exact(width)) {
+            let values = &series.values[series.slots[row] * width..];
+            for ((error, value), output) in errors.iter_mut().zip(values).zip(outputs) {
+                *error = value - f64::from(*output);
+            }
+            self.whitening.squares(length - 1, &errors, &mut squares);
+            out.enter(row, &squares, rows);
+            for (column, output) in outputs.iter().enumerate() {
+                out.expected[row * width + column] = rows.scale.undo(column, f64::from(*output));
+            }
+        }
         Ok(out)
     }
 

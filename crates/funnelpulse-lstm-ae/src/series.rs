@@ -131,6 +131,21 @@ impl Cutter {
         }
     }
 
+    /// What the network reads of some slots as the last step of a window or, else, as any other: slots x inputs.
+    pub(crate) fn inputs_of(&self, series: &Series, slots: Range<usize>, as_last: bool) -> Vec<f32> {
+        let width = series.width;
+        let mut inputs = Vec::with_capacity(slots.len() * self.inputs(width));
+        for slot in slots {
+            let values = &series.values[slot * width..][..width];
+            let is_hidden = as_last && self.blind;
+            inputs.extend(values.iter().map(|&value| if is_hidden { 0.0 } else { Scale::input(value) }));
+            if self.calendar {
+                inputs.extend(calendar(series.time[slot]));
+            }
+        }
+        inputs
+    }
+
     /// Adds the window of `series` that starts at slot `start`.
     pub(crate) fn cut(&self, series: &Series, start: usize, batch: &mut Batch) {
         let width = series.width;

@@ -7,13 +7,13 @@
 use anyhow::Context;
 use funnelpulse::{
     LivePipeline, Pipeline,
-    core::{Panel, SeriesKey},
+    core::{Panel, Timestamp},
 };
 use funnelpulse_benches::{processor_seconds, shop};
 
-/// Rows of each brand that train.
+/// Hours that train.
 const TRAINING: usize = 80 * 24;
-/// Rows that are followed hour by hour, and those in between.
+/// Hours that are followed one by one, and those in between.
 const FOLLOWED: usize = 48;
 const BETWEEN: usize = 240;
 
@@ -61,12 +61,16 @@ fn follow(live: &mut LivePipeline, panel: &Panel, first: usize, when: &str) -> a
     Ok(())
 }
 
-/// Some rows of every series.
+/// The rows of every series in some hours, counted from the first of all.
 fn part(panel: &Panel, from: usize, to: usize) -> anyhow::Result<Panel> {
+    let first = panel.iter().filter_map(|(_, frame)| frame.time().first()).min().context("no row")?;
+    let [from, to] = [from, to].map(|hours| first.offset(hours as i64 * Timestamp::HOUR));
     let mut part = Panel::new(panel.columns().clone());
     for (key, frame) in panel {
-        let key: &SeriesKey = key;
-        part.insert(key.clone(), frame.view().rows(from..to.min(frame.nrows())).to_frame())?;
+        let row = |time: Timestamp| frame.time().partition_point(|t| *t < time);
+        if row(from) < row(to) {
+            part.insert(key.clone(), frame.view().rows(row(from)..row(to)).to_frame())?;
+        }
     }
     Ok(part)
 }

@@ -56,6 +56,27 @@ pub(crate) enum Source<'a> {
     Constant(Rows<'a>),
 }
 
+/// The pre-activations of a layer's steps without what the step before brings.
+#[derive(Clone, Copy)]
+enum Before<'a> {
+    /// The same in each step, to which the input comes where it is a sequence.
+    Same(&'a [f32], Option<Rows<'a>>),
+    /// Those of a step lie `stride` values after those of the step before; those of the last step are `last`, where
+    /// they are given.
+    Ahead { all: &'a [f32], stride: usize, last: Option<&'a [f32]> },
+}
+
+impl<'a> Before<'a> {
+    /// The `large` pre-activations of a step, and the input that is not yet among them.
+    fn of_step(self, step: usize, Span { steps, rows, .. }: Span, large: usize) -> (&'a [f32], Option<Rows<'a>>) {
+        match self {
+            Self::Same(before, input) => (before, input.map(|data| data.from(step * rows))),
+            Self::Ahead { last: Some(last), .. } if step + 1 == steps => (last, None),
+            Self::Ahead { all, stride, .. } => (&all[step * stride..][..large], None),
+        }
+    }
+}
+
 /// The source of the gradient of the hidden states.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Upper<'a> {
@@ -130,6 +151,73 @@ impl Packed {
         scratch: &mut Scratch,
     ) {
         let Span { steps, rows, .. } = span;
+        // Pre-activations that are the same in each step: the bias, and the input where it is constant.
+        self.biases(rows, &mut scratch.before);
+        let before = match source {
+            Source::Constant(data) => {
+                self.add_input(simd, data, rows, &mut scratch.before);
+                Before::Same(&scratch.before, None)
+            }
+            // The weights of few rows are read faster than they are used: one product for all steps reads those of
+            // the input a fourth as often.
+            Source::Sequence(data) if rows < FEW => {
+                self.biases(steps * rows, &mut scratch.ahead);
+                self.add_input(simd, data, steps * rows, &mut scratch.ahead);
+                Before::Ahead { all: &scratch.ahead, stride: rows * 4 * self.width(), last: None }
+            }
+            Source::Sequence(data) => Before::Same(&scratch.before, Some(data)),
+        };
+        self.steps(simd, before, span, dropout, keep, trace);
+    }
+
+    /// The same without dropout for windows that start a slot after one another, so that they share the inputs of
+    /// `slots`. In the last step the input is `last`, where it is given.
+    pub(crate) fn forward_sliding<S: Simd>(
+        &self,
+        simd: S,
+        slots: Rows<'_>,
+        last: Option<Rows<'_>>,
+        span: Span,
+        trace: &mut Trace,
+        scratch: &mut Scratch,
+    ) {
+        let Span { steps, rows, .. } = span;
+        self.biases(steps + rows - 1, &mut scratch.ahead);
+        self.add_input(simd, slots, steps + rows - 1, &mut scratch.ahead);
+        if let Some(last) = last {
+            self.biases(rows, &mut scratch.before);
+            self.add_input(simd, last, rows, &mut scratch.before);
+        }
+        // What is a step later in one window is a window later in the same step.
+        let (all, last) = (&*scratch.ahead, last.map(|_| &*scratch.before));
+        self.steps(simd, Before::Ahead { all, stride: 4 * self.width(), last }, span, None, false, trace);
+    }
+
+    /// Fills pre-activations of some rows with the bias.
+    fn biases(&self, rows: usize, into: &mut Buffer) {
+        let large = 4 * self.width();
+        into.resize(rows * large);
+        for row in into.chunks_exact_mut(large) {
+            row.copy_from_slice(&self.bias.data);
+        }
+    }
+
+    /// Adds what the input brings.
+    fn add_input<S: Simd>(&self, simd: S, left: Rows<'_>, rows: usize, out: &mut Buffer) {
+        simd.vectorize(Product { left, rows, panel: &self.input, out, stride: 4 * self.width(), add: true });
+    }
+
+    /// All steps, given the pre-activations that do not hang on the step before.
+    fn steps<S: Simd>(
+        &self,
+        simd: S,
+        before: Before<'_>,
+        span: Span,
+        dropout: Option<Dropout>,
+        keep: bool,
+        trace: &mut Trace,
+    ) {
+        let Span { steps, rows, .. } = span;
         let width = self.width();
         let (small, large) = (rows * width, rows * 4 * width);
         trace.hidden.resize(steps * small);
@@ -139,42 +227,6 @@ impl Packed {
             trace.gates.resize(steps * large);
             trace.tanh_cell.resize(steps * small);
         }
-        // Pre-activations that are the same in each step: the bias, and the input where it is constant.
-        scratch.before.resize(large);
-        for row in scratch.before.chunks_exact_mut(4 * width) {
-            row.copy_from_slice(&self.bias.data);
-        }
-        if let Source::Constant(data) = source {
-            simd.vectorize(Product {
-                left: data,
-                rows,
-                panel: &self.input,
-                out: &mut scratch.before,
-                stride: 4 * width,
-                add: true,
-            });
-        }
-        // The weights of few rows are read faster than they are used: one product for all steps reads those of
-        // the input a fourth as often.
-        let ahead = match source {
-            Source::Sequence(data) if rows < FEW => {
-                scratch.ahead.resize(steps * large);
-                for step in scratch.ahead.chunks_exact_mut(large) {
-                    step.copy_from_slice(&scratch.before);
-                }
-                let out = &mut scratch.ahead;
-                simd.vectorize(Product {
-                    left: data,
-                    rows: steps * rows,
-                    panel: &self.input,
-                    out,
-                    stride: 4 * width,
-                    add: true,
-                });
-                true
-            }
-            _ => false,
-        };
         for step in 0..steps {
             let (done, hidden) = trace.hidden.split_at_mut(step * small);
             let earlier =
@@ -187,14 +239,12 @@ impl Packed {
                 let (old, new) = if step % 2 == 0 { (odd, even) } else { (even, odd) };
                 ((step > 0).then_some(&*old), new)
             };
+            let (before, input) = before.of_step(step, span, large);
             simd.vectorize(Step {
                 layer: self,
                 rows,
-                before: if ahead { &scratch.ahead[step * large..][..large] } else { &scratch.before },
-                input: match source {
-                    Source::Sequence(data) if !ahead => Some(data.from(step * rows)),
-                    _ => None,
-                },
+                before,
+                input,
                 recurrent: earlier,
                 earlier_cell,
                 hidden: &mut hidden[..small],

@@ -23,8 +23,8 @@ use pulp::{Arch, WithSimd};
 use rayon::prelude::*;
 
 pub(crate) use dropout::Dropout;
-pub(crate) use pass::Windows;
-use pass::{Pass, Workspace};
+use pass::{LastSteps, Pass, Workspace};
+pub(crate) use pass::{Sliding, Windows};
 use weights::PackedWeights;
 pub(crate) use weights::Sizes;
 
@@ -46,6 +46,29 @@ impl Scratch {
     fn with<T>(&self, work: impl FnOnce(&mut Pool) -> T) -> T {
         // A pass that panicked never gave its memory back, so what is in the pool is sound.
         work(&mut self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+
+    /// Runs a pass in memory of the pool.
+    fn with_workspace<T>(&self, pass: impl FnOnce(&mut Workspace) -> T) -> T {
+        let mut work = self.with(|pool| pool.workspaces.pop()).unwrap_or_default();
+        let result = pass(&mut work);
+        self.with(|pool| pool.workspaces.push(work));
+        result
+    }
+
+    /// Runs passes with packed weights; `back` for training too.
+    fn with_packed<T>(
+        &self,
+        sizes: &Sizes,
+        weights: &[f32],
+        back: bool,
+        passes: impl FnOnce(&PackedWeights) -> T,
+    ) -> T {
+        let mut packed = self.with(|pool| pool.packed.pop()).unwrap_or_default();
+        packed.pack(sizes, weights, back);
+        let result = passes(&packed);
+        self.with(|pool| pool.packed.push(packed));
+        result
     }
 }
 
@@ -77,21 +100,37 @@ fn run<T: Send>(
     scratch: &Scratch,
     finish: impl Fn(&mut Workspace) -> T + Sync,
 ) -> Vec<T> {
-    let mut packed = scratch.with(|pool| pool.packed.pop()).unwrap_or_default();
-    packed.pack(sizes, weights, backward.is_some());
-    let chunk = |(first_row, windows): (usize, Windows<'_>)| {
-        let mut work = scratch.with(|pool| pool.workspaces.pop()).unwrap_or_default();
-        let encoder_layers = sizes.encoder.len();
-        dispatch(Pass { weights: &packed, encoder_layers, windows, first_row, dropout, backward, work: &mut work });
-        let result = finish(&mut work);
-        scratch.with(|pool| pool.workspaces.push(work));
-        result
-    };
-    let all = chunks(sizes, windows);
-    let done =
-        if all.len() > 1 { all.into_par_iter().map(chunk).collect() } else { all.into_iter().map(chunk).collect() };
-    scratch.with(|pool| pool.packed.push(packed));
-    done
+    let encoder_layers = sizes.encoder.len();
+    scratch.with_packed(sizes, weights, backward.is_some(), |weights| {
+        let chunk = |(first_row, windows): (usize, Windows<'_>)| {
+            scratch.with_workspace(|work| {
+                dispatch(Pass { weights, encoder_layers, windows, first_row, dropout, backward, work: &mut *work });
+                finish(work)
+            })
+        };
+        each(chunks(sizes, windows), chunk)
+    })
+}
+
+/// Results in the order of the chunks.
+fn each<C: Send, T: Send>(chunks: Vec<C>, pass: impl Fn(C) -> T + Sync + Send) -> Vec<T> {
+    if chunks.len() > 1 { chunks.into_par_iter().map(pass).collect() } else { chunks.into_iter().map(pass).collect() }
+}
+
+/// Reconstructions of the last step of every window: `rows x outputs`, run by run.
+pub(crate) fn last_steps(sizes: &Sizes, weights: &[f32], runs: &[Sliding<'_>], scratch: &Scratch) -> Vec<f32> {
+    let chunks: Vec<Sliding<'_>> = runs.iter().flat_map(|run| run.chunks(sizes.inputs)).collect();
+    let encoder_layers = sizes.encoder.len();
+    let done = scratch.with_packed(sizes, weights, false, |weights| {
+        let chunk = |windows: Sliding<'_>| {
+            scratch.with_workspace(|work| {
+                dispatch(LastSteps { weights, encoder_layers, windows, work: &mut *work });
+                std::mem::take(&mut work.outputs)
+            })
+        };
+        each(chunks, chunk)
+    });
+    done.concat()
 }
 
 /// Reconstructions: `rows x steps x outputs`.

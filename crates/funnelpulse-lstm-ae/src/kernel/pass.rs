@@ -4,6 +4,7 @@
 use pulp::{Simd, WithSimd};
 
 use super::{
+    CHUNK,
     buffer::Buffer,
     dropout::Dropout,
     layer::{LayerGradient, Scratch, Source, Span, Trace, Upper},
@@ -61,6 +62,128 @@ pub(crate) struct Pass<'a> {
     pub(crate) work: &'a mut Workspace,
 }
 
+/// Windows of one series, each a slot after the one before, of which only the last step is asked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sliding<'a> {
+    pub(crate) steps: usize,
+    /// Number of windows.
+    pub(crate) rows: usize,
+    /// The inputs of `rows + steps - 1` slots.
+    pub(crate) slots: &'a [f32],
+    /// The inputs of the last step of each window, where it reads something else there.
+    pub(crate) last: Option<&'a [f32]>,
+}
+
+impl<'a> Sliding<'a> {
+    /// The same windows, some at a time, of so many inputs per slot.
+    pub(super) fn chunks(self, width: usize) -> impl Iterator<Item = Self> + use<'a> {
+        let Self { steps, rows, slots, last } = self;
+        let chunk = move |first: usize| {
+            let rows = CHUNK.min(rows - first);
+            let last = last.map(|last| &last[first * width..][..rows * width]);
+            Self { steps, rows, slots: &slots[first * width..][..(rows + steps - 1) * width], last }
+        };
+        (0..rows).step_by(CHUNK).map(chunk)
+    }
+}
+
+/// The last steps of some windows.
+pub(crate) struct LastSteps<'a> {
+    pub(crate) weights: &'a PackedWeights,
+    pub(crate) encoder_layers: usize,
+    pub(crate) windows: Sliding<'a>,
+    /// Its outputs are `rows x outputs`.
+    pub(crate) work: &'a mut Workspace,
+}
+
+/// What the first layer of the encoder reads.
+#[derive(Clone, Copy)]
+enum Inputs<'a> {
+    /// The inputs in the workspace.
+    Windows,
+    Sliding(Sliding<'a>),
+}
+
+impl WithSimd for LastSteps<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { weights, encoder_layers, windows, work } = self;
+        let Sliding { steps, rows, .. } = windows;
+        let span = Span { steps, rows, first_row: 0 };
+        through_layers(simd, weights, encoder_layers, Inputs::Sliding(windows), span, None, false, work);
+        let outputs = weights.output.outputs;
+        work.outputs.resize(rows * outputs, 0.0);
+        let last = weights.layers.len() - 1;
+        let top = output_of(&work.traces[last], &weights.layers[last]).from((steps - 1) * rows);
+        for (row, output) in work.outputs.chunks_exact_mut(outputs).enumerate() {
+            weights.output.forward(padded_row(top, row), output);
+        }
+    }
+}
+
+/// All LSTM layers and the bottleneck between them, forward.
+#[expect(clippy::too_many_arguments, reason = "what a pass reads, writes and keeps apart")]
+#[inline(always)]
+fn through_layers<S: Simd>(
+    simd: S,
+    weights: &PackedWeights,
+    encoder_layers: usize,
+    inputs: Inputs<'_>,
+    span: Span,
+    dropout: Option<Dropout>,
+    keep: bool,
+    work: &mut Workspace,
+) {
+    let Span { steps, rows, .. } = span;
+    let (count, width) = (weights.layers.len(), weights.layers[0].inputs);
+    work.traces.resize_with(count, Trace::default);
+    let dropout = |layer: usize| of_layer(dropout, layer, count);
+    for layer in 0..encoder_layers {
+        let (done, traces) = work.traces.split_at_mut(layer);
+        let (packed, trace) = (&weights.layers[layer], &mut traces[0]);
+        let data = match (done.last(), inputs) {
+            (Some(below), _) => output_of(below, &weights.layers[layer - 1]),
+            (None, Inputs::Windows) => Rows { data: &work.inputs, stride: width, width },
+            (None, Inputs::Sliding(Sliding { slots, last, .. })) => {
+                let rows = |data| Rows { data, stride: width, width };
+                packed.forward_sliding(simd, rows(slots), last.map(rows), span, trace, &mut work.scratch);
+                continue;
+            }
+        };
+        packed.forward(simd, Source::Sequence(data), span, dropout(layer), keep, trace, &mut work.scratch);
+    }
+    let last = encoder_layers - 1;
+    let encoded = output_of(&work.traces[last], &weights.layers[last]).from((steps - 1) * rows);
+    let code_width = weights.bottleneck.outputs;
+    work.code.resize(rows * code_width);
+    for (row, code) in work.code.chunks_exact_mut(code_width).enumerate() {
+        weights.bottleneck.forward(padded_row(encoded, row), code);
+        for value in code {
+            // As `max` but NaN stays.
+            *value = if *value < 0.0 { 0.0 } else { *value };
+        }
+    }
+    let code = Rows { data: &work.code, stride: code_width, width: code_width };
+    for layer in encoder_layers..count {
+        let (done, traces) = work.traces.split_at_mut(layer);
+        let source = if layer == encoder_layers {
+            Source::Constant(code)
+        } else {
+            Source::Sequence(output_of(&done[layer - 1], &weights.layers[layer - 1]))
+        };
+        let trace = &mut traces[0];
+        weights.layers[layer].forward(simd, source, span, dropout(layer), keep, trace, &mut work.scratch);
+    }
+}
+
+/// The dropout of a layer: the last has none.
+#[inline(always)]
+fn of_layer(dropout: Option<Dropout>, layer: usize, count: usize) -> Option<Dropout> {
+    if layer + 1 == count { None } else { dropout.map(|d| d.of_layer(layer)) }
+}
+
 impl WithSimd for Pass<'_> {
     type Output = ();
 
@@ -69,45 +192,16 @@ impl WithSimd for Pass<'_> {
     fn with_simd<S: Simd>(self, simd: S) {
         let Windows { steps, rows, inputs, targets } = self.windows;
         let span = Span { steps, rows, first_row: self.first_row };
-        let keep = self.backward.is_some();
         let weights = self.weights;
         let count = weights.layers.len();
         let work = self.work;
-        work.traces.resize_with(count, Trace::default);
         let width = weights.layers[0].inputs;
         transpose(inputs, [rows, steps, width], &mut work.inputs);
-
-        // Forward.
-        let dropout = |layer: usize| if layer + 1 == count { None } else { self.dropout.map(|d| d.of_layer(layer)) };
-        for layer in 0..self.encoder_layers {
-            let (done, traces) = work.traces.split_at_mut(layer);
-            let source = Source::Sequence(match done.last() {
-                None => Rows { data: &work.inputs, stride: width, width },
-                Some(trace) => output_of(trace, &weights.layers[layer - 1]),
-            });
-            weights.layers[layer].forward(simd, source, span, dropout(layer), keep, &mut traces[0], &mut work.scratch);
-        }
-        let last = self.encoder_layers - 1;
-        let encoded = output_of(&work.traces[last], &weights.layers[last]).from((steps - 1) * rows);
+        let keep = self.backward.is_some();
+        through_layers(simd, weights, self.encoder_layers, Inputs::Windows, span, self.dropout, keep, work);
+        let dropout = |layer: usize| of_layer(self.dropout, layer, count);
         let code_width = weights.bottleneck.outputs;
-        work.code.resize(rows * code_width);
-        for (row, code) in work.code.chunks_exact_mut(code_width).enumerate() {
-            weights.bottleneck.forward(padded_row(encoded, row), code);
-            for value in code {
-                // As `max` but NaN stays.
-                *value = if *value < 0.0 { 0.0 } else { *value };
-            }
-        }
-        let code = Rows { data: &work.code, stride: code_width, width: code_width };
-        for layer in self.encoder_layers..count {
-            let (done, traces) = work.traces.split_at_mut(layer);
-            let source = if layer == self.encoder_layers {
-                Source::Constant(code)
-            } else {
-                Source::Sequence(output_of(&done[layer - 1], &weights.layers[layer - 1]))
-            };
-            weights.layers[layer].forward(simd, source, span, dropout(layer), keep, &mut traces[0], &mut work.scratch);
-        }
+        let last = self.encoder_layers - 1;
 
         // The output layer, and the loss where there is something to compare with.
         let outputs = weights.output.outputs;
@@ -167,6 +261,7 @@ impl WithSimd for Pass<'_> {
             std::mem::swap(d_upper, d_lower);
         }
         let layer = self.encoder_layers;
+        let code = Rows { data: &work.code, stride: code_width, width: code_width };
         let (trace, gradient) = (&work.traces[layer], &mut work.layers[layer]);
         let (upper, below) = (Upper::Each(&*d_upper), Some((&mut work.d_code, None)));
         weights.layers[layer].backward(
