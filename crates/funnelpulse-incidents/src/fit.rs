@@ -124,7 +124,8 @@ impl IncidentDetector {
             mask,
             news_hours,
         };
-        let (mask_heights, mask) = masks(&Pass::run(&input(&no_mask)), &series);
+        let first = Ground::new(&input(&no_mask)).first_look(known);
+        let (mask_heights, mask) = masks(&first, &series);
         let mut second = Pass::run(&input(&mask));
         let mut kept = Kept::default();
         let site = (series.len() >= self.config.min_series).then(|| {
@@ -173,10 +174,10 @@ impl IncidentDetector {
 }
 
 /// The heights above which hours are masked, and the weight of each hour: 0 where it is masked.
-fn masks(pass: &Pass, series: &[Series]) -> (Vec<MaskHeight>, Vec<Vec<f64>>) {
-    let heights: Vec<Vec<f64>> = pass.found.iter().zip(series).map(|(f, s)| heights(f, s)).collect();
+fn masks(found: &[Vec<Found>], series: &[Series]) -> (Vec<MaskHeight>, Vec<Vec<f64>>) {
+    let heights: Vec<Vec<f64>> = found.iter().zip(series).map(|(f, s)| heights(f, s)).collect();
     let limits = MaskHeight::fit(&heights);
-    let mask = pass.found.iter().zip(&limits).map(|(found, limit)| {
+    let mask = found.iter().zip(&limits).map(|(found, limit)| {
         let heights: Vec<f64> = found.iter().map(|f| f.height).collect();
         limit.mask(&heights)
     });
@@ -245,8 +246,17 @@ struct Pass {
     windows: Windows,
 }
 
-impl Pass {
-    fn run(input: &Input<'_>) -> Self {
+/// What windows are compared with in a pass: the structure, and the noise that it leaves.
+struct Ground {
+    fitted: Fitted,
+    values: OrderValues,
+    tracks: Vec<Track>,
+    noise: Vec<Noise>,
+    clumps: Clumps,
+}
+
+impl Ground {
+    fn new(input: &Input<'_>) -> Self {
         let fitted = sweep::fit(input);
         let values = order_values(input, &fitted);
         let trained = vec![true; input.grid.hours];
@@ -260,12 +270,28 @@ impl Pass {
         let mut noise: Vec<Noise> = tracks.par_iter().map(Noise::fit).collect();
         let hours: Vec<usize> = input.series.iter().map(Series::known_hours).collect();
         Noise::shrink(&mut noise, &hours);
-        let known: Known = input.known;
-        let watched: Vec<Watched<'_>> =
-            tracks.iter().zip(&noise).map(|(track, noise)| Watched { track, noise }).collect();
         let clumps = Clumps::fit(tracks.iter());
-        let Learnt { statistics, coefficients, found, best } = learn::learn(&watched, &statistics(known), clumps);
+        Self { fitted, values, tracks, noise, clumps }
+    }
+
+    fn watched(&self) -> Vec<Watched<'_>> {
+        self.tracks.iter().zip(&self.noise).map(|(track, noise)| Watched { track, noise }).collect()
+    }
+
+    /// What the hours of every series show, well enough for masks.
+    fn first_look(&self, known: Known) -> Vec<Vec<Found>> {
+        learn::first_look(&self.watched(), &statistics(known), &self.clumps)
+    }
+}
+
+impl Pass {
+    fn run(input: &Input<'_>) -> Self {
+        let ground = Ground::new(input);
+        let watched = ground.watched();
+        let learnt = learn::learn(&watched, &statistics(input.known), ground.clumps.clone());
+        let Learnt { statistics, coefficients, found, best } = learnt;
         let windows = Windows::of(input.grid.start, input.names, &watched).with(0..usize::MAX, best);
+        let Ground { fitted, values, noise, .. } = ground;
         Self { fitted, noise, values, statistics, coefficients, found, windows }
     }
 

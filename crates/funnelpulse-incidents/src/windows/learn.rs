@@ -16,6 +16,9 @@ use super::{
 const CLIP: f64 = 3.0;
 /// Hours of the longest window in which groups are looked for: what many series share for longer is a trend.
 const LONGEST_GROUP: usize = 12;
+/// Lengths of the windows of the first look, each about twice as long as the one before. More take longer and mask
+/// about the same hours.
+const FIRST_LENGTHS: [usize; 7] = [1, 2, 3, 6, 12, 24, 48];
 
 /// What is learnt of some series, and what they show by it.
 pub(crate) struct Learnt {
@@ -25,6 +28,22 @@ pub(crate) struct Learnt {
     pub(crate) found: Vec<Vec<Found>>,
     /// Windows of each series and length.
     pub(crate) best: Vec<Vec<Best>>,
+}
+
+/// What every hour shows by windows of [some lengths](FIRST_LENGTHS): enough to say which hours the next pass leaves out.
+pub(crate) fn first_look(watched: &[Watched<'_>], statistics: &[Statistic], clumps: &Clumps) -> Vec<Vec<Found>> {
+    let mut best: Vec<Vec<Best>> = vec![Vec::with_capacity(LENGTHS.len()); watched.len()];
+    let mut of_day = day_flanks(watched);
+    for index in 0..LENGTHS.len() {
+        let of_length = if FIRST_LENGTHS.contains(&LENGTHS[index]) {
+            let length = Length::new(index, watched, clumps, &(0..usize::MAX), &mut of_day);
+            learn_length(&length, watched, statistics).best
+        } else {
+            vec![Best::default(); watched.len()]
+        };
+        best.iter_mut().zip(of_length).for_each(|(all, one)| all.push(one));
+    }
+    settle(&Scope::all(), watched, &best)
 }
 
 /// Fits coefficients, scales and the map of the tail, and judges every hour by them.
