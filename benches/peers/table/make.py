@@ -1,19 +1,28 @@
-"""Makes the files that both sides read: python3 make.py FOLDER EVENTS"""
+"""Makes the files that both sides read: python3 make.py FOLDER EVENTS [--parts]
 
+With --parts only a folder `events` of Parquet files of four million events each, for tables larger than memory.
+"""
+
+import os
 import sys
 
 import numpy as np
 import polars as pl
 
 
-def events(folder, n):
-    rng = np.random.default_rng(1)
-    hours = max(n // 14_000, 24)
-    seconds = np.sort(rng.integers(0, 3600 * hours, n))
+#: Events per hour, and those of a file of many.
+RATE, PART = 14_000, 4_000_000
+
+
+def table(n, first_hour, seed):
+    """So many events from an hour on, in order of time."""
+    rng = np.random.default_rng(seed)
+    hours = max(n // RATE, 24)
+    seconds = 3600 * first_hour + np.sort(rng.integers(0, 3600 * hours, n))
     brands = np.array([f"brand_{i:03}" for i in range(40)] + [None], dtype=object)
     kinds = np.array(["view", "cart", "purchase", "remove_from_cart"])
     start = np.datetime64("2019-10-01T00:00:00", "us")
-    table = pl.DataFrame(
+    events = pl.DataFrame(
         {
             "event_time": start + seconds.astype("timedelta64[s]").astype("timedelta64[us]"),
             "event_type": kinds[rng.choice(4, n, p=[0.7, 0.15, 0.05, 0.1])],
@@ -27,10 +36,21 @@ def events(folder, n):
         }
     )
     # One event in a hundred comes twice.
-    table = pl.concat([table, table.sample(n // 100, seed=1)]).sort("event_time")
-    table.write_parquet(f"{folder}/events.parquet", row_group_size=262_144)
-    texts = table.with_columns(pl.col("event_time").dt.strftime("%Y-%m-%d %H:%M:%S UTC"))
+    return pl.concat([events, events.sample(n // 100, seed=1)]).sort("event_time")
+
+
+def events(folder, n):
+    of_all = table(n, 0, 1)
+    of_all.write_parquet(f"{folder}/events.parquet", row_group_size=262_144)
+    texts = of_all.with_columns(pl.col("event_time").dt.strftime("%Y-%m-%d %H:%M:%S UTC"))
     texts.write_csv(f"{folder}/events.csv")
+
+
+def parts(folder, n):
+    os.makedirs(f"{folder}/events")
+    for part, first in enumerate(range(0, n, PART)):
+        of_part = table(min(PART, n - first), first // RATE, part)
+        of_part.write_parquet(f"{folder}/events/part-{part:03}.parquet", row_group_size=262_144)
 
 
 def forest(folder):
@@ -42,5 +62,8 @@ def forest(folder):
 
 
 if __name__ == "__main__":
-    events(sys.argv[1], int(sys.argv[2]))
-    forest(sys.argv[1])
+    if "--parts" in sys.argv:
+        parts(sys.argv[1], int(sys.argv[2]))
+    else:
+        events(sys.argv[1], int(sys.argv[2]))
+        forest(sys.argv[1])

@@ -1,8 +1,9 @@
-"""Processor time and peak memory of the program as tables grow: scaling.py BINARY [--brands 40,120,400] [--events 1,4,16]
+"""Processor time and peak memory of the program as tables grow: scaling.py BINARY [--brands 40,120,400] [--events 1,4,16] [--horizon HOURS]
 
 BINARY is the `funnelpulse` program. Shops of 60 days are generated with each number of brands and go through `run`,
-and tables of so many million events become hourly tables by `run` with the z-score alone. The exponent is that of
-processor time between one line and the next: 1 is proportional. One thread. Needs numpy and polars.
+and folders of so many million events become hourly tables by `run` with the z-score alone; with --horizon duplicates are
+looked for within so many hours, so that memory does not grow with the events. The exponent is that of processor time
+between one line and the next: 1 is proportional. One thread. Needs numpy and polars.
 """
 
 import math
@@ -20,7 +21,7 @@ ROWS = "import sys, polars as pl; print(pl.scan_parquet(sys.argv[1]).select(pl.l
 
 def option(name, default):
     text = sys.argv[sys.argv.index(name) + 1] if name in sys.argv else default
-    return [int(value) for value in text.split(",")]
+    return [int(value) for value in text.split(",") if value]
 
 
 def python(*arguments):
@@ -52,6 +53,7 @@ def main():
         sys.exit(__doc__)
     binary = os.path.abspath(sys.argv[1])
     program = [binary, "--quiet", "--threads", "1"]
+    horizon = option("--horizon", "")
 
     def shop(brands):
         with tempfile.TemporaryDirectory() as folder:
@@ -63,9 +65,12 @@ def main():
 
     def events(millions):
         with tempfile.TemporaryDirectory() as folder:
-            python(HERE / "make.py", folder, str(millions * 1_000_000))
-            run = [*program, "run", "--input", f"{folder}/events.parquet", "--output", f"{folder}/out"]
-            return (millions * 1_000_000, *measured([*run, "--set", 'pipeline.detectors=["zscore"]']))
+            python(HERE / "make.py", folder, str(millions * 1_000_000), "--parts")
+            run = [*program, "run", "--input", f"{folder}/events", "--output", f"{folder}/out"]
+            settings = ["--set", 'pipeline.detectors=["zscore"]']
+            if horizon:
+                settings += ["--set", f"events.dedup_horizon_hours={horizon[0]}"]
+            return (millions * 1_000_000, *measured([*run, *settings]))
 
     table(f"brands, {DAYS} days, `run`", "row", option("--brands", "40,120,400"), shop)
     table("million events, 40 brands", "event", option("--events", "1,4,16"), events)
