@@ -64,6 +64,7 @@ impl<S: Source, O: Operator, K: Sink> Runner<S, O, K> {
         // One at a time.
         self.finish()?;
         self.checkpoint_at = Instant::now();
+        self.outbox.has_new = false;
         if !self.dirty {
             self.send();
             return Ok(());

@@ -23,6 +23,9 @@ pub struct RunnerConfig {
     pub task: String,
     /// Seconds between two checkpoints, 0.01 to 86400. Rows become visible with them.
     pub checkpoint_seconds: f64,
+    /// Seconds after a checkpoint from which on new alerts bring about the next one, 0.01 to 86400: alerts are delivered
+    /// once they are committed, and those are not to wait for the time of a checkpoint.
+    pub alert_seconds: f64,
     /// Records after which a checkpoint is made even if it is not time yet, 1 or more.
     pub checkpoint_records: u64,
     /// Series and remembered events from which on a checkpoint is written beside the rounds that follow: what it holds
@@ -45,6 +48,7 @@ impl Default for RunnerConfig {
         Self {
             task: "task-0".into(),
             checkpoint_seconds: 10.0,
+            alert_seconds: 0.5,
             checkpoint_records: u64::MAX,
             // Written in some milliseconds.
             write_beside_from: 50_000,
@@ -64,8 +68,9 @@ impl RunnerConfig {
         if self.task.is_empty() || !self.task.chars().all(allowed) {
             return Err(StreamError::setting("task", format!("`{}`", self.task), "letters, digits, - and _"));
         }
-        if !(0.01..=86_400.0).contains(&self.checkpoint_seconds) {
-            return Err(StreamError::setting("checkpoint_seconds", self.checkpoint_seconds, "0.01 to 86400"));
+        let spans = [("checkpoint_seconds", self.checkpoint_seconds), ("alert_seconds", self.alert_seconds)];
+        if let Some((name, value)) = spans.into_iter().find(|(_, value)| !(0.01..=86_400.0).contains(value)) {
+            return Err(StreamError::setting(name, value, "0.01 to 86400"));
         }
         if !(0.001..=60.0).contains(&self.poll_seconds) {
             return Err(StreamError::setting("poll_seconds", self.poll_seconds, "0.001 to 60"));
@@ -81,6 +86,12 @@ impl RunnerConfig {
 
     pub(super) fn poll_wait(&self) -> Duration {
         Duration::from_secs_f64(self.poll_seconds)
+    }
+
+    /// The time after a checkpoint at which the next is due.
+    pub(super) fn due_after(&self, has_new_alerts: bool) -> Duration {
+        let alerts = if has_new_alerts { Duration::from_secs_f64(self.alert_seconds) } else { Duration::MAX };
+        self.checkpoint_interval().min(alerts)
     }
 
     pub(super) fn checkpoint_interval(&self) -> Duration {

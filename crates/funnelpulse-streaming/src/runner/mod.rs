@@ -248,7 +248,7 @@ impl<S: Source, O: Operator, K: Sink> Runner<S, O, K> {
             return Ok(Step::Done);
         }
         let read = self.engine.account().read - self.records_at_checkpoint;
-        let due = self.checkpoint_at.elapsed() >= self.config.checkpoint_interval();
+        let due = self.checkpoint_at.elapsed() >= self.config.due_after(self.outbox.has_new);
         if due || read >= self.config.checkpoint_records {
             self.begin()?;
         }

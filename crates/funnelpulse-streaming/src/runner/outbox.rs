@@ -26,6 +26,8 @@ impl Deliver for NoAlerts {
 /// Alerts that wait until the checkpoint that holds them is committed.
 pub(super) struct Outbox {
     waiting: VecDeque<Alert>,
+    /// Some of them are in no checkpoint yet.
+    pub(super) has_new: bool,
     most: usize,
     receiver: Box<dyn Deliver>,
     pub(super) dropped: u64,
@@ -41,11 +43,12 @@ impl std::fmt::Debug for Outbox {
 
 impl Outbox {
     pub(super) fn new(most: usize, receiver: Box<dyn Deliver>) -> Self {
-        Self { waiting: VecDeque::new(), most, receiver, dropped: 0, delivered: 0, error: None }
+        Self { waiting: VecDeque::new(), has_new: false, most, receiver, dropped: 0, delivered: 0, error: None }
     }
 
     pub(super) fn add(&mut self, alerts: impl IntoIterator<Item = Alert>) {
         for alert in alerts {
+            self.has_new = true;
             if self.waiting.len() >= self.most {
                 self.waiting.pop_front();
                 self.dropped += 1;
