@@ -238,31 +238,48 @@ fn windows(
 ) -> Vec<Vec<Best>> {
     let mut best: Vec<Vec<Best>> = vec![Vec::new(); watched.len()];
     let mut of_day = day_flanks(watched);
-    for (index, map) in fitted.maps.iter().enumerate().take_while(|(index, _)| LENGTHS[*index] <= scope.longest) {
-        let starts = |w: &Watched<'_>| (w.track.hours + 1).saturating_sub(LENGTHS[index]);
+    for (index, hours) in LENGTHS.into_iter().enumerate().take_while(|(_, hours)| *hours <= scope.longest) {
+        let starts = |w: &Watched<'_>| (w.track.hours + 1).saturating_sub(hours);
         let mut of_length: Vec<Best> = watched.iter().map(|w| Best::new(starts(w))).collect();
         let mut starting = regress::clipped(&scope.starting(), watched.first().map_or(0, starts));
         if let Some(known) = known {
-            starting.start = known.take(index, LENGTHS[index], &starting, &mut of_length);
+            starting.start = known.take(index, hours, &starting, &mut of_length);
         }
-        let length = Length::new(index, watched, &fitted.clumps, &starting, &mut of_day);
+        if !starting.is_empty() {
+            let length = Length::new(index, watched, &fitted.clumps, &starting, &mut of_day);
+            length.judge(watched, statistics, fitted, coefficients, &mut of_length);
+        }
+        best.iter_mut().zip(of_length).for_each(|(all, one)| all.push(one));
+    }
+    best
+}
+
+impl Length {
+    /// Enters the windows of every series.
+    fn judge(
+        &self,
+        watched: &[Watched<'_>],
+        statistics: &[Statistic],
+        fitted: &Statistics,
+        coefficients: &[&Coefficients],
+        best: &mut [Best],
+    ) {
+        let (index, map) = (self.index, &fitted.maps[self.index]);
         for (position, &statistic) in statistics.iter().enumerate() {
             let scale = fitted.scales[index][position];
             let scaled = |(at, w): (usize, &Watched<'_>)| {
-                let mut residuals = length.residuals(at, w, statistic, &coefficients[at][index][position]);
-                let starting = regress::clipped(&starting, residuals.len());
+                let mut residuals = self.residuals(at, w, statistic, &coefficients[at][index][position]);
+                let starting = regress::clipped(&self.starting, residuals.len());
                 for residual in &mut residuals[starting] {
                     *residual = calibrate::scaled(*residual, scale);
                 }
                 residuals
             };
             let residuals: Vec<Vec<f64>> = watched.par_iter().enumerate().map(scaled).collect();
-            let groups = fitted.groups[index].find(position, &residuals, &starting);
-            of_length.par_iter_mut().zip(&residuals).for_each(|(best, residuals)| {
-                best.update(&starting, residuals, &groups, map, position as u8);
+            let groups = fitted.groups[index].find(position, &residuals, &self.starting);
+            best.par_iter_mut().zip(&residuals).for_each(|(best, residuals)| {
+                best.update(&self.starting, residuals, &groups, map, position as u8);
             });
         }
-        best.iter_mut().zip(of_length).for_each(|(all, one)| all.push(one));
     }
-    best
 }

@@ -68,7 +68,8 @@ pub(crate) struct Track {
     seen: [Vec<f64>; LANES],
     /// The same without masked hours: what windows are compared with, before and after them.
     before: [[DailySums; LANES]; 2],
-    after: [[DailySums; LANES]; 2],
+    /// `None` where they are the same.
+    after: Option<[[DailySums; LANES]; 2]>,
     /// Running number of masked hours.
     masked: Vec<f64>,
     /// Running number of hours at which a level ends to be news: no window goes on past one.
@@ -93,13 +94,16 @@ impl Track {
         let sums = |of: &dyn Fn(usize, usize) -> f64| -> [DailySums; LANES] {
             std::array::from_fn(|step| DailySums::new(mask.len(), |hour| of(step, hour)))
         };
+        let compared = |weight: &[f64]| -> [[DailySums; LANES]; 2] {
+            [value, expected].map(|of| sums(&|step, h| of[step][h] * seen[step][h] * weight[h]))
+        };
         Self {
             hours: mask.len(),
             value: sums(&|step, h| value[step][h] * seen[step][h]),
             expected: sums(&|step, h| expected[step][h] * seen[step][h]),
             seen: std::array::from_fn(|step| running(mask.len(), |hour| seen[step][hour])),
-            before: [value, expected].map(|of| sums(&|step, h| of[step][h] * seen[step][h] * mask[h])),
-            after: [value, expected].map(|of| sums(&|step, h| of[step][h] * seen[step][h] * after[h])),
+            before: compared(mask),
+            after: (after != mask).then(|| compared(after)),
             masked: running(mask.len(), |hour| 1.0 - mask[hour]),
             ends: vec![0.0; mask.len() + 1],
             uncertainty: Vec::new(),
@@ -147,7 +151,7 @@ impl Track {
 
     /// The same of unmasked hours after a window.
     fn sums_after(&self, step: usize, from: usize, to: usize) -> (f64, f64) {
-        let [value, expected] = &self.after;
+        let [value, expected] = self.after.as_ref().unwrap_or(&self.before);
         (value[step].between(from, to), expected[step].between(from, to))
     }
 

@@ -125,29 +125,41 @@ pub(crate) fn last_after(from: usize, hours: usize) -> usize {
     (to + flank_of(hours)).min((from / DAY + 2) * DAY).max(to)
 }
 
-/// Flanks of a day of one series and step, which windows of several lengths share.
-#[derive(Clone, Debug, Default)]
+/// Flanks of a day of one series and step, which windows of several lengths share. Takes memory once it is used.
+#[derive(Clone, Debug)]
 pub(crate) struct DayFlanks {
-    /// Of the hours before each hour.
-    before: Vec<Option<f64>>,
-    /// Of the hours from each hour to another, which is given.
-    after: Vec<Option<(usize, f64)>>,
+    hours: usize,
+    /// Of the hours before each hour; NaN where it was not asked for.
+    before: Vec<f64>,
+    /// Of the hours from each hour to another, which is given; up to no hour where it was not asked for.
+    after: Vec<(usize, f64)>,
 }
 
 impl DayFlanks {
     pub(crate) fn new(hours: usize) -> Self {
-        Self { before: vec![None; hours + 1], after: vec![None; hours + 1] }
+        Self { hours, before: Vec::new(), after: Vec::new() }
     }
 
     fn before(&mut self, from: usize, of: impl FnOnce() -> f64) -> f64 {
-        *self.before[from].get_or_insert_with(of)
+        if self.before.is_empty() {
+            self.before.resize(self.hours + 1, f64::NAN);
+        }
+        let known = &mut self.before[from];
+        if known.is_nan() {
+            *known = of();
+        }
+        *known
     }
 
     fn after(&mut self, to: usize, last: usize, of: impl FnOnce() -> f64) -> f64 {
-        match self.after[to] {
-            Some((known, value)) if known == last => value,
-            _ => self.after[to].insert((last, of())).1,
+        if self.after.is_empty() {
+            self.after.resize(self.hours + 1, (usize::MAX, 0.0));
         }
+        let known = &mut self.after[to];
+        if known.0 != last {
+            *known = (last, of());
+        }
+        known.1
     }
 }
 

@@ -107,6 +107,28 @@ fn gradients_are_those_of_finite_differences() {
     }
 }
 
+#[test]
+fn windows_that_slide_end_as_windows_of_their_own_bit_for_bit() {
+    for (encoder, decoder, rows) in [(vec![5], vec![4], 1), (vec![5, 3], vec![3, 17], 21), (vec![16], vec![16], 40)] {
+        let sizes = Sizes { inputs: 4, outputs: 2, encoder, bottleneck: 3, decoder };
+        let (steps, weights) = (7, numbers(sizes.len(), 1.4, 1));
+        let (slots, hidden) = (numbers((rows + steps - 1) * 4, 2.0, 2), numbers(rows * 4, 2.0, 3));
+        for last in [None, Some(&hidden[..])] {
+            let run = Sliding { steps, rows, slots: &slots, last };
+            let found = last_steps(&sizes, &weights, &[run], &Scratch::default());
+            let mut inputs = Vec::new();
+            for row in 0..rows {
+                inputs.extend_from_slice(&slots[row * 4..][..(steps - usize::from(last.is_some())) * 4]);
+                inputs.extend(last.iter().flat_map(|last| &last[row * 4..][..4]));
+            }
+            let windows = Windows { steps, rows, inputs: &inputs, targets: None };
+            let whole = reconstruct(&sizes, &weights, windows, &Scratch::default());
+            let ends: Vec<f32> = whole.chunks_exact(steps * 2).flat_map(|w| &w[(steps - 1) * 2..]).copied().collect();
+            assert_eq!(found, ends);
+        }
+    }
+}
+
 /// With dropout the mask is fixed by the seed, so the loss is still a function of the weights; f32 and
 /// large steps, hence the wide bound.
 #[test]
