@@ -200,6 +200,9 @@ impl ZScoreModel {
 
     /// What is expected of a row of entries, given what is expected without them.
     fn with_entries(&self, column: usize, marks: &[Mark], ordinary: Prediction) -> Prediction {
+        if marks.is_empty() {
+            return ordinary;
+        }
         let effects = &self.effects[column * self.calendar.names().len()..];
         let effect = marks.iter().map(|mark| effects[mark.name]).reduce(Effect::and);
         effect.map_or(ordinary, |effect| self.column(column).expect(ordinary, effect))
