@@ -24,6 +24,10 @@ const ENTRY: f64 = 0.1 * 0.1;
 const SHIFT_PER_LOG: f64 = 4.0;
 /// Rows that wander together: a run of so many rows counts as one observation of the effect.
 const TOGETHER: f64 = 6.0;
+/// Residuals beyond this, in standard deviations, don't weigh more in a robust estimate.
+const CLIP: f64 = 3.0;
+/// Halvings of the range of effects: it has twelve digits then.
+const HALVINGS: usize = 40;
 /// Largest effect that is learnt, a log factor: 20 times as many, or a twentieth where the shop was closed.
 const LIMIT: f64 = 3.0;
 
@@ -59,27 +63,25 @@ impl Column {
     /// What is expected of a row of an entry.
     pub(crate) fn expect(self, ordinary: Prediction, effect: Effect) -> Prediction {
         let finite = |value: f64| value.clamp(-f64::MAX, f64::MAX);
-        let without = self.unit.invert(ordinary.center);
-        let (level, center, spread) = if self.unit.nonnegative() {
+        let Prediction { level, center, deviation } = ordinary;
+        let (level, center, deviation) = if self.unit.nonnegative() {
             let factor = effect.mean.exp();
+            let changed = finite(level * factor);
             // The noise of a logarithm does not grow with the level.
             let grown = if self.unit.is_log() { 1.0 } else { factor.max(1.0) };
-            (ordinary.level * factor, self.unit.transform(finite(without * factor)), ordinary.deviation * grown)
+            (changed, center + (self.unit.transform(changed) - self.unit.transform(level)), deviation * grown)
         } else {
-            let center = finite(ordinary.center + effect.mean * self.deviation);
-            (ordinary.level + (self.unit.invert(center) - without), center, ordinary.deviation)
+            let changed = center + effect.mean * self.deviation;
+            (level + (self.unit.invert(changed) - self.unit.invert(center)), changed, deviation)
         };
-        let unknown = effect.variance.sqrt() * self.per_effect(center);
-        Prediction { level: finite(level), center, deviation: finite(finite(spread).hypot(finite(unknown))) }
+        let unknown = effect.variance.sqrt() * self.per_effect(level);
+        let deviation = finite(finite(deviation).hypot(finite(unknown)));
+        Prediction { level: finite(level), center: finite(center), deviation }
     }
 
-    /// The change on the scale of comparison per unit of effect, about a center.
-    fn per_effect(self, center: f64) -> f64 {
-        match (self.unit.nonnegative(), self.unit.is_log()) {
-            (false, _) => self.deviation,
-            (true, false) => center.abs(),
-            (true, true) => -(-center.abs()).exp_m1(),
-        }
+    /// The change on the scale of comparison per unit of effect, where so much is expected.
+    fn per_effect(self, level: f64) -> f64 {
+        if self.unit.nonnegative() { level.abs() * self.unit.slope(level) } else { self.deviation }
     }
 
     /// Effects of the column in this many times log factors.
@@ -87,51 +89,58 @@ impl Column {
         if self.unit.nonnegative() { 1.0 } else { SHIFT_PER_LOG }
     }
 
-    /// The effect that rows of one entry show, and its variance; `None` where the column says nothing.
+    /// The effect that rows of one entry show, and its variance; `None` where the column says nothing. With robust
+    /// statistics the estimate is Huber's (1964).
     fn observe(self, rows: &[(f64, Prediction)], robust: bool) -> Option<Effect> {
-        let mean = if self.unit.nonnegative() { factor(rows, robust)?.ln() } else { self.shift(rows, robust)? };
-        let precision = |row: &(f64, Prediction)| (self.per_effect(row.1.center) / row.1.deviation).powi(2);
-        let precision: f64 = rows.iter().map(precision).filter(|p| p.is_finite()).sum();
+        let rows: Vec<Share> = rows.iter().filter_map(|(value, expected)| self.share(*value, *expected)).collect();
+        let precision: f64 = rows.iter().map(|row| row.weight.powi(2)).sum();
+        let clip = if robust { CLIP } else { f64::MAX };
+        let balance = |effect: f64| {
+            let step = if self.unit.nonnegative() { effect.exp() - 1.0 } else { effect };
+            let residual = |row: &Share| (row.residual - step * row.weight).clamp(-clip, clip);
+            rows.iter().map(|row| row.weight * residual(row)).sum::<f64>()
+        };
         let variance = TOGETHER.min(rows.len() as f64) / precision;
-        let limit = LIMIT * self.scale();
-        (variance.is_finite() && !mean.is_nan()).then(|| Effect { mean: mean.clamp(-limit, limit), variance })
+        (variance.is_finite()).then(|| Effect { mean: root_of_falling(LIMIT * self.scale(), balance), variance })
     }
 
-    /// Observed less expected, in standard deviations of the column.
-    fn shift(self, rows: &[(f64, Prediction)], robust: bool) -> Option<f64> {
-        let differences =
-            rows.iter().map(|(value, expected)| (self.unit.transform(*value) - expected.center) / self.deviation);
-        let known: Vec<(f64, f64)> = differences.filter(|d| d.is_finite()).map(|d| (d, 1.0)).collect();
-        let n = known.len() as f64;
-        if robust { weighted_median(known) } else { (n > 0.0).then(|| known.iter().map(|(d, _)| d / n).sum()) }
+    /// A row, in standard deviations of its noise: in the column's own units, where means add up, or of a column with
+    /// negative values on the scale of comparison.
+    fn share(self, value: f64, expected: Prediction) -> Option<Share> {
+        let (residual, per_step, noise) = if self.unit.nonnegative() {
+            let noise = expected.deviation / self.unit.slope(expected.level);
+            (value - expected.level, expected.level, noise)
+        } else {
+            (self.unit.transform(value) - expected.center, self.deviation, expected.deviation)
+        };
+        let share = Share { residual: residual / noise, weight: per_step / noise };
+        (share.weight > 0.0 && share.weight.is_finite() && !share.residual.is_nan()).then_some(share)
     }
 }
 
-/// Observed by expected: with the least absolute deviations from the line through the origin, or of the sums.
-fn factor(rows: &[(f64, Prediction)], robust: bool) -> Option<f64> {
-    let rows = rows.iter().filter(|(_, expected)| expected.level > 0.0);
-    if robust {
-        return weighted_median(rows.map(|(value, expected)| (value / expected.level, expected.level)).collect());
-    }
-    // Means instead of sums, which overflow earlier.
-    let n = rows.clone().count() as f64;
-    let expected: f64 = rows.clone().map(|(_, expected)| expected.level / n).sum();
-    (expected > 0.0).then(|| rows.map(|(value, _)| value / n).sum::<f64>() / expected)
+/// What a row says of an effect.
+#[derive(Clone, Copy, Debug)]
+struct Share {
+    /// Observed less expected without the effect.
+    residual: f64,
+    /// The change of what is expected by as much again, or by a shift of one.
+    weight: f64,
 }
 
-/// The least value that half of the weight does not exceed.
-fn weighted_median(mut values: Vec<(f64, f64)>) -> Option<f64> {
-    values.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
-    let largest = values.iter().map(|(_, weight)| *weight).fold(0.0, f64::max);
-    let total: f64 = values.iter().map(|(_, weight)| weight / largest).sum();
-    let mut below = 0.0;
-    values
-        .iter()
-        .find(|(_, weight)| {
-            below += weight / largest;
-            below >= total / 2.0
-        })
-        .map(|(value, _)| *value)
+/// Where a falling function is zero, within limits.
+fn root_of_falling(limit: f64, at: impl Fn(f64) -> f64) -> f64 {
+    let (mut low, mut high) = (-limit, limit);
+    if at(high) >= 0.0 {
+        return high;
+    }
+    if at(low) <= 0.0 {
+        return low;
+    }
+    for _ in 0..HALVINGS {
+        let middle = f64::midpoint(low, high);
+        if at(middle) > 0.0 { low = middle } else { high = middle }
+    }
+    f64::midpoint(low, high)
 }
 
 /// What a training shows of a name: the precisions of its entries, and their effects weighed by them.
@@ -285,6 +294,22 @@ mod tests {
         rows[5..13].iter_mut().for_each(|row| row.value = 0.0);
         let effect = learn(COLUMN, &names(&[("sale", "sale")]), &rows, true)[0];
         assert!(effect.mean > 0.3, "{effect:?}");
+    }
+
+    #[test]
+    fn sparse_counts_of_an_ordinary_day_have_no_effect() {
+        // One in three hours has a count; the median is zero.
+        let ordinary = Prediction { level: 1.0 / 3.0, center: 0.0, deviation: 0.5 };
+        let marks: Vec<[Mark; 1]> = (0..4).map(|entry| [Mark { entry, name: 0 }]).collect();
+        let rows = |counts: [f64; 3]| -> Vec<Row<'_>> {
+            (0..96).map(|i| Row { marks: &marks[i / 24], value: counts[i % 3], ordinary }).collect()
+        };
+        let effect = |counts| learn(COLUMN, &names(&[("sale", "sale")]), &rows(counts), true)[0];
+        assert!(effect([0.0, 0.0, 1.0]).mean.abs() < 1e-6);
+        let more = effect([0.0, 1.0, 1.0]);
+        assert!(more.mean > 0.2, "{more:?}");
+        let expected = COLUMN.expect(ordinary, more);
+        assert!(expected.level > 0.4 && expected.center > 0.05 && expected.deviation > ordinary.deviation);
     }
 
     #[test]

@@ -53,6 +53,11 @@ impl Unit {
         if self.nonnegative { value.max(0.0) } else { value }
     }
 
+    /// The change on this scale per change of a value.
+    pub(crate) fn slope(self, value: f64) -> f64 {
+        self.log.map_or(1.0, |unit| 1.0 / (unit + value.abs()))
+    }
+
     /// True of a logarithmic scale.
     pub(crate) fn is_log(self) -> bool {
         self.log.is_some()

@@ -163,5 +163,6 @@ pub fn decode_payload<T: DeserializeOwned>(info: &ModelInfo, payload: &[u8]) -> 
     }
 }
 
-#[cfg(all(test, feature = "model-files"))]
+#[cfg(test)]
+#[cfg(feature = "model-files")]
 mod tests;
