@@ -228,6 +228,10 @@ fn of_name(column: Column, name: usize, rows: &[Row<'_>], found: &[Effect]) -> V
 
 #[cfg(test)]
 mod tests {
+    use rand::{RngExt, SeedableRng};
+    use rand_pcg::Pcg64;
+    use statrs::distribution::{ContinuousCDF, Normal};
+
     use super::*;
 
     const COLUMN: Column = Column { unit: Unit::LINEAR_COUNT, deviation: 30.0 };
@@ -310,6 +314,27 @@ mod tests {
         assert!(more.mean > 0.2, "{more:?}");
         let expected = COLUMN.expect(ordinary, more);
         assert!(expected.level > 0.4 && expected.center > 0.05 && expected.deviation > ordinary.deviation);
+    }
+
+    #[test]
+    fn the_effects_of_next_entries_vary_as_much_as_the_variance_says() {
+        let mut random = Pcg64::seed_from_u64(5);
+        let mut normal = |mean: f64, variance: f64| {
+            mean + variance.sqrt() * Normal::standard().inverse_cdf(random.random_range(1e-9..1.0))
+        };
+        let names = names(&[("holiday", "twice"), ("holiday", "once"), ("holiday", "never")]);
+        let mut squares = [0.0; 3];
+        for _ in 0..1_000 {
+            let kind = normal(0.0, KIND);
+            let of_names: [f64; 3] = std::array::from_fn(|_| normal(kind, NAME));
+            let seen = [(0, 0), (1, 0), (2, 1)];
+            let days = seen.map(|(entry, name)| (Mark { entry, name }, normal(of_names[name], ENTRY).exp()));
+            for (name, effect) in learn_days(&names, &days).into_iter().enumerate() {
+                let next = normal(of_names[name], ENTRY);
+                squares[name] += (next - effect.mean).powi(2) / effect.variance / 1_000.0;
+            }
+        }
+        assert!(squares.iter().all(|square| (0.85..1.15).contains(square)), "{squares:?}");
     }
 
     #[test]
