@@ -323,7 +323,8 @@ impl Findings {
         self.layout.threshold
     }
 
-    /// The time that each stage took, added up over threads, the longest first.
+    /// The processor time of each stage, added up over threads, the longest first. Zero outside of Unix, and
+    /// where the pipeline is built without its feature `timings`.
     pub fn timings(&self) -> &[(String, Duration)] {
         &self.timings
     }

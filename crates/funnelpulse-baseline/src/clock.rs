@@ -3,56 +3,60 @@
 use funnelpulse_core::{CalendarError, Timestamp, Zone};
 use serde::{Deserialize, Serialize};
 
-use crate::Season;
+use crate::{Season, calendar::Calendar, effects::Effect};
 
 /// The name of the time zone in which local time is the time of the rows.
 pub(crate) const UTC: &str = "UTC";
 
 /// A season, never [`Season::Auto`], and the time zone whose hours it counts.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "Stored", into = "Stored")]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Clock {
     season: Season,
     /// `None` for UTC.
     zone: Option<(String, Zone)>,
 }
 
-/// The content of a file. The first four are the seasons of models from before there were time zones.
+/// Season, time zone and calendar in a file. The first four are the seasons of models from before there were time
+/// zones, and those from before there were calendars end before the last.
 #[derive(Serialize, Deserialize)]
-enum Stored {
+pub(crate) enum Stored {
     Auto,
     None,
     HourOfDay,
     HourOfWeek,
     LocalHourOfDay(String),
     LocalHourOfWeek(String),
+    /// Season and time zone, the calendar, and the effects of its names.
+    Calendar(Season, String, Calendar, Vec<Effect>),
 }
 
-impl From<Clock> for Stored {
-    fn from(Clock { season, zone }: Clock) -> Self {
-        match (season, zone) {
+impl Stored {
+    pub(crate) fn new(clock: &Clock, calendar: &Calendar, effects: &[Effect]) -> Self {
+        let zone = clock.zone.as_ref().map(|(name, _)| name.clone());
+        if !calendar.is_empty() {
+            return Self::Calendar(clock.season, zone.unwrap_or_default(), calendar.clone(), effects.to_vec());
+        }
+        match (clock.season, zone) {
             (Season::Auto, _) => Self::Auto,
             (Season::None, _) => Self::None,
             (Season::HourOfDay, None) => Self::HourOfDay,
-            (Season::HourOfDay, Some((name, _))) => Self::LocalHourOfDay(name),
+            (Season::HourOfDay, Some(name)) => Self::LocalHourOfDay(name),
             (Season::HourOfWeek, None) => Self::HourOfWeek,
-            (Season::HourOfWeek, Some((name, _))) => Self::LocalHourOfWeek(name),
+            (Season::HourOfWeek, Some(name)) => Self::LocalHourOfWeek(name),
         }
     }
-}
 
-impl TryFrom<Stored> for Clock {
-    type Error = CalendarError;
-
-    fn try_from(stored: Stored) -> Result<Self, CalendarError> {
-        match stored {
-            Stored::Auto => Self::new(Season::Auto, UTC),
-            Stored::None => Self::new(Season::None, UTC),
-            Stored::HourOfDay => Self::new(Season::HourOfDay, UTC),
-            Stored::HourOfWeek => Self::new(Season::HourOfWeek, UTC),
-            Stored::LocalHourOfDay(zone) => Self::new(Season::HourOfDay, &zone),
-            Stored::LocalHourOfWeek(zone) => Self::new(Season::HourOfWeek, &zone),
-        }
+    pub(crate) fn open(self) -> Result<(Clock, Calendar, Vec<Effect>), CalendarError> {
+        let (season, zone, calendar, effects) = match self {
+            Self::Auto => (Season::Auto, None, Calendar::default(), Vec::new()),
+            Self::None => (Season::None, None, Calendar::default(), Vec::new()),
+            Self::HourOfDay => (Season::HourOfDay, None, Calendar::default(), Vec::new()),
+            Self::HourOfWeek => (Season::HourOfWeek, None, Calendar::default(), Vec::new()),
+            Self::LocalHourOfDay(zone) => (Season::HourOfDay, Some(zone), Calendar::default(), Vec::new()),
+            Self::LocalHourOfWeek(zone) => (Season::HourOfWeek, Some(zone), Calendar::default(), Vec::new()),
+            Self::Calendar(season, zone, calendar, effects) => (season, Some(zone), calendar, effects),
+        };
+        Ok((Clock::new(season, zone.as_deref().unwrap_or(UTC))?, calendar, effects))
     }
 }
 
@@ -101,14 +105,15 @@ mod tests {
 
     #[test]
     fn files_from_before_there_were_time_zones_are_those_of_utc() {
+        let store = |clock: &Clock| postcard::to_allocvec(&Stored::new(clock, &Calendar::default(), &[])).unwrap();
+        let read = |bytes: &[u8]| postcard::from_bytes::<Stored>(bytes).unwrap().open().unwrap().0;
         for season in [Season::Auto, Season::None, Season::HourOfDay, Season::HourOfWeek] {
             let old = postcard::to_allocvec(&season).unwrap();
             let clock = Clock::new(season, "").unwrap();
-            assert_eq!(postcard::to_allocvec(&clock).unwrap(), old);
-            assert_eq!(postcard::from_bytes::<Clock>(&old).unwrap(), clock);
+            assert_eq!(store(&clock), old);
+            assert_eq!(read(&old), clock);
         }
         let local = Clock::new(Season::HourOfWeek, "America/New_York").unwrap();
-        let bytes = postcard::to_allocvec(&local).unwrap();
-        assert_eq!(postcard::from_bytes::<Clock>(&bytes).unwrap(), local);
+        assert_eq!(read(&store(&local)), local);
     }
 }

@@ -2,15 +2,16 @@
 
 use std::ops::Range;
 
-use funnelpulse_core::{CalendarError, CrossValidated, Detector, Error, FrameView, Timestamp};
+use funnelpulse_core::{CalendarEntry, CalendarError, CrossValidated, Detector, Error, FrameView, Timestamp};
 use ndarray::{Array1, ArrayView2, s};
 use serde::{Deserialize, Serialize};
 use statrs::distribution::{ContinuousCDF, Normal};
 
 use crate::{
     ZScoreModel,
+    calendar::Calendar,
     clock::{Clock, UTC},
-    model::SortedHistory,
+    model::{Part, SortedHistory},
 };
 
 /// The name of the detector in models and results.
@@ -80,16 +81,20 @@ pub struct ZScoreConfig {
     pub robust: bool,
     /// On what scale values are compared.
     pub scale: Scale,
+    /// Holidays, promotions, mailings, for all series. Rows whose time lies in an entry teach the effect of its name
+    /// and nothing else; the effect of a name that the history has not, or for a few rows only, widens what is
+    /// expected. Local times are those of `timezone`.
+    pub calendar: Vec<CalendarEntry>,
 }
 
 impl Default for ZScoreConfig {
     fn default() -> Self {
-        Self { season: Season::Auto, timezone: UTC.to_owned(), robust: true, scale: Scale::Auto }
+        Self { season: Season::Auto, timezone: UTC.to_owned(), robust: true, scale: Scale::Auto, calendar: Vec::new() }
     }
 }
 
 impl ZScoreConfig {
-    /// Checks the time zone; all other combinations are valid.
+    /// Checks the time zone and the calendar; all other combinations are valid.
     ///
     /// ```
     /// use funnelpulse_baseline::ZScoreConfig;
@@ -100,13 +105,19 @@ impl ZScoreConfig {
     ///
     /// # Errors
     ///
-    /// [`CalendarError::Zone`] for a name that is not in the IANA database.
+    /// [`CalendarError::Zone`] for a name that is not in the IANA database, [`CalendarError::Entry`] for an entry that
+    /// has no times, ends before it starts, or is for some series only.
     pub fn validate(&self) -> Result<(), CalendarError> {
-        self.clock(self.season).map(drop)
+        self.clock(self.season)?;
+        self.calendar().map(drop)
     }
 
     fn clock(&self, season: Season) -> Result<Clock, CalendarError> {
         Clock::new(season, &self.timezone)
+    }
+
+    fn calendar(&self) -> Result<Calendar, CalendarError> {
+        Calendar::new(&self.calendar, &self.timezone)
     }
 }
 
@@ -148,14 +159,18 @@ pub struct ZScore {
 }
 
 impl ZScore {
-    /// A detector with these hyper-parameters. A time zone that does not exist is refused when it is fitted, or by
-    /// [`ZScoreConfig::validate`].
+    /// A detector with these hyper-parameters. A time zone that does not exist and an entry of the calendar that can't
+    /// be used are refused when it is fitted, or by [`ZScoreConfig::validate`].
     pub fn new(config: ZScoreConfig) -> Self {
         Self { config }
     }
 
     fn clock(&self, season: Season) -> Result<Clock, Error> {
         self.config.clock(season).map_err(|e| Error::detector(KIND, e))
+    }
+
+    fn calendar(&self) -> Result<Calendar, Error> {
+        self.config.calendar().map_err(|e| Error::detector(KIND, e))
     }
 
     /// Raw scores that this detector gives to clean, normally distributed rows of `columns`
@@ -201,12 +216,19 @@ impl Detector for ZScore {
             return Err(too_few(usable));
         }
         let parts: Vec<_> = histories.iter().map(FrameView::time).zip(parts.iter().map(|p| p.view())).collect();
-        let clock = self.clock(season)?;
-        Ok(if self.config.robust {
-            ZScoreModel::learn_robust(&self.config, columns, &SortedHistory::new(clock, &parts, |_| 0))
+        let (clock, calendar) = (self.clock(season)?, self.calendar()?);
+        let ordinary: Vec<_> = parts.iter().map(|part| calendar.ordinary(part)).collect();
+        // A history that lies within entries has nothing else to learn from.
+        let is_enough = ordinary.iter().map(|values| usable_rows(values.view())).sum::<usize>() >= 2;
+        let ordinary: Vec<Part<'_>> = parts.iter().zip(&ordinary).map(|(part, o)| (part.0, o.view())).collect();
+        let ordinary = if is_enough { &ordinary } else { &parts };
+        let mut model = if self.config.robust {
+            ZScoreModel::learn_robust(&self.config, columns, &SortedHistory::new(clock, ordinary, |_| 0))
         } else {
-            ZScoreModel::learn_plain(&self.config, clock, columns, &parts)
-        })
+            ZScoreModel::learn_plain(&self.config, clock, columns, ordinary)
+        };
+        model.learn_effects(calendar, &parts);
+        Ok(model)
     }
 
     /// Medians without a part of the history are those of the sorted columns without its values:
@@ -216,9 +238,11 @@ impl Detector for ZScore {
         let blocks: Vec<_> =
             (0..folds).map(|fold| fold * time.len() / folds..(fold + 1) * time.len() / folds).collect();
         let season = self.config.season.resolve(span(time));
+        let calendar = self.calendar()?;
+        let ordinary = calendar.ordinary(&(time, history.values()));
         let same_season = |block: &Range<usize>| self.config.season.resolve(span_without(time, block)) == season;
         let enough = |block: &Range<usize>| {
-            let rows = |rows: Range<usize>| usable_rows(history.values().slice(s![rows, ..]));
+            let rows = |rows: Range<usize>| usable_rows(ordinary.slice(s![rows, ..]));
             rows(0..block.start) + rows(block.end..time.len()) >= 2
         };
         if !self.config.robust || history.ncols() == 0 || !blocks.iter().all(|b| enough(b) && same_season(b)) {
@@ -226,13 +250,18 @@ impl Detector for ZScore {
         }
         let columns = history.columns();
         let fold_of = |row: usize| blocks.partition_point(|block| block.end <= row) as u32;
-        let sorted = SortedHistory::new(self.clock(season)?, &[(time, history.values())], fold_of);
+        let sorted = SortedHistory::new(self.clock(season)?, &[(time, ordinary.view())], fold_of);
         let mut held_out = Array1::from_elem(time.len(), f64::NAN);
         for (fold, block) in blocks.iter().enumerate() {
-            let model = ZScoreModel::learn_robust(&self.config, columns.clone(), &sorted.without(fold as u32));
+            let mut model = ZScoreModel::learn_robust(&self.config, columns.clone(), &sorted.without(fold as u32));
+            let [before, after] = [history.rows(0..block.start), history.rows(block.end..time.len())];
+            let others = [&before, &after].map(|frame| (frame.time(), frame.values()));
+            model.learn_effects(calendar.clone(), &others);
             held_out.slice_mut(s![block.clone()]).assign(&model.scores(history.rows(block.clone()))?);
         }
-        Ok((ZScoreModel::learn_robust(&self.config, columns.clone(), &sorted), Some(held_out)))
+        let mut model = ZScoreModel::learn_robust(&self.config, columns.clone(), &sorted);
+        model.learn_effects(calendar, &[(time, history.values())]);
+        Ok((model, Some(held_out)))
     }
 }
 

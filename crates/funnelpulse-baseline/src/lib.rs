@@ -1,7 +1,9 @@
 #![doc = include_str!("../README.md")]
 
+mod calendar;
 mod clock;
 mod detector;
+mod effects;
 mod model;
 mod scale;
 mod sorted;
@@ -10,6 +12,6 @@ mod spread;
 mod tests;
 
 pub use detector::{KIND, Scale, Season, ZScore, ZScoreConfig};
-pub use funnelpulse_core as core;
+pub use funnelpulse_core::{self as core, CalendarEntry, CalendarError};
 pub use model::ZScoreModel;
 pub use ndarray;

@@ -3,14 +3,17 @@
 use std::sync::Arc;
 
 use funnelpulse_core::{
-    Columns, Detection, Error, FittedDetector, FrameView, OnlineDetector, PersistentModel, Timestamp,
+    Columns, Detection, Error, FittedDetector, FrameView, ModelError, ModelInfo, OnlineDetector, PersistentModel,
+    Timestamp, Writer, decode_payload, writer,
 };
 use ndarray::{Array1, Array2, ArrayView2};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::{
     KIND, Scale, Season, ZScoreConfig,
-    clock::Clock,
+    calendar::{Calendar, Mark},
+    clock::{Clock, Stored},
+    effects::{self, Column, Effect},
     scale::Unit,
     sorted::{SortedColumn, nth_of_ascending},
     spread::{Prediction, Spread},
@@ -25,7 +28,7 @@ const INTERVAL: f64 = 3.0;
 const TAIL: (f64, f64) = (0.01, 2.326);
 
 /// A fitted [`ZScore`](crate::ZScore).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(try_from = "Unchecked")]
 pub struct ZScoreModel {
     columns: Columns,
@@ -40,14 +43,43 @@ pub struct ZScoreModel {
     /// Per column: one per bin, then one of all rows.
     spreads: Vec<Spread>,
     /// Per column, the deviation that all bins have in common.
-    #[serde(skip_serializing)]
     commons: Vec<f64>,
+    calendar: Calendar,
+    /// Per column, the effect of each name of the calendar.
+    effects: Vec<Effect>,
+}
+
+/// A model in a file.
+#[derive(Serialize)]
+struct Saved<'a> {
+    columns: &'a Columns,
+    clock: Stored,
+    robust: bool,
+    updates_like_refit: bool,
+    units: &'a [Unit],
+    tempers: &'a [[f64; 2]],
+    spreads: &'a [Spread],
+}
+
+impl Serialize for ZScoreModel {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let saved = Saved {
+            columns: &self.columns,
+            clock: Stored::new(&self.clock, &self.calendar, &self.effects),
+            robust: self.robust,
+            updates_like_refit: self.updates_like_refit,
+            units: &self.units,
+            tempers: &self.tempers,
+            spreads: &self.spreads,
+        };
+        saved.serialize(serializer)
+    }
 }
 
 #[derive(Deserialize)]
 struct Unchecked {
     columns: Columns,
-    clock: Clock,
+    clock: Stored,
     robust: bool,
     updates_like_refit: bool,
     units: Vec<Unit>,
@@ -56,28 +88,34 @@ struct Unchecked {
 }
 
 impl TryFrom<Unchecked> for ZScoreModel {
-    type Error = &'static str;
+    type Error = String;
 
-    fn try_from(u: Unchecked) -> Result<Self, Self::Error> {
+    fn try_from(u: Unchecked) -> Result<Self, String> {
+        let (clock, calendar, effects) = u.clock.open().map_err(|e| e.to_string())?;
         let n = u.columns.len();
-        if u.units.len() != n || u.tempers.len() != n || u.spreads.len() != n * (u.clock.bins() + 1) {
-            return Err("a z-score model has a scale per column and a mean per column and bin");
+        if u.units.len() != n || u.tempers.len() != n || u.spreads.len() != n * (clock.bins() + 1) {
+            return Err("a z-score model has a scale per column and a mean per column and bin".to_owned());
+        }
+        if effects.len() != n * calendar.names().len() || !effects.iter().all(Effect::is_valid) {
+            return Err("a calendar has a finite effect per column and name".to_owned());
         }
         if !u.spreads.iter().all(Spread::is_valid) || !u.units.iter().all(Unit::is_valid) {
-            return Err("means are finite, deviations finite and not negative, units positive");
+            return Err("means are finite, deviations finite and not negative, units positive".to_owned());
         }
         if !u.tempers.iter().flatten().all(|t| *t > 0.0 && *t <= 1.0) {
-            return Err("z-scores count for something, and at most in full");
+            return Err("z-scores count for something, and at most in full".to_owned());
         }
         let mut model = Self {
             columns: u.columns,
-            clock: u.clock,
+            clock,
             robust: u.robust,
             updates_like_refit: u.updates_like_refit,
             units: u.units,
             tempers: u.tempers,
             spreads: u.spreads,
             commons: Vec::new(),
+            calendar,
+            effects,
         };
         model.set_commons();
         Ok(model)
@@ -117,14 +155,57 @@ impl ZScoreModel {
     fn empty(config: &ZScoreConfig, clock: Clock, columns: Columns, units: Vec<Unit>) -> Self {
         Self {
             robust: config.robust,
-            updates_like_refit: config.season != Season::Auto && config.scale != Scale::Log,
+            updates_like_refit: config.season != Season::Auto
+                && config.scale != Scale::Log
+                && config.calendar.is_empty(),
             units,
             tempers: vec![[1.0; 2]; columns.len()],
             spreads: Vec::with_capacity(columns.len() * (clock.bins() + 1)),
             commons: Vec::new(),
             columns,
             clock,
+            calendar: Calendar::default(),
+            effects: Vec::new(),
         }
+    }
+
+    /// Learns what the entries of a calendar do to the rows of some frames, against what the model expects without
+    /// them.
+    pub(crate) fn learn_effects(&mut self, calendar: Calendar, parts: &[Part<'_>]) {
+        if calendar.is_empty() {
+            return;
+        }
+        let marks: Vec<Vec<Vec<Mark>>> = parts.iter().map(|(time, _)| calendar.marks_of(time)).collect();
+        let bins: Vec<Vec<usize>> = parts.iter().map(|(time, _)| self.clock.bins_of(time)).collect();
+        let mut learnt = Vec::with_capacity(self.columns.len() * calendar.names().len());
+        for (column, predictions) in self.predictions().enumerate() {
+            let mut rows = Vec::new();
+            for (part, (_, values)) in parts.iter().enumerate() {
+                for (row, &value) in values.column(column).iter().enumerate() {
+                    let marks = &marks[part][row][..];
+                    if !marks.is_empty() && !value.is_nan() {
+                        rows.push(effects::Row { marks, value, ordinary: predictions[bins[part][row]] });
+                    }
+                }
+            }
+            learnt.extend(effects::learn(self.column(column), calendar.names(), &rows, self.robust));
+        }
+        (self.calendar, self.effects) = (calendar, learnt);
+    }
+
+    fn column(&self, column: usize) -> Column {
+        let all = self.spreads[(column + 1) * (self.clock.bins() + 1) - 1];
+        Column { unit: self.units[column], deviation: all.deviation() }
+    }
+
+    /// What is expected of a row of entries, given what is expected without them.
+    fn with_entries(&self, column: usize, marks: &[Mark], ordinary: Prediction) -> Prediction {
+        if marks.is_empty() {
+            return ordinary;
+        }
+        let effects = &self.effects[column * self.calendar.names().len()..];
+        let effect = marks.iter().map(|mark| effects[mark.name]).reduce(Effect::and);
+        effect.map_or(ordinary, |effect| self.column(column).expect(ordinary, effect))
     }
 
     /// Medians and median absolute deviations.
@@ -170,11 +251,12 @@ impl ZScoreModel {
     }
 
     fn standardize(&self, time: &[Timestamp], mut values: Array2<f64>) -> Array2<f64> {
-        let bins = self.clock.bins_of(time);
+        let (bins, marks) = (self.clock.bins_of(time), self.calendar.marks_of(time));
         for (column, predictions) in self.predictions_in(&bins).enumerate() {
             let unit = self.units[column];
-            for (value, &bin) in values.column_mut(column).iter_mut().zip(&bins) {
-                let prediction = predictions[bin].as_ref();
+            for (row, (value, &bin)) in values.column_mut(column).iter_mut().zip(&bins).enumerate() {
+                let marks = marks.get(row).map_or(&[][..], Vec::as_slice);
+                let prediction = predictions[bin].map(|ordinary| self.with_entries(column, marks, ordinary));
                 *value = prediction.map_or(f64::NAN, |p| p.z(unit.transform(*value)));
             }
         }
@@ -243,10 +325,15 @@ impl ZScoreModel {
             .map(move |predict| wanted.iter().enumerate().map(|(bin, wanted)| wanted.then(|| predict(bin))).collect())
     }
 
+    /// Takes in rows that lie in no entry of the calendar.
     fn learn(&mut self, time: &[Timestamp], values: ArrayView2<'_, f64>) {
         let bins = self.clock.bins();
-        for (bin, row) in self.clock.bins_of(time).into_iter().zip(values.rows()) {
-            for (column, &value) in row.iter().enumerate().filter(|(_, v)| !v.is_nan()) {
+        let marks = self.calendar.marks_of(time);
+        for (row, (bin, values)) in self.clock.bins_of(time).into_iter().zip(values.rows()).enumerate() {
+            if marks.get(row).is_some_and(|marks| !marks.is_empty()) {
+                continue;
+            }
+            for (column, &value) in values.iter().enumerate().filter(|(_, v)| !v.is_nan()) {
                 let transformed = self.units[column].transform(value);
                 let spreads = &mut self.spreads[column * (bins + 1)..];
                 spreads[bin].push(value, transformed);
@@ -280,11 +367,15 @@ impl FittedDetector for ZScoreModel {
         &self.columns
     }
 
+    fn writer(&self) -> Writer {
+        writer!(Self)
+    }
+
     fn detect(&self, frame: FrameView<'_>) -> Result<Detection, Error> {
         let (contributions, score) = self.weighed(frame)?;
         let shape = contributions.dim();
         let [mut expected, mut lower, mut upper] = [0; 3].map(|_| Array2::zeros(shape));
-        let bins = self.clock.bins_of(frame.time());
+        let (bins, marks) = (self.clock.bins_of(frame.time()), self.calendar.marks_of(frame.time()));
         for (column, predictions) in self.predictions_in(&bins).enumerate() {
             let unit = self.units[column];
             let band = |p: &Prediction| {
@@ -294,8 +385,14 @@ impl FittedDetector for ZScoreModel {
             };
             let bands: Vec<Option<[f64; 3]>> = predictions.iter().map(|p| p.as_ref().map(band)).collect();
             for (row, &bin) in bins.iter().enumerate() {
+                let of_entries = match (marks.get(row), predictions[bin]) {
+                    (Some(marks), Some(ordinary)) if !marks.is_empty() => {
+                        Some(band(&self.with_entries(column, marks, ordinary)))
+                    }
+                    _ => bands[bin],
+                };
                 let at = [row, column];
-                [expected[at], lower[at], upper[at]] = bands[bin].unwrap_or([f64::NAN; 3]);
+                [expected[at], lower[at], upper[at]] = of_entries.unwrap_or([f64::NAN; 3]);
             }
         }
         Ok(Detection::new(score)
@@ -321,8 +418,8 @@ impl OnlineDetector for ZScoreModel {
         Ok(())
     }
 
-    /// So it is, but for [`Season::Auto`] and [`Scale::Log`]: season and scale stay what the
-    /// first fit found.
+    /// So it is, but for [`Season::Auto`], [`Scale::Log`] and calendars: season, scale and effects of entries stay
+    /// what the first fit found, and rows of entries are passed over.
     fn update_equals_refit(&self) -> bool {
         self.updates_like_refit
     }
@@ -330,4 +427,11 @@ impl OnlineDetector for ZScoreModel {
 
 impl PersistentModel for ZScoreModel {
     const KIND: &'static str = KIND;
+    /// 2: calendars.
+    const VERSION: u16 = 2;
+
+    /// Version 1 is a version 2 without a calendar.
+    fn migrate(info: &ModelInfo, payload: &[u8]) -> Result<Self, ModelError> {
+        decode_payload(info, payload)
+    }
 }

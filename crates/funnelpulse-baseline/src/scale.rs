@@ -14,6 +14,10 @@ pub(crate) struct Unit {
 }
 
 impl Unit {
+    /// Counts as they are.
+    #[cfg(test)]
+    pub(crate) const LINEAR_COUNT: Self = Self { log: None, nonnegative: true };
+
     /// Chooses by the values of the history in ascending order, none of them NaN.
     pub(crate) fn choose(config: &ZScoreConfig, values: &[f64]) -> Self {
         let nonnegative = values.first().is_some_and(|v| *v >= 0.0);
@@ -47,6 +51,21 @@ impl Unit {
             Some(unit) => (transformed.abs().exp_m1() * unit).copysign(transformed).clamp(-f64::MAX, f64::MAX),
         };
         if self.nonnegative { value.max(0.0) } else { value }
+    }
+
+    /// The change on this scale per change of a value.
+    pub(crate) fn slope(self, value: f64) -> f64 {
+        self.log.map_or(1.0, |unit| 1.0 / (unit + value.abs()))
+    }
+
+    /// True of a logarithmic scale.
+    pub(crate) fn is_log(self) -> bool {
+        self.log.is_some()
+    }
+
+    /// True where the history has no negative value.
+    pub(crate) fn nonnegative(self) -> bool {
+        self.nonnegative
     }
 
     pub(crate) fn is_valid(&self) -> bool {

@@ -5,6 +5,9 @@ use funnelpulse_core::Detector;
 
 use crate::*;
 
+mod calendar;
+mod files;
+
 fn seasonal_frame(days: usize) -> Frame {
     let noise = noise_frame(24 * days, 1, 3);
     let (time, columns, mut values) = noise.into_parts();

@@ -7,7 +7,7 @@ use std::{fmt::Debug, sync::Arc};
 
 use ndarray::{Array1, Array2};
 
-use crate::{Context, Detection, Error, FrameView, LiveDetector, Writer, live::SeriesWindow};
+use crate::{Context, Detection, Error, FrameView, LiveDetector, Payload, Writer, live::SeriesWindow};
 
 /// Validated hyper-parameters of a detector, before it has seen data.
 ///
@@ -67,7 +67,8 @@ pub trait Detector: Debug + Send + Sync {
 /// A model of all rows, and the held-out scores of each of them if there are any.
 pub type CrossValidated<M, E> = Result<(M, Option<Array1<f64>>), E>;
 
-/// A trained model: immutable while it scores, usable from many threads, serializable.
+/// A trained model: immutable while it scores, usable from many threads, serializable (it implements serde's
+/// `Serialize`, as [`Payload`] asks).
 ///
 /// A model whose raw score is the distance above a fixed limit:
 ///
@@ -94,7 +95,7 @@ pub type CrossValidated<M, E> = Result<(M, Option<Array1<f64>>), E>;
 /// assert_eq!(model.detect(frame.view())?.score()[0], 50.0);
 /// # Ok::<(), Error>(())
 /// ```
-pub trait FittedDetector: Debug + Send + Sync + erased_serde::Serialize {
+pub trait FittedDetector: Debug + Send + Sync + Payload {
     /// Stable tag in the model envelope.
     fn kind(&self) -> &'static str;
 
@@ -191,8 +192,6 @@ pub trait FittedDetector: Debug + Send + Sync + erased_serde::Serialize {
     /// A copy.
     fn clone_box(&self) -> Box<dyn FittedDetector>;
 }
-
-erased_serde::serialize_trait_object!(FittedDetector);
 
 impl Clone for Box<dyn FittedDetector> {
     fn clone(&self) -> Self {

@@ -197,6 +197,9 @@ pub enum ModelError {
         /// The message of the decoder.
         reason: String,
     },
+    /// The program was built without model files.
+    #[error("this program was built without model files: turn on the feature `model-files` of funnelpulse-core")]
+    NotBuilt,
     /// The model could not be encoded.
     #[error("model of kind `{kind}` could not be encoded: {reason}")]
     Encode {

@@ -19,6 +19,7 @@ mod live;
 mod memory;
 mod merge;
 mod model;
+#[cfg(feature = "model-files")]
 mod model_file;
 mod panel;
 mod panel_detector;
@@ -47,10 +48,10 @@ pub use isolate::isolated;
 pub use live::{LiveDetector, LivePanel};
 pub use memory::Memory;
 pub use merge::Merge;
-pub use model::{
-    FORMAT_VERSION, ModelInfo, PersistentModel, Registry, Writer, decode_payload, inspect, read_model, read_payload,
-    to_bytes, write_payload,
-};
+#[cfg(feature = "model-files")]
+pub use model::{FORMAT_VERSION, Registry, inspect, read_model, read_payload, to_bytes};
+pub use model::{ModelInfo, Payload, PersistentModel, Writer, decode_payload, write_payload};
+#[cfg(feature = "model-files")]
 pub use model_file::ModelFile;
 pub use panel::{Panel, SeriesKey};
 pub use panel_detector::{
@@ -59,7 +60,9 @@ pub use panel_detector::{
 };
 pub use panel_view::{PanelView, SeriesView};
 pub use plain::{DetectorExt, FittedExt, ToFrame};
-pub use suggest::{hint, nearest_name};
+pub use suggest::hint;
+#[cfg(feature = "suggestions")]
+pub use suggest::nearest_name;
 pub use threshold::Threshold;
 pub use time::{Timestamp, parse_timestamp};
 pub use verdict::{AnomalyType, Severity, Verdict};

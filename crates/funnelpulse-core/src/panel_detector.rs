@@ -224,7 +224,9 @@ pub trait FittedPanelDetector: Debug + Send + Sync {
         Box::new(PanelWindow::new(self.clone_box()))
     }
 
-    /// The bytes of the model: an envelope that a [`Registry`](crate::Registry) opens.
+    /// The bytes of the model: an envelope that a [`Registry`](crate::Registry) opens, which
+    /// [`write_payload`](crate::write_payload) makes. Without the feature `model-files` an error,
+    /// [`ModelError::NotBuilt`].
     fn to_bytes(&self) -> Result<Vec<u8>, ModelError>;
 
     /// A copy.

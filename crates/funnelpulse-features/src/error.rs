@@ -1,6 +1,6 @@
 //! Errors.
 
-use funnelpulse_core::{FrameError, Timestamp};
+use funnelpulse_core::{CalendarError, FrameError, Timestamp};
 
 /// Errors of a specification or of computing features.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -52,6 +52,9 @@ pub enum FeatureError {
         /// The columns expected, comma separated.
         columns: String,
     },
+    /// An entry of the calendar or the time zone can't be used.
+    #[error(transparent)]
+    Calendar(#[from] CalendarError),
     /// The input is not a valid frame or lacks a column.
     #[error(transparent)]
     Frame(#[from] FrameError),

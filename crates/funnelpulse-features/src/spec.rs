@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use funnelpulse_core::Columns;
+use funnelpulse_core::{CalendarEntry, Columns, Zone};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -56,6 +56,10 @@ pub struct PanelSpec {
     /// and `incidents` (daily and weekly profiles). UTC by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timezone: Option<String>,
+    /// Holidays, promotions, mailings, for all series, in local times of `timezone`. They are the `calendar` of every
+    /// detector that has such a setting and none of its own: of `incidents`, `seasonal` and `zscore`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub calendar: Vec<CalendarEntry>,
 }
 
 impl Default for PanelSpec {
@@ -89,6 +93,7 @@ impl PanelSpec {
             unsorted: Unsorted::Refuse,
             duplicates: Duplicates::Error,
             timezone: None,
+            calendar: Vec::new(),
         }
     }
 
@@ -106,8 +111,8 @@ impl PanelSpec {
         self.metrics.iter().filter(|m| !matches!(m.kind, MetricKind::Rate { .. }))
     }
 
-    /// Checks that every name is there once, that rates name stored metrics, and that the step is
-    /// between a second and a leap year.
+    /// Checks that every name is there once, that rates name stored metrics, that the step is
+    /// between a second and a leap year, and that the entries of the calendar can be used.
     pub fn validate(&self) -> Result<(), FeatureError> {
         if self.step_seconds == 0 || self.step_seconds > 366 * 86_400 {
             return Err(FeatureError::field("step_seconds", self.step_seconds, "1 to 31622400"));
@@ -119,6 +124,7 @@ impl PanelSpec {
                 "an IANA time zone, such as Europe/Berlin",
             ));
         }
+        self.validate_calendar()?;
         if self.stored().next().is_none() {
             return Err(FeatureError::field("metrics", "[]", "at least one count or amount"));
         }
@@ -151,6 +157,19 @@ impl PanelSpec {
                         reason: "a rate is derived, never read, and has no aliases",
                     });
                 }
+            }
+        }
+        Ok(())
+    }
+
+    fn validate_calendar(&self) -> Result<(), FeatureError> {
+        let zone = Zone::new(self.timezone.as_deref().unwrap_or_default())?;
+        for entry in &self.calendar {
+            entry.instants(&zone)?;
+            if !entry.series.is_empty() {
+                let reason = "it is for some series only (allowed here: entries without series; those with series belong \
+                              into `incidents.calendar`)";
+                return Err(entry.refuse(reason).into());
             }
         }
         Ok(())
@@ -342,6 +361,13 @@ mod tests {
             Err(error) => error.message().to_owned(),
         };
         assert!(message("step_seconds = 0").contains("step_seconds = 0 is not allowed: 1 to 31622400"));
+        let calendar = |series: &str, end: &str| {
+            let entry =
+                format!("name = 'sale', kind = 'sale', series = [{series}], start = '2024-03-01', end = '{end}'");
+            message(&format!("calendar = [{{{entry}}}]"))
+        };
+        assert_eq!(calendar("", "soon"), "calendar entry `sale`: `soon` is no date or time");
+        assert!(calendar("'acme'", "2024-03-02").contains("`sale`: it is for some series only"));
         assert!(message("timezone = 'Mars'").contains("timezone = `Mars` is not allowed: an IANA time zone"));
         assert!(message("keys = ['views']").contains("metrics = `views` is not allowed: each column named once"));
         assert!(message("metrics = []").contains("at least one count or amount"));

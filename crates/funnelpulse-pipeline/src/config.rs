@@ -251,7 +251,7 @@ impl Shape for Catalog {
 
     fn read(&self, mut document: toml::Table) -> Result<Config, ConfigError> {
         let defaults = self.config();
-        self.share_timezone(&mut document);
+        self.share(&mut document);
         let input: PanelSpec =
             document.remove("input").map_or_else(|| Ok(defaults.input.clone()), |v| read_value("input", v))?;
         // First, so that a time zone that all sections share is refused where it is written.
@@ -276,30 +276,40 @@ impl Shape for Catalog {
     }
 }
 
-/// The name of the setting that sections share.
-const TIMEZONE: &str = "timezone";
+/// The names of the settings that sections share.
+const SHARED: [&str; 2] = ["timezone", "calendar"];
 
 impl Catalog {
-    /// The `timezone` of `[input]` is that of every section that has such a setting and no value of its
-    /// own.
-    fn share_timezone(&self, document: &mut toml::Table) {
-        let Some(zone) = document.get("input").and_then(|input| input.get(TIMEZONE)).cloned() else { return };
-        for setting in settings(&<Self as Shape>::schema(self)) {
-            let Some((name, TIMEZONE)) = setting.split_once('.') else { continue };
+    /// The `timezone` and the `calendar` of `[input]` are those of every section that has such a setting and no value
+    /// of its own.
+    fn share(&self, document: &mut toml::Table) {
+        let input = document.get("input").and_then(toml::Value::as_table);
+        let shared: Vec<_> = SHARED.iter().filter_map(|key| Some((*key, input?.get(*key)?.clone()))).collect();
+        if shared.is_empty() {
+            return;
+        }
+        let settings = settings(&<Self as Shape>::schema(self));
+        for (name, key) in settings.iter().filter_map(|setting| setting.split_once('.')) {
+            let Some((_, value)) = shared.iter().find(|(shared, _)| *shared == key) else { continue };
             let default = || self.sections().find(|section| section.name() == name).map(defaults_of);
             let section = document.entry(name).or_insert_with(|| default().unwrap_or(toml::Table::new().into()));
             if let Some(section) = section.as_table_mut() {
-                section.entry(TIMEZONE).or_insert_with(|| zone.clone());
+                section.entry(key).or_insert_with(|| value.clone());
             }
         }
     }
 }
 
-/// The defaults of a section, without a time zone that everybody has who says nothing.
+/// The defaults of a section, without the time zone and the calendar that everybody has who says nothing.
 fn defaults_of(section: &Section) -> toml::Value {
     let mut defaults = section.defaults();
     if let Some(table) = defaults.as_table_mut() {
-        table.retain(|key, value| key != TIMEZONE || value.as_str() != Some("UTC"));
+        let is_nothing = |value: &toml::Value| match value {
+            toml::Value::String(text) => text == "UTC",
+            toml::Value::Array(entries) => entries.is_empty(),
+            _ => false,
+        };
+        table.retain(|key, value| !SHARED.contains(&key) || !is_nothing(value));
     }
     defaults
 }

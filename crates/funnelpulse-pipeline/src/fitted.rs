@@ -12,8 +12,10 @@ use funnelpulse_core::{Absence, Columns, FittedPanelDetector, ModelError, ModelS
 use funnelpulse_ensemble::Ensemble;
 use rayon::prelude::*;
 
+#[cfg(feature = "files")]
+use crate::aside;
 use crate::{
-    Catalog, Config, LeftOut, Phase, PipelineError, Progress, aside, drift,
+    Catalog, Config, LeftOut, Phase, PipelineError, Progress, drift,
     plan::Plan,
     prepared::{Prepared, SeriesState},
     progress::Reporter,
@@ -25,6 +27,7 @@ use crate::{
 /// The model's file inside a model folder.
 const MODEL_FILE: &str = "pipeline.model";
 /// The configuration beside it, for people to read.
+#[cfg(feature = "files")]
 const CONFIG_FILE: &str = "config.toml";
 
 /// The facts that a trained pipeline has of one series.
@@ -290,6 +293,7 @@ impl FittedPipeline {
     /// # Ok(())
     /// # }
     /// ```
+    #[cfg(feature = "files")]
     pub fn save(&self, path: &Path) -> Result<(), PipelineError> {
         let bytes = saved::to_bytes(self)?;
         if path.extension().is_some() && !path.is_dir() {

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "alerts")]
 mod alerts;
+#[cfg(feature = "files")]
 mod aside;
 mod catalog;
 mod conclude;

@@ -44,7 +44,7 @@ impl Stopwatch {
     }
 }
 
-#[cfg(unix)]
+#[cfg(all(unix, feature = "timings"))]
 mod clock {
     use std::time::Duration;
 
@@ -64,8 +64,8 @@ mod clock {
     }
 }
 
-/// Elsewhere there is no clock of processor time that all targets share: times are zero.
-#[cfg(not(unix))]
+/// Without the feature, and elsewhere, where there is no clock of processor time that all targets share, times are zero.
+#[cfg(not(all(unix, feature = "timings")))]
 mod clock {
     use std::time::Duration;
 
@@ -78,7 +78,7 @@ mod clock {
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(all(test, unix, feature = "timings"))]
 mod tests {
     use super::*;
 

@@ -2,6 +2,7 @@
 
 mod calibrated;
 mod models;
+#[cfg(feature = "model-files")]
 mod saved;
 #[cfg(test)]
 mod tests;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 use crate::{Columns, Detector, DynDetector, Error, PanelDetector, PanelView};
 
 pub use models::SeriesModels;
+#[cfg(feature = "model-files")]
 pub(crate) use saved::KIND as SERIES_MODELS;
 
 /// Settings of training models and of calibrating their scores.

@@ -5,10 +5,14 @@ use std::collections::BTreeMap;
 #[cfg(feature = "rayon")]
 use rayon::prelude::*;
 
-use super::{Adaptor, calibrated::CalibratedModel, saved};
+#[cfg(feature = "model-files")]
+use super::saved;
+use super::{Adaptor, calibrated::CalibratedModel};
+#[cfg(feature = "model-files")]
+use crate::Registry;
 use crate::{
     Absence, Columns, Context, Error, FittedPanelDetector, Frame, FrameError, FrameView, ModelError, ModelSource,
-    PanelView, Registry, SeriesDetection, SeriesKey, SeriesView, Survey, isolated,
+    PanelView, SeriesDetection, SeriesKey, SeriesView, Survey, isolated,
 };
 
 /// The models that are wanted.
@@ -27,7 +31,10 @@ pub(super) enum Model {
     Own(CalibratedModel),
     /// The model of all series as it applies to the one at this position among those that it was
     /// trained on.
-    Share(usize, CalibratedModel),
+    Share(
+        #[cfg_attr(not(feature = "model-files"), expect(dead_code, reason = "only files name the position"))] usize,
+        CalibratedModel,
+    ),
     /// The model of all series.
     Pooled,
 }
@@ -154,6 +161,7 @@ impl SeriesModels {
     /// # Ok(())
     /// # }
     /// ```
+    #[cfg(feature = "model-files")]
     pub fn from_bytes(bytes: &[u8], registry: &Registry) -> Result<Self, ModelError> {
         saved::from_bytes(bytes, registry)
     }
@@ -240,7 +248,10 @@ impl FittedPanelDetector for SeriesModels {
     }
 
     fn to_bytes(&self) -> Result<Vec<u8>, ModelError> {
-        saved::to_bytes(self)
+        #[cfg(feature = "model-files")]
+        return saved::to_bytes(self);
+        #[cfg(not(feature = "model-files"))]
+        Err(ModelError::NotBuilt)
     }
 
     fn clone_box(&self) -> Box<dyn FittedPanelDetector> {

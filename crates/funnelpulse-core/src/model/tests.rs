@@ -1,6 +1,9 @@
 use proptest::prelude::*;
 
-use super::*;
+use super::{
+    envelope::{CHECKSUM_LEN, SIGNATURE},
+    *,
+};
 
 fn sample() -> Vec<u8> {
     write_payload("numbers", Writer::default(), &vec![1.5f64, f64::MIN_POSITIVE, -0.0]).unwrap()

@@ -118,3 +118,34 @@ fn the_time_zone_of_the_input_is_that_of_all_sections_without_their_own() {
     let unknown = Config::layers().toml("input.timezone = 'Mars'").unwrap().build().unwrap_err().to_string();
     assert!(unknown.contains("timezone = `Mars`"), "{unknown}");
 }
+
+#[cfg(all(feature = "incidents", feature = "seasonal"))]
+#[test]
+fn the_calendar_of_the_input_is_that_of_all_detectors_without_their_own() {
+    use funnelpulse_baseline::ZScoreConfig;
+    use funnelpulse_incidents::IncidentConfig;
+    use funnelpulse_seasonal::SeasonalConfig;
+
+    let names = |text: &str| {
+        let config = Config::layers().toml(text).unwrap().build().unwrap();
+        // What a model file keeps reads the same.
+        assert_eq!(Config::layers().toml(&config.to_toml()).unwrap().build().unwrap(), config, "{text}");
+        let calendars = [
+            &config.detectors.get::<IncidentConfig>("incidents").unwrap().calendar,
+            &config.detectors.get::<SeasonalConfig>("seasonal").unwrap().calendar,
+            &config.detectors.get::<ZScoreConfig>("zscore").unwrap().calendar,
+        ];
+        calendars.map(|calendar| calendar.iter().map(|entry| entry.name.clone()).collect::<Vec<_>>().join(" "))
+    };
+    let entry = |section: &str, name: &str, end: &str| {
+        format!("[[{section}.calendar]]\nname = '{name}'\nkind = 'sale'\nstart = '2024-03-01'\nend = '{end}'\n")
+    };
+    let [input, own] = [entry("input", "spring", "2024-03-02"), entry("incidents", "own", "2024-03-02")];
+    assert_eq!(names(""), ["", "", ""]);
+    assert_eq!(names(&input), ["spring", "spring", "spring"]);
+    assert_eq!(names(&format!("{input}{own}")), ["own", "spring", "spring"]);
+    assert_eq!(names(&own), ["own", "", ""]);
+    assert_eq!(names(&format!("{input}[zscore]\ncalendar = []")), ["spring", "spring", ""]);
+    let refused = Config::layers().toml(&entry("input", "spring", "2024-02-01")).unwrap().build().unwrap_err();
+    assert_eq!(refused.to_string(), "[input] calendar entry `spring`: it ends before it starts");
+}

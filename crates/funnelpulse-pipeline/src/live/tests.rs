@@ -6,7 +6,7 @@ use funnelpulse_core::{Frame, Panel, SeriesKey, Timestamp, Verdict};
 use funnelpulse_eval::generator::{GeneratedFunnel, GeneratorConfig};
 
 use super::*;
-use crate::{Config, Pipeline};
+use crate::{Catalog, Config, Pipeline};
 
 /// Days of the training, and of what follows it.
 const DAYS: (usize, usize) = (18, 5);
@@ -268,5 +268,48 @@ fn rows_older_than_the_context_are_not_needed() {
     assert!(finals.len() > batch.len() / 2);
     for (row, verdict) in finals {
         assert_eq!(verdict, batch[&row], "{row:?}");
+    }
+}
+
+#[test]
+fn a_calendar_of_the_input_reaches_the_expected_values_and_live_agrees_with_batch() {
+    /// Days on which twice as much happens, the last after the training.
+    const SALES: [usize; 3] = [5, 13, DAYS.0 + 1];
+    let mut panel = Panel::new(shop().columns().clone());
+    for (key, frame) in shop() {
+        let (time, columns, mut values) = frame.into_parts();
+        for day in SALES {
+            values.slice_mut(ndarray::s![24 * day..24 * day + 24, ..]).mapv_inplace(|value| 2.0 * value);
+        }
+        panel.insert(key, Frame::new(time, columns, values).unwrap()).unwrap();
+    }
+    let entry = |day: &usize| {
+        let [start, end] = [*day, day + 1].map(|day| hour(&panel, 24 * day));
+        format!("[[input.calendar]]\nname = 'sale'\nkind = 'sale'\nstart = '{start}'\nend = '{end}'\n")
+    };
+    let detectors = "[pipeline]\ndetectors = ['zscore', 'iforest']\n";
+    let calendar: String = SALES.iter().map(entry).collect();
+    let model = trained(&panel, &format!("{detectors}{calendar}"));
+    let loaded = FittedPipeline::from_bytes(&model.to_bytes().unwrap(), &Catalog::default()).unwrap();
+    let later = part(&panel, hour(&panel, 24 * DAYS.0), Timestamp::from_micros(i64::MAX));
+    let batch = loaded.detect(&later).unwrap();
+    let without = trained(&panel, detectors).detect(&later).unwrap();
+    for (with, without) in batch.series().iter().zip(without.series()) {
+        let views = |findings: &SeriesFindings, row: usize| findings.expected[[row, 0]];
+        let sale = 24..48;
+        let factors: Vec<f64> = sale.map(|row| views(with, row) / views(without, row)).collect();
+        let mean = factors.iter().sum::<f64>() / 24.0;
+        assert!((1.4..2.3).contains(&mean), "{}: {mean}", with.series);
+    }
+
+    let mut live = LivePipeline::new(model);
+    let mut finals = Verdicts::new();
+    for window in windows(&panel, (0..24 * (DAYS.0 + DAYS.1)).step_by(7)) {
+        note_finals(&live.advance(&window).unwrap(), &mut finals);
+    }
+    let all = verdicts(&batch);
+    assert!(finals.len() > 24 * 3, "{}", finals.len());
+    for (row, verdict) in finals {
+        assert_eq!(verdict, all[&row], "{row:?}");
     }
 }
