@@ -246,7 +246,8 @@ fn incidents() -> Entry {
             return Ok(Built::NotApplicable(reason));
         }
         let Some(settings) = resolved(config) else {
-            return Ok(Built::NotApplicable("no metric of [input] is a count of visits".to_owned()));
+            let reason = "no metric of [input] is a count of visits; the setting `incidents.traffic` names a column";
+            return Ok(Built::NotApplicable(reason.to_owned()));
         };
         let stored = config.input.columns();
         let named = [&settings.traffic, &settings.carts, &settings.purchases, &settings.revenue];

@@ -62,5 +62,8 @@ pub(in crate::commands) fn messages(address: &str) -> anyhow::Result<Messages> {
 }
 
 fn refuse<T>(address: &str) -> anyhow::Result<T> {
-    bail!("kafka://{address}: this build has no Kafka; build it with `cargo install funnelpulse-cli --features kafka`")
+    bail!(
+        "kafka://{address}: this build has no Kafka; in a checkout, build it with \
+         `cargo install --path crates/funnelpulse-cli --features kafka`"
+    )
 }
