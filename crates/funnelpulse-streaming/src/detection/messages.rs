@@ -32,7 +32,8 @@ pub(super) fn warning(incident: &Incident, end: Timestamp) -> Message {
     let mut message = alert_candidate(incident).alert(end);
     message.id = format!("{}:early {}", message.incident, end.offset(-1).floor_to(Timestamp::HOUR));
     message.title = format!("Early warning: {}", message.title);
-    message.text = format!("{} The hour is not over: the figures are those of the hour that ends at {end}.", message.text);
+    message.text =
+        format!("{} The hour is not over: the figures are those of the hour that ends at {end}.", message.text);
     message
 }
 
