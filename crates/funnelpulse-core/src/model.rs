@@ -39,7 +39,8 @@ use crate::ModelError;
 /// Its `Deserialize` must reject every value that would make scoring panic or hang: that is the
 /// only guard against a hostile file.
 pub trait PersistentModel: DeserializeOwned + 'static {
-    /// The result of [`FittedDetector::kind`] or [`FittedPanelDetector::kind`].
+    /// The result of [`FittedDetector::kind`](crate::FittedDetector::kind) or
+    /// [`FittedPanelDetector::kind`](crate::FittedPanelDetector::kind).
     const KIND: &'static str;
 
     /// The version of the payload that this build writes. Raise it when a field is added, removed
