@@ -125,7 +125,7 @@ def main():
     if not arguments:
         sys.exit(__doc__)
     binary = pathlib.Path(arguments[0]).resolve()
-    pages = [BOOK / name for name in arguments[1:]] or sorted(BOOK.glob("*.md"))
+    pages = [BOOK / name if name.endswith(".md") else BOOK / f"{name}.md" for name in arguments[1:]] or sorted(BOOK.glob("*.md"))
     failed = 0
     for page in pages:
         ran, skipped, wrong = check(page, binary, update)

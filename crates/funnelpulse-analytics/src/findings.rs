@@ -10,7 +10,7 @@ use funnelpulse_core::{
 use ndarray::{Array1, Array2};
 use serde::Serialize;
 
-use crate::{AlertConfig, Factor, Finding, Impact, Incident, Notice, Summary, group};
+use crate::{AlertConfig, Factor, Finding, Impact, Incident, Notice, RowClock, Summary, group};
 
 /// A series that could not be trained or scored. The others are.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -53,6 +53,8 @@ pub struct Layout {
     pub threshold: f64,
     /// Settings of priorities.
     pub alerts: AlertConfig,
+    /// The clock that texts go by.
+    pub clock: RowClock,
 }
 
 /// The calibrated scores that one detector gave to a series. Equal are those of the same bits.
@@ -197,12 +199,17 @@ impl Findings {
         series.sort_by(|a, b| a.series.cmp(&b.series));
         failures.sort_by(|a, b| a.series.cmp(&b.series));
         let end = series.iter().filter_map(|s| s.time.last()).max().copied();
-        let site = Incident::explain_site(&layout.alerts, layout.funnel.as_ref(), site, end);
+        let site = Incident::explain_site((&layout.alerts, &layout.clock), layout.funnel.as_ref(), site, end);
         let groups = group::join(&layout, &mut series);
         let (timings, warnings, absences) = Default::default();
         let mut findings = Self { layout, series, site, groups, timings, warnings, absences, failures };
         findings.rank();
         findings
+    }
+
+    /// The clock that its texts go by.
+    pub fn clock(&self) -> &RowClock {
+        &self.layout.clock
     }
 
     /// Adds the time that each stage took.

@@ -151,9 +151,9 @@ fn explain(layout: &Layout, series: &[SeriesFindings], members: &[At]) -> Incide
     let severity = all.iter().map(|i| i.severity).max().unwrap_or(Severity::Low);
     let is_ongoing = all.iter().any(|i| i.ongoing);
     let names: Vec<SeriesKey> = all.iter().map(|i| i.series.clone()).collect();
-    let (alerts, funnel) = (&layout.alerts, layout.funnel.as_ref());
+    let (settings, funnel) = ((&layout.alerts, &layout.clock), layout.funnel.as_ref());
     let text = in_words(&names);
-    let group = incident::one(alerts, funnel, (&episode, &text), severity, is_ongoing, &mut Vec::new());
+    let group = incident::one(settings, funnel, (&episode, &text), severity, is_ongoing, &mut Vec::new());
     // Two groups may begin in the same hour.
     Incident { id: format!("{}:{}", group.id, names[0]), members: names, ..group }
 }

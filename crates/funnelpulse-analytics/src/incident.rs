@@ -4,8 +4,8 @@ use funnelpulse_core::{Episode, Funnel, IncidentKind, SITE, SeriesKey, Severity,
 use serde::Serialize;
 
 use crate::{
-    AlertConfig, Attribution, Decomposition, Impact, Level, Place, Priority, Profile, Similar, Story, decompose_levels,
-    most_similar,
+    AlertConfig, Attribution, Decomposition, Impact, Level, Place, Priority, Profile, RowClock, Similar, Story,
+    decompose_levels, most_similar,
 };
 
 /// Number of past incidents of a series to compare with.
@@ -24,11 +24,11 @@ pub(crate) const RATES: [&str; 4] = ["traffic", "cart_rate", "purchase_rate", "o
 /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/found.rs"));
 /// # use found::{episode, verdict};
 /// # fn main() {
-/// use funnelpulse_analytics::{AlertConfig, Incident};
+/// use funnelpulse_analytics::{AlertConfig, Incident, RowClock};
 ///
 /// // An outage in the last two of three hours, which cost 400 of revenue.
 /// let verdicts = [verdict(0.1, 0.5), verdict(0.9, 0.5), verdict(0.9, 0.5)];
-/// let incidents = Incident::explain(&AlertConfig::default(), None, &verdicts, &[episode()]);
+/// let incidents = Incident::explain((&AlertConfig::default(), &RowClock::default()), None, &verdicts, &[episode()]);
 /// assert_eq!(
 ///     incidents[0].summary,
 ///     "Checkout outage in shop-a since 1970-01-01T01:00:00Z, not over yet. \
@@ -109,7 +109,8 @@ impl Incident {
         is_gain(self.kind, self.impact)
     }
 
-    /// Explains the episodes of one series, in order of time. `verdicts` are those of its rows.
+    /// Explains the episodes of one series, in order of time. `settings` are those of priorities and the clock of the
+    /// texts, `verdicts` those of its rows.
     ///
     /// # Panics
     /// When an episode lies beyond the last verdict.
@@ -118,17 +119,17 @@ impl Incident {
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/found.rs"));
     /// # use found::{episode, verdict};
     /// # fn main() {
-    /// use funnelpulse_analytics::{AlertConfig, Incident};
+    /// use funnelpulse_analytics::{AlertConfig, Incident, RowClock};
     ///
     /// // The outage of hours 1 and 2 is over in hour 3.
     /// let verdicts = [0.1, 0.9, 0.9, 0.1].map(|score| verdict(score, 0.5));
-    /// let incidents = Incident::explain(&AlertConfig::default(), None, &verdicts, &[episode()]);
+    /// let incidents = Incident::explain((&AlertConfig::default(), &RowClock::default()), None, &verdicts, &[episode()]);
     /// assert_eq!((incidents[0].rows, incidents[0].ongoing), ((1, 2), false));
     /// assert_eq!(incidents[0].impact.revenue, Some(-400.0));
     /// # }
     /// ```
     pub fn explain(
-        alerts: &AlertConfig,
+        settings: (&AlertConfig, &RowClock),
         funnel: Option<&Funnel>,
         verdicts: &[Verdict],
         episodes: &[Episode],
@@ -140,7 +141,7 @@ impl Incident {
             let severity = severities.max().unwrap_or(Severity::Low);
             let ongoing = episode.rows.1 + 1 == verdicts.len();
             let name = episode.series.as_str();
-            explained.push(one(alerts, funnel, (episode, name), severity, ongoing, &mut past));
+            explained.push(one(settings, funnel, (episode, name), severity, ongoing, &mut past));
         }
         explained
     }
@@ -151,15 +152,15 @@ impl Incident {
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/found.rs"));
     /// # use found::episode;
     /// # fn main() {
-    /// use funnelpulse_analytics::{AlertConfig, Incident};
+    /// use funnelpulse_analytics::{AlertConfig, Incident, RowClock};
     /// use funnelpulse_core::Severity;
     ///
-    /// let site = Incident::explain_site(&AlertConfig::default(), None, &[episode()], None);
+    /// let site = Incident::explain_site((&AlertConfig::default(), &RowClock::default()), None, &[episode()], None);
     /// assert_eq!(site[0].severity, Severity::Critical);
     /// # }
     /// ```
     pub fn explain_site(
-        alerts: &AlertConfig,
+        settings: (&AlertConfig, &RowClock),
         funnel: Option<&Funnel>,
         episodes: &[Episode],
         end: Option<Timestamp>,
@@ -173,7 +174,7 @@ impl Incident {
                 false => Severity::Low,
             };
             let ongoing = end.is_some_and(|end| episode.last >= end.floor_to(Timestamp::HOUR));
-            one(alerts, funnel, (episode, "the whole site"), severity, ongoing, &mut past)
+            one(settings, funnel, (episode, "the whole site"), severity, ongoing, &mut past)
         };
         episodes.iter().map(explain).collect()
     }
@@ -181,7 +182,7 @@ impl Incident {
 
 /// Explains one episode, of what the text calls by the name beside it.
 pub(crate) fn one(
-    alerts: &AlertConfig,
+    (alerts, clock): (&AlertConfig, &RowClock),
     funnel: Option<&Funnel>,
     (raw, name): (&Episode, &str),
     severity: Severity,
@@ -203,7 +204,7 @@ pub(crate) fn one(
         .or_else(|| decomposition.as_ref().and_then(Decomposition::broken_stage).map(|s| s.name.to_string()));
     let stages: Vec<(String, f64)> =
         decomposition.iter().flat_map(|d| &d.stages).map(|s| (s.name.to_string(), s.contribution)).collect();
-    let calendar = calendar(raw.start);
+    let calendar = clock.words(raw.start);
     let profile = Profile {
         id: id.clone(),
         kind: raw.kind.to_string(),
@@ -221,6 +222,7 @@ pub(crate) fn one(
     let costs = |revenue: &f64| raw.expected[3].is_nan() || revenue.abs() >= NOTHING * raw.expected[3].abs();
     let summary = Story {
         end: (!ongoing).then_some(end),
+        length: Some(clock.length(raw.start, end)),
         revenue: impact.revenue.filter(costs),
         revenue_interval,
         stages: decomposition.as_ref().filter(agrees),
@@ -289,14 +291,4 @@ fn decompose(funnel: &Funnel, raw: &Episode) -> Option<Decomposition> {
         .filter_map(|(step, (name, rate))| Some(Level::new(name?, rate, raw.observed[step], raw.expected[step])))
         .collect();
     decompose_levels(&levels, Attribution::Lmdi).ok()
-}
-
-/// Words for when it was, UTC.
-fn calendar(time: Timestamp) -> Vec<&'static str> {
-    const DAYS: [&str; 7] = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
-    const PARTS: [&str; 4] = ["night", "morning", "afternoon", "evening"];
-    // 1970-01-01 was a Thursday.
-    let day = (time.as_micros().div_euclid(Timestamp::DAY) + 3).rem_euclid(7) as usize;
-    let hour = time.as_micros().rem_euclid(Timestamp::DAY) / Timestamp::HOUR;
-    vec![DAYS[day], PARTS[(hour / 6) as usize]]
 }

@@ -14,6 +14,7 @@ mod locate;
 mod narrative;
 mod number;
 mod period;
+mod row_clock;
 mod similar;
 mod stage;
 mod summary;
@@ -41,6 +42,7 @@ pub use locate::{
 pub use narrative::Story;
 pub use number::short;
 pub use period::{Period, PeriodError, moment};
+pub use row_clock::RowClock;
 pub use similar::{Profile, Similar, most_similar};
 pub use stage::{
     Attribution, Decomposition, FunnelTotals, Level, Link, Stage, StageError, decompose, decompose_funnel,

@@ -4,7 +4,7 @@ use std::fmt;
 
 use funnelpulse_core::Timestamp;
 
-use crate::{Decomposition, Deviation, Localization, Similar, short};
+use crate::{Decomposition, Deviation, Localization, RowClock, Similar, short};
 
 /// The known facts of an incident; displayed, they are a paragraph of text.
 ///
@@ -37,6 +37,8 @@ pub struct Story<'a> {
     pub start: Timestamp,
     /// When it was over; `None` while it goes on.
     pub end: Option<Timestamp>,
+    /// The time from start to end in words; by default in hours.
+    pub length: Option<String>,
     /// Revenue above (positive) or below (negative) the expectation.
     pub revenue: Option<f64>,
     /// The interval of that, in any order.
@@ -69,6 +71,7 @@ impl<'a> Story<'a> {
             kind,
             start,
             end: None,
+            length: None,
             revenue: None,
             revenue_interval: None,
             currency: "",
@@ -91,9 +94,8 @@ impl<'a> Story<'a> {
         match self.end {
             None => format!("{kind} in {} since {}, not over yet.", self.series, self.start),
             Some(end) => {
-                let hours = (end.as_micros().saturating_sub(self.start.as_micros())) as f64 / Timestamp::HOUR as f64;
-                let unit = if hours == 1.0 { "hour" } else { "hours" };
-                format!("{kind} in {} from {} to {end} ({} {unit}).", self.series, self.start, short(hours))
+                let length = self.length.clone().unwrap_or_else(|| RowClock::default().length(self.start, end));
+                format!("{kind} in {} from {} to {end} ({length}).", self.series, self.start)
             }
         }
     }

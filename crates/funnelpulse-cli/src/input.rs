@@ -107,7 +107,10 @@ pub(crate) fn check_times(column: &str, times: &[Timestamp], rows: &[usize]) -> 
             bail!("row {row}, column `{column}`: {at} appears twice");
         }
         if at < before {
-            bail!("row {row}, column `{column}`: {at} comes after {before}; sort the table by time");
+            bail!(
+                "row {row}, column `{column}`: {at} comes after {before}; sort the table by time, or name the series with \
+                 --series-column"
+            );
         }
     }
     Ok(())

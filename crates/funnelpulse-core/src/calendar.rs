@@ -105,6 +105,11 @@ pub enum CalendarError {
 pub struct Zone(TimeZone);
 
 impl Zone {
+    /// UTC.
+    pub const fn utc() -> Self {
+        Self(TimeZone::UTC)
+    }
+
     /// Looks up an IANA name such as `Europe/Berlin`; an empty name is UTC.
     pub fn new(name: &str) -> Result<Self, CalendarError> {
         let unknown = |_| CalendarError::Zone { name: name.to_owned() };

@@ -106,7 +106,8 @@ pub enum IoError {
     },
     /// The table is neither events nor hourly rows.
     #[error(
-        "{}: neither events nor regular rows (found the columns: {found}); events lack {events}, regular rows lack {rows}",
+        "{}: neither events nor regular rows (found the columns: {found}); events lack {events}, regular \
+         rows lack {rows}; columns of other names are settings: `input.time`, `input.keys`, `aliases`",
         path.display()
     )]
     Unrecognised {

@@ -36,7 +36,7 @@ impl Scored {
             Some(posterior) => posterior.episodes.of_flagged(&flags),
             None => runs::episodes(&self.series, &self.time, plan.config.input.step_seconds, &anomalies),
         };
-        let incidents = Incident::explain(&plan.config.alerts, funnel, &verdicts, &episodes);
+        let incidents = Incident::explain((&plan.config.alerts, &plan.clock), funnel, &verdicts, &episodes);
         let Expectation { observed, expected, lower, upper, z, .. } = self.expectation;
         let (series, time, models) = (self.series, self.time, self.models);
         Ok(SeriesFindings { series, time, observed, expected, lower, upper, z, models, verdicts, anomalies, incidents })

@@ -21,6 +21,7 @@ use crate::{
     progress::Reporter,
     saved,
     scoring::score,
+    spacing,
     timings::Stopwatch,
 };
 
@@ -255,7 +256,8 @@ impl FittedPipeline {
         let report = self.reporter.phase(Phase::Detect, panel.len());
         let scores = score(&self.plan, &self.models, Vec::new(), prepared, &mut failures, &watch, &report);
         let findings = scores.conclude(&self.plan, &self.ensemble, self.absences.clone(), failures, watch);
-        let warnings = drift::warnings(&findings);
+        let mut warnings = spacing::warnings(panel, self.plan.config.input.step_seconds);
+        warnings.extend(drift::warnings(&findings));
         Ok(findings.with_warnings(warnings))
     }
 

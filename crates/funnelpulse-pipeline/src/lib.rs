@@ -26,6 +26,7 @@ mod runs;
 mod saved;
 mod scored;
 mod scoring;
+mod spacing;
 #[cfg(test)]
 mod tests;
 mod timings;

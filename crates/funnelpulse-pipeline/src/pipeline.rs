@@ -17,6 +17,7 @@ use crate::{
     progress::Reporter,
     scored::Scored,
     scoring::{Scores, score},
+    spacing,
     timings::Stopwatch,
 };
 
@@ -228,7 +229,8 @@ impl Pipeline {
         let Trained { models, absences, ensemble, scores, failures, .. } =
             self.train(panel, &[], Purpose::History, &watch)?;
         drop(models);
-        Ok(scores.conclude(&self.plan, &ensemble, absences, failures, watch))
+        let findings = scores.conclude(&self.plan, &ensemble, absences, failures, watch);
+        Ok(findings.with_warnings(self.warnings(panel)))
     }
 
     /// [`fit`](Self::fit) and [`run`](Self::run) in one: the model, and what it finds in its own
@@ -252,7 +254,11 @@ impl Pipeline {
         let (fitted, scores, watch) = self.fitted(trained, watch);
         let (absences, failures) = (fitted.absences().to_vec(), fitted.failures().to_vec());
         let findings = scores.conclude(&self.plan, &fitted.ensemble, absences, failures, watch);
-        Ok((fitted, findings))
+        Ok((fitted, findings.with_warnings(self.warnings(panel))))
+    }
+
+    fn warnings(&self, panel: &Panel) -> Vec<String> {
+        spacing::warnings(panel, self.plan.config.input.step_seconds)
     }
 
     fn fitted(&self, trained: Trained, watch: Stopwatch) -> (FittedPipeline, Scores, Stopwatch) {

@@ -1,8 +1,9 @@
 //! The plan of a pipeline, which all series share and which needs no data.
 
-use funnelpulse_analytics::{DetectorColumns, Layout};
+use funnelpulse_analytics::{DetectorColumns, Layout, RowClock};
 use funnelpulse_baseline::{ZScore, ZScoreConfig};
-use funnelpulse_core::{Calibrator, Columns, Funnel};
+use funnelpulse_config::ConfigError;
+use funnelpulse_core::{CalendarError, Calibrator, Columns, Funnel};
 use funnelpulse_ensemble::Ensemble;
 
 use crate::{
@@ -25,6 +26,8 @@ pub(crate) struct Plan {
     pub(crate) baseline_calibrator: Calibrator,
     /// True if any member sees engineered columns.
     pub(crate) engineered: bool,
+    /// The clock that texts go by.
+    pub(crate) clock: RowClock,
     /// The columns of detectors that stand in the output table whether they run or not.
     always: Vec<DetectorColumns>,
 }
@@ -40,10 +43,24 @@ impl Plan {
         let baseline_calibrator = Calibrator::fit(reference.view()).map_err(PipelineError::series)?;
         let settings = config.detectors.get::<ZScoreConfig>(funnelpulse_baseline::KIND).cloned();
         let baseline = ZScore::new(settings.unwrap_or_default());
+        let timezone = config.input.timezone.as_deref().unwrap_or_default();
+        let no_zone = |e: CalendarError| ConfigError::Value { key: "input.timezone".into(), reason: e.to_string() };
+        let clock = RowClock::new(timezone, config.input.step_seconds).map_err(no_zone)?;
         // In the order of the catalog: the originals, then whatever runs.
         let all = catalog.entries().iter().map(crate::Entry::output);
         let always = all.filter(|c| c.always || members.iter().any(|m| m.name == c.detector)).collect();
-        Ok(Self { config, matrix, members, left_out, ensemble, baseline, baseline_calibrator, engineered, always })
+        Ok(Self {
+            config,
+            matrix,
+            members,
+            left_out,
+            ensemble,
+            baseline,
+            baseline_calibrator,
+            engineered,
+            clock,
+            always,
+        })
     }
 
     /// Names of the stored metrics, then of the rates.
@@ -75,6 +92,7 @@ impl Plan {
             metrics,
             threshold,
             alerts: self.config.alerts.clone(),
+            clock: self.clock.clone(),
         }
     }
 }

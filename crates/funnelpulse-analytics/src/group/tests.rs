@@ -4,7 +4,7 @@ use funnelpulse_core::{Columns, Timestamp, Verdict};
 use ndarray::Array2;
 
 use super::*;
-use crate::{AlertConfig, Findings};
+use crate::{AlertConfig, Findings, RowClock};
 
 const HOURS: i64 = 48;
 
@@ -38,7 +38,7 @@ fn series(name: &str, hours: (i64, i64), kind: IncidentKind, loss: f64) -> Serie
         revenue_loss_interval: (loss - 30.0, loss + 30.0),
     };
     let verdicts = vec![verdict; time.len()];
-    let incidents = Incident::explain(&AlertConfig::default(), None, &verdicts, &[episode]);
+    let incidents = Incident::explain((&AlertConfig::default(), &RowClock::default()), None, &verdicts, &[episode]);
     let empty = || Array2::zeros((time.len(), 0));
     SeriesFindings {
         series: SeriesKey::new(name),
@@ -65,6 +65,7 @@ fn findings(series: Vec<SeriesFindings>) -> Findings {
         detectors: Vec::new(),
         threshold: 0.5,
         alerts: AlertConfig::default(),
+        clock: RowClock::default(),
     };
     Findings::new(layout, series, &[], Vec::new())
 }

@@ -16,10 +16,10 @@ use crate::{Findings, Incident};
 /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/found.rs"));
 /// # use found::{episode, verdict};
 /// # fn main() {
-/// use funnelpulse_analytics::{AlertConfig, Incident, windows_of_incidents};
+/// use funnelpulse_analytics::{AlertConfig, Incident, RowClock, windows_of_incidents};
 ///
 /// let verdicts = [verdict(0.1, 0.5), verdict(0.9, 0.5), verdict(0.9, 0.5)];
-/// let incidents = Incident::explain(&AlertConfig::default(), None, &verdicts, &[episode()]);
+/// let incidents = Incident::explain((&AlertConfig::default(), &RowClock::default()), None, &verdicts, &[episode()]);
 /// let windows = windows_of_incidents(&incidents, 3600, 28);
 /// assert!(windows.contains(&incidents[0].start));
 /// # }

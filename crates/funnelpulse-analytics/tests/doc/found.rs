@@ -4,7 +4,7 @@
 mod found {
     use funnelpulse_analytics::{
         AlertConfig, Anomaly, DetectorColumns, Deviation, Findings, Impact, ImpactConfig, Layout, ModelScores, Notice,
-        SeriesFindings, top_factors,
+        RowClock, SeriesFindings, top_factors,
     };
     use funnelpulse_core::{
         AnomalyType, Columns, Episode, IncidentKind, ModelSource, SeriesKey, Severity, Timestamp, Verdict,
@@ -26,6 +26,7 @@ mod found {
             }],
             threshold,
             alerts: AlertConfig::default(),
+            clock: RowClock::default(),
         };
         let shops = vec![shop("shop-a", 50.0, 0.9, threshold), shop("shop-b", 20.0, 0.7, threshold)];
         Findings::new(layout, shops, &[], Vec::new())

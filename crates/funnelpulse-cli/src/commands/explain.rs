@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use funnelpulse::{
     FittedPipeline, Incident, SeriesFindings,
     analytics::short,
-    core::{Columns, SeriesKey, Timestamp, parse_timestamp},
+    core::{Columns, SeriesKey, Timestamp, hint, nearest_name, parse_timestamp},
 };
 use ndarray::{ArrayView2, s};
 use serde_json::json;
@@ -87,6 +87,9 @@ fn why_absent(read: &input::Input, series: &str) -> String {
     if let Some(failure) = read.failures.iter().find(|f| f.series.as_str() == series) {
         return format!("series `{series}` can't be used: {}", failure.message);
     }
+    if let Some(name) = nearest_name(read.panel.keys().map(SeriesKey::as_str), series) {
+        return format!("there is no series `{series}`{}", hint(Some(name)));
+    }
     let mut some: Vec<&str> = read.panel.keys().take(SHOWN).map(SeriesKey::as_str).collect();
     if read.panel.len() > SHOWN {
         some.push("...");
@@ -139,8 +142,12 @@ fn as_text(series: &SeriesFindings, metrics: &Columns, row: usize) -> Result<Str
         if let Some(place) = &incident.place {
             writeln!(text, "Where: {place}")?;
         }
+        if !incident.stages.is_empty() {
+            writeln!(text, "\nrevenue that each stage brought or cost")?;
+        }
         for (stage, part) in &incident.stages {
-            writeln!(text, "  {stage:<20}{:>12} of the revenue", short(*part))?;
+            let sign = if *part > 0.0 { "+" } else { "" };
+            writeln!(text, "{stage:<22}{:>12}", format!("{sign}{}", short(*part)))?;
         }
     }
     writeln!(

@@ -36,7 +36,8 @@ pub(crate) fn print_findings(findings: &Findings, summary: &Summary, top: usize)
     }
     if let Some(trend) = &summary.trend {
         let (last, before) = (trend.last_week, trend.week_before);
-        writeln!(text, "{last} anomalous hours in the last week, {before} in the week before")?;
+        let rows = findings.clock().rows();
+        writeln!(text, "{last} anomalous {rows} in the last week, {before} in the week before")?;
     }
     let site = findings.site_incidents();
     if top > 0 && !site.is_empty() {

@@ -262,7 +262,8 @@ fn what_can_not_be_forecast_is_refused() {
         ("ds,y\n2019-10-01,1\n,2\n2019-10-03,2\n", "column `ds` should hold times, found `an empty cell` in line 3"),
         (
             "ds,y\n2019-10-01,1\n2019-10-03,2\n2019-10-02,3\n",
-            "in.csv: row 3, column `ds`: 2019-10-02T00:00:00Z comes after 2019-10-03T00:00:00Z; sort the table by time",
+            "in.csv: row 3, column `ds`: 2019-10-02T00:00:00Z comes after 2019-10-03T00:00:00Z; sort the table by time, or \
+             name the series with --series-column",
         ),
         (
             "ds,y\n2019-10-01,1\n2019-10-02,2\n2019-10-02,3\n",

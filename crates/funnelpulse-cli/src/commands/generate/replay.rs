@@ -1,7 +1,7 @@
 //! `generate --replay`: the events of the shop as they would come.
 
 use std::{
-    io::{BufWriter, Write, stdout},
+    io::{self, BufWriter, Write, stdout},
     path::Path,
     time::{Duration, Instant},
 };
@@ -16,7 +16,7 @@ const TOGETHER: Duration = Duration::from_millis(20);
 
 /// Where events go.
 enum Target {
-    Lines(BufWriter<std::io::Stdout>),
+    Lines(BufWriter<io::Stdout>),
     Topic(Messages),
 }
 
@@ -48,8 +48,16 @@ impl Target {
     }
 }
 
-/// Writes events as JSON lines, `speed` times as fast as they happened; 0 is as fast as possible. Returns their number.
+/// Writes events as JSON lines, `speed` times as fast as they happened; 0 is as fast as possible. Returns their number;
+/// it ends without an error where nobody reads any more.
 pub(super) fn replay(args: &GenerateArgs, speed: f64, events: impl Iterator<Item = RawEvent>) -> anyhow::Result<usize> {
+    match replay_all(args, speed, events) {
+        Err(error) if is_closed(&error) => Ok(0),
+        result => result,
+    }
+}
+
+fn replay_all(args: &GenerateArgs, speed: f64, events: impl Iterator<Item = RawEvent>) -> anyhow::Result<usize> {
     if !(0.0..=1e9).contains(&speed) {
         anyhow::bail!("--replay {speed}: 0 (as fast as possible) to 1000000000 times as fast");
     }
@@ -70,6 +78,11 @@ pub(super) fn replay(args: &GenerateArgs, speed: f64, events: impl Iterator<Item
     }
     target.flush()?;
     Ok(count)
+}
+
+/// True where nobody reads any more, as after `| head`.
+fn is_closed(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
 /// The columns of the event files as one JSON object.
