@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::bail;
-use funnelpulse_streaming::{Metrics, Status, StatusServer};
+use funnelpulse_streaming::{Account, Metrics, Status, StatusServer};
 use serde_json::{Value, json};
 
 mod estimate;
@@ -102,7 +102,25 @@ fn outcome(ended: &[Ended]) -> Outcome {
             output::warn(format_args!("warning: {waiting} deliveries of alerts wait for the next start: {reason}"));
         }
     }
-    if ended.iter().any(|end| end.waiting > 0) { Outcome::Waiting } else { Outcome::Done }
+    let useless: Vec<&Account> = ended.iter().map(|end| &end.metrics.account).filter(|a| is_useless(a)).collect();
+    for account in &useless {
+        let (read, unreadable, rejected) = (account.read, account.dead_lettered, account.rejected_total());
+        output::warn(format_args!(
+            "warning: none of {read} records counts: {unreadable} unreadable, {rejected} rejected, {} late; the dead \
+             letters beside the rows say why",
+            account.late
+        ));
+    }
+    match ended.iter().any(|end| end.waiting > 0) {
+        true => Outcome::Waiting,
+        false if !useless.is_empty() => Outcome::Unscored,
+        false => Outcome::Done,
+    }
+}
+
+/// True where records came and none of them could be used.
+fn is_useless(account: &Account) -> bool {
+    account.counted == 0 && account.dead_lettered + account.rejected_total() + account.late > 0
 }
 
 fn counts(ended: &Ended) -> Value {

@@ -100,6 +100,9 @@ fn standard_input_goes_to_standard_output_and_bad_settings_are_refused() {
     let done = { run }.write_stdin(input).assert().success();
     done.stdout(contains("\"brand\":\"brand_001\"").and(contains("\"views\":30.0")))
         .stderr(contains("\"counted\":30").and(contains("\"unreadable\":1")));
+    let none = folder.command("stream --model model --input - --output useless --lateness 0");
+    let done = { none }.write_stdin("no json\nnone either\n").assert().code(3);
+    done.stderr(contains("warning: none of 2 records counts: 2 unreadable, 0 rejected, 0 late"));
 }
 
 #[test]
