@@ -171,6 +171,21 @@ fn memory_is_said_beforehand() {
 }
 
 #[test]
+fn a_reader_of_a_replay_that_has_enough_is_no_error() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_funnelpulse"))
+        .args(["generate", "--brands", "2", "--days", "6", "--replay", "0", "--to", "-"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let done = child.wait_with_output().unwrap();
+    let errors = String::from_utf8_lossy(&done.stderr);
+    assert!(line.contains("event_time") && done.status.success() && !errors.contains("error"), "{errors}");
+}
+
+#[test]
 fn a_replay_goes_at_its_speed_and_bad_settings_are_refused() {
     let folder = Folder::new();
     let shop = "generate --brands 2 --days 4";
