@@ -72,7 +72,7 @@ pub struct LiveIncident {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum IncidentChange {
-    /// First seen. It may already be over.
+    /// First seen, or found again under the same name after it was withdrawn. It may already be over.
     Opened,
     /// Its kind, severity or priority is another, or it goes on after it had ended.
     Changed,
