@@ -73,7 +73,9 @@ pub(crate) fn last_rows(
     let mut batch = Batch::default();
     for starts in starts.chunks(Batch::room(sizes, cutter.length)) {
         batch.clear();
-        starts.iter().for_each(|&start| cutter.cut(series, start, &mut batch));
+        for &start in starts {
+            cutter.cut(series, start, &mut batch);
+        }
         let windows = reconstruct(compute, sizes, weights, &batch, scratch)?;
         let windows = windows.chunks_exact(cutter.length * outputs);
         windows.for_each(|window| last_rows.extend_from_slice(&window[(cutter.length - 1) * outputs..]));

@@ -34,8 +34,8 @@ pub(crate) struct Learnt {
 pub(crate) fn first_look(watched: &[Watched<'_>], statistics: &[Statistic], clumps: &Clumps) -> Vec<Vec<Found>> {
     let mut best: Vec<Vec<Best>> = vec![Vec::with_capacity(LENGTHS.len()); watched.len()];
     let mut of_day = day_flanks(watched);
-    for index in 0..LENGTHS.len() {
-        let of_length = if FIRST_LENGTHS.contains(&LENGTHS[index]) {
+    for (index, hours) in LENGTHS.iter().enumerate() {
+        let of_length = if FIRST_LENGTHS.contains(hours) {
             let length = Length::new(index, watched, clumps, &(0..usize::MAX), &mut of_day);
             learn_length(&length, watched, statistics).best
         } else {
