@@ -4,6 +4,7 @@ pub mod feed;
 
 use funnelpulse::{
     Config,
+    core::{FrameError, Panel, Timestamp},
     eval::{
         EvalError,
         generator::{GeneratedFunnel, GeneratorConfig},
@@ -27,6 +28,20 @@ pub fn config() -> Config {
     let columns = residuals.chain(ENGINEERED.map(str::to_owned)).collect();
     config.pipeline.columns.insert("iforest".to_owned(), columns);
     config
+}
+
+/// The rows of every series in some hours, counted from the first of all.
+pub fn hours(panel: &Panel, hours: std::ops::Range<usize>) -> Result<Panel, FrameError> {
+    let first = panel.iter().filter_map(|(_, frame)| frame.time().first()).min().copied().unwrap_or_default();
+    let [from, to] = [hours.start, hours.end].map(|hour| first.offset(hour as i64 * Timestamp::HOUR));
+    let mut part = Panel::new(panel.columns().clone());
+    for (key, frame) in panel {
+        let row = |time: Timestamp| frame.time().partition_point(|t| *t < time);
+        if row(from) < row(to) {
+            part.insert(key.clone(), frame.view().rows(row(from)..row(to)).to_frame())?;
+        }
+    }
+    Ok(part)
 }
 
 /// Seconds of processor time that this process has taken so far, of all threads, to the hundredth or

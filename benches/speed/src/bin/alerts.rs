@@ -20,6 +20,7 @@ use funnelpulse::{
     eval::generator::{GeneratedFunnel, GeneratorConfig, RawEvent},
     features::{Event, EventSpec},
 };
+use funnelpulse_benches::hours;
 use funnelpulse_streaming::{
     Alert, CheckpointStore, Deliver, Engine, EngineConfig, Input, LiveDetection, MemorySink, Polled, Position,
     Positions, Runner, RunnerConfig, Source, StreamError,
@@ -131,16 +132,17 @@ fn main() -> anyhow::Result<()> {
     let split = start.ok_or_else(|| anyhow!("an empty shop"))?.offset(TRAINED as i64 * Timestamp::HOUR);
     let events: Vec<RawEvent> = shop.raw_events().filter(|event| event.time >= split).collect();
     let visitors = (rate * FOLLOWED as f64 / events.len() as f64).ceil() as usize;
-    let model = Arc::new(Pipeline::builder().build()?.fit(&before(shop.panel(), split, visitors as f64)?)?);
+    let model =
+        Arc::new(Pipeline::builder().build()?.fit(&scaled(&hours(shop.panel(), 0..TRAINED)?, visitors as f64)?)?);
     let now = events.last().map_or(split, |event| event.time);
     println!("{} events of {FOLLOWED} hours at {rate} a second", events.len() * visitors);
 
-    let (hours, seconds) = (Arc::default(), Arc::default());
-    let source = Paced { events, visitors, rate, next: 0, begun: None, hours: Arc::clone(&hours) };
+    let (came, seconds) = (Arc::default(), Arc::default());
+    let source = Paced { events, visitors, rate, next: 0, begun: None, hours: Arc::clone(&came) };
     let operator = LiveDetection::new(model)?.with_alerts(NotifierConfig::default())?;
     let engine = Engine::new(&EventSpec::default(), EngineConfig::new(0))?;
     let store = CheckpointStore::open("memory://alerts")?;
-    let receiver = Box::new(Noting { hours, seconds: Arc::clone(&seconds) });
+    let receiver = Box::new(Noting { hours: came, seconds: Arc::clone(&seconds) });
     let runner = Runner::new(source, engine, operator, MemorySink::default(), store, RunnerConfig::default())?;
     let metrics = runner.with_alerts(receiver).run(&false.into(), || now)?;
 
@@ -161,15 +163,12 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The rows before a time, with so many times the counts.
-fn before(panel: &Panel, split: Timestamp, times: f64) -> anyhow::Result<Panel> {
-    let mut part = Panel::new(panel.columns().clone());
+/// The same rows with so many times the counts.
+fn scaled(panel: &Panel, times: f64) -> anyhow::Result<Panel> {
+    let mut all = Panel::new(panel.columns().clone());
     for (key, frame) in panel {
-        let frame: &Frame = frame;
-        let rows = frame.time().partition_point(|time| *time < split);
-        let rows = frame.view().rows(0..rows);
-        let values = rows.values().mapv(|value| times * value);
-        part.insert(key.clone(), Frame::new(rows.time().to_vec(), rows.columns().clone(), values)?)?;
+        let values = frame.values().mapv(|value| times * value);
+        all.insert(key.clone(), Frame::new(frame.time().to_vec(), frame.columns().clone(), values)?)?;
     }
-    Ok(part)
+    Ok(all)
 }

@@ -5,11 +5,8 @@
 #![allow(clippy::print_stdout, reason = "a program that shows something")]
 
 use anyhow::Context;
-use funnelpulse::{
-    LivePipeline, Pipeline,
-    core::{Panel, Timestamp},
-};
-use funnelpulse_benches::{processor_seconds, shop};
+use funnelpulse::{LivePipeline, Pipeline, core::Panel};
+use funnelpulse_benches::{hours, processor_seconds, shop};
 
 /// Hours that train.
 const TRAINING: usize = 80 * 24;
@@ -20,10 +17,10 @@ const BETWEEN: usize = 240;
 fn main() -> anyhow::Result<()> {
     rayon::ThreadPoolBuilder::new().num_threads(1).build_global()?;
     let shop = shop()?;
-    let model = Pipeline::builder().build()?.fit(&part(shop.panel(), 0, TRAINING)?)?;
+    let model = Pipeline::builder().build()?.fit(&hours(shop.panel(), 0..TRAINING)?)?;
 
     let start = processor_seconds();
-    let findings = model.detect(&part(shop.panel(), TRAINING, TRAINING + FOLLOWED)?)?;
+    let findings = model.detect(&hours(shop.panel(), TRAINING..TRAINING + FOLLOWED)?)?;
     let batch = processor_seconds() - start;
     let rows: usize = findings.series().iter().map(|series| series.time.len()).sum();
     println!("detect, {rows} rows at once: {:.2} ms per row", 1e3 * batch / rows as f64);
@@ -31,7 +28,7 @@ fn main() -> anyhow::Result<()> {
     let mut live = model.live();
     follow(&mut live, shop.panel(), TRAINING, "right after training")?;
     let later = TRAINING + FOLLOWED + BETWEEN;
-    live.advance(&part(shop.panel(), TRAINING + FOLLOWED, later)?)?;
+    live.advance(&hours(shop.panel(), TRAINING + FOLLOWED..later)?)?;
     follow(&mut live, shop.panel(), later, "ten days later")?;
     let start = processor_seconds();
     let bytes = live.snapshot()?.len() as f64;
@@ -45,7 +42,7 @@ fn main() -> anyhow::Result<()> {
 fn follow(live: &mut LivePipeline, panel: &Panel, first: usize, when: &str) -> anyhow::Result<()> {
     let mut windows = Vec::with_capacity(FOLLOWED);
     for hour in first..first + FOLLOWED {
-        let window = part(panel, hour, hour + 1)?;
+        let window = hours(panel, hour..hour + 1)?;
         let start = processor_seconds();
         live.advance(&window)?;
         windows.push(processor_seconds() - start);
@@ -59,18 +56,4 @@ fn follow(live: &mut LivePipeline, panel: &Panel, first: usize, when: &str) -> a
         1e3 * windows.iter().sum::<f64>() / FOLLOWED as f64
     );
     Ok(())
-}
-
-/// The rows of every series in some hours, counted from the first of all.
-fn part(panel: &Panel, from: usize, to: usize) -> anyhow::Result<Panel> {
-    let first = panel.iter().filter_map(|(_, frame)| frame.time().first()).min().context("no row")?;
-    let [from, to] = [from, to].map(|hours| first.offset(hours as i64 * Timestamp::HOUR));
-    let mut part = Panel::new(panel.columns().clone());
-    for (key, frame) in panel {
-        let row = |time: Timestamp| frame.time().partition_point(|t| *t < time);
-        if row(from) < row(to) {
-            part.insert(key.clone(), frame.view().rows(row(from)..row(to)).to_frame())?;
-        }
-    }
-    Ok(part)
 }
