@@ -43,9 +43,9 @@ def table(title, unit, sizes, of_size):
     last = None
     for size in sizes:
         number, seconds, peak = of_size(size)
-        exponent = f"{math.log(seconds / last[1]) / math.log(number / last[0]):.2f}" if last else ""
+        exponent = f"{math.log(seconds / last[1]) / math.log(size / last[0]):.2f}" if last else ""
         print(f"| {size} | {seconds:.1f} | {1e6 * seconds / number:.2f} | {peak:.0f} | {exponent} |", flush=True)
-        last = (number, seconds)
+        last = (size, seconds)
 
 
 def main():
