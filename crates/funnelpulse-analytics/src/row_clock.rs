@@ -27,7 +27,7 @@ impl RowClock {
     /// Local time of an IANA time zone, UTC for an empty name, and rows so many seconds apart.
     ///
     /// # Errors
-    /// A time zone that there is not.
+    /// [`CalendarError::Zone`] for a name that is not in the IANA database.
     pub fn new(timezone: &str, step_seconds: u64) -> Result<Self, CalendarError> {
         let step = i64::try_from(step_seconds).unwrap_or(i64::MAX).saturating_mul(Timestamp::SECOND);
         Ok(Self { zone: Zone::new(timezone)?, step })

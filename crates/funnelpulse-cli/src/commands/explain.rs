@@ -143,7 +143,7 @@ fn as_text(series: &SeriesFindings, metrics: &Columns, row: usize) -> Result<Str
             writeln!(text, "Where: {place}")?;
         }
         if !incident.stages.is_empty() {
-            writeln!(text, "\nrevenue that each stage brought or cost")?;
+            writeln!(text, "\nchange of revenue by stage")?;
         }
         for (stage, part) in &incident.stages {
             let sign = if *part > 0.0 { "+" } else { "" };
