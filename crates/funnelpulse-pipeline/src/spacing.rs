@@ -6,6 +6,8 @@ use funnelpulse_core::{Panel, Timestamp};
 
 /// Share of the distances between neighbouring rows that the most common one needs to be the step of the table.
 const SHARE: f64 = 0.5;
+/// Fewer distances say nothing: a few new rows may have a gap between them.
+const LEAST: usize = 24;
 
 /// A warning where most rows are at another distance than `step_seconds`.
 pub(crate) fn warnings(panel: &Panel, step_seconds: u64) -> Vec<String> {
@@ -17,14 +19,14 @@ pub(crate) fn warnings(panel: &Panel, step_seconds: u64) -> Vec<String> {
     }
     let all: usize = counts.values().sum();
     let Some((distance, count)) = counts.into_iter().max_by_key(|(_, count)| *count) else { return Vec::new() };
-    let is_most = count as f64 > SHARE * all as f64 && distance % Timestamp::SECOND == 0;
+    let is_most = all >= LEAST && count as f64 > SHARE * all as f64 && distance % Timestamp::SECOND == 0;
     let seconds = distance / Timestamp::SECOND;
     if !is_most || u64::try_from(seconds).is_ok_and(|seconds| seconds == step_seconds) {
         return Vec::new();
     }
     vec![format!(
-        "most rows are {seconds} seconds apart, `input.step_seconds` is {step_seconds}: with {seconds} instead, the rows are \
-         judged as what they are"
+        "most rows are {seconds} seconds apart, `input.step_seconds` is {step_seconds}: set it to {seconds}, or each row \
+         counts as one of {step_seconds} seconds"
     )]
 }
 
@@ -53,6 +55,6 @@ mod tests {
         let gaps = panel((0..300).filter(|hour| hour % 3 != 0).map(|hour| hour * 3600));
         assert!(warnings(&gaps, 3600).is_empty());
         assert!(warnings(&panel((0..30).map(|n| n * n * 60)), 3600).is_empty());
-        assert!(warnings(&panel(0..1), 3600).is_empty());
+        assert!(warnings(&panel([0, 10_800, 21_600].into_iter()), 3600).is_empty(), "too few rows");
     }
 }
