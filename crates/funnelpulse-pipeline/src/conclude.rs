@@ -4,7 +4,13 @@ use funnelpulse_analytics::{Anomaly, Impact, Incident, ModelScores, Notice, Seri
 use funnelpulse_core::{AnomalyType, Funnel, IncidentKind, Severity, Verdict};
 use funnelpulse_ensemble::{AdaptiveThreshold, Ensemble};
 
-use crate::{PipelineError, plan::Plan, prepared::Expectation, runs, scored::Scored};
+use crate::{
+    PipelineError,
+    plan::Plan,
+    prepared::Expectation,
+    runs,
+    scored::{Contributions, Scored},
+};
 
 impl Scored {
     /// Decides and explains.
@@ -44,7 +50,8 @@ impl Scored {
 
     fn explain(&self, plan: &Plan, row: usize, verdict: &Verdict, severity: Severity) -> Anomaly {
         let deviations = self.expectation.deviations(plan, row);
-        let why: Vec<Vec<f64>> = self.contributions.iter().map(|c| c.values.row(row).to_vec()).collect();
+        let of_row = |c: &Contributions| c.values.row(row).mapv(f64::from).to_vec();
+        let why: Vec<Vec<f64>> = self.contributions.iter().map(of_row).collect();
         let why: Vec<&[f64]> = why.iter().map(Vec::as_slice).collect();
         let factors = top_factors(&deviations, &why, plan.config.alerts.max_factors);
         let strongest = deviations.iter().map(|d| d.z).filter(|z| !z.is_nan());

@@ -17,6 +17,8 @@ pub(crate) struct Member {
     /// The columns that it sees.
     pub(crate) columns: Columns,
     pub(crate) detector: Arc<dyn DynPanelDetector>,
+    /// Whether it looks at all series together.
+    pub(crate) is_of_panel: bool,
     /// The type of the anomalies in which its score is the highest.
     pub(crate) finds: Option<AnomalyType>,
 }
@@ -63,6 +65,7 @@ pub(crate) fn members(
         let scope = config.pipeline.scope.get(name).copied().unwrap_or(entry.default_scope());
         members.push(Member {
             name: name.clone(),
+            is_of_panel: matches!(detector, AnyDetector::Panel(_)),
             detector: of_panel(detector, scope, &columns, config),
             columns,
             finds: entry.finds(),

@@ -12,6 +12,7 @@ use rayon::prelude::*;
 use crate::{
     Catalog, Config, Feedback, FittedPipeline, LeftOut, Phase, PipelineError, Progress,
     learn::Judged,
+    member::Member,
     plan::Plan,
     prepared::{Prepared, SeriesState},
     progress::Reporter,
@@ -321,7 +322,8 @@ impl Pipeline {
         Ok((prepared, failures))
     }
 
-    /// Trains every member on all series.
+    /// Trains every member on all series. Those that look at all series together come first: they need the most memory
+    /// while they are trained, and the models of the others are not there yet.
     fn fit_members(
         &self,
         prepared: &[Prepared],
@@ -332,34 +334,41 @@ impl Pipeline {
         let members = &self.plan.members;
         let report = self.reporter.phase(Phase::Fit, prepared.len() * members.len());
         let view = PanelView::new(prepared.iter().map(Prepared::view).collect()).with_progress(&report);
-        let mut absences = Vec::new();
         let mut memories = vec![Memory::default(); members.len()];
-        let fit = |(member, memory): (&crate::member::Member, &mut Memory)| {
-            if prepared.is_empty() {
-                return None;
-            }
-            let stage = format!("training {}", member.name);
-            let fit = || isolated(&member.name, || member.detector.fit_dyn_for(&view, purpose, memory));
-            let fitted = watch.time_all(&stage, fit);
-            let absent = |absence: &Absence| (member.name.clone(), absence.clone());
-            match fitted {
-                Ok(model) => {
-                    absences.extend(model.absences().iter().map(absent));
-                    Some(model)
-                }
-                Err(error) => {
-                    let absence = Absence::of(None, &error);
-                    let reason = format!("model of `{}`: {}", member.name, absence.reason);
-                    absences.push((member.name.clone(), Absence { reason, ..absence }));
-                    None
-                }
-            }
-        };
-        let models = members.iter().zip(&mut memories).map(fit).collect();
+        let mut models: Vec<Option<Box<dyn FittedPanelDetector>>> = members.iter().map(|_| None).collect();
+        let mut absences = vec![Vec::new(); members.len()];
+        let mut order: Vec<usize> = if prepared.is_empty() { Vec::new() } else { (0..members.len()).collect() };
+        order.sort_by_key(|&at| !members[at].is_of_panel);
+        for at in order {
+            (models[at], absences[at]) = fit_member(&members[at], &view, purpose, &mut memories[at], watch);
+        }
+        let absences: Vec<(String, Absence)> = absences.into_iter().flatten().collect();
         for (_, absence) in absences.iter().filter(|(_, a)| a.series.is_none() && !a.is_expected) {
             failures.push(SeriesFailure { series: SeriesKey::new(ALL_SERIES), message: absence.reason.clone() });
         }
         Members { models, memories, absences }
+    }
+}
+
+/// A trained member, or nothing, and what is missing of it.
+fn fit_member(
+    member: &Member,
+    view: &PanelView<'_>,
+    purpose: Purpose,
+    memory: &mut Memory,
+    watch: &Stopwatch,
+) -> (Option<Box<dyn FittedPanelDetector>>, Vec<(String, Absence)>) {
+    let fit = || isolated(&member.name, || member.detector.fit_dyn_for(view, purpose, memory));
+    match watch.time_all(&format!("training {}", member.name), fit) {
+        Ok(model) => {
+            let absences = model.absences().iter().map(|absence| (member.name.clone(), absence.clone())).collect();
+            (Some(model), absences)
+        }
+        Err(error) => {
+            let absence = Absence::of(None, &error);
+            let reason = format!("model of `{}`: {}", member.name, absence.reason);
+            (None, vec![(member.name.clone(), Absence { reason, ..absence })])
+        }
     }
 }
 

@@ -46,8 +46,17 @@ pub(crate) fn pooled(quantiles: &[Option<Scale>]) -> Scale {
 }
 
 /// A residual on its scale.
+#[inline(always)]
 pub(crate) fn scaled(residual: f64, scale: Scale) -> f64 {
-    residual / scale[usize::from(residual > 0.0)]
+    residual / if residual > 0.0 { scale[1] } else { scale[0] }
+}
+
+/// [Scales](scaled) residuals.
+pub(crate) fn scale_all(residuals: &mut [f64], scale: Scale) {
+    pulp::Arch::new().dispatch(
+        #[inline(always)]
+        || residuals.iter_mut().for_each(|residual| *residual = scaled(*residual, scale)),
+    );
 }
 
 /// Whether a scale may come from a fit.
@@ -91,14 +100,27 @@ impl TailMap {
         Self(map)
     }
 
+    #[inline(always)]
     pub(crate) fn height(&self, size: f64) -> f64 {
-        // Without branches: the number of heights that are passed, the last of which goes on.
-        let passed: usize = HEIGHTS[..HEIGHTS.len() - 1].iter().map(|height| usize::from(size >= *height)).sum();
-        let (from, to) = match passed {
-            0 => ((0.0, 0.0), (HEIGHTS[0], self.0[0])),
-            at => ((HEIGHTS[at - 1], self.0[at - 1]), (HEIGHTS[at], self.0[at])),
-        };
-        from.1 + (size - from.0) * (to.1 - from.1) / (to.0 - from.0)
+        // Without branches: the last part that is reached, and the last of all goes on.
+        let part = |from: (f64, f64), to: (f64, f64)| (from.0, from.1, to.1 - from.1, to.0 - from.0);
+        let mut reached = part((0.0, 0.0), (HEIGHTS[0], self.0[0]));
+        for at in 1..HEIGHTS.len() {
+            let next = part((HEIGHTS[at - 1], self.0[at - 1]), (HEIGHTS[at], self.0[at]));
+            reached = if size >= HEIGHTS[at - 1] { next } else { reached };
+        }
+        let (start, height, rise, length) = reached;
+        height + (size - start) * rise / length
+    }
+
+    /// The heights of scaled residuals; NaN where there is none.
+    pub(crate) fn heights(&self, scaled: &[f64]) -> Vec<f64> {
+        let mut heights = vec![0.0; scaled.len()];
+        pulp::Arch::new().dispatch(
+            #[inline(always)]
+            || heights.iter_mut().zip(scaled).for_each(|(height, scaled)| *height = self.height(scaled.abs())),
+        );
+        heights
     }
 
     /// Whether it may come from a fit; anything may stand in a file.
@@ -166,5 +188,10 @@ mod tests {
         let map = TailMap::fit(&counts);
         assert!(map.is_valid() && (map.height(2.6) - 2.0).abs() < 0.05 && (map.height(5.2) - 4.0).abs() < 0.15);
         assert!((1..100).all(|i| map.height(f64::from(i) * 0.1) > map.height(f64::from(i - 1) * 0.1)));
+        // Of many residuals as of each, on either side, and none of none.
+        let residuals: Vec<f64> = (-60..60).map(|i| f64::from(i) * 0.1).collect();
+        let each: Vec<f64> = residuals.iter().map(|residual| map.height(residual.abs())).collect();
+        assert_eq!(map.heights(&residuals), each);
+        assert!(map.heights(&[f64::NAN])[0].is_nan());
     }
 }

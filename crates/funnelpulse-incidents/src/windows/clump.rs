@@ -7,7 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Track, calibrate::normal_quantile};
+use super::{Track, WindowSums, calibrate::normal_quantile};
 use crate::grid::{DAY, PURCHASES};
 
 /// Excesses at which hours are counted.
@@ -53,6 +53,18 @@ impl Clumps {
         let (one, two) = (expected * rate(rates, excess), expected * rate(rates, excess / 2.0));
         let probability = -(-one - two * two / 2.0).exp_m1();
         deviate.min(normal_quantile(1.0 - probability.clamp(1e-15, 0.5)).max(ORDINARY))
+    }
+
+    /// [Limits](Self::limit) the deviates of many sums.
+    pub(crate) fn limit_all(&self, step: usize, sums: &WindowSums, deviates: &mut [f64]) {
+        if self.0.get(step).is_none_or(Vec::is_empty) {
+            return;
+        }
+        for ((deviate, observed), expected) in deviates.iter_mut().zip(&sums.observed).zip(&sums.expected) {
+            if *deviate > ORDINARY {
+                *deviate = self.limit(step, *observed, *expected, *deviate);
+            }
+        }
     }
 
     /// Whether they may come from a fit; anything may stand in a file.

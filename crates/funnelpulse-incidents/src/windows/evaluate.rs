@@ -81,9 +81,10 @@ impl Best {
         map: &TailMap,
         statistic: u8,
     ) {
-        for from in regress::clipped(starting, scaled.len()).filter(|&from| !scaled[from].is_nan()) {
+        let starting = regress::clipped(starting, scaled.len());
+        let heights = map.heights(&scaled[starting.clone()]);
+        for (from, mut height) in starting.zip(heights).filter(|(_, height)| !height.is_nan()) {
             let scaled = scaled[from];
-            let mut height = map.height(scaled.abs());
             if let Some(groups) = groups.get(from) {
                 let group = &groups[usize::from(scaled > 0.0)];
                 if group.height > height && group.holds(scaled) {
@@ -270,9 +271,7 @@ impl Length {
             let scaled = |(at, w): (usize, &Watched<'_>)| {
                 let mut residuals = self.residuals(at, w, statistic, &coefficients[at][index][position]);
                 let starting = regress::clipped(&self.starting, residuals.len());
-                for residual in &mut residuals[starting] {
-                    *residual = calibrate::scaled(*residual, scale);
-                }
+                calibrate::scale_all(&mut residuals[starting], scale);
                 residuals
             };
             let residuals: Vec<Vec<f64>> = watched.par_iter().enumerate().map(scaled).collect();

@@ -96,7 +96,7 @@ fn learn_length(length: &Length, watched: &[Watched<'_>], statistics: &[Statisti
                 counts.add(calibrate::scaled(*residual, scale));
             }
         }
-        residuals.iter_mut().flatten().for_each(|r| *r = calibrate::scaled(*r, scale));
+        residuals.par_iter_mut().for_each(|residuals| calibrate::scale_all(residuals, scale));
         ranked.push(groups.learn(&residuals, &mut group_counts));
         scales.push(scale);
         scaled.push(residuals);

@@ -19,6 +19,8 @@ pub(crate) mod score;
 pub(crate) mod sums;
 pub(crate) mod value;
 
+use std::ops::Range;
+
 use self::sums::DailySums;
 use crate::{
     grid::{CARTS, LANES, PURCHASES, REVENUE, TRAFFIC, VALUE},
@@ -121,12 +123,6 @@ impl Track {
         self
     }
 
-    /// The relative variance of what is expected of a window: what makes one hour uncertain makes all of them.
-    pub(crate) fn uncertainty(&self, step: usize, from: usize, to: usize, expected: f64) -> f64 {
-        let sums = self.uncertainty.get(step).filter(|_| expected > 0.0);
-        sums.map_or(0.0, |sums| (sums.between(from, to) / expected).powi(2))
-    }
-
     /// Ends windows at these hours.
     pub(crate) fn with_ends(mut self, hours: &[usize]) -> Self {
         self.ends = running(self.hours, |hour| f64::from(u8::from(hours.contains(&hour))));
@@ -141,6 +137,32 @@ impl Track {
     /// Observed and expected in the hours from `from` to `to` (exclusive).
     pub(crate) fn sums(&self, step: usize, from: usize, to: usize) -> (f64, f64) {
         (self.value[step].between(from, to), self.expected[step].between(from, to))
+    }
+
+    /// The sums of every window of so many hours that starts in some hours: what [`is_observed`](Self::is_observed) and
+    /// [`sums`](Self::sums) say of each. What makes one hour uncertain makes all of a window.
+    pub(crate) fn windows(&self, step: usize, starting: &Range<usize>, hours: usize) -> WindowSums {
+        let zeros = || vec![0.0; starting.len()];
+        let mut sums = WindowSums { observed: zeros(), expected: zeros(), uncertainty: Vec::new() };
+        if starting.is_empty() {
+            return sums;
+        }
+        self.value[step].windows(starting.clone(), hours, &mut sums.observed);
+        self.expected[step].windows(starting.clone(), hours, &mut sums.expected);
+        if let Some(uncertainty) = self.uncertainty.get(step) {
+            sums.uncertainty = zeros();
+            uncertainty.windows(starting.clone(), hours, &mut sums.uncertainty);
+            let each = sums.uncertainty.iter_mut().zip(&sums.expected);
+            each.for_each(|(u, m)| *u = if *m > 0.0 { (*u / m) * (*u / m) } else { 0.0 });
+        }
+        let (from, to) = (starting.clone(), starting.start + hours..starting.end + hours);
+        let seen = self.seen[step][from.clone()].iter().zip(&self.seen[step][to.clone()]);
+        let ends = self.ends[from.start + 1..from.end + 1].iter().zip(&self.ends[to]);
+        for ((observed, (seen, seen_to)), (ends, ends_to)) in sums.observed.iter_mut().zip(seen).zip(ends) {
+            let is_observed = (ends_to - ends < 0.5) & (2.0 * (seen_to - seen) >= hours as f64);
+            *observed = if is_observed { *observed } else { f64::NAN };
+        }
+        sums
     }
 
     /// The same of unmasked hours before a window.
@@ -165,6 +187,15 @@ impl Track {
     pub(crate) fn is_calm(&self, from: usize, to: usize) -> bool {
         self.masked[to] - self.masked[from] < 0.5
     }
+}
+
+/// Sums of windows of one length.
+pub(crate) struct WindowSums {
+    /// NaN where too little was observed.
+    pub(crate) observed: Vec<f64>,
+    pub(crate) expected: Vec<f64>,
+    /// Relative variances of what is expected; empty where it is known.
+    pub(crate) uncertainty: Vec<f64>,
 }
 
 /// Sums of all values before each position, and of all.

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-use super::{LENGTHS, Statistic, Track, clump::Clumps, noise::Noise, score::step_deviate};
+use super::{LENGTHS, Statistic, Track, clump::Clumps, noise::Noise, score};
 use crate::grid::{DAY, LANES};
 
 /// Predictors: intercept, hours before, hours after, the step given, other series in this step and
@@ -72,6 +72,7 @@ impl Others {
 
     /// Adds what the [mean](Self::mean) of the others explains of windows that start in some hours and have these
     /// deviates: NaN where there is none.
+    #[inline(always)]
     fn explain(&self, step: usize, starting: &Range<usize>, own: &[f64], coefficient: f64, into: &mut [f64]) {
         let all = self.sum[step][starting.clone()].iter().zip(&self.number[step][starting.clone()]);
         for ((explained, own), (sum, number)) in into.iter_mut().zip(own).zip(all) {
@@ -92,22 +93,16 @@ pub(crate) struct Deviates(pub(crate) [Vec<f64>; LANES]);
 impl Deviates {
     /// Those of windows that start in some hours.
     pub(crate) fn new(track: &Track, noise: &Noise, clumps: &Clumps, length: usize, starting: &Range<usize>) -> Self {
-        let starts = (track.hours + 1).saturating_sub(LENGTHS[length]);
+        let hours = LENGTHS[length];
+        let starts = (track.hours + 1).saturating_sub(hours);
+        let starting = clipped(starting, starts);
         let of = |step: usize| {
             let (dispersion, relative) = (noise.dispersion[step], noise.relative[step][length]);
-            let deviate = |from: usize| {
-                let to = from + LENGTHS[length];
-                if !track.is_observed(step, from, to) {
-                    return f64::NAN;
-                }
-                let (x, m) = track.sums(step, from, to);
-                let relative = relative + track.uncertainty(step, from, to, m);
-                clumps.limit(step, x, m, step_deviate(step, x, m, dispersion, relative))
-            };
+            let sums = track.windows(step, &starting, hours);
             let mut deviates = vec![f64::NAN; starts];
-            for from in clipped(starting, starts) {
-                deviates[from] = deviate(from);
-            }
+            let some = &mut deviates[starting.clone()];
+            score::step_deviates(step, &sums, dispersion, relative, some);
+            clumps.limit_all(step, &sums, some);
             deviates
         };
         Self(std::array::from_fn(of))
@@ -189,7 +184,7 @@ impl Surroundings<'_> {
         let length = LENGTHS.iter().position(|&l| l >= flank).unwrap_or(LENGTHS.len() - 1);
         let (dispersion, relative) = (self.noise.dispersion[step], self.noise.relative[step][length]);
         let deviate = |(x, m): (f64, f64)| {
-            if m <= 0.0 { 0.0 } else { step_deviate(step, x, m, dispersion, relative).clamp(-CLIP, CLIP) }
+            if m <= 0.0 { 0.0 } else { score::step_deviate(step, x, m, dispersion, relative).clamp(-CLIP, CLIP) }
         };
         let starts = self.deviates.0[step].len();
         let mut flanks = Flanks { before: vec![0.0; starts], after: vec![0.0; starts] };
@@ -211,6 +206,21 @@ impl Surroundings<'_> {
     /// [`residual`] of each [`row`](Self::row), and NaN where there is none. Loops without branches, which compilers
     /// turn into vectors.
     pub(crate) fn residuals(
+        &self,
+        statistic: Statistic,
+        flanks: &Flanks,
+        regression: &Regression,
+        starting: Range<usize>,
+        into: &mut [f64],
+    ) {
+        pulp::Arch::new().dispatch(
+            #[inline(always)]
+            || self.residuals_here(statistic, flanks, regression, starting, into),
+        );
+    }
+
+    #[inline(always)]
+    fn residuals_here(
         &self,
         statistic: Statistic,
         flanks: &Flanks,

@@ -4,6 +4,8 @@
 //! sums begin anew each day, and a stretch is put together from its days: the same hours give the same
 //! sum, bit for bit, in a table of a week and in one of a year.
 
+use std::ops::Range;
+
 use crate::grid::DAY;
 
 /// Sums of hourly values; the first hour is the start of a day.
@@ -40,6 +42,26 @@ impl DailySums {
         let whole: f64 = self.days[first + 1..last].iter().sum();
         self.days[first] - self.before[from] + whole + self.before[to]
     }
+
+    /// The sums [between](Self::between) each of some hours and the hour so many hours later. Day by day, so that loops
+    /// have no branches.
+    pub(crate) fn windows(&self, starting: Range<usize>, hours: usize, into: &mut [f64]) {
+        let mut from = starting.start;
+        while from < starting.end {
+            let (first, last) = (from / DAY, (from + hours) / DAY);
+            // Windows that start up to here begin on one day and end on one day.
+            let end = ((first + 1) * DAY).min((last + 1) * DAY - hours).min(starting.end);
+            let into = &mut into[from - starting.start..end - starting.start];
+            let ends = self.before[from..end].iter().zip(&self.before[from + hours..end + hours]);
+            if first == last {
+                into.iter_mut().zip(ends).for_each(|(sum, (from, to))| *sum = to - from);
+            } else {
+                let (day, whole) = (self.days[first], self.days[first + 1..last].iter().sum::<f64>());
+                into.iter_mut().zip(ends).for_each(|(sum, (from, to))| *sum = day - from + whole + to);
+            }
+            from = end;
+        }
+    }
 }
 
 #[cfg(test)]
@@ -56,6 +78,20 @@ mod tests {
             }
         }
         assert_eq!(DailySums::new(0, |_| 1.0).between(0, 0), 0.0);
+    }
+
+    #[test]
+    fn sums_of_many_windows_are_those_of_each() {
+        let sums = DailySums::new(150, |hour| (hour as f64 * 0.37).sin() * 1e3);
+        for hours in [1, 2, 23, 24, 25, 36, 48, 100] {
+            for start in [0, 1, 23, 24, 40] {
+                let starting = start..151 - hours;
+                let mut windows = vec![0.0; starting.len()];
+                sums.windows(starting.clone(), hours, &mut windows);
+                let each: Vec<f64> = starting.map(|from| sums.between(from, from + hours)).collect();
+                assert_eq!(windows, each, "{hours} from {start}");
+            }
+        }
     }
 
     #[test]

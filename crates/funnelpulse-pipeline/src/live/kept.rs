@@ -123,7 +123,7 @@ fn part(all: &Array1<f64>, rows: Range<usize>) -> Array1<f64> {
     all.slice_axis(Axis(0), Slice::from(rows)).to_owned()
 }
 
-fn rows_of(all: &Array2<f64>, rows: Range<usize>) -> Array2<f64> {
+fn rows_of<T: Clone>(all: &Array2<T>, rows: Range<usize>) -> Array2<T> {
     all.slice_axis(Axis(0), Slice::from(rows)).to_owned()
 }
 
@@ -131,6 +131,6 @@ fn joined(first: &Array1<f64>, second: &Array1<f64>) -> Array1<f64> {
     first.iter().chain(second).copied().collect()
 }
 
-fn below(first: &Array2<f64>, second: &Array2<f64>) -> Array2<f64> {
+fn below<T: Clone>(first: &Array2<T>, second: &Array2<T>) -> Array2<T> {
     concatenate(Axis(0), &[first.view(), second.view()]).expect("both have a column per metric")
 }
