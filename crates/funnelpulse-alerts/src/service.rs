@@ -306,6 +306,6 @@ mod tests {
             "{waiting}"
         );
         let damaged = delivery(sink(0, 0), |d| d.report.damaged_lines = 1).to_string();
-        assert!(damaged.ends_with("\n  1 damaged lines in the spool, kept in .damaged"), "{damaged}");
+        assert!(damaged.ends_with("\n  1 damaged line in the spool, kept in .damaged"), "{damaged}");
     }
 }

@@ -6,7 +6,12 @@ use anyhow::bail;
 
 /// Checks a folder that is made, with those above it, where it is missing.
 pub(crate) fn folder(option: &str, path: &Path) -> anyhow::Result<()> {
-    let present = path.ancestors().find(|folder| folder.exists());
+    made(option, path, path)
+}
+
+/// Checks that the folder of an output can be made, or written where it is there.
+fn made(option: &str, path: &Path, folder: &Path) -> anyhow::Result<()> {
+    let present = folder.ancestors().find(|folder| folder.exists());
     let present = present.filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if !present.is_dir() {
         bail!("{option} {}: {} is a file, not a folder", path.display(), present.display());
@@ -45,7 +50,7 @@ pub(crate) fn in_place(option: &str, path: Option<&Path>) -> anyhow::Result<()> 
 pub(crate) fn report(option: &str, path: Option<&Path>) -> anyhow::Result<()> {
     let Some(path) = path else { return Ok(()) };
     refuse_folder(option, path)?;
-    folder(option, parent(path))
+    made(option, path, parent(path))
 }
 
 /// Checks a model: a file where its name has an extension, else a folder.

@@ -212,7 +212,7 @@ fn trailing(panel: &Panel, hour: usize, minutes: u64) -> ClosedWindow {
 
 #[test]
 fn early_results_warn_once_an_hour_and_change_nothing() {
-    let panel = shop();
+    let panel = shop_times(0.0);
     let model = trained(&panel);
     let fresh = || LiveDetection::new(model.clone()).unwrap().with_alerts(NotifierConfig::default()).unwrap();
     let (mut plain, mut early) = (fresh(), fresh());
@@ -245,13 +245,13 @@ fn early_results_warn_once_an_hour_and_change_nothing() {
     assert!(fresh().early(&trailing(&panel, TRAINED_HOURS, 30)).unwrap().rows.is_empty());
 }
 
-/// The shop with hours in which one brand sells five times as much as usual.
-fn busy_shop() -> Panel {
+/// The shop with half a day in which one brand has this multiple of its usual visits and sales.
+fn shop_times(factor: f64) -> Panel {
     let mut panel = Panel::new(shop().columns().clone());
     for (index, (key, frame)) in shop().into_iter().enumerate() {
         let (time, columns, mut values) = frame.into_parts();
         for row in (TRAINED_HOURS + 6..TRAINED_HOURS + 18).filter(|_| index == 1) {
-            values.row_mut(row).mapv_inplace(|value| 5.0 * value);
+            values.row_mut(row).mapv_inplace(|value| factor * value);
         }
         panel.insert(key, Frame::new(time, columns, values).unwrap()).unwrap();
     }
@@ -260,7 +260,7 @@ fn busy_shop() -> Panel {
 
 #[test]
 fn what_brings_more_than_expected_is_no_early_warning() {
-    let panel = busy_shop();
+    let panel = shop_times(5.0);
     let model = trained(&panel);
     let mut operator = LiveDetection::new(model).unwrap().with_alerts(NotifierConfig::default()).unwrap();
     let (mut gains, mut alerts) = (0, Vec::new());

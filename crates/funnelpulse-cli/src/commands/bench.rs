@@ -76,7 +76,7 @@ fn suite(args: &BenchArgs) -> anyhow::Result<Suite> {
     let suite = Suite::find(&args.data, &options(args)?).and_then(|suite| suite.check().map(|()| suite));
     suite.map_err(|error| match error {
         EvalError::NoSeries { .. } => anyhow!(
-            "{error}. --label-column names another column of labels, --windows another file with the windows of NAB"
+            "{error}. --label-column and --columns name other columns, --windows another file with the windows of NAB"
         ),
         error => error.into(),
     })

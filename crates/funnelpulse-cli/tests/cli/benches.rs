@@ -99,8 +99,10 @@ fn a_folder_without_a_series_that_can_be_used_is_an_error() {
     let folder = Folder::new();
     std::fs::create_dir(folder.path("data")).unwrap();
     folder.refuses("bench --data data --detectors zscore --out found", "data: there is no labelled series; looked for");
-    folder.write("data/quiet.csv", "value,label\n1,0\n2,0\n3,0\n");
+    folder.write("data/quiet.csv", "value,label\n5,0\n2,0\n9,0\n");
     let message = "data: no series can be used, for example quiet has not both normal and anomalous rows; looked for";
     folder.refuses("bench --data data --detectors zscore --out found", message);
-    folder.run("bench --data data --detectors zscore --out found").stderr(contains("--label-column names another"));
+    folder
+        .run("bench --data data --detectors zscore --out found")
+        .stderr(contains("--label-column and --columns name other columns"));
 }

@@ -126,7 +126,7 @@ mod tests {
     fn times_are_marked_at_round_places() {
         // A week and a day around an hour, as `explain` draws it.
         let days = labels("2019-10-19 08:00", "2019-10-27 08:00");
-        assert_eq!((days.len(), days[0].as_str()), (4, "2019-10-20"));
+        assert_eq!((days.len(), days[0].as_str()), (4, "2019-10-21"));
         assert_eq!(
             labels("2019-10-19 08:10", "2019-10-19 20:00"),
             [
