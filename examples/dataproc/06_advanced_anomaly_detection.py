@@ -23,8 +23,6 @@ from pyspark.sql import functions as F
 LOG = logging.getLogger("funnelpulse.job")
 FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
-#: The folder of the tables unless `--tables` says another: that of the original job, so that its command line works.
-TABLES = "gs://funnelpulse-ss18851-data/tables"
 #: Columns of the old table, with the types that it had.
 LEGACY = {
     "window_start": "timestamp",
@@ -42,7 +40,7 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "--tables", default=TABLES, help="folder of the tables; the paths below are by default in it (default: %(default)s)"
+        "--tables", help="folder of the tables, such as gs://BUCKET/tables; the paths below are by default in it"
     )
     parser.add_argument("--input", help="hourly table (default: TABLES/gold_funnel_hourly_brand)")
     parser.add_argument("--output", help="anomalies (default: TABLES/gold_anomalies_advanced)")
@@ -55,6 +53,8 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--statistics", metavar="FILE", help="also write the statistics as JSON to FILE")
     parser.add_argument("--log-level", default="INFO", choices=["DEBUG", "INFO", "WARNING", "ERROR"])
     args = parser.parse_args(given)
+    if args.tables is None and None in (args.input, args.output, args.legacy_output):
+        parser.error("--tables is missing: the folder of the tables, such as --tables gs://BUCKET/tables")
     for name, table in (
         ("input", "gold_funnel_hourly_brand"),
         ("output", "gold_anomalies_advanced"),

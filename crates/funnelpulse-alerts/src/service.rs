@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use funnelpulse_core::counted;
 use serde::{Deserialize, Serialize};
 
 pub use check::CheckReport;
@@ -156,8 +157,7 @@ impl Delivery {
 /// A line of what was due and one per sink.
 impl fmt::Display for Delivery {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let plural = |n: u64| if n == 1 { "alert" } else { "alerts" };
-        write!(f, "{} {} due", self.due, plural(self.due as u64))?;
+        write!(f, "{} due", counted(self.due, "alert", "alerts"))?;
         if self.outdated {
             f.write_str(": the data end before those of an earlier run")?;
         }
@@ -174,11 +174,12 @@ impl fmt::Display for Delivery {
             }
         }
         if self.report.orphaned > 0 {
-            let n = self.report.orphaned;
-            write!(f, "\n  {n} {} for sinks that are not configured any more, kept in .rejected", plural(n))?;
+            let alerts = counted(self.report.orphaned, "alert", "alerts");
+            write!(f, "\n  {alerts} for sinks that are not configured any more, kept in .rejected")?;
         }
         if self.report.damaged_lines > 0 {
-            write!(f, "\n  {} damaged lines in the spool, kept in .damaged", self.report.damaged_lines)?;
+            let lines = counted(self.report.damaged_lines, "damaged line", "damaged lines");
+            write!(f, "\n  {lines} in the spool, kept in .damaged")?;
         }
         if let Some(error) = &self.report.spool_error {
             write!(f, "\n  the spool could not be written: {error}")?;
@@ -305,6 +306,6 @@ mod tests {
             "{waiting}"
         );
         let damaged = delivery(sink(0, 0), |d| d.report.damaged_lines = 1).to_string();
-        assert!(damaged.ends_with("\n  1 damaged lines in the spool, kept in .damaged"), "{damaged}");
+        assert!(damaged.ends_with("\n  1 damaged line in the spool, kept in .damaged"), "{damaged}");
     }
 }

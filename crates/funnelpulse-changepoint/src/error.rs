@@ -27,7 +27,7 @@ pub enum ChangepointError {
         allowed: &'static str,
     },
     /// The signal has a shape that the cost or the search can't take.
-    #[error("{what} takes {allowed} columns, not {columns}")]
+    #[error("{what} takes {allowed}, not {columns}")]
     Columns {
         /// The cost or search.
         what: &'static str,

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::Context;
-use funnelpulse::{Findings, Incident, alert_candidate, observation};
+use funnelpulse::{Findings, Incident, alert_candidate, core::counted, observation};
 use funnelpulse_alerts::{Alert, AlertsConfig};
 
 use crate::output;
@@ -26,9 +26,9 @@ pub(crate) fn deliver(path: &Path, findings: &Findings) -> anyhow::Result<bool> 
     let left = delivery.waiting() > 0;
     if left {
         output::note(format_args!(
-            "warning: {} deliveries were not acknowledged within {} seconds; they are sent again by the next run",
-            delivery.waiting(),
-            alerts.config().dispatch.patience_seconds
+            "warning: {} not acknowledged within {}; the next run sends again what is left",
+            counted(delivery.waiting(), "delivery", "deliveries"),
+            counted(alerts.config().dispatch.patience_seconds, "second", "seconds")
         ));
     }
     Ok(left)

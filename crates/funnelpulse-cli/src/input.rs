@@ -9,7 +9,7 @@ use anyhow::{Context, bail};
 use funnelpulse::{
     Config, Feedback, Findings, Incident, SeriesFailure,
     analytics::{HISTORY_DAYS, LocalizeConfig, windows_of_incidents},
-    core::{Panel, SeriesKey, Timestamp},
+    core::{Panel, SeriesKey, Timestamp, counted},
     features::{Gold, IngestReport, NO_KEY},
     io::{
         InputKind, PanelRead, ReadOptions, StrayRow, Table, read_cube, read_events, read_panel, recognise, scan_events,
@@ -180,13 +180,12 @@ pub(crate) fn read_options(config: &Config) -> ReadOptions {
 /// Prints which rows did not become rows of their own.
 fn note_rows(duplicates: usize, strays: &[StrayRow]) {
     const SHOWN: usize = 5;
-    let rows = |count: usize| if count == 1 { "row" } else { "rows" };
     if duplicates > 0 {
-        output::note(format_args!("{duplicates} {} merged into another of the same window", rows(duplicates)));
+        output::note(format_args!("{} merged into another of the same window", counted(duplicates, "row", "rows")));
     }
     if !strays.is_empty() {
         let (count, shown) = (strays.len(), strays.iter().take(SHOWN));
-        output::warn(format_args!("warning: {count} {} far from all others in time set aside:", rows(count)));
+        output::warn(format_args!("warning: {} far from all others in time set aside:", counted(count, "row", "rows")));
         for stray in shown {
             output::warn(format_args!("  {stray}"));
         }

@@ -7,6 +7,7 @@ mod context;
 mod input;
 mod logs;
 mod output;
+mod outputs;
 mod overwrite;
 mod panics;
 mod params;

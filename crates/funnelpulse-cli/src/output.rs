@@ -22,7 +22,7 @@ use funnelpulse::{
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
-use crate::{Outcome, alerting, args::Results, context, input::Input};
+use crate::{Outcome, alerting, args::Results, context, input::Input, outputs};
 
 mod findings;
 
@@ -292,6 +292,12 @@ pub(crate) fn deliver(
     } else {
         Outcome::Done
     })
+}
+
+/// Checks before the work that the results can be written.
+pub(crate) fn check_paths(results: &Results) -> anyhow::Result<()> {
+    outputs::folder("--output", &results.output)?;
+    outputs::report("--report", results.report.as_deref())
 }
 
 /// The report as it is to be written.

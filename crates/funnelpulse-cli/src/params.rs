@@ -1,7 +1,7 @@
 //! `--param NAME=VALUE`: the fields of a detector's configuration, one by one.
 
 use anyhow::bail;
-use funnelpulse::core::nearest_name;
+use funnelpulse::core::{nearest_name, wrong_value};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::input::split_setting;
@@ -30,7 +30,7 @@ where
             None => bail!("unknown parameter `{name}`"),
         }
     }
-    bail!("`{path}`: {}", reason.lines().next().unwrap_or_default())
+    bail!("`{path}`: {}", wrong_value(reason.lines().next().unwrap_or_default()))
 }
 
 /// The field of `C` that `name` was probably meant to be.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 use funnelpulse::report::plot::page;
-pub(crate) use funnelpulse::report::plot::{Picture, PlotPanel};
+pub(crate) use funnelpulse::report::plot::{Legend, Picture, PlotPanel};
 
 use crate::output;
 

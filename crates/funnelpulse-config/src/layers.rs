@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use funnelpulse_core::nearest_name;
+use funnelpulse_core::{nearest_name, wrong_value};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 
@@ -146,7 +146,7 @@ pub fn read_value<T: DeserializeOwned>(section: &str, value: toml::Value) -> Res
         let path = error.path().to_string();
         let key = if path == "." { section.to_owned() } else { format!("{section}.{path}") };
         let reason = error.into_inner().to_string();
-        ConfigError::Value { key, reason: reason.lines().next().unwrap_or_default().to_owned() }
+        ConfigError::Value { key, reason: wrong_value(reason.lines().next().unwrap_or_default()) }
     })
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::Timestamp;
+use crate::{Timestamp, counted};
 
 /// An error of any type, shareable between threads.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync + 'static>;
@@ -237,7 +237,7 @@ pub enum Error {
     #[error(transparent)]
     Model(#[from] ModelError),
     /// Fewer usable rows than the detector needs.
-    #[error("{rows} usable rows, `{detector}` needs at least {needed}")]
+    #[error("{}, `{detector}` needs at least {needed}", counted(*rows, "usable row", "usable rows"))]
     TooFewRows {
         /// The detector.
         detector: &'static str,

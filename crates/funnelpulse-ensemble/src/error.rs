@@ -1,5 +1,7 @@
 //! Errors of an ensemble.
 
+use funnelpulse_core::counted;
+
 /// Errors of setting up an ensemble or of combining scores.
 ///
 /// ```
@@ -10,7 +12,7 @@
 /// let ensemble = Ensemble::new(EnsembleConfig::default())?;
 /// let votes = [Vote::new("a", array![0.1, 0.2])];
 /// let error = ensemble.combine(&[Timestamp::from_seconds(0)], &votes).unwrap_err();
-/// assert_eq!(error.to_string(), "detector `a` gave 2 scores for 1 rows");
+/// assert_eq!(error.to_string(), "detector `a` gave 2 scores for 1 row");
 /// # Ok::<(), funnelpulse_ensemble::EnsembleError>(())
 /// ```
 #[derive(Debug, thiserror::Error)]
@@ -35,7 +37,7 @@ pub enum EnsembleError {
         known: String,
     },
     /// A detector gave another number of scores than there are rows.
-    #[error("detector `{detector}` gave {scores} scores for {rows} rows")]
+    #[error("detector `{detector}` gave {} for {}", counted(*scores, "score", "scores"), counted(*rows, "row", "rows"))]
     Length {
         /// The detector.
         detector: String,

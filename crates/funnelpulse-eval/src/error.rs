@@ -1,13 +1,13 @@
 //! Errors of measuring and generating.
 
-use funnelpulse_core::FrameError;
+use funnelpulse_core::{FrameError, counted};
 
 /// Errors of this crate. Rows count from zero.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum EvalError {
     /// Two inputs that go row by row differ in length.
-    #[error("{labels} labels, but {other} {what}")]
+    #[error("{}, but {other} {what}", counted(*labels, "label", "labels"))]
     Length {
         /// Number of labels.
         labels: usize,
@@ -82,6 +82,18 @@ pub enum EvalError {
         /// The file or folder.
         path: String,
         /// What is wrong with it.
+        reason: String,
+    },
+    /// A folder or file has no series that detectors can be judged on.
+    #[error(
+        "{path}: {reason}; looked for CSV, TSV and Parquet files with a column of 0/1 labels, called label, is_anomaly, \
+         anomaly or the like (TSB-AD, TimeEval, SKAB and others), .npz files with X and y (ADBench), and data/ with \
+         labels/combined_windows.json (NAB)"
+    )]
+    NoSeries {
+        /// The folder or file.
+        path: String,
+        /// What is wrong with what is there.
         reason: String,
     },
     /// Generated or given data is not a valid frame.

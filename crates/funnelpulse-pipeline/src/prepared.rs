@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use funnelpulse_analytics::SeriesFailure;
 use funnelpulse_baseline::ZScoreModel;
-use funnelpulse_core::{Context, Detector, FittedDetector, Frame, FrameView, SeriesKey, SeriesView, Timestamp};
+use funnelpulse_core::{
+    Context, Detector, FittedDetector, Frame, FrameView, SeriesKey, SeriesView, Timestamp, counted,
+};
 use ndarray::{Array1, Array2, ArrayView2, Axis, s};
 
 use crate::{
@@ -58,7 +60,8 @@ impl Prepared {
         let rows = rows_with_data(frame);
         let needed = plan.config.pipeline.min_fallback_rows;
         if rows < needed {
-            return Err(fail(format!("too short to score: {rows} rows with data, at least {needed} are needed")));
+            let rows = counted(rows, "row", "rows");
+            return Err(fail(format!("too short to score: {rows} with data, at least {needed} are needed")));
         }
         let metrics = plan.matrix.metrics(frame).map_err(|e| fail(e.to_string()))?;
         let baseline = plan.baseline.fit(metrics.usable.view()).map_err(|e| fail(e.to_string()))?;

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
-use funnelpulse::report::Report;
+use funnelpulse::{core::counted, report::Report};
 use pyo3::{prelude::*, types::PyCapsule};
 use serde::Serialize;
 
@@ -189,7 +189,8 @@ impl Findings {
 
     fn __repr__(&self) -> String {
         let series = self.inner.series().len();
-        format!("<funnelpulse.Findings: {} anomalies in {} rows of {series} series>", self.__len__(), self.rows())
+        let (anomalies, rows) = (counted(self.__len__(), "anomaly", "anomalies"), counted(self.rows(), "row", "rows"));
+        format!("<funnelpulse.Findings: {anomalies} in {rows} of {series} series>")
     }
 
     fn _repr_html_(slf: Bound<'_, Self>) -> PyResult<Bound<'_, PyAny>> {

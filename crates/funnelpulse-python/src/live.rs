@@ -6,7 +6,10 @@ use arrow::{
     array::{ArrayRef, BooleanArray, Int64Array, RecordBatch},
     datatypes::{DataType, Field, Schema},
 };
-use funnelpulse::{LiveIncident, LiveRow, core::Timestamp};
+use funnelpulse::{
+    LiveIncident, LiveRow,
+    core::{Timestamp, counted},
+};
 use pyo3::{
     prelude::*,
     types::{PyBytes, PyCapsule},
@@ -183,6 +186,6 @@ impl Advance {
     }
 
     fn __repr__(&self) -> String {
-        format!("<funnelpulse.Advance to {}: {} rows>", self.now, self.rows.num_rows())
+        format!("<funnelpulse.Advance to {}: {}>", self.now, counted(self.rows.num_rows(), "row", "rows"))
     }
 }

@@ -51,7 +51,8 @@ impl Table {
     }
 
     fn __repr__(&self) -> String {
-        format!("<funnelpulse.Table: {} rows, columns {}>", self.num_rows(), self.column_names().join(", "))
+        let rows = funnelpulse::core::counted(self.num_rows(), "row", "rows");
+        format!("<funnelpulse.Table: {rows}, columns {}>", self.column_names().join(", "))
     }
 
     /// The rows as an Arrow stream.

@@ -1,6 +1,6 @@
 //! Incidents, each with its picture, its causes and its price.
 
-use std::fmt::Write as _;
+use std::{cmp::Ordering, fmt::Write as _};
 
 use funnelpulse_core::Timestamp;
 use serde::Serialize;
@@ -49,6 +49,8 @@ pub(super) struct Card {
     change: f64,
     /// What the picture shows.
     metric: Option<String>,
+    /// The series of the picture, where the incident is of several; and the position of its timeline.
+    pictured: Option<(String, Option<usize>)>,
     /// Points of the lines, as SVG has them; the incident's left edge and width.
     observed: String,
     expected: String,
@@ -66,24 +68,53 @@ struct Cause {
     lost: bool,
 }
 
-/// The cards, and how many incidents there are.
+/// The cards of the whole site and of series, each the most urgent first, and how many incidents of series there are.
 pub(super) fn cards(
     findings: &Findings,
     timeline_of: &dyn Fn(&SeriesFindings) -> Option<usize>,
 ) -> (Vec<Card>, Vec<Card>, usize) {
     let unit = Unit::of(findings);
-    let card = |findings: &Findings, series: Option<&SeriesFindings>, incident: &Incident| Card {
-        timeline: series.and_then(timeline_of),
-        ..card(findings, series, incident, unit)
-    };
-    let site = findings.site_incidents().iter().map(|i| card(findings, None, i)).collect();
-    let all = findings.incidents();
-    let of = |incident: &Incident| findings.series().iter().find(|s| s.series == incident.series);
-    let cards = all.iter().take(SHOWN).map(|i| card(findings, of(i), i)).collect();
-    (site, cards, all.len())
+    let card = |incident: &&Incident| card(findings, incident, unit, timeline_of);
+    let mut site: Vec<&Incident> = findings.site_incidents().iter().collect();
+    let mut all = findings.incidents();
+    site.sort_by(|a, b| by_urgency(a, b));
+    all.sort_by(|a, b| by_urgency(a, b));
+    (site.iter().map(card).collect(), all.iter().take(SHOWN).map(card).collect(), all.len())
 }
 
-fn card(findings: &Findings, series: Option<&SeriesFindings>, incident: &Incident, unit: Unit) -> Card {
+/// Losses and broken stages before gains, then by priority, then the largest loss first.
+fn by_urgency(a: &Incident, b: &Incident) -> Ordering {
+    let gains = a.is_opportunity().cmp(&b.is_opportunity());
+    gains.then(a.priority.cmp(&b.priority)).then(change(a).total_cmp(&change(b)))
+}
+
+/// The change of revenue, 0 without one.
+fn change(incident: &Incident) -> f64 {
+    incident.impact.revenue.filter(|revenue| revenue.is_finite()).unwrap_or(0.0)
+}
+
+/// The series whose picture stands for the incident: its own, or of several the one whose revenue changed most.
+fn pictured<'a>(findings: &'a Findings, incident: &Incident) -> Option<&'a SeriesFindings> {
+    if incident.members.is_empty() {
+        return findings.series().iter().find(|series| series.series == incident.series);
+    }
+    let part = |series: &&SeriesFindings| {
+        let of_group = series.incidents.iter().filter(|i| i.group.as_ref() == Some(&incident.id));
+        of_group.map(|i| change(i).abs()).max_by(f64::total_cmp)
+    };
+    let parts = findings.series().iter().filter_map(|series| Some((series, part(&series)?)));
+    // Of equal ones the first by name.
+    parts.rev().max_by(|a, b| a.1.total_cmp(&b.1)).map(|(series, _)| series)
+}
+
+fn card(
+    findings: &Findings,
+    incident: &Incident,
+    unit: Unit,
+    timeline_of: &dyn Fn(&SeriesFindings) -> Option<usize>,
+) -> Card {
+    let series = pictured(findings, incident);
+    let is_group = !incident.members.is_empty();
     let metric = series.and_then(|s| shown_metric(findings, incident).map(|m| (s, m)));
     let picture = metric.map(|(series, metric)| Picture::new(series, incident, metric)).unwrap_or_default();
     let largest = incident.stages.iter().map(|(_, part)| part.abs()).fold(0.0, f64::max);
@@ -114,13 +145,14 @@ fn card(findings: &Findings, series: Option<&SeriesFindings>, incident: &Inciden
         interval: incident.revenue_interval.map(|(a, b)| format!("{} to {}", signed(a.round()), signed(b.round()))),
         summary: incident.summary.clone(),
         place: incident.place.as_ref().map(ToString::to_string),
-        timeline: None,
+        timeline: series.filter(|_| !is_group).and_then(timeline_of),
         millis: plots::millis(incident.start),
         start: incident.start.to_string(),
         end: incident.end.to_string(),
         names: serde_json::to_string(&members).unwrap_or_default(),
         members,
-        change: incident.impact.revenue.filter(|r| r.is_finite()).unwrap_or(0.0),
+        change: change(incident),
+        pictured: series.filter(|_| is_group).map(|s| (s.series.to_string(), timeline_of(s))),
         metric: metric.and_then(|(_, m)| findings.metrics().get(m)).map(ToString::to_string),
         observed: picture.observed,
         expected: picture.expected,

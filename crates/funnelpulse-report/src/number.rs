@@ -12,9 +12,14 @@ pub(super) fn grouped(value: f64) -> String {
         return NONE.to_owned();
     }
     let text = short(value.abs());
+    separated(&text, value < 0.0 && text != "0")
+}
+
+/// The text of a number without a sign with thousands separated by commas, and a real minus sign where it is negative.
+pub(super) fn separated(text: &str, is_negative: bool) -> String {
     let (whole, rest) = text.split_at(text.find(['.', 'e']).unwrap_or(text.len()));
     let mut out = String::with_capacity(text.len() + 8);
-    if value < 0.0 && text != "0" {
+    if is_negative {
         out.push('−');
     }
     for (i, digit) in whole.chars().enumerate() {

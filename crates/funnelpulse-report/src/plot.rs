@@ -15,10 +15,20 @@
 //! # Ok::<(), funnelpulse_report::plot::PlotError>(())
 //! ```
 
-use std::fmt::Write;
+mod axis;
+mod legend;
+mod ticks;
+
+use std::{fmt::Write, ops::Range};
 
 use funnelpulse_core::{Detection, FrameView, Timestamp};
-use plotters::{coord::Shift, prelude::*};
+use plotters::{
+    coord::{Shift, types::RangedCoordf64},
+    prelude::*,
+};
+
+use axis::Axis;
+pub use legend::Legend;
 
 /// Width of a picture and height of one of its panels, in pixels.
 const SIZE: (u32, u32) = (1200, 260);
@@ -38,6 +48,8 @@ const PIXEL_RATIO: f32 = 2.0;
 const FAMILIES: [&str; 6] = ["DejaVu Sans", "Liberation Sans", "Noto Sans", "Arial", "Helvetica", "Segoe UI"];
 const OBSERVED: RGBColor = RGBColor(59, 125, 196);
 const FITTED: RGBColor = RGBColor(194, 87, 12);
+/// Opacity of an interval.
+const INTERVAL: f64 = 0.18;
 const INK: RGBColor = RGBColor(60, 68, 80);
 const BREAK: RGBColor = RGBColor(179, 38, 30);
 
@@ -84,6 +96,10 @@ pub struct PlotPanel {
     pub limit: Option<f64>,
     /// First rows of segments, each with the rows between which the break may lie.
     pub breaks: Vec<(usize, (usize, usize))>,
+    /// Lowest and highest value of the axis; by default those of all values. An interval is cut off there.
+    pub range: Option<(f64, f64)>,
+    /// The names of these parts; a legend has them where there are two or more.
+    pub legend: Legend,
 }
 
 /// An HTML page of pictures, the first [`MAX_PICTURES`] of them.
@@ -139,6 +155,7 @@ impl Picture {
             title: "score".to_owned(),
             fitted: Some(detection.score().to_vec()),
             limit,
+            legend: Legend { fitted: "score".to_owned(), ..Legend::default() },
             ..PlotPanel::default()
         };
         Self {
@@ -213,25 +230,32 @@ fn draw(picture: &Picture, root: &Area<'_>) -> Drawn {
     Ok(())
 }
 
+type Chart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<Axis, RangedCoordf64>>;
+
 fn draw_panel(picture: &Picture, panel: &PlotPanel, area: &Area<'_>) -> Drawn {
     let rows = panel.rows();
     let x = |row: usize| match &picture.times {
         Some(times) => times.get(row).map_or(f64::NAN, |t| t.as_micros() as f64 / Timestamp::SECOND as f64),
         None => row as f64,
     };
-    let (low, high) = panel.range();
+    let (low, high) = panel.ends();
     let margin = 0.05 * (high - low).max(1e-9);
+    let (low, high) = (low - margin, high + margin);
     let ends = x(0)..x(rows.saturating_sub(1)).max(x(0) + 1.0);
+    let marks = match picture.times {
+        Some(_) => ticks::of_times(ends.start, ends.end),
+        None => ticks::of_rows(ends.end),
+    };
     let mut chart = ChartBuilder::on(area)
         .caption(&panel.title, ("sans-serif", 15))
         .margin(6)
         .margin_right(HALF_A_LABEL)
         .x_label_area_size(26)
         .y_label_area_size(70)
-        .build_cartesian_2d(ends.clone(), low - margin..high + margin)?;
-    let label = |value: &f64| match picture.times {
-        Some(_) => Timestamp::from_seconds(*value as i64).to_string().replacen('T', " ", 1)[..16].to_owned(),
-        None => format!("{value:.0}"),
+        .build_cartesian_2d(Axis::new(ends.clone(), marks.clone()), low..high)?;
+    let label = |mark: &f64| match picture.times {
+        Some(_) => ticks::time_label(*mark, &marks),
+        None => format!("{mark:.0}"),
     };
     chart
         .configure_mesh()
@@ -239,29 +263,44 @@ fn draw_panel(picture: &Picture, panel: &PlotPanel, area: &Area<'_>) -> Drawn {
         .bold_line_style(INK.mix(0.12))
         .axis_style(INK.mix(0.5))
         .label_style(("sans-serif", 12).into_font().color(&INK))
-        .x_labels(8)
         .x_label_formatter(&label)
+        .y_label_formatter(&|value| ticks::value_label(*value, high - low))
         .draw()?;
+    draw_lines(panel, &mut chart, &x, &(low..high))?;
+    draw_marks(panel, &mut chart, &x, (ends, low..high))?;
+    legend::draw(panel, area)
+}
+
+/// The interval, as far as it is in a panel with these ends, and the lines over it.
+fn draw_lines(panel: &PlotPanel, chart: &mut Chart<'_, '_>, x: &impl Fn(usize) -> f64, up: &Range<f64>) -> Drawn {
     if let Some((lower, upper)) = &panel.interval {
-        let kept = |values: &[f64]| points(values, &x).collect::<Vec<_>>();
+        let cut = |(x, y): (f64, f64)| (x, y.clamp(up.start, up.end));
+        let kept = |values: &[f64]| points(values, x).map(cut).collect::<Vec<_>>();
         let outline: Vec<(f64, f64)> = kept(lower).into_iter().chain(kept(upper).into_iter().rev()).collect();
-        chart.draw_series([Polygon::new(outline, FITTED.mix(0.18))])?;
+        chart.draw_series([Polygon::new(outline, FITTED.mix(INTERVAL))])?;
     }
     for (values, color) in [(&panel.observed, OBSERVED), (&panel.fitted, FITTED)] {
-        for stretch in values.iter().flat_map(|values| stretches(values, &x)) {
+        for stretch in values.iter().flat_map(|values| stretches(values, x)) {
             chart.draw_series(LineSeries::new(stretch, color.stroke_width(1)))?;
         }
     }
+    Ok(())
+}
+
+/// The breaks and the limit, over the whole of a panel with these ends.
+fn draw_marks(
+    panel: &PlotPanel,
+    chart: &mut Chart<'_, '_>,
+    x: &impl Fn(usize) -> f64,
+    (across, up): (Range<f64>, Range<f64>),
+) -> Drawn {
     for &(row, (first, last)) in &panel.breaks {
-        let corners = [(x(first), low - margin), (x(last), high + margin)];
+        let corners = [(x(first), up.start), (x(last), up.end)];
         chart.draw_series([Rectangle::new(corners, BREAK.mix(0.15).filled())])?;
-        chart.draw_series([PathElement::new(
-            [(x(row), low - margin), (x(row), high + margin)],
-            BREAK.stroke_width(2),
-        )])?;
+        chart.draw_series([PathElement::new([(x(row), up.start), (x(row), up.end)], BREAK.stroke_width(2))])?;
     }
     if let Some(limit) = panel.limit {
-        chart.draw_series([PathElement::new([(ends.start, limit), (ends.end, limit)], BREAK.stroke_width(1))])?;
+        chart.draw_series([PathElement::new([(across.start, limit), (across.end, limit)], BREAK.stroke_width(1))])?;
     }
     Ok(())
 }
@@ -277,7 +316,10 @@ impl PlotPanel {
     }
 
     /// Lowest and highest value, or 0 and 1 where there is none.
-    fn range(&self) -> (f64, f64) {
+    fn ends(&self) -> (f64, f64) {
+        if let Some(range) = self.range {
+            return range;
+        }
         let values = || self.lines().flatten().copied().chain(self.limit).filter(|v| v.is_finite());
         let (low, high) = (values().fold(f64::INFINITY, f64::min), values().fold(f64::NEG_INFINITY, f64::max));
         if low <= high { (low, high) } else { (0.0, 1.0) }
@@ -336,6 +378,8 @@ mod tests {
             interval: Some(((0..300).map(|i| wave(i) - 0.5).collect(), (0..300).map(|i| wave(i) + 0.5).collect())),
             limit: Some(1.2),
             breaks: vec![(150, (140, 160))],
+            range: None,
+            legend: Legend::default(),
         };
         let times = (0..300).map(|hour| Timestamp::from_seconds(3_600 * hour)).collect();
         Picture { title: "a <series>".to_owned(), times: Some(times), panels: vec![panel] }
@@ -348,6 +392,26 @@ mod tests {
         let page = page(&vec![picture(); MAX_PICTURES + 2]).unwrap();
         assert_eq!(page.matches("<svg").count(), MAX_PICTURES);
         assert!(page.contains("The first 50 of 52 series."));
+    }
+
+    /// The texts of a picture, in order.
+    fn texts(svg: &str) -> Vec<&str> {
+        svg.split("</text>").filter_map(|part| part.rsplit_once('>').map(|(_, text)| text.trim())).collect()
+    }
+
+    #[test]
+    fn a_legend_names_the_parts_and_labels_are_round() {
+        let svg = picture().to_svg().unwrap();
+        let texts = texts(&svg);
+        for name in ["observed", "expected", "expected range", "threshold", "break"] {
+            assert!(texts.contains(&name), "no {name} in {texts:?}");
+        }
+        // Twelve and a half days, marked every two.
+        assert!(texts.contains(&"1970-01-03") && !svg.contains("1970-01-03 "), "{texts:?}");
+        assert!(texts.contains(&"1") && !texts.contains(&"1.0"), "{texts:?}");
+        let single = PlotPanel { observed: Some(vec![1.0, 2.0]), ..PlotPanel::default() };
+        let svg = Picture { panels: vec![single], ..Picture::default() }.to_svg().unwrap();
+        assert!(!svg.contains("observed"), "one line needs no legend");
     }
 
     #[cfg(feature = "png")]

@@ -8,6 +8,7 @@ use funnelpulse_features::MetricSpec;
 use ndarray::Array2;
 
 mod browser;
+mod incidents;
 
 use super::{Report, plots, view};
 use funnelpulse_analytics::{Findings, SeriesFailure};

@@ -132,9 +132,8 @@ pub(super) fn render(report: &Report<'_>) -> Result<String, ReportError> {
         n_incidents,
         quality: &report.quality,
         anomalies: ranked.len(),
-        rows: ranked
-            .iter()
-            .take(MAX_TABLE_ROWS)
+        rows: losses_first(&ranked[..ranked.len().min(MAX_TABLE_ROWS)])
+            .into_iter()
             .map(|(series, anomaly)| row(findings, series, anomaly, timeline_of(series)))
             .collect(),
         primary: primary.map_or("", |name| name),
@@ -162,6 +161,14 @@ pub(super) fn render(report: &Report<'_>) -> Result<String, ReportError> {
     environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
     environment.add_filter("grouped", grouped);
     Ok(environment.render_str(include_str!("page.html"), Serde(page))?)
+}
+
+/// Anomalies by rank, those that gained revenue after the others.
+fn losses_first<'a>(ranked: &[(&'a SeriesFindings, &'a Anomaly)]) -> Vec<(&'a SeriesFindings, &'a Anomaly)> {
+    let gains = |anomaly: &Anomaly| anomaly.impact.revenue.is_some_and(|revenue| revenue > 0.0);
+    let mut rows = ranked.to_vec();
+    rows.sort_by_key(|(_, anomaly)| gains(anomaly));
+    rows
 }
 
 fn money(series: &SeriesFindings) -> f64 {
@@ -208,10 +215,16 @@ fn tiles(findings: &Findings, summary: &Summary, ranked: &[(&SeriesFindings, &An
             label: "Incidents".to_owned(),
             value: count(findings.incidents().len()),
             hint: match (findings.group_incidents().len(), findings.site_incidents().len()) {
-                (0, 0) => "of one series each".to_owned(),
-                (0, n) => format!("of one series each, and {} shared by all", count(n)),
-                (groups, 0) => format!("{} of several series at once", count(groups)),
-                (groups, n) => format!("{} of several series at once, and {} shared by all", count(groups), count(n)),
+                (0, 0) => "each in one series".to_owned(),
+                (0, n) => format!("each in one series; {} more in all series at once", count(n)),
+                (groups, 0) => format!("{} of them in several series at once", count(groups)),
+                (groups, n) => {
+                    format!(
+                        "{} of them in several series at once; {} more in all series at once",
+                        count(groups),
+                        count(n)
+                    )
+                }
             },
         },
         Tile {

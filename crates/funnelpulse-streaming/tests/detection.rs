@@ -212,7 +212,7 @@ fn trailing(panel: &Panel, hour: usize, minutes: u64) -> ClosedWindow {
 
 #[test]
 fn early_results_warn_once_an_hour_and_change_nothing() {
-    let panel = shop();
+    let panel = shop_times(0.0);
     let model = trained(&panel);
     let fresh = || LiveDetection::new(model.clone()).unwrap().with_alerts(NotifierConfig::default()).unwrap();
     let (mut plain, mut early) = (fresh(), fresh());
@@ -243,4 +243,38 @@ fn early_results_warn_once_an_hour_and_change_nothing() {
     let (_, first) = &warnings[0];
     assert!(first.body.contains("Early warning") && first.body.contains("The hour is not over"), "{}", first.body);
     assert!(fresh().early(&trailing(&panel, TRAINED_HOURS, 30)).unwrap().rows.is_empty());
+}
+
+/// The shop with half a day in which one brand has this multiple of its usual visits and sales.
+fn shop_times(factor: f64) -> Panel {
+    let mut panel = Panel::new(shop().columns().clone());
+    for (index, (key, frame)) in shop().into_iter().enumerate() {
+        let (time, columns, mut values) = frame.into_parts();
+        for row in (TRAINED_HOURS + 6..TRAINED_HOURS + 18).filter(|_| index == 1) {
+            values.row_mut(row).mapv_inplace(|value| factor * value);
+        }
+        panel.insert(key, Frame::new(time, columns, values).unwrap()).unwrap();
+    }
+    panel
+}
+
+#[test]
+fn what_brings_more_than_expected_is_no_early_warning() {
+    let panel = shop_times(5.0);
+    let model = trained(&panel);
+    let mut operator = LiveDetection::new(model).unwrap().with_alerts(NotifierConfig::default()).unwrap();
+    let (mut gains, mut alerts) = (0, Vec::new());
+    for hour in TRAINED_HOURS..TRAINED_HOURS + 24 {
+        if hour > TRAINED_HOURS {
+            let early = trailing(&panel, hour, 45);
+            let advance = operator.live().early(early.start, early.end, &early.panel().unwrap()).unwrap();
+            let of_brand = advance.incidents.iter().filter(|news| news.incident.is_opportunity());
+            gains += of_brand.filter(|news| news.incident.probability > 0.99).count();
+            let warnings = operator.early(&early).unwrap().alerts;
+            assert!(warnings.iter().all(|w| w.body.contains("\"revenue\":\"-")), "hour {hour}: {warnings:?}");
+        }
+        alerts.extend(operator.window(&window(&panel, hour)).unwrap().alerts);
+    }
+    assert!(gains > 0, "the test data have no likely gain");
+    assert!(alerts.iter().any(|alert| alert.body.contains("above what was expected")), "{alerts:?}");
 }

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use funnelpulse_core::Timestamp;
+use funnelpulse_core::{Timestamp, counted};
 use serde::Serialize;
 
 use super::AlertsConfig;
@@ -48,10 +48,11 @@ impl fmt::Display for CheckReport {
         match self.until {
             None => writeln!(f, "state: {}, no run yet", self.state.display())?,
             Some(until) => {
-                writeln!(f, "state: {}, data until {until}, {} incidents open", self.state.display(), self.open)?;
+                let open = counted(self.open, "incident", "incidents");
+                writeln!(f, "state: {}, data until {until}, {open} open", self.state.display())?;
             }
         }
-        write!(f, "spool: {}, {} messages waiting", self.spool.display(), self.waiting)
+        write!(f, "spool: {}, {} waiting", self.spool.display(), counted(self.waiting, "message", "messages"))
     }
 }
 

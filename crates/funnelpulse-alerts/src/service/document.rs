@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use funnelpulse_core::type_in_words;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_path_to_error::Segment;
 use toml::{Table, Value};
@@ -101,12 +102,14 @@ fn join(outer: &str, inner: &str) -> String {
 fn without_values(message: &str) -> String {
     let message = message.trim();
     if let Some(rest) = message.strip_prefix("invalid type: ") {
-        let found = rest.split([' ', ',']).next().unwrap_or_default();
+        let found = kind_in_words(rest.split([' ', ',']).next().unwrap_or_default());
         return format!("found {found}, expected {}", expected(rest));
     }
     if let Some(rest) = message.strip_prefix("invalid value: ") {
-        let found =
-            if rest.starts_with("string") { "text" } else { rest.split(", expected").next().unwrap_or_default() };
+        let found = match rest.split_once('`') {
+            Some((_, value)) if !rest.starts_with("string") => value.split('`').next().unwrap_or_default(),
+            _ => kind_in_words(rest.split(' ').next().unwrap_or_default()),
+        };
         return format!("found {found}, expected {}", expected(rest));
     }
     if let Some(rest) = message.strip_prefix("unknown variant ") {
@@ -122,9 +125,24 @@ fn without_values(message: &str) -> String {
     if safe.iter().any(|start| message.starts_with(start)) { message.to_owned() } else { "not valid".to_owned() }
 }
 
+/// The kind of a value that a decoder found.
+fn kind_in_words(kind: &str) -> &str {
+    match kind {
+        "string" => "text",
+        "integer" => "a whole number",
+        "floating" => "a number",
+        "boolean" => "true or false",
+        "sequence" => "a list",
+        "map" => "a table",
+        other => other,
+    }
+}
+
 /// What the decoder wanted: the end of its message, which it does not take from the file.
-fn expected(message: &str) -> &str {
-    message.rsplit_once(", expected ").map_or("something else", |(_, expected)| expected)
+fn expected(message: &str) -> String {
+    message
+        .rsplit_once(", expected ")
+        .map_or_else(|| "something else".to_owned(), |(_, expected)| type_in_words(expected))
 }
 
 /// Where a file is no TOML, without the text of the line.

@@ -33,7 +33,7 @@ impl CostAutoregressive {
     /// The cost of `values`, one column, with `order` lags (1 to 50, fewer than there are rows).
     pub fn new(values: ArrayView2<'_, f64>, order: usize) -> Result<Self, ChangepointError> {
         let signal = Signal::new(values)?.center();
-        signal.require("the autoregressive cost", 1, "1")?;
+        signal.require("the autoregressive cost", 1, "1 column")?;
         if !(1..=50).contains(&order) {
             return Err(ChangepointError::config("order", order, "1 to 50"));
         }

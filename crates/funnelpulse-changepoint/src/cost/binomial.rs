@@ -30,7 +30,7 @@ impl CostBinomial {
     /// there are at least as many.
     pub fn new(values: ArrayView2<'_, f64>) -> Result<Self, ChangepointError> {
         let signal = Signal::nonnegative(values)?;
-        signal.require("the binomial cost", 2, "2 (successes, trials)")?;
+        signal.require("the binomial cost", 2, "2 columns (successes, trials)")?;
         if let Some(row) = signal.values.chunks_exact(2).position(|r| r[0] > r[1]) {
             let value = signal.values[2 * row];
             return Err(ChangepointError::Value { row, column: 0, value, allowed: "at most the trials in column 1" });

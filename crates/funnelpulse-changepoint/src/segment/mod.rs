@@ -298,7 +298,7 @@ impl Segmenter {
                 Partition::at(&CostL2::new(values)?, find_partition(values.column(0))?.breaks)
             }
             Method::Auto => {
-                return Err(ChangepointError::Columns { what: "auto", columns: values.ncols(), allowed: "1" });
+                return Err(ChangepointError::Columns { what: "auto", columns: values.ncols(), allowed: "1 column" });
             }
             Method::Classifier(search) => {
                 let found = search.search(values)?;

@@ -2,6 +2,8 @@
 
 use std::fmt::{Display, Formatter, Result};
 
+use funnelpulse_core::counted;
+
 use super::{Break, Segmentation};
 
 /// ```
@@ -32,8 +34,8 @@ impl Display for Break {
 
 impl Display for Segmentation {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
-        let breaks = if self.breaks.len() == 1 { "break" } else { "breaks" };
-        write!(f, "{} {breaks} in {} rows, cost {}", self.breaks.len(), self.rows, short(self.cost))?;
+        let (breaks, rows) = (counted(self.breaks.len(), "break", "breaks"), counted(self.rows, "row", "rows"));
+        write!(f, "{breaks} in {rows}, cost {}", short(self.cost))?;
         self.breaks.iter().try_for_each(|found| write!(f, "\n{found}"))
     }
 }

@@ -256,5 +256,5 @@ fn bad_parameters_are_named() {
     refused(SegmentationConfig { jump: 0, ..base() }, "jump = 0");
     refused(SegmentationConfig { order: 0, ..base() }, "order = 0");
     let two = array![[1.0, 2.0], [3.0, 4.0]];
-    assert_eq!(Segmenter::auto().segment(two.view(), None).unwrap_err().to_string(), "auto takes 1 columns, not 2");
+    assert_eq!(Segmenter::auto().segment(two.view(), None).unwrap_err().to_string(), "auto takes 1 column, not 2");
 }

@@ -10,12 +10,16 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, anyhow, bail, ensure};
 use funnelpulse::{
     Built, Catalog, Entry,
-    eval::bench::{
-        Bench, BenchDetector, DetectorCommand, Leaderboard, Run, Suite, SuiteOptions, TIME, TrainingRows,
-        leaderboard_page, runs_to_batch,
+    core::counted,
+    eval::{
+        EvalError,
+        bench::{
+            Bench, BenchDetector, DetectorCommand, Leaderboard, Run, Suite, SuiteOptions, TIME, TrainingRows,
+            leaderboard_page, runs_to_batch,
+        },
     },
     features::MetricSpec,
     io::{Table, write_bytes, write_file},
@@ -27,7 +31,7 @@ use crate::{
     args::{ANY_SERIES, BenchArgs},
     context::catalog,
     input::split_setting,
-    output,
+    output, outputs,
 };
 
 const ALL: &str = "all";
@@ -36,7 +40,8 @@ const RANDOM: &str = "random";
 const SHOWN: usize = 3;
 
 pub(crate) fn bench(args: &BenchArgs) -> anyhow::Result<Outcome> {
-    let suite = Suite::find(&args.data, &options(args)?)?;
+    outputs::folder("--out", &args.out)?;
+    let suite = suite(args)?;
     note_skipped(&suite);
     let detectors = detectors(args)?;
     let mut bench = Bench::new(&args.out);
@@ -55,7 +60,7 @@ pub(crate) fn bench(args: &BenchArgs) -> anyhow::Result<Outcome> {
     let runs = bench.run(&suite.series, &detectors, &cancel, &|_| bar.inc(1))?;
     bar.finish_and_clear();
     if cancel.load(Ordering::Relaxed) {
-        bail!("stopped after {} runs; --resume goes on from there", runs.len());
+        bail!("stopped after {}; --resume goes on from there", counted(runs.len(), "run", "runs"));
     }
     let board = Leaderboard::new(&runs, args.metric);
     write(args, &runs, &board)?;
@@ -64,6 +69,17 @@ pub(crate) fn bench(args: &BenchArgs) -> anyhow::Result<Outcome> {
     }
     output::say(format_args!("{board}\nLeaderboard in {}", args.out.join("leaderboard.html").display()))?;
     Ok(if board.series == 0 { Outcome::Unscored } else { Outcome::Done })
+}
+
+/// The series, at least one of which can be used.
+fn suite(args: &BenchArgs) -> anyhow::Result<Suite> {
+    let suite = Suite::find(&args.data, &options(args)?).and_then(|suite| suite.check().map(|()| suite));
+    suite.map_err(|error| match error {
+        EvalError::NoSeries { .. } => anyhow!(
+            "{error}. --label-column and --columns name other columns, --windows another file with the windows of NAB"
+        ),
+        error => error.into(),
+    })
 }
 
 fn options(args: &BenchArgs) -> anyhow::Result<SuiteOptions> {
@@ -98,7 +114,8 @@ fn note_skipped(suite: &Suite) {
         output::note(format_args!("note: {} is left out: {reason}", path.display()));
     }
     if suite.skipped.len() > SHOWN {
-        output::note(format_args!("note: ... and {} more files", suite.skipped.len() - SHOWN));
+        let more = counted(suite.skipped.len() - SHOWN, "more file", "more files");
+        output::note(format_args!("note: ... and {more}"));
     }
 }
 

@@ -7,19 +7,24 @@ use arrow::array::{ArrayRef, Float64Array, RecordBatch, StringArray, TimestampMi
 use funnelpulse::changepoint::{
     Break, ChangepointError, Segmentation, SegmentationConfig, Segmenter, classifier::ClassifierConfig,
 };
-use funnelpulse::{core::Timestamp, io::Table};
+use funnelpulse::{
+    core::{Timestamp, counted},
+    io::Table,
+};
 use ndarray::Array2;
 use rayon::prelude::*;
 
 use crate::{
     args::ChangepointsArgs,
     input::{SeriesRows, check_finite, check_times, rows_by_series},
-    output,
+    output, outputs,
     plot::{self, Picture, PlotPanel},
 };
 
 pub(crate) fn changepoints(args: &ChangepointsArgs) -> anyhow::Result<()> {
     crate::overwrite::refuse(&[&args.input], &[("--output", Some(&args.output))])?;
+    outputs::table("--output", &args.output)?;
+    outputs::in_place("--plot", args.plot.as_deref())?;
     let segmenter = segmenter(args)?;
     let table = Table::read(&args.input)?;
     let data = args.columns.iter().map(|c| table.f64_column(c)).collect::<Result<Vec<_>, _>>()?;
@@ -52,11 +57,11 @@ pub(crate) fn changepoints(args: &ChangepointsArgs) -> anyhow::Result<()> {
     }
     let rows = table.num_rows();
     if used < rows {
-        output::note(format_args!("note: {} of {rows} rows have no value and are left out", rows - used));
+        output::note(format_args!("note: without a value and left out: {} of {rows} rows", rows - used));
     }
-    let found = if breaks.len() == 1 { "1 break".to_owned() } else { format!("{} breaks", breaks.len()) };
+    let (found, all) = (counted(breaks.len(), "break", "breaks"), counted(rows, "row", "rows"));
     let (count, path) = (series.len(), args.output.display());
-    let done = format!("{found} in {rows} rows of {count} series; table in {path}");
+    let done = format!("{found} in {all} of {count} series; table in {path}");
     output::write_table(&args.output, &batch(args, &breaks)?, done)
 }
 

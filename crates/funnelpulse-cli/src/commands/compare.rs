@@ -7,6 +7,7 @@ use crate::{
     context::catalog,
     input,
     output::{self, number, per_cent, signed},
+    outputs,
 };
 use anyhow::{Context, bail};
 use funnelpulse::{
@@ -15,7 +16,7 @@ use funnelpulse::{
         Change, Group, Labels, ModelComparison, ModelSide, PanelComparison, Quality, Selection, compare_findings,
         compare_panel,
     },
-    core::SeriesKey,
+    core::{SeriesKey, counted},
     features::PanelSpec,
     io::Table,
 };
@@ -25,6 +26,7 @@ const SHOWN: usize = 3;
 
 pub(crate) fn compare(args: &CompareArgs) -> anyhow::Result<()> {
     crate::overwrite::refuse(&[&args.input], &[("--output", args.output.as_deref())])?;
+    outputs::in_place("--output", args.output.as_deref())?;
     match (&args.model, &args.against_model) {
         (Some(after), Some(before)) => models(args, after, before),
         _ => rows(args),
@@ -104,7 +106,7 @@ fn rows_as_text(found: &PanelComparison, top: usize, step_seconds: u64) -> Resul
             let rest = &contributions[top..];
             let sum = |of: fn(&Change) -> f64| rest.iter().map(|c| of(&c.change)).sum::<f64>();
             let (before, after) = (number(sum(|c| c.before)), number(sum(|c| c.after)));
-            let (part, name) = (signed(sum(Change::difference)), format!("{} others", rest.len()));
+            let (part, name) = (signed(sum(Change::difference)), counted(rest.len(), "other", "others"));
             writeln!(text, "  {name:<22}{before:>14}{after:>14}{part:>14}")?;
         }
     }
@@ -112,14 +114,17 @@ fn rows_as_text(found: &PanelComparison, top: usize, step_seconds: u64) -> Resul
 }
 
 fn group_in_words(group: &Group, unit: &str) -> String {
-    let plural = |n: u64| if n == 1 { "" } else { "s" };
+    let units = |n: u64| counted(n, unit, &format!("{unit}s"));
     let (windows, missing) = (group.windows as u64, group.missing_windows());
-    let mut text = format!("{windows} {unit}{} with data of {} series", plural(windows), group.series);
+    let mut text = format!("{} with data of {} series", units(windows), group.series);
     if missing > 0 {
         let gaps: Vec<String> = group.missing.iter().take(SHOWN).map(|gap| gap.period.to_string()).collect();
         let rest = group.missing.len().saturating_sub(SHOWN);
-        let rest = if rest > 0 { format!(" and {rest} more stretches") } else { String::new() };
-        let _ = write!(text, "; {missing} {unit}{} without: {}{rest}", plural(missing), gaps.join(", "));
+        let rest = match rest {
+            0 => String::new(),
+            rest => format!(" and {}", counted(rest, "more stretch", "more stretches")),
+        };
+        let _ = write!(text, "; {} without: {}{rest}", units(missing), gaps.join(", "));
     }
     text
 }
@@ -172,10 +177,10 @@ fn models_as_text(found: &ModelComparison, top: usize, after: &Path, before: &Pa
     let mut text = String::new();
     writeln!(
         text,
-        "{} against {}, on {} rows of {} series that both can score\n",
+        "{} against {}, on {} of {} series that both can score\n",
         after.display(),
         before.display(),
-        found.rows,
+        counted(found.rows, "row", "rows"),
         found.series
     )?;
     let names = [before, after].map(|path| path.file_name().unwrap_or_default().to_string_lossy());

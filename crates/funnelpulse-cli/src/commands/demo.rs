@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use funnelpulse::{
     Findings, Pipeline,
+    core::counted,
     eval::{
         generator::{AnomalyKind, GeneratedFunnel},
         metrics::{auc_pr, auc_roc, best_f1, event_recall_by_kind, flags_above, threshold_at_fpr, vus},
@@ -19,7 +20,7 @@ use crate::{
     commands::generate::{labels, shop},
     context::catalog,
     input::configuration,
-    output,
+    output, outputs,
 };
 
 /// Tolerance of VUS-PR in rows: a day.
@@ -28,14 +29,15 @@ const DAY: usize = 24;
 const FALSE_POSITIVE_RATE: f64 = 0.01;
 
 pub(crate) fn demo(args: &DemoArgs) -> anyhow::Result<Outcome> {
+    outputs::folder("--out", &args.out)?;
     let config = configuration(&args.settings)?;
     let shop = shop(&args.shop)?;
     output::say(format_args!(
-        "A generated shop: {} brands, {} days, {} hourly rows, {} planted anomalies (seed {})",
-        args.shop.brands,
-        args.shop.days,
-        shop.panel().total_rows(),
-        shop.events().len(),
+        "A generated shop: {}, {}, {}, {} (seed {})",
+        counted(args.shop.brands, "brand", "brands"),
+        counted(args.shop.days, "day", "days"),
+        counted(shop.panel().total_rows(), "hourly row", "hourly rows"),
+        counted(shop.events().len(), "planted anomaly", "planted anomalies"),
         args.shop.seed
     ))?;
     let start = Instant::now();

@@ -12,13 +12,16 @@ use crate::{
     context::catalog,
     input,
     output::{self, Omission},
-    overwrite,
+    outputs, overwrite,
 };
 
 pub(crate) fn detect(args: &DetectArgs) -> anyhow::Result<Outcome> {
-    let outputs = [("--output", Some(&*args.results.output)), ("--report", args.results.report.as_deref())];
     let state = args.state.as_deref();
-    overwrite::refuse(&[&args.input, &args.model], &[outputs[0], outputs[1], ("--state", state)])?;
+    let named =
+        [("--output", Some(&*args.results.output)), ("--report", args.results.report.as_deref()), ("--state", state)];
+    overwrite::refuse(&[&args.input, &args.model], &named)?;
+    output::check_paths(&args.results)?;
+    state.map_or(Ok(()), |path| outputs::staged("--state", path))?;
     alerting::check(args.results.alerts.as_deref())?;
     let loading = output::spinner("loading");
     let model = FittedPipeline::load_with(&args.model, &catalog())?.with_progress(output::progress());

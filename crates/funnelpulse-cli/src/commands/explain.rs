@@ -14,14 +14,15 @@ use serde_json::json;
 use crate::{
     args::ExplainArgs,
     context::catalog,
-    input, output,
-    plot::{self, Picture, PlotPanel},
+    input, output, outputs,
+    plot::{self, Legend, Picture, PlotPanel},
 };
 
 /// Time before and after the explained row that is drawn, in hours.
 const DRAWN_HOURS: (i64, i64) = (7 * 24, 24);
 
 pub(crate) fn explain(args: &ExplainArgs) -> anyhow::Result<()> {
+    outputs::in_place("--plot", args.plot.as_deref())?;
     let time = parse_timestamp(&args.time).context("--time")?;
     let model = FittedPipeline::load_with(&args.model, &catalog())?;
     let read = input::read(&args.input, model.config())?;
@@ -60,18 +61,28 @@ fn picture(series: &SeriesFindings, metrics: &Columns, row: usize) -> Picture {
     let end = series.time.partition_point(|time| *time <= at(DRAWN_HOURS.1));
     let mark = (row - first, (row - first, row - first));
     let part = |values: ArrayView2<'_, f64>, column: usize| values.slice(s![first..end, column]).to_vec();
-    let panel = |(column, name): (usize, &std::sync::Arc<str>)| PlotPanel {
-        title: format!("{name}, observed and expected"),
-        observed: Some(part(series.observed.view(), column)),
-        fitted: Some(part(series.expected.view(), column)),
-        breaks: vec![mark],
-        ..PlotPanel::default()
+    let marked = if series.verdicts[row].is_anomaly { "anomaly" } else { "explained row" };
+    let legend = Legend { breaks: marked.to_owned(), ..Legend::default() };
+    let panel = |(column, name): (usize, &std::sync::Arc<str>)| {
+        let [observed, expected, lower, upper] =
+            [&series.observed, &series.expected, &series.lower, &series.upper].map(|of| part(of.view(), column));
+        PlotPanel {
+            title: name.to_string(),
+            range: drawn_range([&observed, &expected], [&lower, &upper]),
+            observed: Some(observed),
+            fitted: Some(expected),
+            interval: Some((lower, upper)),
+            breaks: vec![mark],
+            legend: legend.clone(),
+            ..PlotPanel::default()
+        }
     };
     let score = PlotPanel {
-        title: "score and threshold".to_owned(),
+        title: "score".to_owned(),
         observed: Some(series.verdicts[first..end].iter().map(|verdict| verdict.score).collect()),
         limit: Some(series.verdicts[row].threshold),
         breaks: vec![mark],
+        legend: Legend { observed: "score".to_owned(), ..legend.clone() },
         ..PlotPanel::default()
     };
     Picture {
@@ -79,6 +90,21 @@ fn picture(series: &SeriesFindings, metrics: &Columns, row: usize) -> Picture {
         times: Some(series.time[first..end].to_vec()),
         panels: metrics.iter().enumerate().map(panel).chain([score]).collect(),
     }
+}
+
+/// The values that a panel shows: those of the lines, and of the expected range what is at most as far from them as they
+/// are from each other. The range of a rate of few events would leave nothing of the lines to be seen.
+fn drawn_range(lines: [&[f64]; 2], interval: [&[f64]; 2]) -> Option<(f64, f64)> {
+    let ends = |values: [&[f64]; 2]| {
+        let known = values.into_iter().flatten().copied().filter(|value| value.is_finite());
+        known.fold(None, |ends: Option<(f64, f64)>, value| {
+            ends.map_or(Some((value, value)), |(low, high)| Some((low.min(value), high.max(value))))
+        })
+    };
+    let (low, high) = ends(lines)?;
+    let (lowest, highest) = ends(interval).unwrap_or((low, high));
+    let height = high - low;
+    Some((low.min(lowest.max(low - height)), high.max(highest.min(high + height))))
 }
 
 /// Left out when the table was read, or not in it; then a few that are.

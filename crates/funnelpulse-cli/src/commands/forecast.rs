@@ -5,14 +5,17 @@ use std::{collections::BTreeSet, sync::Arc};
 use anyhow::{Context, bail};
 use arrow::array::{ArrayRef, Float64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use funnelpulse::seasonal::{Component, Covariates, Forecast, Growth, Mode, Seasonal, SeasonalConfig, SeasonalError};
-use funnelpulse::{core::Timestamp, io::Table};
+use funnelpulse::{
+    core::{Timestamp, counted},
+    io::Table,
+};
 use rayon::prelude::*;
 
 use crate::{
     args::ForecastArgs,
     input::{SeriesRows, check_finite, check_times, rows_by_series},
-    output, params,
-    plot::{self, Picture, PlotPanel},
+    output, outputs, params,
+    plot::{self, Legend, Picture, PlotPanel},
 };
 
 /// 9999-12-30: later times have no text that could be read again.
@@ -20,6 +23,8 @@ const LAST: Timestamp = Timestamp::from_seconds(253_402_128_000);
 
 pub(crate) fn forecast(args: &ForecastArgs) -> anyhow::Result<()> {
     crate::overwrite::refuse(&[&args.input], &[("--output", Some(&args.output))])?;
+    outputs::table("--output", &args.output)?;
+    outputs::in_place("--plot", args.plot.as_deref())?;
     let config: SeasonalConfig = params::read(&args.params, "interval_width=0.95")?;
     if !config.metrics.is_empty() {
         bail!("`metrics` has no effect on a forecast, which is of one column: use --value-column");
@@ -63,7 +68,10 @@ pub(crate) fn forecast(args: &ForecastArgs) -> anyhow::Result<()> {
     let (rows, path) = (table.num_rows(), args.output.display());
     let horizon = parts.iter().map(|(_, part)| part.time.len()).sum::<usize>() - rows;
     let count = series.len();
-    let done = format!("{rows} rows of {count} series and {horizon} beyond them forecast; table in {path}");
+    let done = format!(
+        "{} of {count} series and {horizon} beyond them forecast; table in {path}",
+        counted(rows, "row", "rows")
+    );
     output::write_table(&args.output, &batch(args, seasonal.config(), &parts)?, done)
 }
 
@@ -124,7 +132,7 @@ impl Data {
             // The model's own future starts after its last value, which need not be the last row.
             let at = |i: u32| model.step().after(last, i.into());
             if at(args.horizon) > LAST {
-                bail!("a horizon of {} rows ends after the year 9999", args.horizon);
+                bail!("a horizon of {} ends after the year 9999", counted(args.horizon, "row", "rows"));
             }
             let times: Vec<Timestamp> = (1..=args.horizon).map(at).collect();
             parts.push(model.predict(&times, &Covariates::new())?);
@@ -145,10 +153,11 @@ fn pictures(series: &[SeriesRows], data: &Data, parts: &[(&str, Forecast)]) -> V
             ..PlotPanel::default()
         };
         let forecast = PlotPanel {
-            title: "values (blue), forecast with its interval (orange)".to_owned(),
+            title: "values and forecast".to_owned(),
             observed: Some(rows.iter().map(|&row| data.values[row]).collect()),
             fitted: Some(all(&|part| part.yhat.to_vec())),
             interval: Some((all(&|part| part.yhat_lower.to_vec()), all(&|part| part.yhat_upper.to_vec()))),
+            legend: Legend { fitted: "forecast".to_owned(), interval: "interval".to_owned(), ..Legend::default() },
             ..PlotPanel::default()
         };
         let trend = Some(all(&|part| part.trend.to_vec()));

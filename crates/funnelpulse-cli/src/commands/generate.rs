@@ -14,7 +14,7 @@ use arrow::{
     error::ArrowError,
 };
 use funnelpulse::{
-    core::{Frame, SeriesKey, Timestamp},
+    core::{Frame, SeriesKey, Timestamp, counted},
     eval::generator::{self, GeneratedFunnel, GeneratorConfig, RawEvent},
     features::PanelSpec,
     io::{panel_to_batch, write_file},
@@ -22,7 +22,7 @@ use funnelpulse::{
 
 use crate::{
     args::{Difficulty, GenerateArgs, Shop},
-    output,
+    output, outputs,
 };
 
 /// The shop that the options describe.
@@ -46,6 +46,7 @@ pub(crate) fn shop(args: &Shop) -> anyhow::Result<GeneratedFunnel> {
 }
 
 pub(crate) fn generate(args: &GenerateArgs) -> anyhow::Result<()> {
+    args.out.as_deref().map_or(Ok(()), |path| outputs::folder("--out", path))?;
     let generating = output::spinner("generating");
     let shop = shop(&args.shop)?;
     generating.finish_and_clear();
@@ -56,7 +57,7 @@ pub(crate) fn generate(args: &GenerateArgs) -> anyhow::Result<()> {
     let Some(speed) = args.replay else { return Ok(()) };
     let events = shop.raw_events().filter(|event| days.contains(&event.time));
     let count = replay::replay(args, speed, events)?;
-    output::note(format_args!("{count} events written to {}", args.to.display()));
+    output::note(format_args!("{} written to {}", counted(count, "event", "events"), args.to.display()));
     Ok(())
 }
 
@@ -84,16 +85,16 @@ fn write(args: &GenerateArgs, out: &Path, shop: &GeneratedFunnel, days: &Range<T
     write_file(&out.join("labels.parquet"), &rows_of(days, shop, &labels(shop)?)?)?;
     write_file(&out.join("truth.parquet"), &rows_of(days, shop, &truth(shop)?)?)?;
     output::say(format_args!(
-        "{} rows of {} brands with {} anomalies in {}",
-        hourly.num_rows(),
-        shop.panel().len(),
-        shop.events().iter().filter(|event| days.contains(&event.start)).count(),
+        "{} of {} with {} in {}",
+        counted(hourly.num_rows(), "row", "rows"),
+        counted(shop.panel().len(), "brand", "brands"),
+        counted(shop.events().iter().filter(|event| days.contains(&event.start)).count(), "anomaly", "anomalies"),
         out.display()
     ))?;
     if args.events {
         let wanted = shop.raw_events().filter(|event| days.contains(&event.time));
         let count = write_events(wanted, &events, args.shop.days)?;
-        output::say(format_args!("{count} events in {}", events.display()))?;
+        output::say(format_args!("{} in {}", counted(count, "event", "events"), events.display()))?;
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::{fmt, fmt::Write};
 use anyhow::{Context, bail};
 use funnelpulse::{
     analytics::{Change, LocalizeConfig, Localizer, Place, Question, locate as find, windows_to_locate},
-    core::Timestamp,
+    core::{Timestamp, counted},
     io::{InputKind, Table, further_columns, read_cube, recognise},
 };
 
@@ -13,11 +13,12 @@ use crate::{
     args::LocateArgs,
     input::configuration,
     output::{self, number, per_cent, signed},
-    params,
+    outputs, params,
 };
 
 pub(crate) fn locate(args: &LocateArgs) -> anyhow::Result<()> {
     crate::overwrite::refuse(&[&args.input], &[("--output", args.output.as_deref())])?;
+    outputs::in_place("--output", args.output.as_deref())?;
     let search: LocalizeConfig = params::read(&args.params, "max_causes=3")?;
     Localizer::new(search.clone())?;
     let mut config = configuration(&args.settings)?;
@@ -71,7 +72,8 @@ fn as_text(place: &Place, series: Option<&str>) -> Result<String, fmt::Error> {
         }
     }
     let (found, dimensions) = (&place.found, place.dimensions.join(", "));
-    writeln!(text, "\n{}, over {} combinations of {dimensions}:", sentence(place.measure.in_words()), place.leaves)?;
+    let combinations = counted(place.leaves, "combination", "combinations");
+    writeln!(text, "\n{}, over {combinations} of {dimensions}:", sentence(place.measure.in_words()))?;
     if found.causes.is_empty() {
         return Ok(text + "  no part of it stands out\n");
     }
@@ -92,11 +94,14 @@ fn as_text(place: &Place, series: Option<&str>) -> Result<String, fmt::Error> {
 fn compared_with(place: &Place) -> String {
     let count = place.compared_with.len();
     let gap = place.compared_with.first().map_or(0, |p| place.period.start().as_micros() - p.start().as_micros());
-    let plural = if count == 1 { "" } else { "s" };
     match gap {
-        gap if gap % (7 * Timestamp::DAY) == 0 => format!("the same hours of {count} earlier week{plural}"),
-        gap if gap % Timestamp::DAY == 0 => format!("the same hours of {count} earlier day{plural}"),
-        _ => format!("the {count} stretch{} of the same length just before", if count == 1 { "" } else { "es" }),
+        gap if gap % (7 * Timestamp::DAY) == 0 => {
+            format!("the same hours of {}", counted(count, "earlier week", "earlier weeks"))
+        }
+        gap if gap % Timestamp::DAY == 0 => {
+            format!("the same hours of {}", counted(count, "earlier day", "earlier days"))
+        }
+        _ => format!("the {} of the same length just before", counted(count, "stretch", "stretches")),
     }
 }
 

@@ -8,17 +8,19 @@ use crate::{
     context::catalog,
     input::{self, configuration},
     output::{self, Omission},
-    overwrite,
+    outputs, overwrite,
 };
 
 pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Outcome> {
     let results = &args.results;
-    let outputs = [
+    let named = [
         ("--output", Some(&*results.output)),
         ("--report", results.report.as_deref()),
         ("--model", args.model.as_deref()),
     ];
-    overwrite::refuse(&[&args.input], &outputs)?;
+    overwrite::refuse(&[&args.input], &named)?;
+    output::check_paths(results)?;
+    args.model.as_deref().map_or(Ok(()), |path| outputs::model("--model", path))?;
     alerting::check(results.alerts.as_deref())?;
     let config = configuration(&args.settings)?;
     let reading = output::spinner("reading");

@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use arrow::array::{ArrayRef, Float64Array, RecordBatch, StringArray, UInt64Array};
 use funnelpulse::{
     Config, Entry, TrainedOn,
-    core::{Columns, Frame, SeriesKey, Threshold, Timestamp},
+    core::{Columns, Frame, SeriesKey, Threshold, Timestamp, counted},
     eval::bench::is_label,
     io::Table,
 };
@@ -16,8 +16,8 @@ use crate::{
     args::{ANY_SERIES, ScoreArgs},
     context::catalog,
     input::{read_options, series_names, split_setting},
-    output, overwrite,
-    plot::{self, Picture, PlotPanel},
+    output, outputs, overwrite,
+    plot::{self, Legend, Picture, PlotPanel},
 };
 
 mod preset;
@@ -36,6 +36,8 @@ struct Series {
 
 pub(crate) fn score(args: &ScoreArgs) -> anyhow::Result<()> {
     overwrite::refuse(&[&args.input], &[("--output", Some(&args.output))])?;
+    outputs::table("--output", &args.output)?;
+    outputs::in_place("--plot", args.plot.as_deref())?;
     let any_series = args.detector == ANY_SERIES;
     let table = read(args, &if any_series { Config::default() } else { configuration(args)? })?;
     let columns = columns(args, &table)?;
@@ -82,9 +84,9 @@ pub(crate) fn score(args: &ScoreArgs) -> anyhow::Result<()> {
         ("row", Arc::new(UInt64Array::from(numbers))),
         ("score", Arc::new(scores)),
     ])?;
-    let (rows, path) = (table.num_rows(), args.output.display());
+    let (rows, path) = (counted(table.num_rows(), "row", "rows"), args.output.display());
     output::note(format_args!("columns scored: {}", columns.join(", ")));
-    let done = format!("{rows} rows of {} series scored; scores in {path}", series.len());
+    let done = format!("{rows} of {} series scored; scores in {path}", series.len());
     output::write_table(&args.output, &batch, done)
 }
 
@@ -105,8 +107,10 @@ fn pictures(
         };
         let scores = own(scores);
         let limit = Threshold::from_contamination(&scores, ONE_IN_A_HUNDRED).map(Threshold::limit);
-        let title = "score, and what one row in a hundred exceeds".to_owned();
-        let score = PlotPanel { title, fitted: Some(scores), limit, ..PlotPanel::default() };
+        let (fitted, limit_name) = ("score".to_owned(), "what one row in a hundred exceeds".to_owned());
+        let legend = Legend { fitted, limit: limit_name, ..Legend::default() };
+        let score =
+            PlotPanel { title: "score".to_owned(), fitted: Some(scores), limit, legend, ..PlotPanel::default() };
         Picture {
             title: series.name.clone(),
             times: times.map(|times| series.rows.iter().map(|&row| times[row]).collect()),
@@ -218,7 +222,7 @@ fn frame_of(
     };
     let rows = series.train_rows.unwrap_or(frame.nrows());
     if rows > frame.nrows() {
-        bail!("{rows} rows to learn from, but the series has {}", frame.nrows());
+        bail!("{} to learn from, but the series has {}", counted(rows, "row", "rows"), frame.nrows());
     }
     Ok(TrainedOn { frame, rows })
 }

@@ -9,6 +9,7 @@ use std::{
 };
 
 use anyhow::bail;
+use funnelpulse::core::counted;
 use funnelpulse_streaming::{Account, Metrics, Status, StatusServer};
 use serde_json::{Value, json};
 
@@ -98,16 +99,17 @@ fn outcome(ended: &[Ended]) -> Outcome {
         if end.waiting > 0 {
             let reason = end.metrics.alert_error.as_deref();
             let reason = reason.unwrap_or("receivers did not acknowledge them in time");
-            let waiting = end.waiting;
-            output::warn(format_args!("warning: {waiting} deliveries of alerts wait for the next start: {reason}"));
+            let waiting = counted(end.waiting, "delivery of an alert", "deliveries of alerts");
+            output::warn(format_args!("warning: left for the next start: {waiting}: {reason}"));
         }
     }
     let useless: Vec<&Account> = ended.iter().map(|end| &end.metrics.account).filter(|a| is_useless(a)).collect();
     for account in &useless {
         let (read, unreadable, rejected) = (account.read, account.dead_lettered, account.rejected_total());
         output::warn(format_args!(
-            "warning: none of {read} records counts: {unreadable} unreadable, {rejected} rejected, {} late; the dead \
+            "warning: none of {} counts: {unreadable} unreadable, {rejected} rejected, {} late; the dead \
              letters beside the rows say why",
+            counted(read, "record", "records"),
             account.late
         ));
     }
@@ -137,18 +139,17 @@ fn counts(ended: &Ended) -> Value {
 fn summary(ended: &Ended) -> String {
     let Metrics { account, .. } = &ended.metrics;
     format!(
-        "{} events: {} counted, {} duplicates, {} of other types, {} late, {} rejected, {} unreadable\n\
-         {} windows closed, {} rows written, {} alerts",
-        account.read,
+        "{}: {} counted, {}, {} of other types, {} late, {} rejected, {} unreadable\n{} closed, {} written, {}",
+        counted(account.read, "event", "events"),
         account.counted,
-        account.duplicate,
+        counted(account.duplicate, "duplicate", "duplicates"),
         account.ignored,
         account.late,
         account.rejected_total(),
         account.dead_lettered,
-        ended.metrics.windows,
-        ended.metrics.rows,
-        ended.metrics.alerts
+        counted(ended.metrics.windows, "window", "windows"),
+        counted(ended.metrics.rows, "row", "rows"),
+        counted(ended.metrics.alerts, "alert", "alerts")
     )
 }
 

@@ -7,11 +7,12 @@ use crate::{
     args::TrainArgs,
     context::catalog,
     input::{self, configuration},
-    output, overwrite,
+    output, outputs, overwrite,
 };
 
 pub(crate) fn train(args: &TrainArgs) -> anyhow::Result<Outcome> {
     overwrite::refuse(&[&args.input], &[("--model", Some(&args.model))])?;
+    outputs::model("--model", &args.model)?;
     let config = configuration(&args.settings)?;
     let reading = output::spinner("reading");
     let input = input::read(&args.input, &config)?;

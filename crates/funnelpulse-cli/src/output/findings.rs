@@ -8,6 +8,7 @@ use std::{
 use funnelpulse::{
     Findings, Incident,
     analytics::{Summary, short},
+    core::counted,
 };
 
 use super::say;
@@ -18,9 +19,9 @@ pub(crate) fn print_findings(findings: &Findings, summary: &Summary, top: usize)
     let ranked = findings.ranked();
     writeln!(
         text,
-        "{} anomalies in {} rows of {} series",
-        summary.total.anomalies,
-        findings.rows(),
+        "{} in {} of {} series",
+        counted(summary.total.anomalies, "anomaly", "anomalies"),
+        counted(findings.rows(), "row", "rows"),
         findings.series().len()
     )?;
     let severities: Vec<String> =
@@ -52,13 +53,12 @@ pub(crate) fn print_findings(findings: &Findings, summary: &Summary, top: usize)
     let incidents = findings.incidents();
     let (gains, others): (Vec<&Incident>, Vec<&Incident>) = incidents.iter().copied().partition(|i| i.is_opportunity());
     if top > 0 && !others.is_empty() {
-        let plural = if others.len() == 1 { "" } else { "s" };
-        writeln!(text, "\n{} incident{plural}, the most urgent first:", others.len())?;
+        writeln!(text, "\n{}, the most urgent first:", counted(others.len(), "incident", "incidents"))?;
     }
     others.iter().take(top).try_for_each(|incident| write_incident(&mut text, incident))?;
     if top > 0 && !gains.is_empty() {
-        let word = if gains.len() == 1 { "opportunity" } else { "opportunities" };
-        writeln!(text, "\n{} {word}, revenue above expectation:", gains.len())?;
+        let gains = counted(gains.len(), "opportunity", "opportunities");
+        writeln!(text, "\n{gains}, revenue above expectation:")?;
     }
     gains.iter().take(top).try_for_each(|incident| write_incident(&mut text, incident))?;
     if top > 0 && incidents.is_empty() && !ranked.is_empty() {

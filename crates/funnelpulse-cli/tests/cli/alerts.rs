@@ -85,7 +85,7 @@ fn alerts_that_wait_are_said_and_end_with_a_status_of_their_own() {
     std::fs::write(folder.path().join("alerts.toml"), settings).unwrap();
     let said = run(folder.path()).code(4).get_output().stderr.clone();
     let said = String::from_utf8(said).unwrap();
-    assert!(said.contains("warning: ") && said.contains("they are sent again by the next run"), "{said}");
+    assert!(said.contains("warning: ") && said.contains("the next run sends again what is left"), "{said}");
 }
 
 #[test]

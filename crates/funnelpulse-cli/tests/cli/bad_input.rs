@@ -168,7 +168,7 @@ fn wrong_settings_are_refused() {
     folder.refuses(&format!("{run} --set ensembel.weights=1"), "unknown setting `ensembel`, did you mean `ensemble`?");
     folder.refuses(&format!("{run} --set iforest.n_trees"), "--set iforest.n_trees: expected a name and a value");
     folder.refuses(&format!("{run} --set iforest.n_trees=0"), "n_trees");
-    folder.refuses(&format!("{run} --set iforest.n_trees=many"), "`iforest.n_trees`: invalid type");
+    folder.refuses(&format!("{run} --set iforest.n_trees=many"), "`iforest.n_trees`: expected a whole number");
     folder.refuses(&format!("{run} --set pipeline.detectors=[\"lof\"]"), "no detector is called `lof`");
     folder.write("c.toml", "[iforest\n");
     folder.refuses(&format!("{run} --config c.toml"), "c.toml: TOML parse error at line 1");
@@ -252,4 +252,36 @@ fn rows_far_from_all_others_are_named_and_cost_nobody_anything() {
     assert!(said.contains(expected), "{said}");
     folder.run("run --input good.csv --output expected").success();
     assert_eq!(folder.json("out/summary.json")["summary"], folder.json("expected/summary.json")["summary"]);
+}
+
+#[test]
+fn outputs_that_can_not_be_written_are_found_before_the_work() {
+    let folder = Folder::new().with_shop();
+    folder.write("file", "x");
+    for (line, message) in [
+        ("run --input absent.csv --output file/out", "--output file/out: file is a file, not a folder"),
+        ("run --input absent.csv --output out --model none/shop.fpm", "--model none/shop.fpm: there is no folder none"),
+        ("run --input absent.csv --output out --report file/r.html", "--report file/r.html: file is a file"),
+        ("train --input absent.csv --model none/shop.fpm", "--model none/shop.fpm: there is no folder none"),
+        ("detect --model absent --input absent.csv --output file", "--output file: file is a file, not a folder"),
+        ("detect --model absent --input absent.csv --output out --state none/s", "--state none/s: there is no folder"),
+        ("score --detector zscore --input absent.csv --output none/s.csv", "--output none/s.csv: there is no folder"),
+        (
+            "score --detector zscore --input absent.csv --output s.csv --plot none/s.svg",
+            "--plot none/s.svg: there is no",
+        ),
+        ("forecast --input absent.csv --output none/f.csv", "--output none/f.csv: there is no folder none"),
+        ("changepoints --input absent.csv --column y --output none/c.csv", "--output none/c.csv: there is no folder"),
+        ("explain --model absent --input absent.csv --series a --time x --plot none/p.svg", "--plot none/p.svg: there"),
+        (
+            "compare --input absent.csv --period 2019-10-01..2019-10-02 --output none/c.json",
+            "--output none/c.json: there",
+        ),
+        ("locate --input absent.csv --period 2019-10-01..2019-10-02 --output shop", "--output shop: this is a folder"),
+        ("bench --data absent --detectors zscore --out file/out", "--out file/out: file is a file, not a folder"),
+        ("generate --out file", "--out file: file is a file, not a folder"),
+        ("demo --out file", "--out file: file is a file, not a folder"),
+    ] {
+        folder.refuses(line, message);
+    }
 }

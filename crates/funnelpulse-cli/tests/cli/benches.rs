@@ -59,7 +59,7 @@ fn detectors_are_compared_on_a_folder_of_files() {
     assert!(quality("value") > 0.9 && quality("random") < 0.3, "{said}");
     assert!(folder.text("found/leaderboard.html").contains("Detectors on data"));
 
-    folder.run(line).code(1).stderr(contains("resume them, or choose another folder"));
+    folder.run(line).code(1).stderr(contains("go on from them with --resume"));
     let mut again = folder.command(&format!("{line} --resume --json"));
     external(&mut again);
     let board: serde_json::Value = serde_json::from_str(&stdout(&again.assert().success())).unwrap();
@@ -92,4 +92,17 @@ fn a_folder_of_scores_is_measured_without_flags() {
     assert!((measured["mean"]["vus_pr"].as_f64().unwrap() - mean).abs() < 1e-12);
     // The shape of a plateau is what the preset looks for.
     assert!(runs.f64_column("auc_pr").unwrap().iter().all(|v| *v > 0.1));
+}
+
+#[test]
+fn a_folder_without_a_series_that_can_be_used_is_an_error() {
+    let folder = Folder::new();
+    std::fs::create_dir(folder.path("data")).unwrap();
+    folder.refuses("bench --data data --detectors zscore --out found", "data: there is no labelled series; looked for");
+    folder.write("data/quiet.csv", "value,label\n5,0\n2,0\n9,0\n");
+    let message = "data: no series can be used, for example quiet has not both normal and anomalous rows; looked for";
+    folder.refuses("bench --data data --detectors zscore --out found", message);
+    folder
+        .run("bench --data data --detectors zscore --out found")
+        .stderr(contains("--label-column and --columns name other columns"));
 }

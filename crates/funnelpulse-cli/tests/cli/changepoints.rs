@@ -164,7 +164,7 @@ fn constants_and_missing_values_are_no_error() {
     });
     folder.write("holes.csv", holes.collect::<String>());
     let run = folder.run("changepoints --input holes.csv --column views --output out.csv").success();
-    assert!(stderr(&run).contains("note: 66 of 200 rows have no value and are left out"));
+    assert!(stderr(&run).contains("note: without a value and left out: 66 of 200 rows"));
     assert_eq!(folder.table("out.csv").f64_column("index").unwrap(), [120.0]);
 }
 
@@ -185,8 +185,8 @@ fn what_can_not_be_searched_is_refused() {
         ("--column views --min-magnitude -1", "min_magnitude = -1 is out of range (0 or more, finite)"),
         ("--column views --max-p-value 0", "max_p_value = 0 is out of range (above 0, at most 1)"),
         ("--column views --min-size 300", "in.csv: 200 usable rows, 300 are needed"),
-        ("--column carts,views --auto", "in.csv: auto takes 1 columns, not 2"),
-        ("--column views --cost binomial", "in.csv: the binomial cost takes 2 (successes, trials) columns, not 1"),
+        ("--column carts,views --auto", "in.csv: auto takes 1 column, not 2"),
+        ("--column views --cost binomial", "in.csv: the binomial cost takes 2 columns (successes, trials), not 1"),
         (
             "--column views,carts --cost binomial",
             "in.csv: row 1, column `views`: 40.0 is not allowed (at most the trials",

@@ -62,7 +62,7 @@ fn periods_are_compared() {
         "{one}"
     );
     assert!(one.contains("per hour"), "{one}");
-    assert!(folder.output(&format!("{compare} --top 1")).contains("1 others"));
+    assert!(folder.output(&format!("{compare} --top 1")).contains("1 other "));
 }
 
 #[test]

@@ -127,7 +127,7 @@ fn every_series_has_its_own_model() {
     assert_eq!(folder.text("one.csv"), folder.text("two.csv"));
     folder.refuses("forecast --input in.csv --output no.csv", "in.csv: row 402, column `ds`: ");
     folder.write("in.csv", "ds,brand,y\n2019-10-01,a,1\n2019-10-02,a,2\n2019-10-02,b,1\n");
-    let message = "in.csv: series `b`: 1 usable rows, `seasonal` needs at least 2";
+    let message = "in.csv: series `b`: 1 usable row, `seasonal` needs at least 2";
     folder.refuses("forecast --input in.csv --series-column brand --output no.csv", message);
 }
 
@@ -243,7 +243,7 @@ fn what_can_not_be_forecast_is_refused() {
         ("--param zzz=1", "error: unknown parameter `zzz`\n"),
         ("--param weekly", "--param weekly: expected a name and a value, for example --param interval_width=0.95"),
         ("--param interval_width=95", "interval_width = 95 is out of range (above 0, below 1)"),
-        ("--param n_changepoints=many", "`n_changepoints`: invalid type: string \"many\""),
+        ("--param n_changepoints=many", "`n_changepoints`: expected a whole number of at least 0, found \"many\""),
         ("--param weekly=often", "`weekly`: expected \"auto\", true, false or a number of Fourier terms"),
         ("--param regressors=[{nam=\"price\"}]", "`regressors[0]"),
         ("--param metrics=[{column=\"y\"}]", "`metrics` has no effect on a forecast"),
@@ -269,7 +269,7 @@ fn what_can_not_be_forecast_is_refused() {
             "ds,y\n2019-10-01,1\n2019-10-02,2\n2019-10-02,3\n",
             "in.csv: row 3, column `ds`: 2019-10-02T00:00:00Z appears twice",
         ),
-        ("ds,y\n2019-10-01,1\n2019-10-02,\n", "in.csv: 1 usable rows, `seasonal` needs at least 2"),
+        ("ds,y\n2019-10-01,1\n2019-10-02,\n", "in.csv: 1 usable row, `seasonal` needs at least 2"),
         ("ds,y\n", "in.csv: 0 usable rows, `seasonal` needs at least 2"),
         ("", "in.csv: the file is empty"),
     ] {

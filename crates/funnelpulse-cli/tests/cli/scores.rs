@@ -112,7 +112,10 @@ fn what_can_not_be_scored_is_refused() {
     );
     folder.write("inf.csv", "v\n1\ninf\n");
     folder.refuses("score --detector zscore --input inf.csv --output s.csv", "row 1, column `v`: inf is not finite");
-    folder.refuses("score --detector zscore --input in.csv --output no/s.csv", "no: No such file");
+    folder.refuses(
+        "score --detector zscore --input in.csv --output no/s.csv",
+        "--output no/s.csv: there is no folder no",
+    );
 }
 
 #[test]

@@ -103,3 +103,17 @@ fn a_site_that_fails_is_started_again() {
     assert!(counts.contains("site de: ") && counts.contains("site fr: "), "{counts}");
     assert_eq!(rows(&folder, "out-de"), rows(&folder, "out-fr"));
 }
+
+#[test]
+fn a_setting_is_named_by_its_flag() {
+    let folder = shop();
+    folder.write("alerts.toml", "state = 'state.json'\n[[sinks]]\nkind = 'json_lines'\npath = 'alerts.jsonl'\n");
+    let line = "stream --model model --input feed.jsonl --lateness 600 --output out";
+    folder
+        .run(&format!("{line} --alerts alerts.toml --early 7"))
+        .code(1)
+        .stderr(contains("--early (setting `early`) = 7 is not allowed: a divisor of the length of a window"));
+    folder.output(&format!("{line} --alerts alerts.toml --early 300"));
+    let other = "the checkpoint was made with --early (setting `early`) = 300, this run has none";
+    folder.run(line).code(1).stderr(contains(other));
+}

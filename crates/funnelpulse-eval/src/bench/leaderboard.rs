@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
+use funnelpulse_core::counted;
 use serde::Serialize;
 
 use super::{
@@ -275,7 +276,8 @@ fn holm(tests: &mut BTreeMap<(usize, usize), f64>) {
 impl fmt::Display for Leaderboard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { metric, series, standings, .. } = self;
-        writeln!(f, "{} over {series} series, {} detectors\n", metric.title(), standings.len())?;
+        let detectors = counted(standings.len(), "detector", "detectors");
+        writeln!(f, "{} over {series} series, {detectors}\n", metric.title())?;
         let width = standings.iter().map(|s| s.detector.chars().count()).max().unwrap_or(0).max("detector".len());
         writeln!(f, "{:<width$}   mean  median  mean rank  wins  failed  seconds  peak MiB", "detector")?;
         for Standing { detector, mean, median, mean_rank, wins, failed, seconds, peak_bytes, .. } in standings {

@@ -14,6 +14,7 @@ use std::{
     time::Duration,
 };
 
+use funnelpulse_core::counted;
 use funnelpulse_io::{Table, write_file};
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
@@ -150,7 +151,8 @@ impl Bench {
         let path = self.folder.join(RUNS);
         let Ok(file) = File::open(&path) else { return Ok(BTreeMap::new()) };
         if !self.resume {
-            let reason = "there are results already: resume them, or choose another folder";
+            let reason =
+                "there are results already: go on from them with --resume (`Bench::resume`), or choose another folder";
             return Err(EvalError::suite(&path, reason));
         }
         // The last line may be half a run, where the writer was killed.
@@ -383,7 +385,9 @@ fn read_scores(path: &Path, rows: usize) -> Result<Vec<f64>, String> {
     };
     match scores.iter().position(|score| score.is_infinite()) {
         Some(row) => Err(format!("row {}: {} is not finite", row + 1, scores[row])),
-        None if scores.len() != rows => Err(format!("{} scores for {rows} rows", scores.len())),
+        None if scores.len() != rows => {
+            Err(format!("{} for {}", counted(scores.len(), "score", "scores"), counted(rows, "row", "rows")))
+        }
         None => Ok(scores),
     }
 }

@@ -132,9 +132,18 @@ fn suites_name_what_they_skip_and_take_lists() {
     write(root.path(), "none/x.csv", "a,b\n1,2\n");
     let error = Suite::find(&root.path().join("none"), &SuiteOptions::default()).unwrap_err().to_string();
     assert!(error.contains("no labelled series") && error.contains("no column of labels"), "{error}");
+    assert!(error.contains("NAB") && error.contains("ADBench") && error.contains("is_anomaly"), "{error}");
+    let only = Some(["c".to_owned()].into());
+    let error = Suite::find(&root.path().join("packed"), &SuiteOptions { only, ..SuiteOptions::default() });
+    assert!(error.unwrap_err().to_string().contains("none of its series is in the list of names"));
     write(root.path(), "none/x.csv", "a,label\n1,2\n");
     let bad = suite(root.path(), "none", &SuiteOptions::default()).series[0].load().unwrap_err().to_string();
     assert!(bad.contains("row 1: a label is 0 or 1, found 2"), "{bad}");
+    let check = || suite(root.path(), "none", &SuiteOptions::default()).check().unwrap_err().to_string();
+    assert!(check().contains("no series can be used, for example") && check().contains("found 2"), "{}", check());
+    write(root.path(), "none/x.csv", "a,label\n1,0\n2,0\n");
+    assert!(check().contains("x has not both normal and anomalous rows"), "{}", check());
+    assert!(packed.check().is_ok());
 }
 
 /// Detectors out of the tools that every system has.
@@ -179,7 +188,7 @@ fn a_run_that_fails_stops_no_other() {
     assert_eq!(ends[2].0, RunStatus::Failed);
     assert!(ends[2].1.ends_with("3: not today"), "{:?}", ends[2]);
     assert_eq!(ends[3].0, RunStatus::Timeout);
-    assert_eq!(ends[4], (RunStatus::Failed, "1 scores for 10 rows"));
+    assert_eq!(ends[4], (RunStatus::Failed, "1 score for 10 rows"));
     let board = Leaderboard::new(&runs, BenchMetric::AucRoc);
     assert_eq!((board.series, board.standings.len()), (2, 5));
     let failing = board.standings.iter().find(|s| s.detector == "fails").unwrap();
@@ -230,7 +239,7 @@ fn cancelled_or_cut_off_and_resumed_gives_the_same_runs() {
     let detectors = detectors();
     let whole = bench(&root).run(&series, &detectors[..3], &AtomicBool::new(false), &|_| ()).unwrap();
     let again = bench(&root).run(&series, &detectors[..3], &AtomicBool::new(false), &|_| ()).unwrap_err();
-    assert!(again.to_string().contains("resume them, or choose another folder"), "{again}");
+    assert!(again.to_string().contains("go on from them with --resume"), "{again}");
 
     let mut second = bench(&root);
     second.folder = root.path().join("second");

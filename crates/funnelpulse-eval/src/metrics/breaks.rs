@@ -1,5 +1,6 @@
 //! Found changepoints beside the true ones.
 
+use funnelpulse_core::counted;
 use serde::Serialize;
 
 use crate::EvalError;
@@ -29,7 +30,7 @@ impl std::fmt::Display for BreakEvaluation {
         write!(f, "precision {precision:.3}, recall {recall:.3}, F1 {f1:.3}, covering {covering:.3}, ")?;
         write!(f, "Rand index {rand_index:.3}, Hausdorff ")?;
         match self.hausdorff {
-            Some(rows) => write!(f, "{rows} rows"),
+            Some(rows) => f.write_str(&counted(rows, "row", "rows")),
             None => f.write_str("undefined"),
         }
     }

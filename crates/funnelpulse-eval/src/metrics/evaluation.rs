@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use funnelpulse_core::counted;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -152,7 +153,8 @@ fn average(values: impl Iterator<Item = f64>) -> Option<f64> {
 impl fmt::Display for Evaluation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { series, rows, anomalous_rows, events, .. } = self;
-        writeln!(f, "{series} series, {rows} rows, {anomalous_rows} anomalous in {events} events")?;
+        let (rows, events) = (counted(*rows, "row", "rows"), counted(*events, "event", "events"));
+        writeln!(f, "{series} series, {rows}, {anomalous_rows} anomalous in {events}")?;
         let figures = [
             ("VUS-PR", Some(self.vus_pr)),
             ("VUS-ROC", Some(self.vus_roc)),

@@ -123,7 +123,7 @@ mod tests {
     fn refuses_what_no_metric_is_defined_for() {
         let message =
             |labels: &[bool], scores: &[f64]| Ranking::new(labels, scores).map(|_| ()).unwrap_err().to_string();
-        assert_eq!(message(&[true], &[1.0, 2.0]), "1 labels, but 2 scores");
+        assert_eq!(message(&[true], &[1.0, 2.0]), "1 label, but 2 scores");
         assert!(message(&[false, false], &[1.0, 2.0]).starts_with("none of the 2 rows"));
         assert!(message(&[true, true], &[1.0, 2.0]).starts_with("all 2 rows are labelled"));
         assert!(message(&[], &[]).starts_with("none of the 0 rows"));

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
+use funnelpulse_core::counted;
 use serde::{Deserialize, Serialize};
 
 /// Examples kept per reason.
@@ -132,13 +133,13 @@ impl fmt::Display for IngestReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} events read: {} counted ({} views, {} carts, {} purchases), {} duplicates, {} ignored, {} rejected",
-            self.read,
+            "{} read: {} counted ({}, {}, {}), {}, {} ignored, {} rejected",
+            counted(self.read, "event", "events"),
             self.counted(),
-            self.views,
-            self.carts,
-            self.purchases,
-            self.duplicates,
+            counted(self.views, "view", "views"),
+            counted(self.carts, "cart", "carts"),
+            counted(self.purchases, "purchase", "purchases"),
+            counted(self.duplicates, "duplicate", "duplicates"),
             self.ignored_total(),
             self.rejected_total()
         )?;
@@ -153,7 +154,8 @@ impl fmt::Display for IngestReport {
             }
         }
         if self.purchases_without_price > 0 {
-            write!(f, "\n{} purchases name no price and add nothing to the revenue", self.purchases_without_price)?;
+            let purchases = counted(self.purchases_without_price, "purchase", "purchases");
+            write!(f, "\n{purchases} without a price, which add nothing to the revenue")?;
         }
         Ok(())
     }

@@ -21,7 +21,9 @@ use std::{
 };
 
 use funnelpulse_analytics::{Findings, SeriesFailure, SeriesFindings};
-use funnelpulse_core::{AnomalyType, Context, Funnel, Memory, ModelSource, Panel, SeriesKey, Severity, Timestamp};
+use funnelpulse_core::{
+    AnomalyType, Context, Funnel, Memory, ModelSource, Panel, SeriesKey, Severity, Timestamp, counted,
+};
 
 pub use self::advance::{Advance, IncidentChange, LiveIncident, LiveRow};
 use self::{
@@ -319,8 +321,8 @@ impl LivePipeline {
             match learnt {
                 Ok(true) => new.push((key.clone(), frame.nrows())),
                 Ok(false) => {
-                    let (has, needs) = (series.rows, plan.config.pipeline.min_fallback_rows);
-                    waiting.push((key.clone(), format!("a new series: {has} rows with data, {needs} are needed")));
+                    let (has, needs) = (counted(series.rows, "row", "rows"), plan.config.pipeline.min_fallback_rows);
+                    waiting.push((key.clone(), format!("a new series: {has} with data, {needs} are needed")));
                 }
                 Err(error) => failures.push(SeriesFailure { series: key.clone(), message: error.to_string() }),
             }

@@ -81,6 +81,27 @@ def test_models_of_a_run_are_kept_or_trained_when_needed(spark: Any, tmp_path: p
     same_bits(ordered(second.detect(frame)), expected, SCORES)
 
 
+def kept(spark: Any) -> bool:
+    """Whether any table is kept on the executors."""
+    return not spark._jsparkSession.sharedState().cacheManager().isEmpty()
+
+
+def test_what_is_kept_on_the_executors_is_freed(spark: Any, tmp_path: pathlib.Path) -> None:
+    spark.catalog.clearCache()
+    frame = spark.createDataFrame(two_sites())
+    frame.write.parquet(str(tmp_path / "hours"))
+    pipeline = create_pipeline(spark)
+    pipeline.run_pipeline(str(tmp_path / "hours"), str(tmp_path / "anomalies"))
+    assert not kept(spark), "all that the job found is written"
+    pipeline.train(frame)
+    assert kept(spark), "models are read again"
+    expected = ordered(pipeline.detect(frame))
+    pipeline.unpersist()
+    assert not kept(spark)
+    same_bits(ordered(pipeline.detect(frame)), expected, SCORES)
+    pipeline.unpersist()
+
+
 def test_the_command_line_gives_the_same_scores(spark: Any, tmp_path: pathlib.Path) -> None:
     binary = os.environ.get("FUNNELPULSE_CLI")
     if not binary:

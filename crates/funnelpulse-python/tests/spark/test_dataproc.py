@@ -123,6 +123,13 @@ def test_the_job_without_the_wheel(tables: pathlib.Path, tmp_path: pathlib.Path)
     assert pq.read_table(tables / "gold_anomalies_advanced").num_rows == found["analytics"]["total_anomalies"]
 
 
+def test_the_folder_of_the_tables_has_no_default(tables: pathlib.Path) -> None:
+    command = [sys.executable, str(JOB), "--input", str(tables)]
+    result = subprocess.run(command, text=True, capture_output=True, timeout=60, check=False)
+    assert result.returncode == 2
+    assert "--tables is missing: the folder of the tables, such as --tables gs://BUCKET/tables" in result.stderr
+
+
 def zip_old_package(target: pathlib.Path) -> None:
     """The package under the original's name, as a zip."""
     import advanced_anomaly_detection

@@ -57,9 +57,20 @@ fn a_reader_picks_filters_follows_links_and_marks() {
         };
         let seen: serde_json::Value = serde_json::from_str(&seen.replace("&amp;", "&")).unwrap_or_else(|_| seen.into());
         assert_eq!((&seen["timelines"], &seen["first"]), (&14.into(), &6.into()), "{seen}");
-        for step in
-            ["drawn", "bands", "picked", "next", "losses", "latest", "search", "severity", "cards", "link", "wide"]
-        {
+        for step in [
+            "drawn",
+            "bands",
+            "picked",
+            "next",
+            "gains_last",
+            "losses",
+            "latest",
+            "search",
+            "severity",
+            "cards",
+            "link",
+            "wide",
+        ] {
             assert_eq!(seen[step], true, "{width} pixels, {step}: {seen}");
         }
         let answers = seen["answers"].as_str().unwrap();

@@ -8,6 +8,7 @@ mod rows;
 use std::{collections::BTreeSet, path::Path, sync::Arc};
 
 use funnelpulse_alerts::{AlertState, AlertsError, NotifierConfig};
+use funnelpulse_analytics::Incident;
 use funnelpulse_core::{BoxError, Severity, Timestamp};
 use funnelpulse_pipeline::{
     Advance, Catalog, FittedPipeline, IncidentChange, LivePipeline, PipelineError, observation,
@@ -33,8 +34,8 @@ const EARLY_ODDS: f64 = 12.0;
 /// the first verdict on a row and one more with each later one, and `final`, true once the verdict
 /// no longer changes. The newest row of a series and window is the one with the highest revision.
 ///
-/// Early results, of trailing windows that end within an hour, are warnings: at most one per hour, series and kind of
-/// incident. They neither are rows nor change what is an alert once the hour is over, and need a detector that gives
+/// Early results, of trailing windows that end within an hour, are warnings of losses and of broken stages: at most one
+/// per hour, series and kind of incident. They neither are rows nor change what is an alert once the hour is over, and need a detector that gives
 /// probabilities of incidents.
 ///
 /// A new model comes from its [file](Self::load) or from [training on a schedule](Self::with_training). A checkpoint
@@ -181,6 +182,14 @@ impl LiveDetection {
     }
 }
 
+/// Whether somebody should hear of an incident before its hour is over. What brings more than expected can wait for
+/// the alert of the whole hour.
+fn is_urgent(incident: &Incident, least: Severity) -> bool {
+    let odds = incident.probability / (1.0 - incident.probability);
+    let is_harm = incident.is_alarm() && !incident.is_opportunity();
+    incident.ongoing && incident.severity >= least && odds >= EARLY_ODDS && is_harm
+}
+
 impl Operator for LiveDetection {
     fn window(&mut self, window: &ClosedWindow) -> Result<Output, BoxError> {
         self.take_next(window);
@@ -200,13 +209,8 @@ impl Operator for LiveDetection {
         }
         let advance = self.live.early(window.start, window.end, &window.panel()?)?;
         let mut alerts = Vec::new();
-        for news in advance.incidents.iter().filter(|news| news.change == IncidentChange::Opened) {
-            let incident = &news.incident;
-            let odds = incident.probability / (1.0 - incident.probability);
-            let is_likely = odds >= EARLY_ODDS;
-            if !incident.ongoing || incident.severity < self.least || !is_likely {
-                continue;
-            }
+        let opened = advance.incidents.iter().filter(|news| news.change == IncidentChange::Opened);
+        for incident in opened.map(|news| &news.incident).filter(|incident| is_urgent(incident, self.least)) {
             let warning = warning(incident, window.end);
             if self.warned.insert(warning.id.clone()) {
                 alerts.push(wrapped(&warning));

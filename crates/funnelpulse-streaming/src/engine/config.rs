@@ -146,7 +146,7 @@ impl EngineConfig {
         if let Some(slide) = self.slide_seconds
             && (slide == 0 || slide > self.window_seconds || !self.window_seconds.is_multiple_of(slide))
         {
-            let allowed = format!("a divisor of window_seconds = {}", self.window_seconds);
+            let allowed = format!("a divisor of the length of a window, {} seconds", self.window_seconds);
             return Err(StreamError::setting("slide_seconds", slide, allowed));
         }
         Ok(())

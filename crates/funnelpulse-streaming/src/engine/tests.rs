@@ -163,7 +163,7 @@ fn bad_settings_are_refused() {
     let text = refused(EngineConfig { window_seconds: 0, ..good.clone() });
     assert_eq!(text, "window_seconds = 0 is not allowed: 1 to 31622400");
     let text = refused(EngineConfig { slide_seconds: Some(7), ..good.clone() });
-    assert_eq!(text, "slide_seconds = 7 is not allowed: a divisor of window_seconds = 3600");
+    assert_eq!(text, "slide_seconds = 7 is not allowed: a divisor of the length of a window, 3600 seconds");
     assert!(refused(EngineConfig { jump_confirmations: 0, ..good }).starts_with("jump_confirmations = 0"));
     assert!(serde_json::from_str::<EngineConfig>("{}").unwrap_err().to_string().contains("lateness_seconds"));
 }

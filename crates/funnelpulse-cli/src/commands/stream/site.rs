@@ -14,7 +14,7 @@ use funnelpulse::{
 use funnelpulse_alerts::{Alert as Message, AlertsConfig, DispatchReport, Dispatcher};
 use funnelpulse_streaming::{
     Alert, CheckpointStore, Deliver, Engine, EngineConfig, FileFormat, FileSink, FolderSource, LiveDetection, Metrics,
-    PipeSource, Reading, Runner, RunnerConfig, Sink, Source, Status, TextFormat, WriterSink,
+    PipeSource, Reading, Runner, RunnerConfig, Sink, Source, Status, StreamError, TextFormat, WriterSink,
 };
 
 use super::{is_dash, kafka, sites::Site};
@@ -27,6 +27,15 @@ use crate::{
 const SCAN: Duration = Duration::from_secs(1);
 /// Time that alerts have to get to the disk of the spool.
 const SPOOL_PATIENCE: Duration = Duration::from_secs(60);
+/// Settings of the engine and the runner, with the flag and the setting of the file that they come from.
+const NAMES: [(&str, &str); 6] = [
+    ("window_seconds", "the model's setting `input.step_seconds`"),
+    ("slide_seconds", "--early (setting `early`)"),
+    ("lateness_seconds", "--lateness (setting `lateness`)"),
+    ("idle_seconds", "--idle (setting `idle`)"),
+    ("silent_seconds", "--silence (setting `silence`)"),
+    ("checkpoint_seconds", "--checkpoint-seconds (setting `checkpoint_seconds`)"),
+];
 /// The name of the one task of a site, part of file names.
 const TASK: &str = "task-0";
 
@@ -76,7 +85,7 @@ struct Parts<'a> {
 fn with_source(site: &Site, config: &Config, parts: Parts<'_>) -> anyhow::Result<Metrics> {
     let options = config.detectors.get::<ReadOptions>(READ).cloned().unwrap_or_default();
     if let Some(stage) = kafka::windows(site, config, &options, engine(site, config))? {
-        return Ok(stage.with_status(parts.status).run(parts.stop, wall_clock)?);
+        return Ok(stage.with_status(parts.status).run(parts.stop, wall_clock).map_err(by_flag)?);
     }
     if let Some(address) = kafka::address(&site.input) {
         return with_sink(site, config, kafka::source(site, address, &config.events, &options)?, parts);
@@ -114,7 +123,7 @@ fn with_all<S: Source, K: Sink>(
     sink: K,
     parts: Parts<'_>,
 ) -> anyhow::Result<Metrics> {
-    let engine = Engine::new(&config.events, engine(site, config))?;
+    let engine = Engine::new(&config.events, engine(site, config)).map_err(by_flag)?;
     let store = CheckpointStore::open(&site.checkpoints)?;
     let settings = RunnerConfig {
         task: TASK.to_owned(),
@@ -122,11 +131,24 @@ fn with_all<S: Source, K: Sink>(
         flush: !site.follow,
         ..RunnerConfig::default()
     };
-    let mut runner = Runner::new(source, engine, parts.operator, sink, store, settings)?.with_status(parts.status);
+    let runner = Runner::new(source, engine, parts.operator, sink, store, settings).map_err(by_flag)?;
+    let mut runner = runner.with_status(parts.status);
     if let Some(receiver) = parts.receiver {
         runner = runner.with_alerts(Box::new(receiver));
     }
-    Ok(runner.run(parts.stop, wall_clock)?)
+    Ok(runner.run(parts.stop, wall_clock).map_err(by_flag)?)
+}
+
+/// The same error with the name that the command line and the file of `--config` give to a setting.
+fn by_flag(error: StreamError) -> StreamError {
+    let name = |field: &'static str| NAMES.iter().find(|(own, _)| *own == field).map_or(field, |(_, name)| name);
+    match error {
+        StreamError::Setting { field, value, allowed } => StreamError::Setting { field: name(field), value, allowed },
+        StreamError::OtherSettings { field, saved, now } => {
+            StreamError::OtherSettings { field: name(field), saved, now }
+        }
+        other => other,
+    }
 }
 
 fn engine(site: &Site, config: &Config) -> EngineConfig {

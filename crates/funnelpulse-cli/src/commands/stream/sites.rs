@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, bail, ensure};
+use funnelpulse::core::wrong_value;
 use funnelpulse_streaming::RetrainConfig;
 use toml::{Table, Value};
 
@@ -85,7 +86,7 @@ fn settings(given: Value) -> anyhow::Result<SiteArgs> {
     serde_path_to_error::deserialize(given).map_err(|error| {
         let path = error.path().to_string();
         let reason = error.into_inner();
-        let reason = reason.message().trim_end();
+        let reason = wrong_value(reason.message().trim_end());
         if path == "." { anyhow::anyhow!("{reason}") } else { anyhow::anyhow!("{path}: {reason}") }
     })
 }

@@ -42,6 +42,7 @@ pub struct Suite {
     pub series: Vec<SeriesSource>,
     /// Files that are no labelled series, with the reason.
     pub skipped: Vec<(PathBuf, String)>,
+    root: PathBuf,
 }
 
 /// Where a series can be read.
@@ -86,7 +87,7 @@ impl Suite {
     /// A folder without any labelled series, or a file that can't be read.
     pub fn find(root: &Path, options: &SuiteOptions) -> Result<Self, EvalError> {
         let options = Arc::new(options.clone());
-        let mut suite = Self { series: Vec::new(), skipped: Vec::new() };
+        let mut suite = Self { series: Vec::new(), skipped: Vec::new(), root: root.to_owned() };
         let windows = options.windows.clone().unwrap_or_else(|| root.join("labels/combined_windows.json"));
         if windows.is_file() {
             nab::find(root, &windows, &options, &mut suite)?;
@@ -102,18 +103,42 @@ impl Suite {
                 }
             }
         }
+        if suite.series.is_empty() {
+            let reason = suite.skipped.first().map(|(path, reason)| format!("{}: {reason}", path.display()));
+            return Err(suite.without_series("there is no labelled series", reason));
+        }
         if let Some(only) = &options.only {
             let ends = ["", ".csv", ".parquet", ".npz"];
             suite.series.retain(|s| ends.iter().any(|end| only.contains(&format!("{}{end}", s.name))));
         }
         if suite.series.is_empty() {
-            let reason = suite.skipped.first().map_or("there are no tables".to_owned(), |(path, reason)| {
-                format!("there is no labelled series; for example {}: {reason}", path.display())
-            });
-            return Err(EvalError::suite(root, reason));
+            return Err(EvalError::suite(root, "none of its series is in the list of names"));
         }
         suite.series.sort_by(|a, b| (&a.collection, &a.name).cmp(&(&b.collection, &b.name)));
         Ok(suite)
+    }
+
+    /// Checks that detectors can be judged on at least one series: it can be read, and has both normal and anomalous
+    /// rows. Series after the first such one are not read.
+    ///
+    /// # Errors
+    /// [`EvalError::NoSeries`] with the reason of the first series.
+    pub fn check(&self) -> Result<(), EvalError> {
+        let mut first = None;
+        for source in &self.series {
+            let reason = match source.load() {
+                Ok(series) if series.can_be_evaluated() => return Ok(()),
+                Ok(_) => format!("{} has not both normal and anomalous rows", source.name()),
+                Err(error) => error.to_string(),
+            };
+            first.get_or_insert(reason);
+        }
+        Err(self.without_series("no series can be used", first))
+    }
+
+    fn without_series(&self, what: &str, example: Option<String>) -> EvalError {
+        let example = example.map(|example| format!(", for example {example}")).unwrap_or_default();
+        EvalError::NoSeries { path: self.root.display().to_string(), reason: format!("{what}{example}") }
     }
 
     fn add(&mut self, place: Place, collection: String, name: String, options: &Arc<SuiteOptions>) {

@@ -54,6 +54,10 @@ class SparkPipeline:
     site that can't be scored gets the z-score of plain Spark, with a warning and the reason in the statistics;
     with `"raise"` the error is raised. `partitions` is the number of tasks, by default
     `spark.sql.shuffle.partitions`.
+
+    What a job finds is kept on the executors' disks, so that it is computed once. `run_pipeline` frees it at its end,
+    and models are freed when others take their place. The tables that `detect` and `train_and_detect` return are kept
+    until `unpersist`, or until the session ends.
     """
 
     def __init__(
@@ -75,6 +79,9 @@ class SparkPipeline:
         self._models: DataFrame | None = None
         # The rows that the last job trained on without keeping its models.
         self._history: DataFrame | None = None
+        # Kept rows that only the models are read from, and those that a table of the caller is read from.
+        self._owned: DataFrame | None = None
+        self._handed_out: list[DataFrame] = []
         self._missing: str | None = None
         self._statistics: dict[str, Any] = {}
         # Sums of the anomalies of the last job, by severity and type.
@@ -83,13 +90,15 @@ class SparkPipeline:
     def train(self, table: DataFrame, train_split: float = 1.0) -> dict[str, Any]:
         """Trains a model per site on the first `train_split` of its hours. Returns statistics."""
         records, _ = self._run(table, train=True, score=False, keep_models=True, train_split=train_split)
+        if records is not None:
+            self._own(records)
         self._statistics = self._report(records)
         return dict(self._statistics["training"])
 
     def detect(self, table: DataFrame) -> DataFrame:
         """Every row of `table` with its verdict, by the models of `train` or `load_models`. Runs the job."""
         self._require_models()
-        return self._scored(*self._run(table, train=False, score=True))
+        return self._hand_out(*self._run(table, train=False, score=True))
 
     def train_and_detect(self, table: DataFrame, *, keep_models: bool = False) -> DataFrame:
         """Trains on `table` and scores the same rows: `funnelpulse run`. Runs the job.
@@ -97,7 +106,7 @@ class SparkPipeline:
         Models that only score the rows that they were trained on take a third less time to train. `keep_models` makes
         those that score other rows too; without it `detect` and `save_models` train again on `table` when they need them.
         """
-        return self._scored(*self._run(table, train=True, score=True, keep_models=keep_models))
+        return self._hand_out(*self._run(table, train=True, score=True, keep_models=keep_models))
 
     def run_pipeline(
         self, input_path: str, output_path: str, train_first: bool = True, *, keep_models: bool = False
@@ -112,12 +121,26 @@ class SparkPipeline:
         if not train_first:
             self._require_models()
         # The other rows need not leave the executors.
-        job = self._run(table, train=train_first, score=True, keep_models=keep_models, all_rows=False)
-        scored = self._scored(*job)
-        spark_native.write(scored, output_path)
-        # The sums of the last job lack the rows of a fallback.
-        groups = self._groups if self._statistics["fallback_reason"] is None else None
-        return {**self._statistics, "analytics": spark_native.analytics(scored, self.layout.series, groups)}
+        records, rows = self._run(table, train=train_first, score=True, keep_models=keep_models, all_rows=False)
+        has_models = records is not None and train_first and keep_models
+        if has_models:
+            self._own(records)
+        try:
+            scored = self._scored(records, rows)
+            spark_native.write(scored, output_path)
+            # The sums of the last job lack the rows of a fallback.
+            groups = self._groups if self._statistics["fallback_reason"] is None else None
+            return {**self._statistics, "analytics": spark_native.analytics(scored, self.layout.series, groups)}
+        finally:
+            if records is not None and not has_models:
+                records.unpersist()
+
+    def unpersist(self) -> None:
+        """Frees the executors' disks of scored rows and models. What is used afterwards is computed again."""
+        self._own(None)
+        for records in self._handed_out:
+            records.unpersist()
+        self._handed_out.clear()
 
     @property
     def statistics(self) -> dict[str, Any]:
@@ -131,6 +154,7 @@ class SparkPipeline:
 
     def load_models(self, path: str) -> None:
         """Takes the models that `save_models` wrote."""
+        self._own(None)
         self._models, self._history = self.spark.read.schema(MODELS).parquet(path).select(SITE, MODEL), None
 
     # The steps of the original pipeline, for code that calls them one by one.
@@ -167,7 +191,9 @@ class SparkPipeline:
         """The models; those that a job did not keep are trained when they are first needed."""
         if self._models is None and self._history is not None:
             LOG.info("training again, since the last job did not keep its models")
-            self._models = trained(self._records(self._history, train=True, score=False, keep_models=True))
+            records = self._records(self._history, train=True, score=False, keep_models=True)
+            self._own(records)
+            self._models = trained(records)
         if self._models is None:
             raise ModelError("there is no model: call train, run_pipeline or load_models first")
         return self._models
@@ -192,6 +218,7 @@ class SparkPipeline:
             return None, rows
         records = self._records(rows, train, score, keep_models, all_rows, train_split)
         if train:
+            self._own(None)
             self._models, self._history = (trained(records), None) if keep_models else (None, rows)
         return records, rows
 
@@ -211,6 +238,18 @@ class SparkPipeline:
         if not train:
             given = given.unionByName(self._require_models(), allowMissingColumns=True)
         return by_site(given, job, schema, self.partitions).persist(StorageLevel.DISK_ONLY)
+
+    def _own(self, records: DataFrame | None) -> None:
+        """Keeps the rows that the models are read from, and frees those of the models before."""
+        if self._owned is not None:
+            self._owned.unpersist()
+        self._owned = records
+
+    def _hand_out(self, records: DataFrame | None, rows: DataFrame) -> DataFrame:
+        """The scored rows for the caller, who may read them at any time."""
+        if records is not None:
+            self._handed_out.append(records)
+        return self._scored(records, rows)
 
     def _scored(self, records: DataFrame | None, rows: DataFrame) -> DataFrame:
         """The scored rows, with the z-score for sites that have none."""
