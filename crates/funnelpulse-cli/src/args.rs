@@ -122,7 +122,7 @@ pub(crate) struct CompletionsArgs {
 #[command(after_help = "Example: funnelpulse man --out ~/.local/share/man/man1")]
 pub(crate) struct ManArgs {
     /// Folder for a page per command
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, alias = "output", value_name = "DIR")]
     pub(crate) out: PathBuf,
 }
 
@@ -146,7 +146,7 @@ pub(crate) struct Settings {
 pub(crate) struct Results {
     /// Folder for the results: `anomalies/` (Parquet, partitioned by `window_date`), `incidents.jsonl`,
     /// `alerts.jsonl`, `summary.json`, and from events also `hourly.parquet`
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, alias = "out", value_name = "DIR")]
     pub(crate) output: PathBuf,
     /// Also write an HTML report that opens offline
     #[arg(long, value_name = "FILE")]
@@ -174,7 +174,7 @@ pub(crate) struct Results {
 #[derive(Debug, Args)]
 pub(crate) struct DemoArgs {
     /// Folder for tables and report
-    #[arg(long, default_value = "funnelpulse-demo", value_name = "DIR")]
+    #[arg(long, alias = "output", default_value = "funnelpulse-demo", value_name = "DIR")]
     pub(crate) out: PathBuf,
     #[command(flatten)]
     pub(crate) shop: Shop,
@@ -220,7 +220,7 @@ pub(crate) enum Difficulty {
                         funnelpulse generate --days 28 --from-day 21 --replay 3600 --to -")]
 pub(crate) struct GenerateArgs {
     /// Folder for `hourly.parquet`, `labels.parquet` and `truth.parquet`
-    #[arg(long, value_name = "DIR", required_unless_present = "replay")]
+    #[arg(long, alias = "output", value_name = "DIR", required_unless_present = "replay")]
     pub(crate) out: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) shop: Shop,

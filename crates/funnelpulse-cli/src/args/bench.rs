@@ -29,7 +29,7 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "NAME=COMMAND", value_parser = command)]
     pub(crate) external: Vec<DetectorCommand>,
     /// Folder for the results
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, alias = "output", value_name = "DIR")]
     pub(crate) out: PathBuf,
     /// Go on with the runs in the folder; those that failed are made again
     #[arg(long)]

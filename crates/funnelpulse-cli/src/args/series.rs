@@ -53,7 +53,7 @@ pub(crate) struct ForecastArgs {
     #[arg(long = "param", value_name = "K=V")]
     pub(crate) params: Vec<String>,
     /// CSV or Parquet, by the end of its name; - for CSV on the standard output
-    #[arg(long, value_name = "FILE", value_parser = table_file)]
+    #[arg(long, alias = "out", value_name = "FILE", value_parser = table_file)]
     pub(crate) output: PathBuf,
     /// Also draw it: a page (.html) with all series, or the first of them (.svg, .png)
     #[arg(long, value_name = "FILE", value_parser = plot_file)]
@@ -118,7 +118,7 @@ pub(crate) struct ChangepointsArgs {
     #[arg(long, default_value_t = 1.0, value_name = "P", allow_hyphen_values = true)]
     pub(crate) max_p_value: f64,
     /// CSV or Parquet, by the end of its name; - for CSV on the standard output
-    #[arg(long, value_name = "FILE", value_parser = table_file)]
+    #[arg(long, alias = "out", value_name = "FILE", value_parser = table_file)]
     pub(crate) output: PathBuf,
     /// Also draw it: a page (.html) with all series, or the first of them (.svg, .png)
     #[arg(long, value_name = "FILE", value_parser = plot_file)]

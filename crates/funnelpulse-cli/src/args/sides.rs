@@ -56,7 +56,7 @@ pub(crate) struct CompareArgs {
     #[arg(long)]
     pub(crate) json: bool,
     /// Also write the JSON to this file
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, alias = "out", value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) settings: Settings,
@@ -104,7 +104,7 @@ pub(crate) struct LocateArgs {
     #[arg(long)]
     pub(crate) json: bool,
     /// Also write the JSON to this file
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, alias = "out", value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) settings: Settings,

@@ -55,7 +55,7 @@ pub(crate) struct SiteArgs {
     #[arg(long, value_enum, value_name = "LAYOUT")]
     pub(crate) input_format: Option<TextLayout>,
     /// Folder of the results, one file per checkpoint, - for JSON lines on standard output, or kafka://HOST:PORT/TOPIC
-    #[arg(long, value_name = "DIR", required_unless_present = "config")]
+    #[arg(long, alias = "out", value_name = "DIR", required_unless_present = "config")]
     pub(crate) output: Option<PathBuf>,
     /// The format of the results in the folder [default: parquet]
     #[arg(long, value_enum, value_name = "FORMAT")]

@@ -328,3 +328,13 @@ fn dashes_are_the_standard_streams() {
     assert_eq!(stdout(&from_json).lines().count(), 31);
     assert!(stderr(&from_json).contains("30 rows of 1 series scored"));
 }
+
+#[test]
+fn out_and_output_are_one() {
+    let folder = Folder::new();
+    folder.output("generate --output shop --brands 2 --days 3");
+    assert!(folder.path("shop/hourly.parquet").exists());
+    table(&folder);
+    folder.output("score --detector zscore --input in.csv --series-column name --columns data --out scores.csv");
+    assert_eq!(folder.table("scores.csv").columns(), ["series", "row", "score"]);
+}

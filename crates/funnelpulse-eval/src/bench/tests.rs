@@ -46,6 +46,8 @@ fn layouts(root: &Path) {
         + &rows(&|r| format!("b,{r},{},{}\n", value(r), label(r)));
     write(root, "packed/IOPS.csv", &format!("file,t,data,label\n{packed}"));
     write(root, "packed/manifest.csv", "file,role\na,eval\n");
+    let lines = rows(&|r| format!("{{\"value\":{},\"label\":{}}}\n", value(r), label(r)));
+    write(root, "lines/pump.jsonl", &lines);
     fs::create_dir_all(root.join("adbench")).unwrap();
     let mut archive = NpzWriter::new_compressed(fs::File::create(root.join("adbench/4_breastw.npz")).unwrap());
     let values = Array2::from_shape_fn((10, 2), |(r, c)| value(r) + c as f64);
@@ -70,6 +72,7 @@ fn no_layout_shows_labels_to_a_detector() {
         ("nab", "realTweets", "apple", vec!["value"], Some(1)),
         ("skab", "valve1", "0", vec!["Current", "Pressure"], None),
         ("packed", "IOPS", "a", vec!["data"], None),
+        ("lines", "lines", "pump", vec!["value"], None),
         ("adbench", "adbench", "4_breastw", vec!["x0", "x1"], None),
     ];
     for (layout, collection, name, columns, train_rows) in expected {

@@ -1,4 +1,4 @@
-//! Tables with a column of labels: TSB-AD, `TimeEval`, SKAB and any other CSV or Parquet file.
+//! Tables with a column of labels: TSB-AD, `TimeEval`, SKAB and any other file of CSV, JSON lines or Parquet.
 
 use std::{
     collections::BTreeMap,
@@ -80,7 +80,7 @@ pub(super) fn time_column(table: &Table, options: &SuiteOptions) -> Option<Strin
 
 /// Adds the series of a file.
 pub(super) fn find(root: &Path, file: &Path, options: &Arc<SuiteOptions>, suite: &mut Suite) -> Result<(), EvalError> {
-    let wanted = ["csv", "tsv", "parquet", "gz"];
+    let wanted = ["csv", "tsv", "jsonl", "ndjson", "parquet", "gz"];
     if !file.extension().is_some_and(|end| wanted.iter().any(|w| end.eq_ignore_ascii_case(w))) || is_training(file) {
         return Ok(());
     }
