@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::bail;
 use funnelpulse::core::counted;
-use funnelpulse_streaming::{Account, Metrics, Status, StatusServer};
+use funnelpulse_streaming::{Account, Metrics, Refusal, Status, StatusServer};
 use serde_json::{Value, json};
 
 mod estimate;
@@ -93,6 +93,9 @@ fn is_dash(path: &Path) -> bool {
 /// Remarks on what is left, and the outcome of the command.
 fn outcome(ended: &[Ended]) -> Outcome {
     for end in ended {
+        if let Some(reasons) = reasons(&end.metrics.account) {
+            output::warn(format_args!("warning: rejected: {reasons}; the dead letters beside the rows have them"));
+        }
         if let Some(problem) = &end.metrics.model.problem {
             output::warn(format_args!("warning: a new model was not taken into use: {problem}"));
         }
@@ -118,6 +121,13 @@ fn outcome(ended: &[Ended]) -> Outcome {
         false if !useless.is_empty() => Outcome::Unscored,
         false => Outcome::Done,
     }
+}
+
+/// Why events were rejected, and how many for each reason.
+fn reasons(account: &Account) -> Option<String> {
+    let of = |(refusal, count): (&Refusal, &u64)| format!("{refusal} ({})", counted(*count, "event", "events"));
+    let reasons: Vec<String> = account.rejected.iter().map(of).collect();
+    (!reasons.is_empty()).then(|| reasons.join("; "))
 }
 
 /// True where records came and none of them could be used.

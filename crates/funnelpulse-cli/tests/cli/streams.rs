@@ -95,11 +95,14 @@ fn standard_input_goes_to_standard_output_and_bad_settings_are_refused() {
         format!("{{\"event_time\":\"{time}\",\"event_type\":\"view\",\"brand\":\"brand_001\",\"user_id\":{second}}}\n")
     };
     let mut input: String = (0..30).map(event).collect();
+    input.push_str(&event(30).replace('}', ",\"price\":-1}"));
     input.push_str("no json\n");
     let run = folder.command("stream --model model --input - --output - --checkpoints kept --lateness 0 --json");
     let done = { run }.write_stdin(input).assert().success();
     done.stdout(contains("\"brand\":\"brand_001\"").and(contains("\"views\":30.0")))
-        .stderr(contains("\"counted\":30").and(contains("\"unreadable\":1")));
+        .stderr(contains("\"counted\":30").and(contains("\"unreadable\":1")).and(contains(
+        "warning: rejected: price is negative, not finite or not a number (1 event); the dead letters beside the rows",
+    )));
     let none = folder.command("stream --model model --input - --output useless --lateness 0");
     let done = { none }.write_stdin("no json\nnone either\n").assert().code(3);
     done.stderr(contains("warning: none of 2 records counts: 2 unreadable, 0 rejected, 0 late"));
