@@ -53,6 +53,24 @@ def parts(folder, n):
         of_part.write_parquet(f"{folder}/events/part-{part:03}.parquet", row_group_size=262_144)
 
 
+def hours(folder):
+    """An hourly table of 40 brands, with as many rows as the shop that `speed` makes."""
+    rows, rng = 3_578, np.random.default_rng(2)
+    start = np.datetime64("2019-10-01T00:00:00", "us")
+    time = start + 3600 * np.arange(rows).astype("timedelta64[s]").astype("timedelta64[us]")
+    brand = lambda name: pl.DataFrame(
+        {
+            "brand": name,
+            "window_start": time,
+            "views": rng.poisson(400, rows).astype(float),
+            "carts": rng.poisson(60, rows).astype(float),
+            "purchases": rng.poisson(20, rows).astype(float),
+            "revenue": np.round(rng.gamma(20.0, 30.0, rows), 2),
+        }
+    )
+    pl.concat([brand(f"brand_{i:03}") for i in range(40)]).write_parquet(f"{folder}/hours.parquet")
+
+
 def forest(folder):
     for columns in [8, 32]:
         x = np.random.default_rng(0).normal(size=(20_000, columns))
@@ -66,4 +84,5 @@ if __name__ == "__main__":
         parts(sys.argv[1], int(sys.argv[2]))
     else:
         events(sys.argv[1], int(sys.argv[2]))
+        hours(sys.argv[1])
         forest(sys.argv[1])

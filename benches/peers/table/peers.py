@@ -39,6 +39,54 @@ def events(folder, kind):
     return lambda: hourly(frame)
 
 
+def features(folder):
+    """The default columns of an hourly table, but for the rank among the past, which polars has no expression for. Lags
+    go by row, since every hour has one."""
+    import polars as pl
+
+    table = pl.read_parquet(f"{folder}/hours.parquet").sort("brand", "window_start")
+    time_, brand = pl.col("window_start"), "brand"
+    ratio = lambda a, b: pl.when(pl.col(b) > 0).then(pl.col(a) / pl.col(b))
+    rates = {
+        "cart_rate": ratio("carts", "views"),
+        "cart_to_purchase_rate": ratio("purchases", "carts"),
+        "conversion_rate": ratio("purchases", "views"),
+        "average_order_value": ratio("revenue", "purchases"),
+    }
+    clock = {
+        "hour": time_.dt.hour(),
+        "day_of_week": time_.dt.weekday(),
+        "day_of_month": time_.dt.day(),
+        "month": time_.dt.month(),
+        "is_weekend": time_.dt.weekday() >= 6,
+        "is_business_hour": time_.dt.hour().is_between(9, 17),
+    }
+    columns = []
+    for name in ["views", "carts", "purchases", "revenue", "conversion_rate"]:
+        value = pl.col(name)
+        for days in [7, 30]:
+            window = {"by": "window_start", "window_size": f"{days}d"}
+            columns.append(value.rolling_mean_by(**window).over(brand).alias(f"{name}_rolling_mean_{days}d"))
+            columns.append(value.rolling_std_by(**window).over(brand).alias(f"{name}_rolling_std_{days}d"))
+        for hours in [1, 24, 168]:
+            before = value.shift(hours)
+            columns.append(before.over(brand).alias(f"{name}_lag_{hours}h"))
+            columns.append(((value - before) / before).over(brand).alias(f"{name}_change_{hours}h"))
+        number = pl.int_range(1, pl.len() + 1)
+        mean = value.cum_sum() / number
+        variance = (value * value).cum_sum() / number - mean * mean
+        columns.append(((value - mean) / variance.sqrt()).over(brand).alias(f"{name}_zscore"))
+        columns.append(value.cum_min().over(brand).alias(f"{name}_min"))
+        columns.append(value.cum_max().over(brand).alias(f"{name}_max"))
+    pairs = {
+        "conversion_rate_x_is_weekend": pl.col("conversion_rate") * pl.col("is_weekend"),
+        "conversion_rate_x_is_business_hour": pl.col("conversion_rate") * pl.col("is_business_hour"),
+        "views_x_average_order_value": pl.col("views") * pl.col("average_order_value"),
+    }
+    plan = table.lazy().with_columns(**rates, **clock).with_columns(*columns, **pairs)
+    return plan.collect
+
+
 def forest(folder, library, columns):
     x = np.fromfile(f"{folder}/x{columns}.f64").reshape(-1, columns)
     if library == "scikit-learn":
@@ -67,6 +115,8 @@ def main():
     parts = what.split(":")
     if parts[0] == "events":
         timed = {what: measure(events(folder, parts[1]))}
+    elif what == "features":
+        timed = {what: measure(features(folder))}
     else:
         fit, score = forest(folder, parts[1], int(parts[2]))
         timed = {f"forest fit:{parts[2]}": measure(fit), f"forest score:{parts[2]}": measure(score)}

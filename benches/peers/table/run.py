@@ -13,7 +13,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 PYTHON = HERE / ".venv" / "bin" / "python"
-PEERS = ["events:parquet", "events:csv", "forest:scikit-learn:8", "forest:coniferest:8", "forest:scikit-learn:32", "forest:coniferest:32"]
+PEERS = ["features", "events:parquet", "events:csv", "forest:scikit-learn:8", "forest:coniferest:8", "forest:scikit-learn:32", "forest:coniferest:32"]
 
 
 def option(name, default):
