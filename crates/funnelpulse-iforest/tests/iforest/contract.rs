@@ -275,7 +275,7 @@ proptest! {
 fn no_columns_and_too_few_rows_are_errors() {
     let one = Frame::from_rows(Columns::new(["a"]).unwrap(), array![[1.0]]).unwrap();
     let error = forest(IsolationForestConfig::default()).fit(one.view()).unwrap_err();
-    assert_eq!(error.to_string(), "1 usable rows, `iforest` needs at least 2");
+    assert_eq!(error.to_string(), "1 usable row, `iforest` needs at least 2");
 }
 
 #[test]

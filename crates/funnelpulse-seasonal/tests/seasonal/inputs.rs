@@ -36,7 +36,7 @@ fn few_rows_lose_what_they_cannot_carry() {
     let kept = fit(SeasonalConfig { drop_unsupported: false, ..all }, &hours(30), &wave(30)).unwrap();
     assert!(kept.dropped_seasonalities().is_empty());
     let error = fit(SeasonalConfig::default(), &hours(1), &[1.0]).unwrap_err();
-    assert_eq!(error.to_string(), "1 usable rows, `seasonal` needs at least 2");
+    assert_eq!(error.to_string(), "1 usable row, `seasonal` needs at least 2");
 }
 
 #[test]
