@@ -24,7 +24,7 @@ print(first["series"], first["start"], first["end"])
 EOF
 read -r series start end <first.txt
 "$funnelpulse" explain --model model --input shop/hourly.parquet --series "$series" --time "$start" --plot hour.svg >hour.txt
-grep --quiet "score and threshold" hour.svg
+grep --quiet "threshold" hour.svg
 head -n 3 hour.txt
 
 # What the report exports when an incident is marked as right.

@@ -116,11 +116,14 @@ pub struct Pipeline {
     reporter: Reporter,
 }
 
+/// Models that are missing, by member.
+type Absences = Vec<(String, Absence)>;
+
 /// The results of training.
 struct Trained {
     models: Vec<Option<Box<dyn FittedPanelDetector>>>,
     series: BTreeMap<SeriesKey, SeriesState>,
-    absences: Vec<(String, Absence)>,
+    absences: Absences,
     ensemble: Ensemble,
     scores: Scores,
     failures: Vec<SeriesFailure>,
@@ -133,7 +136,7 @@ struct Members {
     /// What each has kept of the history, for its survey.
     memories: Vec<Memory>,
     /// Why some are missing.
-    absences: Vec<(String, Absence)>,
+    absences: Absences,
 }
 
 impl Pipeline {
@@ -342,7 +345,7 @@ impl Pipeline {
         for at in order {
             (models[at], absences[at]) = fit_member(&members[at], &view, purpose, &mut memories[at], watch);
         }
-        let absences: Vec<(String, Absence)> = absences.into_iter().flatten().collect();
+        let absences: Absences = absences.into_iter().flatten().collect();
         for (_, absence) in absences.iter().filter(|(_, a)| a.series.is_none() && !a.is_expected) {
             failures.push(SeriesFailure { series: SeriesKey::new(ALL_SERIES), message: absence.reason.clone() });
         }
@@ -357,7 +360,7 @@ fn fit_member(
     purpose: Purpose,
     memory: &mut Memory,
     watch: &Stopwatch,
-) -> (Option<Box<dyn FittedPanelDetector>>, Vec<(String, Absence)>) {
+) -> (Option<Box<dyn FittedPanelDetector>>, Absences) {
     let fit = || isolated(&member.name, || member.detector.fit_dyn_for(view, purpose, memory));
     match watch.time_all(&format!("training {}", member.name), fit) {
         Ok(model) => {

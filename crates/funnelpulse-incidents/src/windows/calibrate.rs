@@ -3,6 +3,7 @@
 //! The scale of each side comes from the 99 % quantile of every series, and is the median over
 //! series: one that is full of anomalies has no scale of its own to hide them. One map of the
 //! tail of all statistics together makes large heights as rare as those of a normal distribution.
+#![allow(clippy::inline_always, reason = "only what is inlined is compiled for the vector registers there are")]
 
 use serde::{Deserialize, Serialize};
 

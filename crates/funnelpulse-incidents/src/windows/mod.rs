@@ -157,9 +157,9 @@ impl Track {
         }
         let (from, to) = (starting.clone(), starting.start + hours..starting.end + hours);
         let seen = self.seen[step][from.clone()].iter().zip(&self.seen[step][to.clone()]);
-        let ends = self.ends[from.start + 1..from.end + 1].iter().zip(&self.ends[to]);
+        let ends = self.ends[from.start + 1..=from.end].iter().zip(&self.ends[to]);
         for ((observed, (seen, seen_to)), (ends, ends_to)) in sums.observed.iter_mut().zip(seen).zip(ends) {
-            let is_observed = (ends_to - ends < 0.5) & (2.0 * (seen_to - seen) >= hours as f64);
+            let is_observed = ends_to - ends < 0.5 && 2.0 * (seen_to - seen) >= hours as f64;
             *observed = if is_observed { *observed } else { f64::NAN };
         }
         sums

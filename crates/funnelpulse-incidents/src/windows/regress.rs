@@ -3,6 +3,7 @@
 //! The level left a little, traffic that wanders and what all series share show in the hours
 //! before and after, in the other steps and in the other series. What they explain is no anomaly
 //! of this window.
+#![allow(clippy::inline_always, reason = "only what is inlined is compiled for the vector registers there are")]
 
 use std::ops::Range;
 

@@ -1,4 +1,5 @@
 //! Standard normal deviates of sums (Wilson and Hilferty 1931).
+#![allow(clippy::inline_always, reason = "only what is inlined is compiled for the vector registers there are")]
 
 use super::{WindowSums, calibrate::normal_quantile};
 use crate::grid::{REVENUE, VALUE};
