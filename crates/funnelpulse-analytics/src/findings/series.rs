@@ -61,7 +61,7 @@ pub struct Anomaly {
 }
 
 /// Everything found in one series. Matrices have a row per row and a column per
-/// [metric](Findings::metrics). Equal are those whose numbers have the same bits; NaN equals NaN.
+/// [metric](crate::Findings::metrics). Equal are those whose numbers have the same bits; NaN equals NaN.
 ///
 /// ```
 /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/found.rs"));
