@@ -103,12 +103,7 @@ impl<'a> Story<'a> {
     fn cost(&self) -> Option<String> {
         let revenue = self.revenue.filter(|r| r.is_finite())?;
         let side = if revenue < 0.0 { "below" } else { "above" };
-        let interval = self.revenue_interval.filter(|(a, b)| a.is_finite() && b.is_finite()).map(|(a, b)| {
-            // An interval that holds zero has one end on the other side.
-            let sign = if revenue < 0.0 { -1.0 } else { 1.0 };
-            let (a, b) = ((a * sign).min(b * sign), (a * sign).max(b * sign));
-            format!(" (between {} and {})", short(a), short(b))
-        });
+        let interval = self.revenue_interval.filter(|(a, b)| a.is_finite() && b.is_finite()).map(interval_in_words);
         Some(format!("Revenue is {} {side} what was expected{}.", self.money(revenue), interval.unwrap_or_default()))
     }
 
@@ -154,12 +149,28 @@ impl fmt::Display for Story<'_> {
     }
 }
 
+/// The ends of an interval: both on the side that the sentence names, or one on either side.
+fn interval_in_words((low, high): (f64, f64)) -> String {
+    if low < 0.0 && high > 0.0 {
+        return format!(" (from {} below to {} above)", short(-low), short(high));
+    }
+    let (least, most) = (low.abs().min(high.abs()), low.abs().max(high.abs()));
+    format!(" (between {} and {})", short(least), short(most))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{Attribution, FunnelTotals, Leaves, LocalizeConfig, Localizer, decompose_funnel};
 
     const START: Timestamp = Timestamp::from_seconds(1_572_076_800);
+
+    #[test]
+    fn an_interval_that_holds_zero_has_an_end_on_either_side() {
+        assert_eq!(interval_in_words((-1010.0, -820.0)), " (between 820 and 1010)");
+        assert_eq!(interval_in_words((-1123.0, 364.0)), " (from 1123 below to 364 above)");
+        assert_eq!(interval_in_words((209.0, 923.0)), " (between 209 and 923)");
+    }
 
     #[test]
     fn the_whole_story() {
