@@ -48,9 +48,10 @@ def features(folder):
     time_, brand = pl.col("window_start"), "brand"
     ratio = lambda a, b: pl.when(pl.col(b) > 0).then(pl.col(a) / pl.col(b))
     rates = {
-        "cart_rate": ratio("carts", "views"),
-        "cart_to_purchase_rate": ratio("purchases", "carts"),
+        "view_to_cart": ratio("carts", "views"),
+        "cart_to_purchase": ratio("purchases", "carts"),
         "conversion_rate": ratio("purchases", "views"),
+        "revenue_per_view": ratio("revenue", "views"),
         "average_order_value": ratio("revenue", "purchases"),
     }
     clock = {

@@ -158,7 +158,10 @@ impl Length {
         let flanks = &self.flanks[at][statistic.step];
         let mut residuals = vec![f64::NAN; self.deviates[at].0[statistic.step].len()];
         let starting = regress::clipped(&self.starting, residuals.len());
-        surroundings.residuals(statistic, flanks, regression, starting, &mut residuals);
+        pulp::Arch::new().dispatch(
+            #[inline(always)]
+            || surroundings.residuals(statistic, flanks, regression, starting, &mut residuals),
+        );
         residuals
     }
 }

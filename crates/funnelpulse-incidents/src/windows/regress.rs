@@ -205,23 +205,9 @@ impl Surroundings<'_> {
 
     /// What a regression leaves of the deviates of windows that start in some hours, in standard deviations: the
     /// [`residual`] of each [`row`](Self::row), and NaN where there is none. Loops without branches, which compilers
-    /// turn into vectors.
-    pub(crate) fn residuals(
-        &self,
-        statistic: Statistic,
-        flanks: &Flanks,
-        regression: &Regression,
-        starting: Range<usize>,
-        into: &mut [f64],
-    ) {
-        pulp::Arch::new().dispatch(
-            #[inline(always)]
-            || self.residuals_here(statistic, flanks, regression, starting, into),
-        );
-    }
-
+    /// turn into vectors for the instructions that the caller is compiled for.
     #[inline(always)]
-    fn residuals_here(
+    pub(crate) fn residuals(
         &self,
         statistic: Statistic,
         flanks: &Flanks,

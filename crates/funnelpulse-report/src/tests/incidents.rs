@@ -9,7 +9,7 @@ use super::{Report, own_text};
 const HOURS: usize = 48;
 const STEPS: [&str; 4] = ["views", "carts", "purchases", "revenue"];
 
-/// A series with an incident of six hours that brought so much revenue, or cost it.
+/// A series with an incident of six hours that changed its revenue by so much.
 fn series(name: &str, first: usize, kind: IncidentKind, revenue: f64) -> SeriesFindings {
     let time: Vec<Timestamp> = (0..HOURS).map(|hour| Timestamp::from_seconds(3600 * hour as i64)).collect();
     let last = first + 5;
