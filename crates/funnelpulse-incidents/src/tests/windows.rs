@@ -288,7 +288,7 @@ fn residuals_are_what_a_regression_leaves_of_each_window() {
         for (track, deviates) in tracks.iter().zip(&deviates) {
             let surroundings = Surroundings { track, noise: &noise, deviates, others: &others, length };
             for statistic in statistics([true; STEPS]) {
-                let flanks = surroundings.flanks(statistic.step, &starting, &mut DayFlanks::new(hours));
+                let flanks = surroundings.flanks(statistic.step, &starting, &mut DayFlanks::default());
                 let starting = regress::clipped(&starting, deviates.0[0].len());
                 let mut residuals = vec![f64::NAN; deviates.0[0].len()];
                 surroundings.residuals(statistic, &flanks, &regression, starting, &mut residuals);

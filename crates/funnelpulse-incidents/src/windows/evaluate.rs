@@ -164,10 +164,27 @@ impl Length {
         );
         residuals
     }
+
+    /// The residuals of every series on a scale.
+    pub(super) fn scaled<'a>(
+        &self,
+        watched: &[Watched<'_>],
+        statistic: Statistic,
+        scale: Scale,
+        regression: impl Fn(usize) -> &'a Regression + Sync,
+    ) -> Vec<Vec<f64>> {
+        let scaled = |(at, w): (usize, &Watched<'_>)| {
+            let mut residuals = self.residuals(at, w, statistic, regression(at));
+            let starting = regress::clipped(&self.starting, residuals.len());
+            calibrate::scale_all(&mut residuals[starting], scale);
+            residuals
+        };
+        watched.par_iter().enumerate().map(scaled).collect()
+    }
 }
 
 pub(super) fn day_flanks(watched: &[Watched<'_>]) -> Vec<[DayFlanks; LANES]> {
-    watched.iter().map(|w| std::array::from_fn(|_| DayFlanks::new(w.track.hours))).collect()
+    watched.iter().map(|_| std::array::from_fn(|_| DayFlanks::default())).collect()
 }
 
 /// The windows and the hours that are looked at.
@@ -271,13 +288,7 @@ impl Length {
         let (index, map) = (self.index, &fitted.maps[self.index]);
         for (position, &statistic) in statistics.iter().enumerate() {
             let scale = fitted.scales[index][position];
-            let scaled = |(at, w): (usize, &Watched<'_>)| {
-                let mut residuals = self.residuals(at, w, statistic, &coefficients[at][index][position]);
-                let starting = regress::clipped(&self.starting, residuals.len());
-                calibrate::scale_all(&mut residuals[starting], scale);
-                residuals
-            };
-            let residuals: Vec<Vec<f64>> = watched.par_iter().enumerate().map(scaled).collect();
+            let residuals = self.scaled(watched, statistic, scale, |at| &coefficients[at][index][position]);
             let groups = fitted.groups[index].find(position, &residuals, &self.starting);
             best.par_iter_mut().zip(&residuals).for_each(|(best, residuals)| {
                 best.update(&self.starting, residuals, &groups, map, position as u8);

@@ -81,37 +81,39 @@ fn learn_length(length: &Length, watched: &[Watched<'_>], statistics: &[Statisti
     let mut groups = Groups::new(if hours <= LONGEST_GROUP { watched.len() } else { 0 });
     let mut coefficients: Vec<Vec<Regression>> = vec![Vec::new(); watched.len()];
     let (mut counts, mut group_counts) = (TailCounts::default(), TailCounts::default());
-    let (mut scales, mut scaled, mut ranked) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut scales, mut ranked) = (Vec::new(), Vec::new());
     for &statistic in statistics {
         let fitted = length.regressions(watched, statistic);
         let (regressions, mut residuals): (Vec<Regression>, Vec<Vec<f64>>) = fitted.into_iter().unzip();
-        let calm = |(residuals, w): (&Vec<f64>, &Watched<'_>)| {
-            let mut kept: Vec<f64> = calm(residuals, w.track, hours).collect();
-            (calibrate::quantiles(&mut kept), kept)
-        };
-        let calm: Vec<(Option<Scale>, Vec<f64>)> = residuals.par_iter().zip(watched).map(calm).collect();
-        let scale = calibrate::pooled(&calm.iter().map(|(quantiles, _)| *quantiles).collect::<Vec<_>>());
-        for (_, residuals) in &calm {
-            for residual in residuals {
-                counts.add(calibrate::scaled(*residual, scale));
-            }
-        }
+        let scale = scale_of(&residuals, watched, hours);
         residuals.par_iter_mut().for_each(|residuals| calibrate::scale_all(residuals, scale));
+        for (residuals, w) in residuals.iter().zip(watched) {
+            calm(residuals, w.track, hours).for_each(|residual| counts.add(residual));
+        }
         ranked.push(groups.learn(&residuals, &mut group_counts));
         scales.push(scale);
-        scaled.push(residuals);
         coefficients.iter_mut().zip(regressions).for_each(|(of_series, one)| of_series.push(one));
     }
     let map = TailMap::fit(&counts);
     groups.set_map(&group_counts);
     let mut best: Vec<Best> = length.deviates.iter().map(|d| Best::new(d.0[0].len())).collect();
-    for (position, (residuals, ranked)) in scaled.iter().zip(&ranked).enumerate() {
+    for (position, (&statistic, ranked)) in statistics.iter().zip(&ranked).enumerate() {
+        // Once more: those of all statistics would take more memory than everything else.
+        let residuals = length.scaled(watched, statistic, scales[position], |at| &coefficients[at][position]);
         let groups = groups.best_of(position, ranked);
-        best.par_iter_mut().zip(residuals).for_each(|(best, residuals)| {
+        best.par_iter_mut().zip(&residuals).for_each(|(best, residuals)| {
             best.update(&(0..usize::MAX), residuals, &groups, &map, position as u8);
         });
     }
     OfLength { scales, map, groups, coefficients, best }
+}
+
+/// The scale of a statistic: the median over series of the quantiles of each.
+fn scale_of(residuals: &[Vec<f64>], watched: &[Watched<'_>], hours: usize) -> Scale {
+    let quantiles = |(residuals, w): (&Vec<f64>, &Watched<'_>)| {
+        calibrate::quantiles(&mut calm(residuals, w.track, hours).collect::<Vec<f64>>())
+    };
+    calibrate::pooled(&residuals.par_iter().zip(watched).map(quantiles).collect::<Vec<_>>())
 }
 
 impl Length {

@@ -21,7 +21,7 @@ pub(crate) mod value;
 
 use std::ops::Range;
 
-use self::sums::DailySums;
+use self::sums::{DailySums, MaskedDays, MaskedSums};
 use crate::{
     grid::{CARTS, LANES, PURCHASES, REVENUE, TRAFFIC, VALUE},
     structure::Known,
@@ -67,20 +67,28 @@ pub(crate) struct Track {
     pub(crate) hours: usize,
     value: [DailySums; LANES],
     expected: [DailySums; LANES],
-    seen: [Vec<f64>; LANES],
-    /// The same without masked hours: what windows are compared with, before and after them.
-    before: [[DailySums; LANES]; 2],
+    /// Running numbers of observed hours.
+    seen: [Vec<u32>; LANES],
+    /// The sums without masked hours: what windows are compared with, before and after them.
+    before: Unmasked,
     /// `None` where they are the same.
-    after: Option<[[DailySums; LANES]; 2]>,
+    after: Option<Unmasked>,
     /// Running number of masked hours.
-    masked: Vec<f64>,
+    masked: Vec<u32>,
     /// Running number of hours at which a level ends to be news: no window goes on past one.
-    ends: Vec<f64>,
+    ends: Vec<u32>,
     /// Expected values times their relative standard deviation, of steps in hours whose expected values are not
     /// known well.
     uncertainty: Vec<DailySums>,
     /// Tells the hours of two tracks apart.
     prints: Vec<u64>,
+}
+
+/// Sums of values and of expected values without masked hours.
+struct Unmasked {
+    days: MaskedDays,
+    value: [MaskedSums; LANES],
+    expected: [MaskedSums; LANES],
 }
 
 impl Track {
@@ -93,21 +101,25 @@ impl Track {
         mask: &[f64],
         after: &[f64],
     ) -> Self {
-        let sums = |of: &dyn Fn(usize, usize) -> f64| -> [DailySums; LANES] {
-            std::array::from_fn(|step| DailySums::new(mask.len(), |hour| of(step, hour)))
+        let observed = |of: [&[f64]; LANES]| -> [DailySums; LANES] {
+            std::array::from_fn(|step| DailySums::new(mask.len(), |h| of[step][h] * seen[step][h]))
         };
-        let compared = |weight: &[f64]| -> [[DailySums; LANES]; 2] {
-            [value, expected].map(|of| sums(&|step, h| of[step][h] * seen[step][h] * weight[h]))
+        let unmasked = |mask: &[f64]| {
+            let days = MaskedDays::new(mask);
+            let [value, expected] = [value, expected].map(|of| {
+                std::array::from_fn(|step| MaskedSums::new(&days, mask, |h| of[step][h] * seen[step][h]))
+            });
+            Unmasked { days, value, expected }
         };
         Self {
             hours: mask.len(),
-            value: sums(&|step, h| value[step][h] * seen[step][h]),
-            expected: sums(&|step, h| expected[step][h] * seen[step][h]),
-            seen: std::array::from_fn(|step| running(mask.len(), |hour| seen[step][hour])),
-            before: compared(mask),
-            after: (after != mask).then(|| compared(after)),
-            masked: running(mask.len(), |hour| 1.0 - mask[hour]),
-            ends: vec![0.0; mask.len() + 1],
+            value: observed(value),
+            expected: observed(expected),
+            seen: seen.map(|seen| running(seen.len(), |hour| seen[hour] > 0.0)),
+            before: unmasked(mask),
+            after: (after != mask).then(|| unmasked(after)),
+            masked: running(mask.len(), |hour| mask[hour] == 0.0),
+            ends: vec![0; mask.len() + 1],
             uncertainty: Vec::new(),
             prints: again::prints(value, expected, seen, mask, after),
         }
@@ -125,7 +137,7 @@ impl Track {
 
     /// Ends windows at these hours.
     pub(crate) fn with_ends(mut self, hours: &[usize]) -> Self {
-        self.ends = running(self.hours, |hour| f64::from(u8::from(hours.contains(&hour))));
+        self.ends = running(self.hours, |hour| hours.contains(&hour));
         for &hour in hours {
             if let Some(print) = self.prints.get_mut(hour) {
                 *print = !*print;
@@ -159,7 +171,7 @@ impl Track {
         let seen = self.seen[step][from.clone()].iter().zip(&self.seen[step][to.clone()]);
         let ends = self.ends[from.start + 1..=from.end].iter().zip(&self.ends[to]);
         for ((observed, (seen, seen_to)), (ends, ends_to)) in sums.observed.iter_mut().zip(seen).zip(ends) {
-            let is_observed = ends_to - ends < 0.5 && 2.0 * (seen_to - seen) >= hours as f64;
+            let is_observed = ends_to == ends && is_half(seen_to - seen, hours);
             *observed = if is_observed { *observed } else { f64::NAN };
         }
         sums
@@ -167,25 +179,28 @@ impl Track {
 
     /// The same of unmasked hours before a window.
     fn sums_before(&self, step: usize, from: usize, to: usize) -> (f64, f64) {
-        let [value, expected] = &self.before;
-        (value[step].between(from, to), expected[step].between(from, to))
+        self.unmasked(&self.before, step, from, to)
     }
 
     /// The same of unmasked hours after a window.
     fn sums_after(&self, step: usize, from: usize, to: usize) -> (f64, f64) {
-        let [value, expected] = self.after.as_ref().unwrap_or(&self.before);
-        (value[step].between(from, to), expected[step].between(from, to))
+        self.unmasked(self.after.as_ref().unwrap_or(&self.before), step, from, to)
+    }
+
+    fn unmasked(&self, sums: &Unmasked, step: usize, from: usize, to: usize) -> (f64, f64) {
+        let value = sums.value[step].between(&self.value[step], &sums.days, from, to);
+        let expected = sums.expected[step].between(&self.expected[step], &sums.days, from, to);
+        (value, expected)
     }
 
     /// Whether at least half of the hours were observed, all before or all after a change of what is expected.
     pub(crate) fn is_observed(&self, step: usize, from: usize, to: usize) -> bool {
-        self.ends[to] - self.ends[from + 1] < 0.5
-            && 2.0 * (self.seen[step][to] - self.seen[step][from]) >= (to - from) as f64
+        self.ends[to] == self.ends[from + 1] && is_half(self.seen[step][to] - self.seen[step][from], to - from)
     }
 
     /// Whether no hour is masked.
     pub(crate) fn is_calm(&self, from: usize, to: usize) -> bool {
-        self.masked[to] - self.masked[from] < 0.5
+        self.masked[to] == self.masked[from]
     }
 }
 
@@ -198,14 +213,19 @@ pub(crate) struct WindowSums {
     pub(crate) uncertainty: Vec<f64>,
 }
 
-/// Sums of all values before each position, and of all.
-fn running(len: usize, of: impl Fn(usize) -> f64) -> Vec<f64> {
-    let mut sums = Vec::with_capacity(len + 1);
-    let mut sum = 0.0;
-    sums.push(sum);
-    for hour in 0..len {
-        sum += of(hour);
-        sums.push(sum);
+/// Whether so many are at least half of the hours.
+fn is_half(seen: u32, hours: usize) -> bool {
+    2 * seen as usize >= hours
+}
+
+/// The number of hours before each position that are counted, and of all.
+fn running(hours: usize, is_counted: impl Fn(usize) -> bool) -> Vec<u32> {
+    let mut numbers = Vec::with_capacity(hours + 1);
+    let mut number = 0;
+    numbers.push(number);
+    for hour in 0..hours {
+        number += u32::from(is_counted(hour));
+        numbers.push(number);
     }
-    sums
+    numbers
 }

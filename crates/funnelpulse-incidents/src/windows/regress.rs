@@ -5,7 +5,7 @@
 //! of this window.
 #![allow(clippy::inline_always, reason = "only what is inlined is compiled for the vector registers there are")]
 
-use std::ops::Range;
+use std::{ops::Range, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
@@ -122,40 +122,40 @@ pub(crate) fn last_after(from: usize, hours: usize) -> usize {
 }
 
 /// Flanks of a day of one series and step, which windows of several lengths share. Takes memory once it is used.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct DayFlanks {
-    hours: usize,
     /// Of the hours before each hour; NaN where it was not asked for.
-    before: Vec<f64>,
-    /// Of the hours from each hour to another, which is given; up to no hour where it was not asked for.
-    after: Vec<(usize, f64)>,
+    before: Arc<Vec<f64>>,
+    /// Of the hours from each hour on,
+    after: Vec<f64>,
+    /// which are so many: at most a day.
+    after_hours: Vec<u8>,
 }
 
 impl DayFlanks {
-    pub(crate) fn new(hours: usize) -> Self {
-        Self { hours, before: Vec::new(), after: Vec::new() }
+    /// The flanks before windows that start in some hours of so many.
+    fn before(&mut self, hours: usize, starting: Range<usize>, of: impl Fn(usize) -> f64) -> Arc<Vec<f64>> {
+        // Nothing else has it: the windows of the length before are gone.
+        let before = Arc::make_mut(&mut self.before);
+        before.resize(hours + 1, f64::NAN);
+        for from in starting {
+            if before[from].is_nan() {
+                before[from] = of(from);
+            }
+        }
+        self.before.clone()
     }
 
-    fn before(&mut self, from: usize, of: impl FnOnce() -> f64) -> f64 {
-        if self.before.is_empty() {
-            self.before.resize(self.hours + 1, f64::NAN);
+    /// The flank from an hour of so many to another.
+    fn after(&mut self, hours: usize, to: usize, last: usize, of: impl FnOnce() -> f64) -> f64 {
+        // No hours show nothing, which is zero.
+        self.after.resize(hours + 1, 0.0);
+        self.after_hours.resize(hours + 1, 0);
+        if usize::from(self.after_hours[to]) != last - to {
+            self.after_hours[to] = (last - to) as u8;
+            self.after[to] = of();
         }
-        let known = &mut self.before[from];
-        if known.is_nan() {
-            *known = of();
-        }
-        *known
-    }
-
-    fn after(&mut self, to: usize, last: usize, of: impl FnOnce() -> f64) -> f64 {
-        if self.after.is_empty() {
-            self.after.resize(self.hours + 1, (usize::MAX, 0.0));
-        }
-        let known = &mut self.after[to];
-        if known.0 != last {
-            *known = (last, of());
-        }
-        known.1
+        self.after[to]
     }
 }
 
@@ -171,7 +171,7 @@ pub(crate) struct Surroundings<'a> {
 
 /// Deviates of the hours before and after every window of one step.
 pub(crate) struct Flanks {
-    before: Vec<f64>,
+    before: Arc<Vec<f64>>,
     after: Vec<f64>,
 }
 
@@ -188,17 +188,25 @@ impl Surroundings<'_> {
             if m <= 0.0 { 0.0 } else { score::step_deviate(step, x, m, dispersion, relative).clamp(-CLIP, CLIP) }
         };
         let starts = self.deviates.0[step].len();
-        let mut flanks = Flanks { before: vec![0.0; starts], after: vec![0.0; starts] };
-        for from in clipped(starting, starts) {
-            let to = from + hours;
-            let last = last_after(from, hours).min(self.track.hours).max(to);
-            let before = || deviate(self.track.sums_before(step, from.saturating_sub(flank), from));
-            let after = || deviate(self.track.sums_after(step, to, last));
-            (flanks.before[from], flanks.after[from]) = if flank == LEAST_FLANK {
-                (of_day.before(from, before), of_day.after(to, last, after))
-            } else {
-                (before(), after())
-            };
+        let starting = clipped(starting, starts);
+        let table = self.track.hours;
+        let before = |from: usize| deviate(self.track.sums_before(step, from.saturating_sub(flank), from));
+        let after = |to: usize, last: usize| deviate(self.track.sums_after(step, to, last));
+        let ends = |from: usize| (from + hours, last_after(from, hours).min(table).max(from + hours));
+        let mut flanks = Flanks { before: Arc::default(), after: vec![0.0; starts] };
+        if flank == LEAST_FLANK {
+            flanks.before = of_day.before(table, starting.clone(), before);
+            for from in starting {
+                let (to, last) = ends(from);
+                flanks.after[from] = of_day.after(table, to, last, || after(to, last));
+            }
+        } else {
+            let zeros = std::iter::repeat_n(0.0, starting.start);
+            flanks.before = Arc::new(zeros.chain(starting.clone().map(before)).collect());
+            for from in starting {
+                let (to, last) = ends(from);
+                flanks.after[from] = after(to, last);
+            }
         }
         flanks
     }

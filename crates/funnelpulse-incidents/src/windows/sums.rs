@@ -8,6 +8,63 @@ use std::ops::Range;
 
 use crate::grid::DAY;
 
+/// Which days of a table have masked hours: their position among those days.
+#[derive(Debug)]
+pub(crate) struct MaskedDays(Vec<Option<u32>>);
+
+impl MaskedDays {
+    /// From the weight of each hour: 0 where it is masked.
+    pub(crate) fn new(mask: &[f64]) -> Self {
+        let mut days = 0..;
+        Self(mask.chunks(DAY).map(|day| day.contains(&0.0).then(|| days.next()).flatten()).collect())
+    }
+
+    /// The position of a day among those with masked hours.
+    fn position(&self, day: usize) -> Option<usize> {
+        self.0.get(day).copied().flatten().map(|at| at as usize)
+    }
+}
+
+/// Sums of the hours that are not masked, where they differ from those of all hours: on days with masked hours.
+#[derive(Debug)]
+pub(crate) struct MaskedSums {
+    /// The sum of the hours of a day before each hour, day by day.
+    before: Vec<[f64; DAY]>,
+    /// The sum of each day.
+    days: Vec<f64>,
+}
+
+impl MaskedSums {
+    pub(crate) fn new(masked: &MaskedDays, mask: &[f64], of: impl Fn(usize) -> f64) -> Self {
+        let mut sums = Self { before: Vec::new(), days: Vec::new() };
+        for day in (0..masked.0.len()).filter(|&day| masked.position(day).is_some()) {
+            let mut sum = 0.0;
+            sums.before.push(std::array::from_fn(|hour| {
+                let (before, at) = (sum, day * DAY + hour);
+                sum += mask.get(at).map_or(0.0, |weight| of(at) * weight);
+                before
+            }));
+            sums.days.push(sum);
+        }
+        sums
+    }
+
+    /// The sum of the hours from `from` to `to` (exclusive) without masked ones; `all` are the sums of all.
+    pub(crate) fn between(&self, all: &DailySums, masked: &MaskedDays, from: usize, to: usize) -> f64 {
+        let before = |hour: usize| match masked.position(hour / DAY) {
+            Some(at) => self.before[at][hour % DAY],
+            None => all.before[hour],
+        };
+        let day = |day: usize| masked.position(day).map_or(all.days[day], |at| self.days[at]);
+        let (first, last) = (from / DAY, to / DAY);
+        if first == last {
+            return before(to) - before(from);
+        }
+        let whole: f64 = (first + 1..last).map(day).sum();
+        day(first) - before(from) + whole + before(to)
+    }
+}
+
 /// Sums of hourly values; the first hour is the start of a day.
 #[derive(Debug)]
 pub(crate) struct DailySums {
@@ -90,6 +147,24 @@ mod tests {
                 sums.windows(starting.clone(), hours, &mut windows);
                 let each: Vec<f64> = starting.map(|from| sums.between(from, from + hours)).collect();
                 assert_eq!(windows, each, "{hours} from {start}");
+            }
+        }
+    }
+
+    #[test]
+    fn sums_without_masked_hours_are_those_of_weighted_values() {
+        let hours = 150;
+        let value = |hour: usize| (hour as f64 * 0.37).sin() * 1e3;
+        let mask: Vec<f64> =
+            (0..hours).map(|hour| if (30..33).contains(&hour) || hour == 147 { 0.0 } else { 1.0 }).collect();
+        let all = DailySums::new(hours, value);
+        let weighted = DailySums::new(hours, |hour| value(hour) * mask[hour]);
+        let masked = MaskedDays::new(&mask);
+        let sums = MaskedSums::new(&masked, &mask, value);
+        assert_eq!(sums.days.len(), 2);
+        for from in 0..=hours {
+            for to in from..=hours {
+                assert_eq!(sums.between(&all, &masked, from, to), weighted.between(from, to), "{from} to {to}");
             }
         }
     }
