@@ -8,7 +8,9 @@ use std::{
 };
 
 use funnelpulse_analytics::{Findings, SeriesFailure};
-use funnelpulse_core::{Absence, Columns, FittedPanelDetector, ModelError, ModelSource, Panel, SeriesKey, Timestamp};
+use funnelpulse_core::{
+    Absence, Columns, FittedPanelDetector, Memory, ModelError, ModelSource, Panel, SeriesKey, Timestamp,
+};
 use funnelpulse_ensemble::Ensemble;
 use rayon::prelude::*;
 
@@ -20,7 +22,7 @@ use crate::{
     prepared::{Prepared, SeriesState},
     progress::Reporter,
     saved,
-    scoring::score,
+    scoring::Scoring,
     spacing,
     timings::Stopwatch,
 };
@@ -254,7 +256,13 @@ impl FittedPipeline {
         let watch = Stopwatch::default();
         let prepared = watch.time_all("features", || self.prepare(panel, &mut failures));
         let report = self.reporter.phase(Phase::Detect, panel.len());
-        let scores = score(&self.plan, &self.models, Vec::new(), prepared, &mut failures, &watch, &report);
+        let mut scoring = Scoring::new(&self.plan, &watch, prepared);
+        for (member, model) in self.plan.members.iter().zip(&self.models) {
+            if let Some(model) = model {
+                scoring.add(member, &**model, Memory::default(), &mut failures);
+            }
+        }
+        let scores = scoring.finish(&report);
         let findings = scores.conclude(&self.plan, &self.ensemble, self.absences.clone(), failures, watch);
         let mut warnings = spacing::warnings(panel, self.plan.config.input.step_seconds);
         warnings.extend(drift::warnings(&findings));

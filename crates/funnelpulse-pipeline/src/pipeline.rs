@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use funnelpulse_analytics::{Findings, SeriesFailure, SeriesFindings};
 use funnelpulse_core::{
-    Absence, Context, FittedPanelDetector, Frame, Memory, Panel, PanelView, Purpose, SeriesKey, isolated,
+    Absence, Context, FittedPanelDetector, Frame, Memory, Panel, Purpose, SeriesKey, isolated,
 };
 use funnelpulse_ensemble::Ensemble;
 use rayon::prelude::*;
@@ -17,7 +17,7 @@ use crate::{
     prepared::{Prepared, SeriesState},
     progress::Reporter,
     scored::Scored,
-    scoring::{Scores, score},
+    scoring::{Scores, Scoring},
     spacing,
     timings::Stopwatch,
 };
@@ -131,10 +131,8 @@ struct Trained {
 
 /// The trained members.
 struct Members {
-    /// One entry per member.
+    /// One entry per member; none where only the history is scored.
     models: Vec<Option<Box<dyn FittedPanelDetector>>>,
-    /// What each has kept of the history, for its survey.
-    memories: Vec<Memory>,
     /// Why some are missing.
     absences: Absences,
 }
@@ -230,9 +228,8 @@ impl Pipeline {
     /// ```
     pub fn run(&self, panel: &Panel) -> Result<Findings, PipelineError> {
         let watch = Stopwatch::default();
-        let Trained { models, absences, ensemble, scores, failures, .. } =
+        let Trained { absences, ensemble, scores, failures, .. } =
             self.train(panel, &[], Purpose::History, &watch)?;
-        drop(models);
         let findings = scores.conclude(&self.plan, &ensemble, absences, failures, watch);
         Ok(findings.with_warnings(self.warnings(panel)))
     }
@@ -288,9 +285,13 @@ impl Pipeline {
     ) -> Result<Trained, PipelineError> {
         let plan = &*self.plan;
         let (prepared, mut failures) = watch.time_all("features", || self.prepare(history))?;
-        let Members { models, memories, absences } = self.fit_members(&prepared, purpose, &mut failures, watch);
-        let series = keep_states(plan, history, &prepared, &models)?;
-        let mut scores = score(plan, &models, memories, prepared, &mut failures, watch, &|_| ());
+        let mut scoring = Scoring::new(plan, watch, prepared);
+        let Members { models, absences } = self.fit_members(&mut scoring, purpose, &mut failures);
+        let series = match purpose {
+            Purpose::History => BTreeMap::new(),
+            _ => keep_states(plan, history, &scoring.prepared, &models)?,
+        };
+        let mut scores = scoring.finish(&|_| ());
         let keep_votes = plan.learns_weights(feedback);
         let judge = |scored: &Scored| scored.judged(&plan.ensemble, keep_votes);
         let mut judged: Vec<Judged> =
@@ -325,44 +326,49 @@ impl Pipeline {
         Ok((prepared, failures))
     }
 
-    /// Trains every member on all series. Those that look at all series together come first: they need the most memory
-    /// while they are trained, and the models of the others are not there yet.
+    /// Trains every member on all series and lets it score them. Only later rows need a model after that. Members that
+    /// look at all series together come first: they need the most memory while they are trained, and the models of the
+    /// others are not there yet.
     fn fit_members(
         &self,
-        prepared: &[Prepared],
+        scoring: &mut Scoring<'_>,
         purpose: Purpose,
         failures: &mut Vec<SeriesFailure>,
-        watch: &Stopwatch,
     ) -> Members {
         let members = &self.plan.members;
-        let report = self.reporter.phase(Phase::Fit, prepared.len() * members.len());
-        let view = PanelView::new(prepared.iter().map(Prepared::view).collect()).with_progress(&report);
-        let mut memories = vec![Memory::default(); members.len()];
+        let report = self.reporter.phase(Phase::Fit, scoring.prepared.len() * members.len());
         let mut models: Vec<Option<Box<dyn FittedPanelDetector>>> = members.iter().map(|_| None).collect();
         let mut absences = vec![Vec::new(); members.len()];
-        let mut order: Vec<usize> = if prepared.is_empty() { Vec::new() } else { (0..members.len()).collect() };
+        let mut order: Vec<usize> = if scoring.prepared.is_empty() { Vec::new() } else { (0..members.len()).collect() };
         order.sort_by_key(|&at| !members[at].is_of_panel);
         for at in order {
-            (models[at], absences[at]) = fit_member(&members[at], &view, purpose, &mut memories[at], watch);
+            let mut memory = Memory::default();
+            let fitted = fit_member(&members[at], scoring, purpose, &mut memory, &report);
+            absences[at] = fitted.1;
+            if let Some(model) = fitted.0 {
+                scoring.add(&members[at], &*model, memory, failures);
+                models[at] = (purpose != Purpose::History).then_some(model);
+            }
         }
         let absences: Absences = absences.into_iter().flatten().collect();
         for (_, absence) in absences.iter().filter(|(_, a)| a.series.is_none() && !a.is_expected) {
             failures.push(SeriesFailure { series: SeriesKey::new(ALL_SERIES), message: absence.reason.clone() });
         }
-        Members { models, memories, absences }
+        Members { models, absences }
     }
 }
 
 /// A trained member, or nothing, and what is missing of it.
 fn fit_member(
     member: &Member,
-    view: &PanelView<'_>,
+    scoring: &Scoring<'_>,
     purpose: Purpose,
     memory: &mut Memory,
-    watch: &Stopwatch,
+    report: &(dyn Fn(&SeriesKey) + Sync),
 ) -> (Option<Box<dyn FittedPanelDetector>>, Absences) {
-    let fit = || isolated(&member.name, || member.detector.fit_dyn_for(view, purpose, memory));
-    match watch.time_all(&format!("training {}", member.name), fit) {
+    let view = scoring.view().with_progress(report);
+    let fit = || isolated(&member.name, || member.detector.fit_dyn_for(&view, purpose, memory));
+    match scoring.watch.time_all(&format!("training {}", member.name), fit) {
         Ok(model) => {
             let absences = model.absences().iter().map(|absence| (member.name.clone(), absence.clone())).collect();
             (Some(model), absences)

@@ -36,43 +36,64 @@ pub(crate) struct Scored {
 }
 
 impl Scored {
-    /// Scores a prepared series. `surveys` has one entry per member, `None` without a model.
-    pub(crate) fn new(
-        plan: &Plan,
-        surveys: &[Option<Box<dyn Survey + '_>>],
-        funnel: [Option<usize>; 4],
-        prepared: Prepared,
-        watch: &Stopwatch,
-    ) -> Result<Self, PipelineError> {
-        let mut scored = Self::by_members(plan, surveys, prepared, watch)?;
-        if scored.models.is_empty() {
-            scored.fall_back(plan);
-        }
-        if let Some(posterior) = &scored.posterior {
-            scored.expectation.refine(plan, funnel, posterior);
-        }
-        Ok(scored)
-    }
-
-    /// The scores of the members alone, and the expectations of the baseline.
+    /// The scores of the members alone, and the expectations of the baseline. `surveys` has one entry per member, `None`
+    /// without a model.
     pub(crate) fn by_members(
         plan: &Plan,
         surveys: &[Option<Box<dyn Survey + '_>>],
-        prepared: Prepared,
+        prepared: &Prepared,
         watch: &Stopwatch,
     ) -> Result<Self, PipelineError> {
-        let mut scored = Self::empty(&prepared.key);
-        scored.time = prepared.time().to_vec();
+        let mut scored = Self::unscored(prepared);
         for (member, survey) in plan.members.iter().zip(surveys) {
-            let Some(survey) = survey else { continue };
-            let detect = || isolated(&member.name, || survey.detect(&prepared.view()));
-            let found = watch.time(&member.name, detect).map_err(PipelineError::series)?;
-            if let Some(found) = found {
-                scored.add(plan, member, found, prepared.observed());
+            if let Some(survey) = survey {
+                scored.score(plan, member, &**survey, prepared, watch)?;
             }
         }
         scored.expectation = prepared.expectation(plan)?;
         Ok(scored)
+    }
+
+    /// The rows of a prepared series, before anything scores them.
+    pub(crate) fn unscored(prepared: &Prepared) -> Self {
+        Self { time: prepared.time().to_vec(), ..Self::empty(&prepared.key) }
+    }
+
+    /// Adds the scores of one member, if it has a model for the series.
+    pub(crate) fn score(
+        &mut self,
+        plan: &Plan,
+        member: &Member,
+        survey: &dyn Survey,
+        prepared: &Prepared,
+        watch: &Stopwatch,
+    ) -> Result<(), PipelineError> {
+        let detect = || isolated(&member.name, || survey.detect(&prepared.view()));
+        if let Some(found) = watch.time(&member.name, detect).map_err(PipelineError::series)? {
+            self.add(plan, member, found, prepared.observed());
+        }
+        Ok(())
+    }
+
+    /// Puts the members in their order, and adds what the baseline expects, refined by the funnel at these positions.
+    /// Where no member has a model, the baseline scores.
+    pub(crate) fn finish(
+        mut self,
+        plan: &Plan,
+        funnel: [Option<usize>; 4],
+        prepared: &Prepared,
+    ) -> Result<Self, PipelineError> {
+        let position = |detector: &str| plan.members.iter().position(|member| member.name == detector);
+        self.models.sort_by_key(|model| position(&model.detector));
+        self.contributions.sort_by_key(|of| position(&of.detector));
+        self.expectation = prepared.expectation(plan)?;
+        if self.models.is_empty() {
+            self.fall_back(plan);
+        }
+        if let Some(posterior) = &self.posterior {
+            self.expectation.refine(plan, funnel, posterior);
+        }
+        Ok(self)
     }
 
     /// A series without rows.

@@ -2,12 +2,14 @@
 
 use funnelpulse_analytics::{Findings, SeriesFailure};
 use funnelpulse_core::{
-    Absence, Episode, FittedPanelDetector, Funnel, Memory, ModelSource, PanelView, SeriesKey, Survey, isolated,
+    Absence, Episode, FittedPanelDetector, Funnel, Memory, ModelSource, PanelView, SeriesKey, isolated,
 };
 use funnelpulse_ensemble::Ensemble;
 use rayon::prelude::*;
 
-use crate::{pipeline::partition, plan::Plan, prepared::Prepared, scored::Scored, timings::Stopwatch};
+use crate::{
+    member::Member, pipeline::partition, plan::Plan, prepared::Prepared, scored::Scored, timings::Stopwatch,
+};
 
 /// The scores of a panel, before anything is decided.
 #[derive(Debug)]
@@ -19,48 +21,72 @@ pub(crate) struct Scores {
     pub(crate) funnel: Option<Funnel>,
 }
 
-/// Scores prepared series by the models of all members: first what the series share, then each
-/// series by itself. `memories` have what each model has kept of this panel. A member whose survey fails is reported
-/// and left out.
-pub(crate) fn score(
-    plan: &Plan,
-    models: &[Option<Box<dyn FittedPanelDetector>>],
-    mut memories: Vec<Memory>,
-    prepared: Vec<Prepared>,
-    failures: &mut Vec<SeriesFailure>,
-    watch: &Stopwatch,
-    report: &(dyn Fn(&SeriesKey) + Sync),
-) -> Scores {
-    let view = PanelView::new(prepared.iter().map(Prepared::view).collect());
-    let mut surveys: Vec<Option<Box<dyn Survey + '_>>> = Vec::with_capacity(models.len());
-    memories.resize(models.len(), Memory::default());
-    for ((member, model), memory) in plan.members.iter().zip(models).zip(memories) {
-        let survey = model.as_ref().map(|model| {
-            let mut memory = memory;
-            watch.time_all(&member.name, || isolated(&member.name, || model.survey_next(&view, &mut memory)))
-        });
-        surveys.push(survey.and_then(|survey| {
-            let failed = |error: funnelpulse_core::Error| SeriesFailure {
-                series: SeriesKey::new("(all)"),
-                message: format!("`{}` can't score this panel: {error}", member.name),
-            };
-            survey.map_err(|error| failures.push(failed(error))).ok()
-        }));
+/// Scores prepared series, member by member, so that the models of only one have to be there.
+#[derive(Debug)]
+pub(crate) struct Scoring<'a> {
+    plan: &'a Plan,
+    pub(crate) watch: &'a Stopwatch,
+    pub(crate) prepared: Vec<Prepared>,
+    /// One per prepared series.
+    scored: Vec<Result<Scored, SeriesFailure>>,
+    site: Vec<Episode>,
+    funnel: Option<Funnel>,
+}
+
+impl<'a> Scoring<'a> {
+    pub(crate) fn new(plan: &'a Plan, watch: &'a Stopwatch, prepared: Vec<Prepared>) -> Self {
+        let scored = prepared.iter().map(|prepared| Ok(Scored::unscored(prepared))).collect();
+        Self { plan, watch, prepared, scored, site: Vec::new(), funnel: None }
     }
-    drop(view);
-    let funnel = models.iter().flatten().find_map(|model| model.funnel()).cloned();
-    let positions = plan.positions(funnel.as_ref());
-    let series = prepared
-        .into_par_iter()
-        .map(|prepared| {
+
+    /// The prepared series as detectors see them.
+    pub(crate) fn view(&self) -> PanelView<'_> {
+        PanelView::new(self.prepared.iter().map(Prepared::view).collect())
+    }
+
+    /// Scores all series by the model of a member: first what the series share, then each by itself. `memory` has what
+    /// the model has kept of this panel. A member whose survey fails is reported and left out.
+    pub(crate) fn add(
+        &mut self,
+        member: &Member,
+        model: &dyn FittedPanelDetector,
+        mut memory: Memory,
+        failures: &mut Vec<SeriesFailure>,
+    ) {
+        self.funnel = self.funnel.take().or_else(|| model.funnel().cloned());
+        let look = || isolated(&member.name, || model.survey_next(&self.view(), &mut memory));
+        let survey = match self.watch.time_all(&member.name, look) {
+            Ok(survey) => survey,
+            Err(error) => {
+                let message = format!("`{}` can't score this panel: {error}", member.name);
+                failures.push(SeriesFailure { series: SeriesKey::new("(all)"), message });
+                return;
+            }
+        };
+        drop(memory);
+        self.site.extend(survey.site_episodes());
+        let (plan, watch) = (self.plan, self.watch);
+        self.scored.par_iter_mut().zip(&self.prepared).for_each(|(result, prepared)| {
+            let Ok(scored) = result else { return };
+            if let Err(error) = scored.score(plan, member, &*survey, prepared, watch) {
+                *result = Err(SeriesFailure { series: prepared.key.clone(), message: error.to_string() });
+            }
+        });
+    }
+
+    /// The scores of all members; calls back after each series.
+    pub(crate) fn finish(self, report: &(dyn Fn(&SeriesKey) + Sync)) -> Scores {
+        let Self { plan, prepared, scored, site, funnel, .. } = self;
+        let positions = plan.positions(funnel.as_ref());
+        let finish = |(scored, prepared): (Result<Scored, SeriesFailure>, Prepared)| {
             let key = prepared.key.clone();
-            let scored = Scored::new(plan, &surveys, positions, prepared, watch);
+            let finished = scored?.finish(plan, positions, &prepared);
             report(&key);
-            scored.map_err(|e| SeriesFailure { series: key, message: e.to_string() })
-        })
-        .collect();
-    let site = surveys.iter().flatten().flat_map(|survey| survey.site_episodes()).collect();
-    Scores { series, site, funnel }
+            finished.map_err(|error| SeriesFailure { series: key, message: error.to_string() })
+        };
+        let series = scored.into_par_iter().zip(prepared).map(finish).collect();
+        Scores { series, site, funnel }
+    }
 }
 
 impl Scores {

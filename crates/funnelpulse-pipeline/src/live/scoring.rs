@@ -153,7 +153,7 @@ fn score(
     let watch = Stopwatch::default();
     let score = |prepared: Prepared| {
         let key = prepared.key.clone();
-        Scored::by_members(plan, surveys, prepared, &watch).map_err(|e| failure(&key, &e))
+        Scored::by_members(plan, surveys, &prepared, &watch).map_err(|e| failure(&key, &e))
     };
     ready.into_par_iter().map(score).collect()
 }
