@@ -125,19 +125,19 @@ pub(crate) fn last_after(from: usize, hours: usize) -> usize {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct DayFlanks {
     /// Of the hours before each hour; NaN where it was not asked for.
-    before: Arc<Vec<f64>>,
+    before: Arc<Vec<f32>>,
     /// Of the hours from each hour on,
-    after: Vec<f64>,
+    after: Vec<f32>,
     /// which are so many: at most a day.
     after_hours: Vec<u8>,
 }
 
 impl DayFlanks {
     /// The flanks before windows that start in some hours of so many.
-    fn before(&mut self, hours: usize, starting: Range<usize>, of: impl Fn(usize) -> f64) -> Arc<Vec<f64>> {
+    fn before(&mut self, hours: usize, starting: Range<usize>, of: impl Fn(usize) -> f32) -> Arc<Vec<f32>> {
         // Nothing else has it: the windows of the length before are gone.
         let before = Arc::make_mut(&mut self.before);
-        before.resize(hours + 1, f64::NAN);
+        before.resize(hours + 1, f32::NAN);
         for from in starting {
             if before[from].is_nan() {
                 before[from] = of(from);
@@ -147,7 +147,7 @@ impl DayFlanks {
     }
 
     /// The flank from an hour of so many to another.
-    fn after(&mut self, hours: usize, to: usize, last: usize, of: impl FnOnce() -> f64) -> f64 {
+    fn after(&mut self, hours: usize, to: usize, last: usize, of: impl FnOnce() -> f32) -> f32 {
         // No hours show nothing, which is zero.
         self.after.resize(hours + 1, 0.0);
         self.after_hours.resize(hours + 1, 0);
@@ -169,10 +169,10 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) length: usize,
 }
 
-/// Deviates of the hours before and after every window of one step.
+/// Deviates of the hours before and after every window of one step. Half the digits of a predictor take half the memory.
 pub(crate) struct Flanks {
-    before: Arc<Vec<f64>>,
-    after: Vec<f64>,
+    before: Arc<Vec<f32>>,
+    after: Vec<f32>,
 }
 
 impl Surroundings<'_> {
@@ -185,7 +185,8 @@ impl Surroundings<'_> {
         let length = LENGTHS.iter().position(|&l| l >= flank).unwrap_or(LENGTHS.len() - 1);
         let (dispersion, relative) = (self.noise.dispersion[step], self.noise.relative[step][length]);
         let deviate = |(x, m): (f64, f64)| {
-            if m <= 0.0 { 0.0 } else { score::step_deviate(step, x, m, dispersion, relative).clamp(-CLIP, CLIP) }
+            let deviate = if m <= 0.0 { 0.0 } else { score::step_deviate(step, x, m, dispersion, relative) };
+            deviate.clamp(-CLIP, CLIP) as f32
         };
         let starts = self.deviates.0[step].len();
         let starting = clipped(starting, starts);
@@ -227,7 +228,7 @@ impl Surroundings<'_> {
         let into = &mut into[starting.clone()];
         let flanks = flanks.before[starting.clone()].iter().zip(&flanks.after[starting.clone()]);
         for (explained, (x, y)) in into.iter_mut().zip(flanks) {
-            *explained = intercept + before * x + after * y;
+            *explained = intercept + before * f64::from(*x) + after * f64::from(*y);
         }
         let deviates = |step: usize| &self.deviates.0[step][starting.clone()];
         if let Some(given) = statistic.given {
@@ -248,8 +249,8 @@ impl Surroundings<'_> {
         if target.is_nan() {
             return None;
         }
-        let mut row =
-            [1.0, flanks.before[from], flanks.after[from], 0.0, self.others.mean(statistic.step, from, target), 0.0];
+        let (before, after) = (f64::from(flanks.before[from]), f64::from(flanks.after[from]));
+        let mut row = [1.0, before, after, 0.0, self.others.mean(statistic.step, from, target), 0.0];
         if let Some(given) = statistic.given {
             let other = self.deviates.0[given][from];
             if other.is_nan() {
