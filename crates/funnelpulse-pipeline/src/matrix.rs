@@ -142,23 +142,23 @@ impl Matrix {
         Ok(Metrics { observed, usable: Frame::new(time, columns, values)? })
     }
 
-    /// Metrics, residuals and, where asked for, engineered columns of `series`. Rows before `derived` have no residuals:
-    /// nothing looks at them.
+    /// Metrics, residuals and, where asked for, engineered columns of `series`, given its usable metrics. Rows before
+    /// `derived` have no residuals: nothing looks at them.
     pub(crate) fn wide(
         &self,
         series: FrameView<'_>,
-        metrics: &Metrics,
+        usable: FrameView<'_>,
         baseline: &ZScoreModel,
         engineered: bool,
         derived: usize,
     ) -> Result<Frame, PipelineError> {
         let rows = derived..series.nrows();
-        let residuals = baseline.residuals(metrics.usable.view().rows(rows.clone())).map_err(PipelineError::series)?;
+        let residuals = baseline.residuals(usable.rows(rows.clone())).map_err(PipelineError::series)?;
         let time = &series.time()[rows];
         let trailing = TRAILING_HOURS.map(|h| trailing_sums(time, residuals.view(), h * Timestamp::HOUR));
         let mut names: Vec<String> = self.metric_names().iter().map(ToString::to_string).collect();
         names.extend(self.residual_names());
-        let mut parts = vec![metrics.usable.values().to_owned(), below_nothing(derived, residuals)];
+        let mut parts = vec![usable.values().to_owned(), below_nothing(derived, residuals)];
         parts.extend(trailing.map(|trailing| below_nothing(derived, trailing)));
         if engineered {
             let features = self.engineer.transform(series)?;

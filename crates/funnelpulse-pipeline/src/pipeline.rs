@@ -3,9 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use funnelpulse_analytics::{Findings, SeriesFailure, SeriesFindings};
-use funnelpulse_core::{
-    Absence, Context, FittedPanelDetector, Frame, Memory, Panel, Purpose, SeriesKey, isolated,
-};
+use funnelpulse_core::{Absence, Context, FittedPanelDetector, Frame, Memory, Panel, Purpose, SeriesKey, isolated};
 use funnelpulse_ensemble::Ensemble;
 use rayon::prelude::*;
 
@@ -228,8 +226,7 @@ impl Pipeline {
     /// ```
     pub fn run(&self, panel: &Panel) -> Result<Findings, PipelineError> {
         let watch = Stopwatch::default();
-        let Trained { absences, ensemble, scores, failures, .. } =
-            self.train(panel, &[], Purpose::History, &watch)?;
+        let Trained { absences, ensemble, scores, failures, .. } = self.train(panel, &[], Purpose::History, &watch)?;
         let findings = scores.conclude(&self.plan, &ensemble, absences, failures, watch);
         Ok(findings.with_warnings(self.warnings(panel)))
     }
@@ -286,7 +283,7 @@ impl Pipeline {
         let plan = &*self.plan;
         let (prepared, mut failures) = watch.time_all("features", || self.prepare(history))?;
         let mut scoring = Scoring::new(plan, watch, prepared);
-        let Members { models, absences } = self.fit_members(&mut scoring, purpose, &mut failures);
+        let Members { models, absences } = self.fit_members(&mut scoring, history, purpose, &mut failures);
         let series = match purpose {
             Purpose::History => BTreeMap::new(),
             _ => keep_states(plan, history, &scoring.prepared, &models)?,
@@ -327,28 +324,36 @@ impl Pipeline {
     }
 
     /// Trains every member on all series and lets it score them. Only later rows need a model after that. Members that
-    /// look at all series together come first: they need the most memory while they are trained, and the models of the
-    /// others are not there yet.
+    /// look at the metrics of all series together come first: they need the most memory while they are trained, and
+    /// neither the derived columns nor the models of the others are there yet.
     fn fit_members(
         &self,
         scoring: &mut Scoring<'_>,
+        history: &Panel,
         purpose: Purpose,
         failures: &mut Vec<SeriesFailure>,
     ) -> Members {
-        let members = &self.plan.members;
+        let (plan, watch) = (&*self.plan, scoring.watch);
+        let members = &plan.members;
         let report = self.reporter.phase(Phase::Fit, scoring.prepared.len() * members.len());
         let mut models: Vec<Option<Box<dyn FittedPanelDetector>>> = members.iter().map(|_| None).collect();
         let mut absences = vec![Vec::new(); members.len()];
-        let mut order: Vec<usize> = if scoring.prepared.is_empty() { Vec::new() } else { (0..members.len()).collect() };
-        order.sort_by_key(|&at| !members[at].is_of_panel);
-        for at in order {
+        let mut train = |at: usize, scoring: &mut Scoring<'_>, failures: &mut Vec<SeriesFailure>| {
             let mut memory = Memory::default();
-            let fitted = fit_member(&members[at], scoring, purpose, &mut memory, &report);
-            absences[at] = fitted.1;
-            if let Some(model) = fitted.0 {
+            let (model, absent) = fit_member(&members[at], scoring, purpose, &mut memory, &report);
+            absences[at] = absent;
+            if let Some(model) = model {
                 scoring.add(&members[at], &*model, memory, failures);
                 models[at] = (purpose != Purpose::History).then_some(model);
             }
+        };
+        let is_first =
+            |member: &Member| member.is_of_panel && !member.columns.iter().any(|c| plan.matrix.is_derived(c));
+        let (first, others): (Vec<usize>, Vec<usize>) = (0..members.len()).partition(|&at| is_first(&members[at]));
+        if !scoring.prepared.is_empty() {
+            first.into_iter().for_each(|at| train(at, scoring, failures));
+            watch.time_all("features", || scoring.derive(history, failures));
+            others.into_iter().for_each(|at| train(at, scoring, failures));
         }
         let absences: Absences = absences.into_iter().flatten().collect();
         for (_, absence) in absences.iter().filter(|(_, a)| a.series.is_none() && !a.is_expected) {

@@ -30,7 +30,8 @@ pub(crate) struct SeriesState {
 #[derive(Debug)]
 pub(crate) struct Prepared {
     pub(crate) key: SeriesKey,
-    /// The columns that the members see: every row, context included.
+    /// The columns that the members see: every row, context included. In training the usable metrics alone, until the
+    /// others are [derived](Self::derive).
     pub(crate) wide: Frame,
     /// Rows at the front that are only looked back to.
     pub(crate) skip: usize,
@@ -54,7 +55,7 @@ pub(crate) struct Expectation {
 }
 
 impl Prepared {
-    /// A series to train on, with its baseline.
+    /// A series to train on, with its baseline and its metrics alone.
     pub(crate) fn for_training(plan: &Plan, key: &SeriesKey, frame: FrameView<'_>) -> Result<Self, SeriesFailure> {
         let fail = |message: String| SeriesFailure { series: key.clone(), message };
         let rows = rows_with_data(frame);
@@ -65,9 +66,15 @@ impl Prepared {
         }
         let metrics = plan.matrix.metrics(frame).map_err(|e| fail(e.to_string()))?;
         let baseline = plan.baseline.fit(metrics.usable.view()).map_err(|e| fail(e.to_string()))?;
-        let prepared =
-            Self::new(plan, key, frame, (0, 0), &metrics, Arc::new(baseline)).map_err(|e| fail(e.to_string()))?;
-        Ok(Self { rows_with_data: rows, ..prepared })
+        let observed = metrics.observed.into_parts().2;
+        let (wide, baseline) = (metrics.usable, Arc::new(baseline));
+        Ok(Self { key: key.clone(), wide, skip: 0, rows_with_data: rows, baseline, observed })
+    }
+
+    /// Adds the columns that are derived from the metrics of `frame`, the series to train on.
+    pub(crate) fn derive(&mut self, plan: &Plan, frame: FrameView<'_>) -> Result<(), PipelineError> {
+        self.wide = plan.matrix.wide(frame, self.wide.view(), &self.baseline, plan.engineered, 0)?;
+        Ok(())
     }
 
     /// New rows of a series that was trained on.
@@ -96,7 +103,7 @@ impl Prepared {
         metrics: &Metrics,
         baseline: Arc<ZScoreModel>,
     ) -> Result<Self, PipelineError> {
-        let wide = plan.matrix.wide(frame, metrics, &baseline, plan.engineered, derived)?;
+        let wide = plan.matrix.wide(frame, metrics.usable.view(), &baseline, plan.engineered, derived)?;
         let observed = metrics.observed.values().slice_axis(Axis(0), (skip..).into()).to_owned();
         Ok(Self { key: key.clone(), wide, skip, rows_with_data: 0, baseline, observed })
     }

@@ -75,25 +75,30 @@ impl Scored {
         Ok(())
     }
 
-    /// Puts the members in their order, and adds what the baseline expects, refined by the funnel at these positions.
-    /// Where no member has a model, the baseline scores.
+    /// Adds what the baseline expects, and [settles](Self::settle) it.
     pub(crate) fn finish(
         mut self,
         plan: &Plan,
         funnel: [Option<usize>; 4],
         prepared: &Prepared,
     ) -> Result<Self, PipelineError> {
+        self.expectation = prepared.expectation(plan)?;
+        self.settle(plan, funnel);
+        Ok(self)
+    }
+
+    /// Puts the members in their order; where none has a model, the baseline scores. What is expected of the funnel,
+    /// whose steps are at these positions, is refined.
+    pub(crate) fn settle(&mut self, plan: &Plan, funnel: [Option<usize>; 4]) {
         let position = |detector: &str| plan.members.iter().position(|member| member.name == detector);
         self.models.sort_by_key(|model| position(&model.detector));
         self.contributions.sort_by_key(|of| position(&of.detector));
-        self.expectation = prepared.expectation(plan)?;
         if self.models.is_empty() {
             self.fall_back(plan);
         }
         if let Some(posterior) = &self.posterior {
             self.expectation.refine(plan, funnel, posterior);
         }
-        Ok(self)
     }
 
     /// A series without rows.
@@ -120,7 +125,7 @@ impl Scored {
     }
 
     /// Takes the scores of the baseline where no member has a model.
-    pub(crate) fn fall_back(&mut self, plan: &Plan) {
+    fn fall_back(&mut self, plan: &Plan) {
         self.models.push(ModelScores {
             detector: funnelpulse_baseline::KIND.to_owned(),
             source: ModelSource::Fallback,

@@ -2,14 +2,12 @@
 
 use funnelpulse_analytics::{Findings, SeriesFailure};
 use funnelpulse_core::{
-    Absence, Episode, FittedPanelDetector, Funnel, Memory, ModelSource, PanelView, SeriesKey, isolated,
+    Absence, Episode, FittedPanelDetector, Funnel, Memory, ModelSource, Panel, PanelView, SeriesKey, isolated,
 };
 use funnelpulse_ensemble::Ensemble;
 use rayon::prelude::*;
 
-use crate::{
-    member::Member, pipeline::partition, plan::Plan, prepared::Prepared, scored::Scored, timings::Stopwatch,
-};
+use crate::{member::Member, pipeline::partition, plan::Plan, prepared::Prepared, scored::Scored, timings::Stopwatch};
 
 /// The scores of a panel, before anything is decided.
 #[derive(Debug)]
@@ -42,6 +40,28 @@ impl<'a> Scoring<'a> {
     /// The prepared series as detectors see them.
     pub(crate) fn view(&self) -> PanelView<'_> {
         PanelView::new(self.prepared.iter().map(Prepared::view).collect())
+    }
+
+    /// Adds the columns that are derived from the metrics of a history. Series of which they can't be derived are
+    /// reported and left out.
+    pub(crate) fn derive(&mut self, history: &Panel, failures: &mut Vec<SeriesFailure>) {
+        let plan = self.plan;
+        let derive = |prepared: &mut Prepared| {
+            let frame = history.get(prepared.key.as_str())?;
+            let derived = isolated(funnelpulse_baseline::KIND, || Ok(prepared.derive(plan, frame.view())));
+            let message = match derived {
+                Ok(Ok(())) => return None,
+                Ok(Err(error)) => error.to_string(),
+                Err(panic) => panic.to_string(),
+            };
+            Some(SeriesFailure { series: prepared.key.clone(), message })
+        };
+        let failed: Vec<Option<SeriesFailure>> = self.prepared.par_iter_mut().map(derive).collect();
+        for (at, _) in failed.iter().enumerate().rev().filter(|(_, failure)| failure.is_some()) {
+            self.prepared.remove(at);
+            self.scored.remove(at);
+        }
+        failures.extend(failed.into_iter().flatten());
     }
 
     /// Scores all series by the model of a member: first what the series share, then each by itself. `memory` has what

@@ -106,9 +106,8 @@ impl Track {
         };
         let unmasked = |mask: &[f64]| {
             let days = MaskedDays::new(mask);
-            let [value, expected] = [value, expected].map(|of| {
-                std::array::from_fn(|step| MaskedSums::new(&days, mask, |h| of[step][h] * seen[step][h]))
-            });
+            let [value, expected] = [value, expected]
+                .map(|of| std::array::from_fn(|step| MaskedSums::new(&days, mask, |h| of[step][h] * seen[step][h])));
             Unmasked { days, value, expected }
         };
         Self {

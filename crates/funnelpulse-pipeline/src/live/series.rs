@@ -136,15 +136,7 @@ impl LiveSeries {
             let observed = scored.expectation.observed.clone();
             scored.add(plan, &plan.members[member], SeriesDetection { posterior, ..found }, observed.view());
         }
-        let place = |name: &str| plan.members.iter().position(|m| m.name == name);
-        scored.models.sort_by_key(|m| place(&m.detector));
-        scored.contributions.sort_by_key(|c| place(&c.detector));
-        if scored.models.is_empty() {
-            scored.fall_back(plan);
-        }
-        if let Some(posterior) = &scored.posterior {
-            scored.expectation.refine(plan, plan.positions(model.funnel()), posterior);
-        }
+        scored.settle(plan, plan.positions(model.funnel()));
         scored.conclude_after(&mut self.threshold.clone(), plan, &model.ensemble, model.funnel())
     }
 
