@@ -59,7 +59,7 @@ impl<'a> Scoring<'a> {
         let failed: Vec<Option<SeriesFailure>> = self.prepared.par_iter_mut().map(derive).collect();
         for (at, _) in failed.iter().enumerate().rev().filter(|(_, failure)| failure.is_some()) {
             self.prepared.remove(at);
-            self.scored.remove(at);
+            failures.extend(self.scored.remove(at).err());
         }
         failures.extend(failed.into_iter().flatten());
     }
