@@ -333,33 +333,48 @@ impl Pipeline {
         purpose: Purpose,
         failures: &mut Vec<SeriesFailure>,
     ) -> Members {
-        let (plan, watch) = (&*self.plan, scoring.watch);
-        let members = &plan.members;
+        let members = &self.plan.members;
         let report = self.reporter.phase(Phase::Fit, scoring.prepared.len() * members.len());
-        let mut models: Vec<Option<Box<dyn FittedPanelDetector>>> = members.iter().map(|_| None).collect();
-        let mut absences = vec![Vec::new(); members.len()];
-        let mut train = |at: usize, scoring: &mut Scoring<'_>, failures: &mut Vec<SeriesFailure>| {
-            let mut memory = Memory::default();
-            let (model, absent) = fit_member(&members[at], scoring, purpose, &mut memory, &report);
-            absences[at] = absent;
-            if let Some(model) = model {
-                scoring.add(&members[at], &*model, memory, failures);
-                models[at] = (purpose != Purpose::History).then_some(model);
-            }
-        };
-        let is_first =
-            |member: &Member| member.is_of_panel && !member.columns.iter().any(|c| plan.matrix.is_derived(c));
-        let (first, others): (Vec<usize>, Vec<usize>) = (0..members.len()).partition(|&at| is_first(&members[at]));
+        let mut fitted = Members { models: members.iter().map(|_| None).collect(), absences: Vec::new() };
+        let sees_metrics = |member: &Member| !member.columns.iter().any(|c| self.plan.matrix.is_derived(c));
+        let is_first = |at: &usize| members[*at].is_of_panel && sees_metrics(&members[*at]);
+        let (first, others): (Vec<usize>, Vec<usize>) = (0..members.len()).partition(is_first);
         if !scoring.prepared.is_empty() {
-            first.into_iter().for_each(|at| train(at, scoring, failures));
+            for at in first {
+                fitted.train(at, &members[at], scoring, purpose, failures, &report);
+            }
+            let watch = scoring.watch;
             watch.time_all("features", || scoring.derive(history, failures));
-            others.into_iter().for_each(|at| train(at, scoring, failures));
+            for at in others {
+                fitted.train(at, &members[at], scoring, purpose, failures, &report);
+            }
         }
-        let absences: Absences = absences.into_iter().flatten().collect();
-        for (_, absence) in absences.iter().filter(|(_, a)| a.series.is_none() && !a.is_expected) {
+        fitted.absences.sort_by_key(|(name, _)| members.iter().position(|member| member.name == *name));
+        for (_, absence) in fitted.absences.iter().filter(|(_, a)| a.series.is_none() && !a.is_expected) {
             failures.push(SeriesFailure { series: SeriesKey::new(ALL_SERIES), message: absence.reason.clone() });
         }
-        Members { models, absences }
+        fitted
+    }
+}
+
+impl Members {
+    /// Trains one and lets it score.
+    fn train(
+        &mut self,
+        at: usize,
+        member: &Member,
+        scoring: &mut Scoring<'_>,
+        purpose: Purpose,
+        failures: &mut Vec<SeriesFailure>,
+        report: &(dyn Fn(&SeriesKey) + Sync),
+    ) {
+        let mut memory = Memory::default();
+        let (model, absences) = fit_member(member, scoring, purpose, &mut memory, report);
+        self.absences.extend(absences);
+        if let Some(model) = model {
+            scoring.add(member, &*model, memory, failures);
+            self.models[at] = (purpose != Purpose::History).then_some(model);
+        }
     }
 }
 
