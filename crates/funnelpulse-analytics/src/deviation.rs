@@ -2,6 +2,11 @@
 
 use std::sync::Arc;
 
+/// Per cent up to which a change is easier to read than how many times as much it is.
+const MOST_PERCENT: f64 = 1000.0;
+/// More times as much say that next to nothing was expected, and nothing else.
+const MOST_TIMES: f64 = 1000.0;
+
 /// One metric of one row against what was expected of it.
 ///
 /// ```
@@ -34,6 +39,27 @@ impl Deviation {
     pub fn percentage(&self) -> Option<f64> {
         let percentage = 100.0 * (self.observed - self.expected) / self.expected.abs();
         percentage.is_finite().then_some(percentage)
+    }
+
+    /// The change in words: in per cent, or how many times as much where that is above 1,000 %. `None` where either value
+    /// is missing or next to nothing was expected.
+    ///
+    /// ```
+    /// use funnelpulse_analytics::Deviation;
+    ///
+    /// let words = |observed: f64, expected: f64| Deviation::new("views", observed, expected, f64::NAN).change();
+    /// assert_eq!(words(3.0, 4.0).as_deref(), Some("-25 %"));
+    /// assert_eq!(words(840.0, 40.0).as_deref(), Some("21 times as much"));
+    /// assert_eq!(words(840.0, 0.004), None);
+    /// ```
+    pub fn change(&self) -> Option<String> {
+        let percentage = self.percentage()?;
+        let times = self.observed / self.expected;
+        match percentage.abs() {
+            size if size <= MOST_PERCENT => Some(format!("{percentage:+.0} %")),
+            _ if (1.0..=MOST_TIMES).contains(&times) => Some(format!("{times:.0} times as much")),
+            _ => None,
+        }
     }
 
     /// `observed - expected`; `None` where either is missing.

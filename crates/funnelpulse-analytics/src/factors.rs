@@ -32,8 +32,8 @@ impl fmt::Display for Factor {
         if !self.expected.is_nan() {
             write!(f, " instead of {}", short(self.expected))?;
         }
-        match Deviation::new("", self.observed, self.expected, f64::NAN).percentage() {
-            Some(percentage) => write!(f, " ({percentage:+.0} %)"),
+        match Deviation::new("", self.observed, self.expected, f64::NAN).change() {
+            Some(change) => write!(f, " ({change})"),
             None => Ok(()),
         }
     }

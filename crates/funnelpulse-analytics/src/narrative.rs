@@ -113,8 +113,8 @@ impl<'a> Story<'a> {
             return Some("No single stage of the funnel stands out.".to_owned());
         };
         let (observed, expected) = (stage.observed, stage.expected);
-        let change = Deviation::new("", observed, expected, f64::NAN).percentage();
-        let change = change.map_or_else(String::new, |p| format!(" ({p:+.0} %)"));
+        let change = Deviation::new("", observed, expected, f64::NAN).change();
+        let change = change.map_or_else(String::new, |change| format!(" ({change})"));
         let share = 100.0 * stage.contribution / parts.change();
         // Stages of opposite sign have shares above 100 %, which are not informative.
         let share = if (0.5..100.5).contains(&share) { format!(", {share:.0} % of the change") } else { String::new() };
