@@ -34,7 +34,8 @@ use crate::{
 };
 
 /// Hours with visits that a series needs to be learnt.
-const MIN_HOURS: usize = 48;
+pub(crate) const MIN_HOURS: usize = 48;
+
 /// Finds incidents in panels of hourly counts. See the crate's front page for an example.
 ///
 /// ```
@@ -71,9 +72,10 @@ impl IncidentDetector {
         &self.config
     }
 
-    /// Learns the structure, noise and statistics of every series with at least 48 hours; shorter
-    /// ones are left out. The panel may contain incidents: a second pass leaves out what the first
-    /// found. The result depends neither on the order of the series nor on the number of threads.
+    /// Learns the structure, noise and statistics of every series with at least 48 hours; shorter ones are left out. Of a
+    /// panel in which most rows are more than an hour apart only the series are learnt of which that is not true. The panel
+    /// may contain incidents: a second pass leaves out what the first found. The result depends neither on the order of
+    /// the series nor on the number of threads.
     ///
     /// ```
     /// # use funnelpulse_incidents::{IncidentConfig, IncidentDetector};
@@ -94,8 +96,7 @@ impl IncidentDetector {
 
     /// The same for some purpose, with the windows of the history for a scan of it.
     pub(crate) fn fit_for(&self, history: &Panel, purpose: Purpose) -> Result<(IncidentModel, Kept), IncidentError> {
-        let frames: Vec<(&SeriesKey, &Frame)> = history.iter().collect();
-        check_spacing(&frames)?;
+        let frames = judged_by_hours(history.iter().collect())?;
         let empty = || IncidentError::TooShort { needed: MIN_HOURS, longest: 0 };
         let grid = Grid::spanning(frames.iter().flat_map(|(_, f)| f.time().iter().copied()))?.ok_or_else(empty)?;
         let all = series::read(&self.config, &frames.iter().map(|(_, f)| *f).collect::<Vec<_>>(), grid)?;
@@ -337,14 +338,27 @@ fn runs(mask: &[f64], start: i64) -> Vec<(i64, i64)> {
     runs
 }
 
-/// Hours apart are as far as rows may be.
-fn check_spacing(frames: &[(&SeriesKey, &Frame)]) -> Result<(), IncidentError> {
-    let mut gaps: Vec<i64> =
-        frames.iter().flat_map(|(_, f)| f.time().windows(2).map(|t| t[1].as_micros() - t[0].as_micros())).collect();
+/// The series that can be judged hour by hour. Where most rows are an hour apart at the most that is all of them;
+/// where most are further apart, because most series are small, those whose own rows are not.
+fn judged_by_hours<'a>(
+    frames: Vec<(&'a SeriesKey, &'a Frame)>,
+) -> Result<Vec<(&'a SeriesKey, &'a Frame)>, IncidentError> {
+    let hours = median_gap(frames.iter().map(|(_, frame)| *frame));
+    if hours <= 1.0 {
+        return Ok(frames);
+    }
+    let is_hourly = |frame: &Frame| frame.nrows() > 1 && median_gap([frame].into_iter()) <= 1.0;
+    let dense: Vec<_> = frames.into_iter().filter(|(_, frame)| is_hourly(frame)).collect();
+    if dense.is_empty() { Err(IncidentError::TooCoarse { hours }) } else { Ok(dense) }
+}
+
+/// The median time between rows, hours; none without two rows.
+fn median_gap<'a>(frames: impl Iterator<Item = &'a Frame>) -> f64 {
+    let apart = |frame: &'a Frame| frame.time().windows(2).map(|t| t[1].as_micros() - t[0].as_micros());
+    let mut gaps: Vec<i64> = frames.flat_map(apart).collect();
     if gaps.is_empty() {
-        return Ok(());
+        return 0.0;
     }
     let middle = gaps.len() / 2;
-    let hours = *gaps.select_nth_unstable(middle).1 as f64 / Timestamp::HOUR as f64;
-    if hours > 1.0 { Err(IncidentError::TooCoarse { hours }) } else { Ok(()) }
+    *gaps.select_nth_unstable(middle).1 as f64 / Timestamp::HOUR as f64
 }

@@ -222,6 +222,11 @@ impl IncidentModel {
         self.series.keys()
     }
 
+    /// Whether it knows a series.
+    pub(crate) fn knows(&self, series: &SeriesKey) -> bool {
+        self.series.contains_key(series)
+    }
+
     /// How far back before a row, in microseconds, its score looks.
     ///
     /// ```

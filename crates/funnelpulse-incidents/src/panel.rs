@@ -3,14 +3,16 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use funnelpulse_core::{
-    Columns, Context, Detection, Episode, Episodes, Error, FittedPanelDetector, FrameError, Funnel, Memory, ModelError,
-    ModelSource, PanelDetector, PanelView, PersistentModel, Posterior, Purpose, SeriesDetection, SeriesKey, SeriesView,
-    Survey, Timestamp, Writer, score_of_evidence, write_payload,
+    Absence, Columns, Context, Detection, Episode, Episodes, Error, FittedPanelDetector, FrameError, Funnel, Memory,
+    ModelError, ModelSource, PanelDetector, PanelView, PersistentModel, Posterior, Purpose, SeriesDetection, SeriesKey,
+    SeriesView, Survey, Timestamp, Writer, score_of_evidence, write_payload,
 };
 use ndarray::{Array1, Array2};
 use serde::{Deserialize, Serialize};
 
-use crate::{IncidentConfig, IncidentDetector, IncidentEpisode, IncidentError, IncidentModel, RowEvidence};
+use crate::{
+    IncidentConfig, IncidentDetector, IncidentEpisode, IncidentError, IncidentModel, RowEvidence, fit::MIN_HOURS,
+};
 
 /// The name of the detector in models and results.
 pub const KIND: &str = "incidents";
@@ -44,8 +46,16 @@ impl PanelDetector for IncidentDetector {
         let (model, kept) = Self::fit_for(self, &panel, purpose).map_err(core_error)?;
         memory.set(kept);
         history.series().iter().for_each(|series| history.report(series.key));
-        Ok(FittedIncidents::from(model))
+        let left_out = history.series().iter().filter(|series| !model.knows(series.key));
+        let absences = left_out.map(|series| absence(series.key)).collect();
+        Ok(FittedIncidents { absences, ..FittedIncidents::from(model) })
     }
+}
+
+/// Why there is no model of a series.
+fn absence(series: &SeriesKey) -> Absence {
+    let reason = format!("fewer than {MIN_HOURS} hours with visits, or rows that are mostly more than an hour apart");
+    Absence { series: Some(series.clone()), reason, is_expected: true }
 }
 
 /// What the contract has a name for keeps it.
@@ -70,6 +80,8 @@ pub struct FittedIncidents {
     model: IncidentModel,
     columns: Columns,
     funnel: Funnel,
+    /// Series of the history that it has no model of. Not saved.
+    absences: Vec<Absence>,
 }
 
 impl FittedIncidents {
@@ -83,7 +95,7 @@ impl From<IncidentModel> for FittedIncidents {
     fn from(model: IncidentModel) -> Self {
         let IncidentConfig { traffic, carts, purchases, revenue, .. } = model.config().clone();
         let columns = columns_of(model.config());
-        Self { columns, funnel: Funnel { traffic, carts, purchases, revenue }, model }
+        Self { columns, funnel: Funnel { traffic, carts, purchases, revenue }, model, absences: Vec::new() }
     }
 }
 
@@ -117,11 +129,15 @@ impl FittedPanelDetector for FittedIncidents {
     }
 
     fn source(&self, series: &SeriesKey) -> Option<ModelSource> {
-        self.model.series().any(|known| known == series).then_some(ModelSource::Pooled)
+        self.model.knows(series).then_some(ModelSource::Pooled)
     }
 
     fn funnel(&self) -> Option<&Funnel> {
         Some(&self.funnel)
+    }
+
+    fn absences(&self) -> &[Absence] {
+        &self.absences
     }
 
     fn survey<'a>(&'a self, panel: &PanelView<'_>) -> Result<Box<dyn Survey + 'a>, Error> {

@@ -2,7 +2,7 @@
 
 use super::shop::{COLUMNS, Shop, fit, heights, hours_of, largest, outage, plain};
 use crate::{ExternalForecast, IncidentConfig, IncidentDetector, IncidentError, IncidentModel};
-use funnelpulse_core::{Columns, Frame, Panel};
+use funnelpulse_core::{Columns, FittedPanelDetector, Frame, Panel, PanelDetector, PanelView};
 
 #[test]
 fn threads_and_files_change_nothing() {
@@ -100,6 +100,27 @@ fn forecasts_from_elsewhere_are_taken_as_they_are() {
     assert!(largest(&evidence[1], 1000..1010) > 5.0);
     let due = evidence[1].expected().next().unwrap();
     assert!((due[0] - 240.0).abs() < 1e-9 && (due[3] - 2.4 * 240.0).abs() < 1e-9);
+}
+
+#[test]
+fn among_many_small_series_those_with_hourly_rows_are_judged() {
+    let mut panel = Shop::new(3, 40, outage).panel();
+    let alone = fit(&panel);
+    let counts = |_| [1.0, 0.0, 0.0, 0.0];
+    for small in 0..30 {
+        let frame = hours_of(40 * 24 / 5, 5 * 3600, counts).get("shop").unwrap().clone();
+        panel.insert(format!("small_{small}").as_str(), frame).unwrap();
+    }
+    let model = fit(&panel);
+    assert_eq!(model, alone);
+    let scan = model.scan(&panel).unwrap();
+    assert_eq!((scan.series.len(), scan.unknown.len()), (3, 30));
+
+    // As a panel detector it says which it has left out, and why.
+    let detector = IncidentDetector::new(IncidentConfig::funnel()).unwrap();
+    let fitted = PanelDetector::fit(&detector, &PanelView::from(&panel)).unwrap();
+    assert_eq!(fitted.absences().len(), 30);
+    assert!(fitted.absences().iter().all(|absence| absence.is_expected && absence.reason.contains("an hour apart")));
 }
 
 #[test]
