@@ -196,11 +196,7 @@ impl LstmAutoencoderModel {
             return self.scales[known].clone();
         }
         let own = Scale::learn(values, &self.scales[0].logarithms());
-        let nearest = self.scales.iter().map(|s| (s.distance(&own), s)).min_by(|a, b| a.0.total_cmp(&b.0));
-        match nearest {
-            Some((distance, scale)) if distance < STRANGER => scale.clone(),
-            _ => own,
-        }
+        own.nearest(&self.scales, STRANGER).cloned().unwrap_or(own)
     }
 
     /// Reconstruction errors (scaled, NaN where missing) of windows, given by `windows` as whatever `of` finds the

@@ -82,15 +82,35 @@ impl Scale {
     }
 
     /// How little another series' scale resembles this one: mean over columns of the distance of the
-    /// medians in spreads and of the logarithms of the spreads.
-    pub(crate) fn distance(&self, other: &Self) -> f64 {
+    /// medians in spreads and of the logarithms of the spreads. Infinite where it is certain not to be below `limit`:
+    /// one series may be compared with the scales of thousands.
+    fn distance_below(&self, other: &Self, limit: f64) -> f64 {
         let columns = self.center.len().max(1) as f64;
-        let column = |c: usize| {
-            let shift = (self.center[c] / self.spread[c] - other.center[c] / self.spread[c]).abs();
-            let unit = |scale: &Self| scale.unit[c].max(f64::MIN_POSITIVE).ln();
-            shift.min(1e6) + (self.spread[c].ln() - other.spread[c].ln()).abs() + (unit(self) - unit(other)).abs()
-        };
-        (0..self.center.len()).map(column).sum::<f64>() / columns
+        // Somewhat more, whatever is rounded.
+        let most = limit * columns * 1.001;
+        let unit = |scale: &Self, c: usize| scale.unit[c].max(f64::MIN_POSITIVE).ln();
+        let mut sum = 0.0;
+        for c in 0..self.center.len() {
+            let shift = (self.center[c] / self.spread[c] - other.center[c] / self.spread[c]).abs().min(1e6);
+            if sum + shift > most {
+                return f64::INFINITY;
+            }
+            let spread = (self.spread[c].ln() - other.spread[c].ln()).abs();
+            sum += shift + spread + (unit(self, c) - unit(other, c)).abs();
+        }
+        sum / columns
+    }
+
+    /// The first of the scales that resemble this one most, if its distance is below `limit`.
+    pub(crate) fn nearest<'a>(&self, scales: &'a [Self], limit: f64) -> Option<&'a Self> {
+        let (mut least, mut nearest) = (limit, None);
+        for scale in scales {
+            let distance = scale.distance_below(self, least);
+            if distance < least {
+                (least, nearest) = (distance, Some(scale));
+            }
+        }
+        nearest
     }
 
     pub(crate) fn is_valid(&self, columns: usize) -> bool {
@@ -153,8 +173,26 @@ mod tests {
         assert!(scale.is_valid(4));
         assert_eq!(scale.spread[..3], [1.0; 3]);
         assert_eq!(scale.undo(0, scale.apply(0, 7.0)), 7.0);
-        assert_eq!(scale.distance(&scale), 0.0);
+        assert_eq!(scale.distance_below(&scale, 1.0), 0.0);
         assert!(Scale::learn(Array2::zeros((0, 2)).view(), &[true, false]).is_valid(2));
+    }
+
+    #[test]
+    fn the_nearest_scale_is_that_of_the_least_distance() {
+        let part = |at: usize, by: usize| (at * by % 1009) as f64 / 1009.0;
+        let scale = |at: usize| Scale {
+            unit: vec![0.0, 0.1 + part(at, 31)],
+            center: vec![part(at, 7919) * 50.0, part(at, 104_729) * 9.0],
+            spread: vec![0.5 + 5.0 * part(at, 271), 0.5 + part(at, 613)],
+        };
+        let scales: Vec<Scale> = (0..400).map(scale).collect();
+        for own in (400..500).map(scale) {
+            let distances = scales.iter().map(|s| s.distance_below(&own, f64::INFINITY));
+            let (at, least) = distances.enumerate().min_by(|a, b| a.1.total_cmp(&b.1)).unwrap();
+            assert_eq!(own.nearest(&scales, f64::INFINITY), Some(&scales[at]));
+            assert_eq!(own.nearest(&scales, least * 1.01), Some(&scales[at]));
+            assert_eq!(own.nearest(&scales, least), None);
+        }
     }
 
     #[test]
