@@ -1,9 +1,9 @@
 """Ours and others on the same windows, in one run: python3 run.py [speed | loss | tsbad | funnel] [--only WHO,WHO]
 
-Without a word: speed, of all libraries or of those that are named: ours, torch, keras, candle, burn. Every library runs in a child process of its own, one after the other, in rounds
-(ROUNDS in the environment, 3 by default; the slow ones take part in every other), so that a busy machine is
-busy for all; the tables have the best of the rounds. One thread is measured in CPU time, two threads in
-wall time.
+Without a word: speed, of all libraries or of those that are named (ours, torch, keras, candle, burn). Every library
+runs in a child process of its own, one after the other, in rounds (ROUNDS in the environment, 3 by default; the
+slow ones take part in every other), so that a busy machine is busy for all; the tables have the best of the rounds.
+One thread is measured in CPU time, two threads in wall time.
 """
 import json, os, pathlib, subprocess, sys, tempfile
 

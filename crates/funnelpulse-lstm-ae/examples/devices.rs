@@ -7,7 +7,7 @@
 
 use std::{env, error::Error, time::Instant};
 
-use funnelpulse_core::{Columns, Detector, FittedDetector, Frame, Timestamp};
+use funnelpulse_core::{Columns, FittedDetector, Frame, Timestamp};
 use funnelpulse_lstm_ae::{Compute, LstmAutoencoder, LstmAutoencoderConfig, LstmAutoencoderModel, Transform};
 use ndarray::{Array1, Array2};
 
