@@ -1,15 +1,16 @@
-"""Ours and others on the same windows, in one run: python3 run.py [speed | loss | tsbad | funnel]
+"""Ours and others on the same windows, in one run: python3 run.py [speed | loss | tsbad | funnel] [--only WHO,WHO]
 
-Without a word: speed. Every library runs in a child process of its own, one after the other, in rounds
-(ROUNDS in the environment, 3 by default; the slow ones take part in every other), so that a busy machine is
-busy for all; the tables have the best of the rounds. One thread is measured in CPU time, two threads in
-wall time.
+Without a word: speed, of all libraries or of those that are named (ours, torch, keras, candle, burn). Every library
+runs in a child process of its own, one after the other, in rounds (ROUNDS in the environment, 3 by default; the
+slow ones take part in every other), so that a busy machine is busy for all; the tables have the best of the rounds.
+One thread is measured in CPU time, two threads in wall time.
 """
 import json, os, pathlib, subprocess, sys, tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
 PYTHON = HERE / ".venv" / "bin" / "python"
 STEPS, COLUMNS, BATCH, WINDOWS = 168, 3, 32, 512
+NAMES = {"ours": "ours", "torch": "PyTorch", "keras": "Keras", "candle": "candle", "burn": "burn `nn::Lstm`"}
 #: What one core of the machine of the README computes, and what a window costs.
 FLOPS, FORWARD, TRAINING = 100e9, 20.97e6, 62.65e6
 
@@ -177,12 +178,18 @@ def output(command, threads):
     return done.stdout.decode().strip().splitlines()[-1].split("\t")
 
 
+def only():
+    """The libraries that are asked for, of `speed`."""
+    return os.environ.get("ONLY", ",".join(NAMES)).split(",")
+
+
 def setting():
     """Where and when, and with which versions."""
     import datetime, importlib.metadata
 
     model = next(l for l in open("/proc/cpuinfo") if l.startswith("model name")).split(":")[1].strip()
-    peers = [f"{name} {importlib.metadata.version(name)}" for name in ("torch", "keras", "tensorflow-cpu")]
+    packages = [p for who, p in (("torch", "torch"), ("keras", "keras"), ("keras", "tensorflow-cpu")) if who in only()]
+    peers = [f"{name} {importlib.metadata.version(name)}" for name in packages]
     load = ", ".join(f"{l:.1f}" for l in os.getloadavg())
     return f"{datetime.date.today()}, {model}, {os.cpu_count()} cores, load {load}; {', '.join(peers)}"
 
@@ -195,12 +202,13 @@ def speed(binary, folder, rounds=int(os.environ.get("ROUNDS", 3))):
     for threads in (1, 2):
         commands = {
             "ours": [binary, "ours", path, threads],
-            "PyTorch": [PYTHON, __file__, "run_torch", path, threads],
-            "Keras": [PYTHON, __file__, "run_keras", path, threads],
+            "torch": [PYTHON, __file__, "run_torch", path, threads],
+            "keras": [PYTHON, __file__, "run_keras", path, threads],
             "candle": [binary, "candle", path, threads],
-            "burn `nn::Lstm`": [binary, "burn", path, threads],
+            "burn": [binary, "burn", path, threads],
         }
-        slow = ("Keras", "candle", "burn `nn::Lstm`")
+        commands = {who: commands[who] for who in commands if who in only()}
+        slow = ("keras", "candle", "burn")
         found = {}
         for n in range(rounds):
             for who, command in commands.items():
@@ -217,7 +225,7 @@ def speed(binary, folder, rounds=int(os.environ.get("ROUNDS", 3))):
         print("|---|---|---|---|---|---|---|---|---|")
         for who, (train, predict, one, memory) in found.items():
             share = train * TRAINING / FLOPS / threads
-            print(f"| {who} | {train:,.0f} | {ours[0] / train:.2f}x | {share:.0%} | {predict:,.0f} | {ours[1] / predict:.2f}x | {one:.2f} | {ours[2] / one:.2f} | {memory:.0f} |")
+            print(f"| {NAMES[who]} | {train:,.0f} | {ours[0] / train:.2f}x | {share:.0%} | {predict:,.0f} | {ours[1] / predict:.2f}x | {one:.2f} | {ours[2] / one:.2f} | {memory:.0f} |")
 
 
 def loss(binary, folder, seeds=5, epochs=30):
@@ -282,12 +290,18 @@ def funnel(binary, folder):
 
 
 def main():
+    if "--only" in sys.argv:
+        at = sys.argv.index("--only")
+        os.environ["ONLY"] = sys.argv[at + 1]
+        del sys.argv[at : at + 2]
     if len(sys.argv) > 2:
         arguments = [int(a) if a.isdigit() else a for a in sys.argv[2:]]
         return globals()[sys.argv[1]](*arguments)
     if not PYTHON.exists():
         subprocess.run([sys.executable, "-m", "venv", HERE / ".venv"], check=True)
-        subprocess.run([PYTHON, "-m", "pip", "install", "-q", "-r", HERE / "requirements.txt"], check=True)
+        packages = (HERE / "requirements.txt").read_text().split()
+        wanted = [p for p in packages if "keras" in only() or not p.startswith(("keras", "tensorflow"))]
+        subprocess.run([PYTHON, "-m", "pip", "install", "-q", *wanted], check=True)
     if pathlib.Path(sys.prefix).resolve() != (HERE / ".venv").resolve():
         return subprocess.run([PYTHON, __file__, *sys.argv[1:]], check=True)
     subprocess.run(["cargo", "build", "--release", "-q"], cwd=HERE, check=True)

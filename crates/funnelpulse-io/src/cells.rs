@@ -148,10 +148,18 @@ pub(crate) fn times(array: &ArrayRef, clock: &Clock) -> Result<Option<Cells<Opti
     let mut cells = Cells::with_capacity(array.len());
     let data_type = array.data_type();
     if is_text(data_type) {
-        for text in &texts(&array)? {
+        // Of a log in order of time, several rows in a row have the same second.
+        let texts = texts(&array)?;
+        let mut latest = ("", Reading::None);
+        for text in &texts {
             match text.filter(|t| !t.trim().is_empty()) {
                 None => cells.values.push(None),
-                Some(text) => cells.time(clock.text(text), || text.to_owned()),
+                Some(text) => {
+                    if text != latest.0 {
+                        latest = (text, clock.text(text));
+                    }
+                    cells.time(latest.1, || text.to_owned());
+                }
             }
         }
     } else if data_type.is_integer() {

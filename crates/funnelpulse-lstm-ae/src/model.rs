@@ -9,7 +9,7 @@ use ndarray::{Array1, Array2, ArrayView2};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    EpochLoss, LstmAutoencoderConfig, ReconstructionScoring,
+    Compute, EpochLoss, LstmAutoencoderConfig, LstmAutoencoderError, ReconstructionScoring,
     detector::Split,
     engine,
     kernel::Scratch,
@@ -190,6 +190,29 @@ impl LstmAutoencoderModel {
         (index < self.scales.len()).then(|| Self { chosen: Some(index), ..self.clone() })
     }
 
+    /// The same model on another device: trained on a GPU, say, and scored on a CPU.
+    ///
+    /// ```
+    /// # use funnelpulse_core::{Detector, FittedDetector};
+    /// # use funnelpulse_lstm_ae::{Compute, LstmAutoencoder, LstmAutoencoderConfig};
+    /// # let config = LstmAutoencoderConfig {
+    /// #     sequence_length: 12, encoder: vec![8], bottleneck: 4, decoder: vec![8], epochs: 1,
+    /// #     ..Default::default()
+    /// # };
+    /// let frame = funnelpulse_testing::noise_frame(200, 2, 1);
+    /// let model = LstmAutoencoder::new(config)?.fit(frame.view())?;
+    /// let plain = model.on(Compute::Plain)?;
+    /// let [fused, plain] = [&model, &plain].map(|m| m.detect(frame.view()).map(|d| d.score()[199]));
+    /// assert!((fused? / plain? - 1.0).abs() < 1e-3);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn on(&self, compute: Compute) -> Result<Self, LstmAutoencoderError> {
+        engine::device(compute)?;
+        let mut model = self.clone();
+        model.config.compute = compute;
+        Ok(model)
+    }
+
     /// The scale for a frame's values.
     pub(crate) fn scale_of(&self, values: ArrayView2<'_, f64>) -> Scale {
         if let Some(known) = self.chosen.or((self.scales.len() == 1).then_some(0)) {
@@ -213,7 +236,7 @@ impl LstmAutoencoderModel {
         let sizes = self.config.sizes(width);
         let mut batch = Batch::default();
         let mut errors = vec![0.0; cutter.length * width];
-        let room = Batch::room(&sizes, cutter.length);
+        let room = Batch::room(&sizes, cutter.length, engine::most_windows(self.config.compute));
         for (part, chunk) in windows.chunks(room).enumerate() {
             batch.clear();
             for &window in chunk {

@@ -176,9 +176,9 @@ impl Batch {
         self.counts.clear();
     }
 
-    /// Number of windows after which a batch of them takes about as much memory as the network's pass.
-    pub(crate) fn room(sizes: &Sizes, length: usize) -> usize {
-        (1_usize << 22).div_ceil(length * (sizes.inputs + sizes.outputs)).clamp(1, 256)
+    /// Number of windows, up to `most`, after which a batch of them takes about as much memory as the network's pass.
+    pub(crate) fn room(sizes: &Sizes, length: usize, most: usize) -> usize {
+        (1_usize << 22).div_ceil(length * (sizes.inputs + sizes.outputs)).clamp(1, most)
     }
 }
 

@@ -190,7 +190,8 @@ fn batch_loss(task: &Task<'_>, network: &Network, data: [Tensor<3>; 3], seed: u6
 fn validation_loss(task: &Task<'_>, weights: &[f32]) -> Result<f32, LstmAutoencoderError> {
     let mut batch = Batch::default();
     let (mut sum, mut total) = (0.0, 0.0);
-    for part in task.validation.chunks(Batch::room(task.sizes, task.cutter.length)) {
+    let room = Batch::room(task.sizes, task.cutter.length, engine::most_windows(task.config.compute));
+    for part in task.validation.chunks(room) {
         fill(task, part, &mut batch);
         let outputs = engine::reconstruct(task.config.compute, task.sizes, weights, &batch, task.scratch)?;
         for ((output, target), count) in outputs.iter().zip(&batch.targets).zip(&batch.counts) {

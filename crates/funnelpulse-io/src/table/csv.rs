@@ -1,18 +1,22 @@
 //! CSV files.
 
+mod blocks;
+
 use std::{
     borrow::Cow,
     fs::File,
-    io::{BufRead, BufReader, Read},
+    io::{BufReader, Read},
     ops::ControlFlow,
     path::Path,
     sync::Arc,
 };
 
 use arrow::{
-    array::{ArrayRef, RecordBatch, RecordBatchOptions, StringBuilder},
+    array::{ArrayBuilder, ArrayRef, RecordBatch, RecordBatchOptions, StringArray, StringBuilder},
     datatypes::{DataType, Field, Schema},
 };
+
+use blocks::Blocks;
 
 use super::{
     budget::{Budget, MAX_RECORD, Meter, Metered},
@@ -21,12 +25,12 @@ use super::{
 };
 use crate::IoError;
 
-/// Rows per batch.
-const BATCH: usize = 65_536;
+/// Rows per batch: its texts, some hundred bytes a row, stay close to the processor until they are taken apart.
+const BATCH: usize = 16_384;
 /// Bytes of text per batch: one column may have all of them, and an array holds no more than 2 GiB.
 const BATCH_BYTES: usize = 256 << 20;
-/// Bytes in which the header is looked for.
-const HEADER_BYTES: usize = 64 << 10;
+/// Bytes of the buffer of the reader for any record.
+const BUFFER_BYTES: usize = 64 << 10;
 /// Bytes in memory of where a row starts in the file.
 const LINE_BYTES: u64 = 8;
 
@@ -42,45 +46,160 @@ pub(super) fn read(
     let file = File::open(path).map_err(IoError::file(path))?;
     let input: Box<dyn Read> = if gzip { Box::new(flate2::read::MultiGzDecoder::new(file)) } else { Box::new(file) };
     let meter = Meter::default();
-    let mut input = BufReader::with_capacity(HEADER_BYTES, Metered::new(input, meter.clone(), budget.bytes_left()));
-    // What can't be read here can't be read below either, which says so.
-    let delimiter = if delimiter == b',' { input.fill_buf().map_or(b',', separator) } else { delimiter };
-    let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).from_reader(input);
-
-    let header = reader.headers().map_err(|error| broken(path, error, &meter, budget))?;
-    let columns: Vec<String> = header.iter().map(|name| name.trim().to_owned()).collect();
-    if columns.iter().all(String::is_empty) {
+    let mut blocks = Blocks::new(Metered::new(input, meter.clone(), budget.bytes_left()));
+    let header = Header::read(&mut blocks, delimiter).map_err(|error| broken(path, error, (&meter, budget, 0)))?;
+    if header.columns.iter().all(String::is_empty) {
         return Err(IoError::Empty { path: path.to_path_buf(), what: "the file is empty" });
     }
-    unique(path, &columns)?;
-    let (mut rows, mut any) = (Rows::new(&columns, budget, delimiter == b';'), false);
+    unique(path, &header.columns)?;
+    let rows = Rows::new(&header.columns, budget, header.delimiter == b';');
+    let mut out = Output { path, columns: &header.columns, rows, budget, batches, take, any: false };
     if batches < usize::MAX {
-        rows.finish_batch(path, budget)?;
-        any = true;
-        if take(rows.piece(&columns))?.is_break() {
+        out.rows.finish_batch(path, out.budget)?;
+        if out.deliver()?.is_break() {
             return Ok(ControlFlow::Break(()));
         }
     }
+    let mut line = header.lines;
+    if read_plain(&mut blocks, &header, &mut line, &meter, &mut out)?.is_break()
+        || read_any(blocks, &header, line - header.lines, &meter, &mut out)?.is_break()
+    {
+        return Ok(ControlFlow::Break(()));
+    }
+    out.finish()
+}
+
+/// Reads the lines up to the first that takes more than looking for separators: one with a quote, with a carriage return
+/// or with another number of fields than the header, an empty one, one that is no UTF-8, or the last, where it has no end.
+/// `line` is the number of the next.
+fn read_plain(
+    blocks: &mut Blocks<impl Read>,
+    header: &Header,
+    line: &mut u64,
+    meter: &Meter,
+    out: &mut Output<'_>,
+) -> Result<ControlFlow<()>, IoError> {
+    loop {
+        while let Some(lines) = blocks.plain_lines() {
+            let mut flow = ControlFlow::Continue(());
+            let used = blocks::split(lines, (header.delimiter, header.columns.len()), |record| {
+                out.rows.push(*line, record.text.len(), |place| record.field(place));
+                *line += 1;
+                flow = out.row()?;
+                Ok::<_, IoError>(flow.is_continue())
+            })?;
+            let is_plain = used == lines.len();
+            blocks.used(used);
+            if flow.is_break() || !is_plain {
+                return Ok(flow);
+            }
+            meter.record();
+        }
+        let has_whole_lines = blocks.rest().contains(&b'\n');
+        if has_whole_lines || blocks.is_full() || !blocks.fill() {
+            return Ok(ControlFlow::Continue(()));
+        }
+    }
+}
+
+/// Reads what is left; `before` lines of the file are already read.
+fn read_any(
+    blocks: Blocks<impl Read>,
+    header: &Header,
+    before: u64,
+    meter: &Meter,
+    out: &mut Output<'_>,
+) -> Result<ControlFlow<()>, IoError> {
+    // With the header in front, which says how many fields there are.
+    let input = BufReader::with_capacity(BUFFER_BYTES, header.bytes.chain(blocks));
+    let mut reader = csv::ReaderBuilder::new().delimiter(header.delimiter).from_reader(input);
+    reader.headers().map_err(|error| broken(out.path, error, (meter, out.budget, before)))?;
     let mut record = csv::StringRecord::new();
-    while reader.read_record(&mut record).map_err(|error| broken(path, error, &meter, budget))? {
+    loop {
+        let read = reader.read_record(&mut record);
+        if !read.map_err(|error| broken(out.path, error, (meter, out.budget, before)))? {
+            return Ok(ControlFlow::Continue(()));
+        }
         meter.record();
-        budget.take(path, 1, LINE_BYTES)?;
-        rows.push(&record);
-        if rows.batch_is_full() {
-            rows.finish_batch(path, budget)?;
-            if rows.batches.len() >= batches {
-                if take(rows.piece(&columns))?.is_break() {
-                    return Ok(ControlFlow::Break(()));
+        let line = record.position().map_or(0, csv::Position::line) + before;
+        out.rows.push(line, record.as_slice().len(), |place| record.get(place).unwrap_or_default());
+        if out.row()?.is_break() {
+            return Ok(ControlFlow::Break(()));
+        }
+    }
+}
+
+/// The first record of a file.
+struct Header {
+    columns: Vec<String>,
+    delimiter: u8,
+    bytes: Vec<u8>,
+    /// The line that follows.
+    lines: u64,
+}
+
+impl Header {
+    /// Reads as many blocks as it takes. A comma as the delimiter may turn out to be a semicolon.
+    fn read(blocks: &mut Blocks<impl Read>, delimiter: u8) -> Result<Self, csv::Error> {
+        loop {
+            let more = blocks.fill();
+            let delimiter = if delimiter == b',' { separator(blocks.rest()) } else { delimiter };
+            let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).from_reader(blocks.rest());
+            let columns = reader.headers().map(|names| names.iter().map(|name| name.trim().to_owned()).collect());
+            let (end, lines) = (reader.position().byte() as usize, reader.position().line());
+            let is_whole = end < blocks.rest().len();
+            if is_whole || !more {
+                if !is_whole && let Some(error) = blocks.error() {
+                    return Err(error.into());
                 }
-                budget.release();
-                any = true;
+                let header = Self { columns: columns?, delimiter, bytes: blocks.rest()[..end].to_vec(), lines };
+                blocks.used(end);
+                return Ok(header);
             }
         }
     }
-    if rows.in_batch > 0 || rows.batches.is_empty() && !any {
-        rows.finish_batch(path, budget)?;
+}
+
+/// Where the rows of a file go.
+struct Output<'a> {
+    path: &'a Path,
+    columns: &'a [String],
+    rows: Rows,
+    budget: &'a mut Budget,
+    /// Batches of a piece.
+    batches: usize,
+    take: Pieces<'a>,
+    /// Whether a piece was delivered.
+    any: bool,
+}
+
+impl Output<'_> {
+    /// Counts the row that was pushed last, and delivers what is full.
+    fn row(&mut self) -> Result<ControlFlow<()>, IoError> {
+        self.budget.take(self.path, 1, LINE_BYTES)?;
+        if !self.rows.batch_is_full() {
+            return Ok(ControlFlow::Continue(()));
+        }
+        self.rows.finish_batch(self.path, self.budget)?;
+        if self.rows.batches.len() < self.batches {
+            return Ok(ControlFlow::Continue(()));
+        }
+        let flow = self.deliver()?;
+        self.budget.release();
+        Ok(flow)
     }
-    if rows.batches.is_empty() { Ok(ControlFlow::Continue(())) } else { take(rows.piece(&columns)) }
+
+    fn deliver(&mut self) -> Result<ControlFlow<()>, IoError> {
+        self.any = true;
+        (self.take)(self.rows.piece(self.columns))
+    }
+
+    fn finish(mut self) -> Result<ControlFlow<()>, IoError> {
+        if self.rows.in_batch > 0 || self.rows.batches.is_empty() && !self.any {
+            self.rows.finish_batch(self.path, self.budget)?;
+        }
+        if self.rows.batches.is_empty() { Ok(ControlFlow::Continue(())) } else { self.deliver() }
+    }
 }
 
 /// Semicolons where the header has some and no comma, as spreadsheets write tables in countries with a
@@ -141,10 +260,11 @@ impl Rows {
         }
     }
 
-    fn push(&mut self, record: &csv::StringRecord) {
-        self.lines.push(record.position().map_or(0, csv::Position::line));
+    /// Adds the row of a line of so many bytes, by its fields.
+    fn push<'a>(&mut self, line: u64, bytes: usize, field: impl Fn(usize) -> &'a str) {
+        self.lines.push(line);
         for (place, builder) in &mut self.builders {
-            let text = record.get(*place).filter(|text| !text.is_empty());
+            let text = Some(field(*place)).filter(|text| !text.is_empty());
             if self.commas {
                 builder.append_option(text.map(decimal_point));
             } else {
@@ -152,7 +272,7 @@ impl Rows {
             }
         }
         self.in_batch += 1;
-        self.bytes_in_batch += record.as_slice().len();
+        self.bytes_in_batch += bytes;
     }
 
     /// What was read since the last piece.
@@ -166,7 +286,7 @@ impl Rows {
     }
 
     fn finish_batch(&mut self, path: &Path, budget: &mut Budget) -> Result<(), IoError> {
-        let arrays = self.builders.iter_mut().map(|(_, builder)| Arc::new(builder.finish()) as ArrayRef).collect();
+        let arrays = self.builders.iter_mut().map(|(_, builder)| Arc::new(finish(builder)) as ArrayRef).collect();
         let rows = RecordBatchOptions::new().with_row_count(Some(self.in_batch));
         let batch =
             RecordBatch::try_new_with_options(self.schema.clone(), arrays, &rows).map_err(IoError::arrow(path))?;
@@ -177,21 +297,27 @@ impl Rows {
     }
 }
 
-/// What is wrong with a file: one of the limits, or a line.
-fn broken(path: &Path, error: csv::Error, meter: &Meter, budget: &Budget) -> IoError {
+/// The texts so far. The next batch is likely to be as long.
+fn finish(builder: &mut StringBuilder) -> StringArray {
+    let (rows, bytes) = (builder.len(), builder.values_slice().len());
+    let next = StringBuilder::with_capacity(rows, bytes + bytes / 16);
+    std::mem::replace(builder, next).finish()
+}
+
+/// What is wrong with a file: one of the limits, or a line. The reader saw the file without so many lines `before`.
+fn broken(path: &Path, error: csv::Error, (meter, budget, before): (&Meter, &Budget, u64)) -> IoError {
+    let line = error.position().map_or(1, csv::Position::line) + before;
     if meter.in_record() > MAX_RECORD {
         let reason = format!("the record is longer than {MAX_RECORD} bytes; is a quote missing?");
-        let line = error.position().map_or(1, csv::Position::line);
         return IoError::CsvLine { path: path.to_path_buf(), line, reason };
     }
     if meter.total() > budget.bytes_left() && matches!(error.kind(), csv::ErrorKind::Io(_)) {
         return budget.too_many_bytes(path);
     }
-    line_error(path, error)
+    line_error(path, error, line)
 }
 
-fn line_error(path: &Path, error: csv::Error) -> IoError {
-    let line = error.position().map_or(1, csv::Position::line);
+fn line_error(path: &Path, error: csv::Error, line: u64) -> IoError {
     let reason = match error.kind() {
         csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
             format!("{len} fields, the header has {expected_len}")
@@ -210,7 +336,72 @@ fn line_error(path: &Path, error: csv::Error) -> IoError {
 
 #[cfg(test)]
 mod tests {
+    use arrow::array::{Array, AsArray};
+
     use super::*;
+    use crate::ReadOptions;
+
+    /// The columns, rows and lines of a file; what is wrong with it else.
+    type Found = Result<(Vec<String>, Vec<Vec<Option<String>>>, Vec<u64>), String>;
+
+    /// In pieces of one batch.
+    fn in_pieces(path: &Path) -> Found {
+        let (mut columns, mut rows, mut lines) = (Vec::new(), Vec::new(), Vec::new());
+        let mut take = |piece: FileTable| {
+            columns = piece.columns;
+            lines.extend(piece.lines.unwrap());
+            for batch in piece.batches {
+                let texts: Vec<&StringArray> = batch.columns().iter().map(|c| c.as_string()).collect();
+                let cell = |texts: &&StringArray, row| texts.is_valid(row).then(|| texts.value(row).to_owned());
+                rows.extend((0..batch.num_rows()).map(|row| texts.iter().map(|t| cell(t, row)).collect()));
+            }
+            Ok(ControlFlow::Continue(()))
+        };
+        let mut budget = Budget::new(&ReadOptions::default(), 1 << 20);
+        match read(path, (b',', false), &mut budget, 1, &mut take) {
+            Ok(_) => Ok((columns, rows, lines)),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    /// As the library for any CSV file reads it.
+    fn by_record(path: &Path, text: &[u8]) -> Found {
+        let wrong = |error: csv::Error| {
+            let line = error.position().map_or(1, csv::Position::line);
+            line_error(path, error, line).to_string()
+        };
+        let mut reader = csv::ReaderBuilder::new().delimiter(separator(text)).from_reader(text);
+        let columns: Vec<String> = reader.headers().map_err(wrong)?.iter().map(|name| name.trim().to_owned()).collect();
+        let (mut rows, mut lines) = (Vec::new(), Vec::new());
+        for record in reader.records() {
+            let record = record.map_err(wrong)?;
+            lines.push(record.position().unwrap().line());
+            rows.push(record.iter().map(|text| (!text.is_empty()).then(|| text.to_owned())).collect());
+        }
+        Ok((columns, rows, lines))
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn plain_lines_are_read_as_any_others(
+            rows in proptest::collection::vec("[a-c0é ]{0,3},[a-c0é ]{0,12},[a-c0 ]{0,30}", 0..12),
+            odd in "(|a|\n|\r\n|\"|a,b\n|x,\"y,\n\"\"\",z\n|,,\n|,,,\n|1,2,3\r\n)",
+            at in 0_usize..14,
+            broken in proptest::bool::ANY,
+        ) {
+            let mut lines: Vec<String> = rows.into_iter().map(|row| row + "\n").collect();
+            lines.insert(at.min(lines.len()), odd);
+            let mut text = format!("time,{},key\n{}", "v".repeat(at * 5), lines.concat()).into_bytes();
+            if broken {
+                let place = text.len() - 1;
+                text[place] = 0xFF;
+            }
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("rows.csv");
+            std::fs::write(&path, &text).unwrap();
+            proptest::prop_assert_eq!(in_pieces(&path), by_record(&path, &text));
+        }
+    }
 
     #[test]
     fn a_header_of_semicolons_separates_by_them() {
