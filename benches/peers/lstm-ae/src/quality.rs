@@ -3,7 +3,7 @@
 use std::{env, fs, time::Instant};
 
 use funnelpulse_core::{Columns, Detector, FittedDetector, Frame, FrameView, Timestamp};
-use funnelpulse_ensemble::{Season, ZScore, ZScoreConfig};
+use funnelpulse_baseline::{Season, ZScore, ZScoreConfig};
 use funnelpulse_eval::{
     generator::{AnomalyKind, GeneratedFunnel, GeneratorConfig},
     metrics::{acf_period, auc_roc, event_recall_at_fpr},

@@ -351,7 +351,7 @@ mod tests {
             columns = piece.columns;
             lines.extend(piece.lines.unwrap());
             for batch in piece.batches {
-                let texts: Vec<&StringArray> = batch.columns().iter().map(|c| c.as_string()).collect();
+                let texts: Vec<&StringArray> = batch.columns().iter().map(AsArray::as_string).collect();
                 let cell = |texts: &&StringArray, row| texts.is_valid(row).then(|| texts.value(row).to_owned());
                 rows.extend((0..batch.num_rows()).map(|row| texts.iter().map(|t| cell(t, row)).collect()));
             }
