@@ -6,8 +6,13 @@ use crate::{
     trees::{Block, Engine, Trees},
 };
 
-/// Rows scored together: they and a tree fit the first-level cache.
-pub(crate) const BLOCK: usize = 256;
+/// Rows that a kernel sees at once: enough that what it prepares for each tree hardly counts, so few that what they are
+/// turned into fits the second-level cache.
+const PART: usize = 1024;
+/// Fewest and most rows that one thread takes at a time, and sorts by the values that they miss.
+const BLOCKS: (usize, usize) = (256, 16 * PART);
+/// Blocks per thread, so that threads finish together.
+const BLOCKS_PER_THREAD: usize = 4;
 
 /// The part of a model that scoring needs.
 #[derive(Clone, Copy, Debug)]
@@ -21,19 +26,12 @@ pub(crate) struct Scorer<'a> {
 #[derive(Debug, Default)]
 struct Scratch {
     block: Block,
-    sums: Vec<u32>,
-    /// The rows of a block that miss no value and those that miss some, and where they came from.
-    whole: Sorted,
-    gaps: Sorted,
-    /// The rows of a block by the values that they miss.
+    /// Path lengths of the rows of a part, in fixed point.
+    added: Vec<u32>,
+    /// The rows of a part that was put together.
+    part: Vec<f64>,
+    /// The rows of a block that have a value, by the values that they miss.
     order: Vec<(u64, usize)>,
-}
-
-/// Rows of a block, and their places in it.
-#[derive(Debug, Default)]
-struct Sorted {
-    rows: Vec<f64>,
-    places: Vec<usize>,
 }
 
 impl Scorer<'_> {
@@ -68,42 +66,39 @@ impl Scorer<'_> {
     pub(crate) fn path_sums(&self, table: &[f64], width: usize) -> Vec<f64> {
         let n = table.len() / width;
         let engines: Vec<Engine<'_>> = self.trees.iter().map(|trees| trees.engine(n)).collect();
+        let block = n.div_ceil(BLOCKS_PER_THREAD * parallel::threads()).next_multiple_of(BLOCKS.0).min(BLOCKS.1);
         let mut sums = vec![f64::NAN; n];
-        parallel::fill(&mut sums, BLOCK, Scratch::default, |scratch, block, sums| {
-            let rows = &table[block * BLOCK * width..][..sums.len() * width];
-            Self::block_sums(&engines, scratch, rows, width, sums);
+        parallel::fill(&mut sums, block, Scratch::default, |scratch, number, sums| {
+            let rows = &table[number * block * width..][..sums.len() * width];
+            block_sums(&engines, scratch, rows, width, sums);
         });
         sums
     }
+}
 
-    fn block_sums(engines: &[Engine<'_>], scratch: &mut Scratch, rows: &[f64], width: usize, sums: &mut [f64]) {
-        let Scratch { block, sums: added, whole, gaps, order } = scratch;
-        let has_gap = |row: &[f64]| row.iter().any(|v| v.is_nan());
-        if !has_gap(rows) {
+/// Path lengths of a block of rows; NaN stays where a row has no value.
+fn block_sums(engines: &[Engine<'_>], scratch: &mut Scratch, rows: &[f64], width: usize, sums: &mut [f64]) {
+    let Scratch { block, added, part, order } = scratch;
+    if !rows.iter().any(|v| v.is_nan()) {
+        for (rows, sums) in rows.chunks(PART * width).zip(sums.chunks_mut(PART)) {
             add(engines, false, block, added, rows, sums.len());
-            sums.iter_mut().zip(added).for_each(|(sum, fixed)| *sum = f64::from(*fixed) / STEPS);
-            return;
+            sums.iter_mut().zip(&*added).for_each(|(sum, fixed)| *sum = f64::from(*fixed) / STEPS);
         }
-        let all_take_gaps = engines.iter().all(Engine::takes_gaps);
-        for sorted in [&mut *whole, &mut *gaps] {
-            sorted.rows.clear();
-            sorted.places.clear();
-        }
-        // Rows that miss the same values next to each other: a tile of them is less work.
-        let known = |row: &[f64]| row.iter().any(|v| !v.is_nan());
-        order.clear();
-        order.extend(
-            rows.chunks_exact(width).enumerate().filter(|(_, row)| known(row)).map(|(at, row)| (pattern(row), at)),
-        );
-        order.sort_unstable();
-        for &(pattern, at) in &*order {
-            let sorted = if all_take_gaps || pattern != 0 { &mut *gaps } else { &mut *whole };
-            sorted.rows.extend_from_slice(&rows[at * width..][..width]);
-            sorted.places.push(at);
-        }
-        for (Sorted { rows, places }, with_gaps) in [(&*whole, false), (&*gaps, true)] {
-            add(engines, with_gaps, block, added, rows, places.len());
-            places.iter().zip(&*added).for_each(|(at, fixed)| sums[*at] = f64::from(*fixed) / STEPS);
+        return;
+    }
+    // Rows that miss the same values next to each other: a tile of them is less work.
+    let known = |row: &[f64]| row.iter().any(|v| !v.is_nan());
+    order.clear();
+    order
+        .extend(rows.chunks_exact(width).enumerate().filter(|(_, row)| known(row)).map(|(at, row)| (pattern(row), at)));
+    order.sort_unstable();
+    let (whole, gaps) = order.split_at(order.partition_point(|(pattern, _)| *pattern == 0));
+    for (order, with_gaps) in [(whole, false), (gaps, true)] {
+        for order in order.chunks(PART) {
+            part.clear();
+            order.iter().for_each(|&(_, at)| part.extend_from_slice(&rows[at * width..][..width]));
+            add(engines, with_gaps, block, added, part, order.len());
+            order.iter().zip(&*added).for_each(|(&(_, at), fixed)| sums[at] = f64::from(*fixed) / STEPS);
         }
     }
 }
@@ -116,7 +111,7 @@ fn pattern(row: &[f64]) -> u64 {
 fn add(engines: &[Engine<'_>], with_gaps: bool, block: &mut Block, sums: &mut Vec<u32>, rows: &[f64], n: usize) {
     sums.clear();
     sums.resize(n, 0);
-    for engine in engines.iter().filter(|_| n > 0) {
+    for engine in engines {
         if with_gaps {
             engine.add_any(rows, block, sums);
         } else {

@@ -1,6 +1,6 @@
 //! Trees of either kind: growing a forest of them, and what scoring needs of both.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::OnceLock};
 
 use funnelpulse_core::Columns;
 use serde::{Deserialize, Serialize};
@@ -135,11 +135,21 @@ impl Trees {
 
     /// The quickest way to score this many rows.
     pub(crate) fn engine(&self, rows: usize) -> Engine<'_> {
+        Engine { trees: self, rows, lanes: OnceLock::new(), sweep: OnceLock::new() }
+    }
+
+    /// Adds the path lengths of rows that lie one after the other in one tree to `sums`.
+    pub(crate) fn add_tree(&self, tree: usize, rows: &[f64], block: &mut Block, sums: &mut [u32]) {
         match self {
-            Self::Axis(trees) if rows >= MIN_LANE_ROWS => {
-                Engine { trees: self, lanes: trees.lanes().map(|l| (trees, l)), sweeps: trees.are_small() }
+            Self::Axis(trees) if all_finite(rows) => trees.add_paths_of_values(tree, rows, sums),
+            Self::Oblique(trees) => {
+                trees.scale().apply(rows, &mut block.scaled);
+                trees.add_tree(tree, &block.scaled, sums);
             }
-            _ => Engine { trees: self, lanes: None, sweeps: false },
+            Self::Axis(_) | Self::Mixed(_) => {
+                self.prepare(rows, block);
+                sums.iter_mut().enumerate().for_each(|(row, sum)| *sum += u32::from(self.path(tree, block, row)));
+            }
         }
     }
 
@@ -189,63 +199,76 @@ impl Trees {
     }
 }
 
-/// Fewest rows that are worth a forest for the vector kernel.
+/// Fewest rows that are worth complete trees for the kernel of AVX-512.
 const MIN_LANE_ROWS: usize = 256;
+/// Widest rows for which that kernel is the quickest for any number of rows.
+const MAX_LANE_WIDTH: usize = 16;
+/// Fewest rows that are worth a plan of all splits: making one takes as long as walking 100 rows that miss values, or
+/// as taking 700 down that do not.
+const MIN_SWEEP_ROWS_WITH_GAPS: usize = 128;
+const MIN_SWEEP_ROWS: usize = 1024;
 
 /// Adds up path lengths.
 #[derive(Debug)]
 pub(crate) struct Engine<'a> {
     trees: &'a Trees,
-    lanes: Option<(&'a AxisTrees, axis::LaneTrees)>,
-    /// Looks at every split of a tree.
-    sweeps: bool,
+    /// Rows that there are to score.
+    rows: usize,
+    /// Made when they are first asked for; `None` where a tree is too large for them, or the processor too old.
+    lanes: OnceLock<Option<axis::LaneTrees>>,
+    sweep: OnceLock<Option<axis::SweepTrees>>,
 }
 
 impl Engine<'_> {
-    /// True if rows that miss values are as welcome as others: then blocks need not be sorted.
-    pub(crate) fn takes_gaps(&self) -> bool {
-        self.sweeps && self.lanes.is_none()
+    fn lanes(&self, trees: &AxisTrees) -> Option<&axis::LaneTrees> {
+        let most_rows = if trees.width() <= MAX_LANE_WIDTH { usize::MAX } else { MIN_SWEEP_ROWS };
+        if !(MIN_LANE_ROWS..most_rows).contains(&self.rows) {
+            return None;
+        }
+        self.lanes.get_or_init(|| trees.lanes()).as_ref()
+    }
+
+    fn sweep(&self, trees: &AxisTrees, min_rows: usize) -> Option<&axis::SweepTrees> {
+        if self.rows < min_rows {
+            return None;
+        }
+        self.sweep.get_or_init(|| trees.sweep()).as_ref()
     }
 
     /// Adds the path lengths of rows that lie one after the other, none of which misses a value, to
     /// `sums`.
     pub(crate) fn add_whole(&self, rows: &[f64], block: &mut Block, sums: &mut [u32]) {
-        match (&self.lanes, self.trees) {
-            (Some((trees, lanes)), _) => {
-                trees.rank_for(lanes, rows, &mut block.ranks);
-                lanes.add_paths(&block.ranks, sums);
-            }
-            (None, Trees::Axis(_)) if self.sweeps => self.add_any(rows, block, sums),
-            (None, Trees::Axis(trees)) => {
-                trees.rank(rows, &mut block.ranks);
-                trees.add_paths(&block.ranks, sums);
-            }
-            (None, Trees::Oblique(trees)) => {
-                trees.scale().apply(rows, &mut block.scaled);
-                trees.add_paths(&block.scaled, sums);
-            }
-            (None, Trees::Mixed(trees)) => trees.add_paths(rows, sums),
+        let Trees::Axis(trees) = self.trees else { return self.add_any(rows, block, sums) };
+        if let Some(lanes) = self.lanes(trees) {
+            trees.rank_for(lanes, rows, &mut block.ranks);
+            lanes.add_paths(&block.ranks, sums);
+        } else if let Some(sweep) = self.sweep(trees, MIN_SWEEP_ROWS) {
+            trees.sweep_whole(sweep, rows, &mut block.sweep, sums);
+        } else {
+            trees.rank(rows, &mut block.ranks);
+            trees.add_paths(&block.ranks, sums);
         }
     }
 
     /// The same of rows that may miss values, but not all of them.
     pub(crate) fn add_any(&self, rows: &[f64], block: &mut Block, sums: &mut [u32]) {
         match self.trees {
-            Trees::Axis(trees) if self.sweeps => {
-                trees.rank_by_column(rows, &mut block.ranks);
-                trees.add_paths_with_gaps(&block.ranks, &mut block.sweep, sums);
-            }
+            Trees::Axis(trees) => match self.sweep(trees, MIN_SWEEP_ROWS_WITH_GAPS) {
+                Some(sweep) => trees.sweep_any(sweep, rows, &mut block.sweep, sums),
+                None => self.add_walks(rows, block, sums),
+            },
             Trees::Oblique(trees) => {
                 trees.scale().apply(rows, &mut block.scaled);
                 trees.add_paths(&block.scaled, sums);
             }
             Trees::Mixed(trees) => trees.add_paths(rows, sums),
-            trees @ Trees::Axis(_) => {
-                trees.prepare(rows, block);
-                for (row, sum) in sums.iter_mut().enumerate() {
-                    *sum += (0..trees.len()).map(|tree| u32::from(trees.path(tree, block, row))).sum::<u32>();
-                }
-            }
+        }
+    }
+
+    fn add_walks(&self, rows: &[f64], block: &mut Block, sums: &mut [u32]) {
+        self.trees.prepare(rows, block);
+        for (row, sum) in sums.iter_mut().enumerate() {
+            *sum += (0..self.trees.len()).map(|tree| u32::from(self.trees.path(tree, block, row))).sum::<u32>();
         }
     }
 }

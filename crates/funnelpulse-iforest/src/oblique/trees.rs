@@ -153,15 +153,24 @@ impl ObliqueTrees {
     /// Adds the path lengths of rows (scaled, one after the other) over all trees. They may miss values,
     /// but not all of them.
     pub(crate) fn add_paths(&self, rows: &[f32], sums: &mut [u32]) {
+        self.add_some(&self.trees, rows, sums);
+    }
+
+    /// The same of one tree.
+    pub(crate) fn add_tree(&self, tree: usize, rows: &[f32], sums: &mut [u32]) {
+        self.add_some(&self.trees[tree..=tree], rows, sums);
+    }
+
+    fn add_some(&self, trees: &[Tree], rows: &[f32], sums: &mut [u32]) {
         let Directions::Dense { vectors, coefficients } = &self.directions else {
-            self.add_walks(&self.trees, rows, sums);
+            self.add_walks(trees, rows, sums);
             return;
         };
         let width = self.scale.width();
         let gaps = |row: &[f32]| row.iter().filter(|value| value.is_nan()).count();
         let most_gaps = rows.chunks_exact(width).map(gaps).max().unwrap_or(0);
         let padded = kernel::pad(rows, width, *vectors);
-        for tree in &self.trees {
+        for tree in trees {
             if most_gaps < tree.fewest {
                 let coefficients = &coefficients[tree.first * vectors..tree.last * vectors];
                 let nodes = &self.nodes[tree.start..tree.end];
