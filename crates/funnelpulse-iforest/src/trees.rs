@@ -1,6 +1,6 @@
 //! Trees of either kind: growing a forest of them, and what scoring needs of both.
 
-use std::{collections::BTreeMap, sync::OnceLock};
+use std::{collections::BTreeMap, hint::black_box, sync::OnceLock};
 
 use funnelpulse_core::Columns;
 use serde::{Deserialize, Serialize};
@@ -273,6 +273,9 @@ impl Engine<'_> {
     }
 }
 
+/// Values of a line of cache: 64 bytes.
+const LINE: usize = 8;
+
 /// Grows trees on a table.
 #[derive(Debug)]
 pub(crate) struct Nursery<'a> {
@@ -345,29 +348,48 @@ impl<'a> Nursery<'a> {
         // A stream that no tree has.
         let mut rng = tree_rng(self.config.seed, u64::MAX);
         self.population.draw_distinct(SCALE_ROWS.min(self.population.len()), &mut rng, &mut rows);
-        self.usable(&rows).then(|| Scale::fit(self.table, self.width, &rows))
+        self.gaps(&rows).map(|_| Scale::fit(self.table, self.width, &rows))
     }
 
     fn grow_axis(&self, (grower, rows): &mut (axis::Grower, Vec<u32>), number: u64) -> Option<Vec<GrownNode>> {
         let mut rng = tree_rng(self.config.seed, number);
         self.population.draw(self.samples, &mut rng, rows);
-        self.usable(rows).then(|| grower.grow(self.table, self.width, rows, &self.limits, &mut rng))
+        let gaps = self.gaps(rows)?;
+        Some(grower.grow(self.table, self.width, (rows, gaps), &self.limits, &mut rng))
     }
 
     fn grow_mixed(&self, (grower, rows): &mut (axis::Grower, Vec<u32>), number: u64) -> Option<MixedTree> {
         let mut rng = tree_rng(self.config.seed, number);
         self.population.draw(self.samples, &mut rng, rows);
         let columns = (self.width, &*self.categorical);
-        self.usable(rows).then(|| grower.grow_mixed(self.table, columns, rows, &self.limits, &mut rng))
+        let gaps = self.gaps(rows)?;
+        Some(grower.grow_mixed(self.table, columns, (rows, gaps), &self.limits, &mut rng))
     }
 
-    /// True if these rows can be trained on.
-    fn usable(&self, rows: &[u32]) -> bool {
-        self.population.is_scanned()
-            || rows.iter().all(|&row| {
-                let row = &self.table[row as usize * self.width..][..self.width];
-                all_finite(row) || is_usable(row)
-            })
+    /// True if some of these rows miss values; `None` where one can't be trained on.
+    fn gaps(&self, rows: &[u32]) -> Option<bool> {
+        self.touch(rows);
+        let mut gaps = false;
+        for &row in rows {
+            let row = &self.table[row as usize * self.width..][..self.width];
+            if !all_finite(row) {
+                if !self.population.is_scanned() && !is_usable(row) {
+                    return None;
+                }
+                gaps = true;
+            }
+        }
+        Some(gaps)
+    }
+
+    /// Reads a value of every line of cache of these rows. They lie anywhere in a large table: with nothing else to do the processor
+    /// fetches many lines at a time.
+    fn touch(&self, rows: &[u32]) {
+        for &row in rows {
+            let row = &self.table[row as usize * self.width..][..self.width];
+            let lines = row.iter().step_by(LINE).chain(row.last());
+            black_box(lines.fold(0, |bits, value| bits | value.to_bits()));
+        }
     }
 
     fn grow_oblique(
@@ -380,6 +402,7 @@ impl<'a> Nursery<'a> {
         let rule = oblique::Rule { split: config.split, terms: self.terms(), candidates: config.candidates };
         let mut rng = tree_rng(config.seed, number);
         self.population.draw(self.samples, &mut rng, rows);
-        self.usable(rows).then(|| grower.grow(table, scale, rows, rule, &self.limits, &mut rng))
+        self.gaps(rows)?;
+        Some(grower.grow(table, scale, rows, rule, &self.limits, &mut rng))
     }
 }
