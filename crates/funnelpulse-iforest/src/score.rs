@@ -9,9 +9,11 @@ use crate::{
 /// Rows that a kernel sees at once: enough that what it prepares for each tree hardly counts, so few that what they are
 /// turned into fits the second-level cache.
 const PART: usize = 1024;
+/// Bits of a row's number in its block.
+const ROW_BITS: u32 = 14;
 /// Fewest and most rows that one thread takes at a time, and sorts by the values that they miss.
-const BLOCKS: (usize, usize) = (256, 16 * PART);
-/// Blocks per thread, so that threads finish together.
+const BLOCKS: (usize, usize) = (256, 1 << ROW_BITS);
+/// Blocks per thread where there are several, so that they finish together.
 const BLOCKS_PER_THREAD: usize = 4;
 
 /// The part of a model that scoring needs.
@@ -30,8 +32,9 @@ struct Scratch {
     added: Vec<u32>,
     /// The rows of a part that was put together.
     part: Vec<f64>,
-    /// The rows of a block that have a value, by the values that they miss.
-    order: Vec<(u64, usize)>,
+    /// The rows of a block that have a value, by the values that they miss: the pattern of those, and the row in the low
+    /// [`ROW_BITS`].
+    order: Vec<u64>,
 }
 
 impl Scorer<'_> {
@@ -66,7 +69,8 @@ impl Scorer<'_> {
     pub(crate) fn path_sums(&self, table: &[f64], width: usize) -> Vec<f64> {
         let n = table.len() / width;
         let engines: Vec<Engine<'_>> = self.trees.iter().map(|trees| trees.engine(n)).collect();
-        let block = n.div_ceil(BLOCKS_PER_THREAD * parallel::threads()).next_multiple_of(BLOCKS.0).min(BLOCKS.1);
+        let blocks = if parallel::threads() == 1 { 1 } else { BLOCKS_PER_THREAD * parallel::threads() };
+        let block = n.div_ceil(blocks).next_multiple_of(BLOCKS.0).clamp(BLOCKS.0, BLOCKS.1);
         let mut sums = vec![f64::NAN; n];
         parallel::fill(&mut sums, block, Scratch::default, |scratch, number, sums| {
             let rows = &table[number * block * width..][..sums.len() * width];
@@ -87,25 +91,37 @@ fn block_sums(engines: &[Engine<'_>], scratch: &mut Scratch, rows: &[f64], width
         return;
     }
     // Rows that miss the same values next to each other: a tile of them is less work.
-    let known = |row: &[f64]| row.iter().any(|v| !v.is_nan());
     order.clear();
-    order
-        .extend(rows.chunks_exact(width).enumerate().filter(|(_, row)| known(row)).map(|(at, row)| (pattern(row), at)));
+    for (at, row) in rows.chunks_exact(width).enumerate() {
+        let (pattern, has_value) = pattern(row);
+        if has_value {
+            order.push(pattern << ROW_BITS | at as u64);
+        }
+    }
     order.sort_unstable();
-    let (whole, gaps) = order.split_at(order.partition_point(|(pattern, _)| *pattern == 0));
+    let (whole, gaps) = order.split_at(order.partition_point(|key| key >> ROW_BITS == 0));
+    let place = |key: &u64| (key & ((1 << ROW_BITS) - 1)) as usize;
     for (order, with_gaps) in [(whole, false), (gaps, true)] {
         for order in order.chunks(PART) {
             part.clear();
-            order.iter().for_each(|&(_, at)| part.extend_from_slice(&rows[at * width..][..width]));
+            order.iter().for_each(|key| part.extend_from_slice(&rows[place(key) * width..][..width]));
             add(engines, with_gaps, block, added, part, order.len());
-            order.iter().zip(&*added).for_each(|(&(_, at), fixed)| sums[at] = f64::from(*fixed) / STEPS);
+            order.iter().zip(&*added).for_each(|(key, fixed)| sums[place(key)] = f64::from(*fixed) / STEPS);
         }
     }
 }
 
-/// The columns that a row misses, a bit each; columns 64 apart share one. Zero for a whole row.
-fn pattern(row: &[f64]) -> u64 {
-    row.iter().enumerate().fold(0, |pattern, (column, value)| pattern | u64::from(value.is_nan()) << (column % 64))
+/// The columns that a row misses, a bit each, and whether it has a value at all. Columns that are further apart than there are
+/// bits share one: zero means a whole row all the same.
+fn pattern(row: &[f64]) -> (u64, bool) {
+    let (mut pattern, mut has_value) = (0, false);
+    for columns in row.chunks((u64::BITS - ROW_BITS) as usize) {
+        for (bit, value) in columns.iter().enumerate() {
+            pattern |= u64::from(value.is_nan()) << bit;
+            has_value |= !value.is_nan();
+        }
+    }
+    (pattern, has_value)
 }
 
 fn add(engines: &[Engine<'_>], with_gaps: bool, block: &mut Block, sums: &mut Vec<u32>, rows: &[f64], n: usize) {
