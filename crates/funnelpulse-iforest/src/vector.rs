@@ -30,11 +30,11 @@ pub(crate) fn dispatch<F: NullaryFnOnce>(f: F) -> F::Output {
 /// For tests: every set of instructions that the processor has, not only the best.
 #[cfg(all(test, feature = "simd"))]
 pub(crate) mod levels {
-    use std::cell::Cell;
+    use std::{cell::Cell, fmt};
 
     use pulp::NullaryFnOnce;
 
-    #[derive(Clone, Copy, Debug)]
+    #[derive(Clone, Copy)]
     pub(crate) enum Level {
         /// What the build allows: SSE2 on x86-64, NEON on 64-bit ARM.
         Build,
@@ -46,6 +46,20 @@ pub(crate) mod levels {
         V4(pulp::x86::V4),
         #[cfg(target_arch = "aarch64")]
         Neon(pulp::aarch64::Neon),
+    }
+
+    impl fmt::Debug for Level {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(match self {
+                Self::Build => "instructions of the build",
+                #[cfg(target_arch = "x86_64")]
+                Self::V3(_) => "AVX2",
+                #[cfg(target_arch = "x86_64")]
+                Self::V4(_) => "AVX-512",
+                #[cfg(target_arch = "aarch64")]
+                Self::Neon(_) => "NEON",
+            })
+        }
     }
 
     thread_local! {

@@ -56,6 +56,23 @@ impl Project for Sparse<'_> {
     }
 }
 
+/// The same where each direction has as many terms.
+#[derive(Clone, Copy)]
+struct SameLength<'a, const TERMS: usize>(&'a [[Term; TERMS]]);
+
+impl<const TERMS: usize> Project for SameLength<'_, TERMS> {
+    type Row = [f32];
+
+    #[inline(always)]
+    fn project(self, direction: usize, row: &[f32]) -> f32 {
+        let mut sum = 0.0;
+        for term in &self.0[direction] {
+            sum += term.coefficient * row[term.column as usize];
+        }
+        sum
+    }
+}
+
 /// Rows as vectors, zeros where a value is missing and behind the last column.
 pub(super) fn pad(rows: &[f32], width: usize, vectors: usize) -> Vec<Vector> {
     let mut padded = vec![Vector::default(); rows.len() / width * vectors];
@@ -77,7 +94,28 @@ pub(super) fn add_dense(vectors: usize, tree: Tree<'_>, directions: &[Vector], r
 
 /// Adds the path lengths of rows of this width, zeros where a value is missing, in one tree.
 pub(super) fn add_sparse(tree: Tree<'_>, directions: Sparse<'_>, rows: &[f32], width: usize, sums: &mut [u32]) {
-    vector::dispatch(SparsePaths { tree, directions, rows, width, sums });
+    match directions.same_length() {
+        // What the configurations of the family have by default.
+        Some((2, terms)) => {
+            let directions = SameLength::<2>(terms.as_chunks().0);
+            vector::dispatch(SparsePaths { tree, directions, rows, width, sums });
+        }
+        Some((6, terms)) => {
+            let directions = SameLength::<6>(terms.as_chunks().0);
+            vector::dispatch(SparsePaths { tree, directions, rows, width, sums });
+        }
+        _ => vector::dispatch(SparsePaths { tree, directions, rows, width, sums }),
+    }
+}
+
+impl<'a> Sparse<'a> {
+    /// The number of terms that each direction has, and all terms; `None` where the numbers differ.
+    fn same_length(self) -> Option<(usize, &'a [Term])> {
+        let (first, last) = (*self.starts.first()?, *self.starts.last()?);
+        let length = self.starts.get(1)? - first;
+        let same = self.starts.windows(2).all(|starts| starts[1] - starts[0] == length);
+        same.then(|| (length as usize, &self.terms[first as usize..last as usize]))
+    }
 }
 
 /// One tree for all rows, of which so many go down together: enough to hide the latency of one step behind the others, few
@@ -107,9 +145,9 @@ impl<const VECTORS: usize, const LANES: usize> vector::NullaryFnOnce for DensePa
 }
 
 /// The same of directions of few columns.
-struct SparsePaths<'a> {
+struct SparsePaths<'a, P> {
     tree: Tree<'a>,
-    directions: Sparse<'a>,
+    directions: P,
     rows: &'a [f32],
     width: usize,
     sums: &'a mut [u32],
@@ -118,7 +156,7 @@ struct SparsePaths<'a> {
 /// Rows that go down together.
 const SPARSE_LANES: usize = 8;
 
-impl vector::NullaryFnOnce for SparsePaths<'_> {
+impl<P: Project<Row = [f32]>> vector::NullaryFnOnce for SparsePaths<'_, P> {
     type Output = ();
 
     #[inline(always)]

@@ -1,5 +1,5 @@
 //! Four numbers in a register. Written as loops, sums over columns are divided up by compilers into twice as many
-//! instructions: `cargo bench -p funnelpulse-benches --bench iforest` shows what this is worth.
+//! instructions (`python3 benches/peers/iforest/run.py`, the default forest).
 #![cfg_attr(target_arch = "x86_64", allow(unsafe_code))]
 #![allow(clippy::inline_always, reason = "only what is inlined is compiled for the vector registers there are")]
 

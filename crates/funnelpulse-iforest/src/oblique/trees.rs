@@ -168,14 +168,11 @@ impl ObliqueTrees {
         let width = self.scale.width();
         let gaps = |row: &[f32]| row.iter().filter(|value| value.is_nan()).count();
         let most_gaps = rows.chunks_exact(width).map(gaps).max().unwrap_or(0);
-        let padded = match &self.directions {
-            Directions::Dense { vectors, .. } => kernel::pad(rows, width, *vectors),
-            Directions::Sparse { .. } => Vec::new(),
-        };
-        let known: Vec<f32> = match &self.directions {
-            Directions::Dense { .. } => Vec::new(),
-            Directions::Sparse { .. } => rows.iter().map(|v| if v.is_nan() { 0.0 } else { *v }).collect(),
-        };
+        let (mut padded, mut known) = (Vec::new(), Vec::new());
+        match &self.directions {
+            Directions::Dense { vectors, .. } => padded = kernel::pad(rows, width, *vectors),
+            Directions::Sparse { .. } => known.extend(rows.iter().map(|v| if v.is_nan() { 0.0 } else { *v })),
+        }
         for tree in trees {
             if most_gaps >= tree.fewest {
                 self.add_walks(std::slice::from_ref(tree), rows, sums);
