@@ -39,10 +39,10 @@ impl Threshold {
         if !(0.0..=0.5).contains(&contamination) {
             return None;
         }
-        let mut sorted: Vec<f64> = scores.iter().copied().filter(|s| !s.is_nan()).collect();
-        sorted.sort_unstable_by(f64::total_cmp);
-        let flagged = (contamination * sorted.len() as f64).floor() as usize;
-        sorted.len().checked_sub(flagged + 1).map(|index| Self(sorted[index]))
+        let mut known: Vec<f64> = scores.iter().copied().filter(|s| !s.is_nan()).collect();
+        let flagged = (contamination * known.len() as f64).floor() as usize;
+        let index = known.len().checked_sub(flagged + 1)?;
+        Some(Self(*known.select_nth_unstable_by(index, f64::total_cmp).1))
     }
 
     /// The limit.

@@ -5,9 +5,11 @@ use ndarray::{Array1, Array2, ArrayView2};
 
 use crate::{
     IsolationForestModel, parallel,
-    score::BLOCK,
     trees::{Block, Trees},
 };
+
+/// Rows explained together: they and a tree fit the first-level cache.
+const BLOCK: usize = 256;
 
 /// Contributions of each column to each score. Every split credits the columns that it looks at
 /// with `ln(training rows before / after)`; the credits of a row are scaled to sum to its score, in

@@ -2,7 +2,7 @@
 
 use crate::{
     config::Scoring,
-    path::{average_path_length, fixed},
+    path::{average_path_length, fixed, fixed_depth},
 };
 
 /// Deepest a tree may be.
@@ -45,7 +45,7 @@ impl Limits {
         let rows = node.rows();
         let path = match &self.leaf_paths {
             // A whole number of steps more: rounding the sum would give the same.
-            Some(paths) => fixed(node.depth as f64).saturating_add(paths[rows]),
+            Some(paths) => fixed_depth(node.depth).saturating_add(paths[rows]),
             None => fixed((rows.max(1) as f64).log2() - node.volume.log2()),
         };
         GrownNode { rows: rows as u16, path, ..GrownNode::default() }

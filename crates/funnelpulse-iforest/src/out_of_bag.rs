@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    parallel,
     path::STEPS,
     sample::tree_rng,
     score::Scorer,
@@ -28,22 +29,46 @@ pub(crate) fn scores(nursery: &Nursery<'_>, trees: &[Trees]) -> Vec<f64> {
     let mut sums = scorer.path_sums(nursery.table, nursery.width);
     let n_trees = scorer.n_trees();
     let mut outside = vec![n_trees as u32; n];
-    let (mut block, mut rows) = (Block::default(), Vec::new());
+    let of_group = |group: &'_ Trees| (0..group.len()).collect::<Vec<_>>();
     let mut number = 0;
     for group in trees {
-        // Every row may be drawn by some tree: ranked once for all of them.
-        group.prepare(nursery.table, &mut block);
-        for tree in 0..group.len() {
-            nursery.population.draw(nursery.samples, &mut tree_rng(nursery.config.seed, number), &mut rows);
-            number += 1;
-            rows.sort_unstable();
-            rows.dedup();
-            for &row in &rows {
-                sums[row as usize] -= f64::from(group.path(tree, &block, row as usize)) / STEPS;
+        let inside = parallel::map(of_group(group), Scratch::default, |scratch, tree| {
+            scratch.inside(nursery, group, tree, number + tree as u64)
+        });
+        number += group.len() as u64;
+        for (rows, paths) in inside {
+            for (row, path) in rows.into_iter().zip(paths) {
+                sums[row as usize] -= f64::from(path) / STEPS;
                 outside[row as usize] -= 1;
             }
         }
     }
     let score = |(sum, trees): (f64, u32)| if trees == 0 { f64::NAN } else { scorer.score(sum / f64::from(trees)) };
     sums.into_iter().zip(outside).map(score).collect()
+}
+
+/// Scratch memory of one thread.
+#[derive(Debug, Default)]
+struct Scratch {
+    block: Block,
+    values: Vec<f64>,
+}
+
+impl Scratch {
+    /// The rows that a tree of a group was grown on, and their path lengths in it.
+    fn inside(&mut self, nursery: &Nursery<'_>, group: &Trees, tree: usize, number: u64) -> (Vec<u32>, Vec<u32>) {
+        let mut rows = Vec::with_capacity(nursery.samples);
+        nursery.population.draw(nursery.samples, &mut tree_rng(nursery.config.seed, number), &mut rows);
+        if nursery.config.bootstrap {
+            rows.sort_unstable();
+            rows.dedup();
+        }
+        self.values.clear();
+        for &row in &rows {
+            self.values.extend_from_slice(&nursery.table[row as usize * nursery.width..][..nursery.width]);
+        }
+        let mut paths = vec![0; rows.len()];
+        group.add_tree(tree, &self.values, &mut self.block, &mut paths);
+        (rows, paths)
+    }
 }

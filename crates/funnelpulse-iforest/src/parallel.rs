@@ -1,5 +1,13 @@
 //! Work on threads, or without the feature `rayon` on one.
 
+/// Threads that work is done on.
+pub(crate) fn threads() -> usize {
+    #[cfg(feature = "rayon")]
+    return rayon::current_num_threads();
+    #[cfg(not(feature = "rayon"))]
+    1
+}
+
 /// `f` of every item with scratch memory from `scratch`, results in the order of the items.
 #[cfg(feature = "rayon")]
 pub(crate) fn map<T: Send, S, R: Send>(

@@ -25,6 +25,11 @@ pub(crate) fn fixed(path: f64) -> u16 {
     (path * STEPS).round() as u16
 }
 
+/// The same of a number of splits.
+pub(crate) fn fixed_depth(splits: usize) -> u16 {
+    (splits * STEPS as usize).min(usize::from(u16::MAX)) as u16
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -43,5 +48,6 @@ mod tests {
         assert_eq!(fixed(3.0), 3 * 1024);
         assert_eq!(fixed(1e9), u16::MAX);
         assert_eq!(fixed(-1.0), 0);
+        assert!((0..100).all(|splits| fixed_depth(splits) == fixed(splits as f64)));
     }
 }

@@ -1,6 +1,6 @@
 //! Trees of either kind: growing a forest of them, and what scoring needs of both.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, hint::black_box, sync::OnceLock};
 
 use funnelpulse_core::Columns;
 use serde::{Deserialize, Serialize};
@@ -135,11 +135,21 @@ impl Trees {
 
     /// The quickest way to score this many rows.
     pub(crate) fn engine(&self, rows: usize) -> Engine<'_> {
+        Engine { trees: self, rows, lanes: OnceLock::new(), sweep: OnceLock::new() }
+    }
+
+    /// Adds the path lengths of rows that lie one after the other in one tree to `sums`.
+    pub(crate) fn add_tree(&self, tree: usize, rows: &[f64], block: &mut Block, sums: &mut [u32]) {
         match self {
-            Self::Axis(trees) if rows >= MIN_LANE_ROWS => {
-                Engine { trees: self, lanes: trees.lanes().map(|l| (trees, l)), sweeps: trees.are_small() }
+            Self::Axis(trees) if all_finite(rows) => trees.add_paths_of_values(tree, rows, sums),
+            Self::Oblique(trees) => {
+                trees.scale().apply(rows, &mut block.scaled);
+                trees.add_tree(tree, &block.scaled, sums);
             }
-            _ => Engine { trees: self, lanes: None, sweeps: false },
+            Self::Axis(_) | Self::Mixed(_) => {
+                self.prepare(rows, block);
+                sums.iter_mut().enumerate().for_each(|(row, sum)| *sum += u32::from(self.path(tree, block, row)));
+            }
         }
     }
 
@@ -189,66 +199,82 @@ impl Trees {
     }
 }
 
-/// Fewest rows that are worth a forest for the vector kernel.
+/// Fewest rows that are worth complete trees for the kernel of AVX-512.
 const MIN_LANE_ROWS: usize = 256;
+/// Widest rows for which that kernel is the quickest for any number of rows.
+const MAX_LANE_WIDTH: usize = 16;
+/// Fewest rows that are worth a plan of all splits: making one takes as long as walking 100 rows that miss values, or
+/// as taking 700 down that do not.
+const MIN_SWEEP_ROWS_WITH_GAPS: usize = 128;
+const MIN_SWEEP_ROWS: usize = 1024;
 
 /// Adds up path lengths.
 #[derive(Debug)]
 pub(crate) struct Engine<'a> {
     trees: &'a Trees,
-    lanes: Option<(&'a AxisTrees, axis::LaneTrees)>,
-    /// Looks at every split of a tree.
-    sweeps: bool,
+    /// Rows that there are to score.
+    rows: usize,
+    /// Made when they are first asked for; `None` where a tree is too large for them, or the processor too old.
+    lanes: OnceLock<Option<axis::LaneTrees>>,
+    sweep: OnceLock<Option<axis::SweepTrees>>,
 }
 
 impl Engine<'_> {
-    /// True if rows that miss values are as welcome as others: then blocks need not be sorted.
-    pub(crate) fn takes_gaps(&self) -> bool {
-        self.sweeps && self.lanes.is_none()
+    fn lanes(&self, trees: &AxisTrees) -> Option<&axis::LaneTrees> {
+        let most_rows = if trees.width() <= MAX_LANE_WIDTH { usize::MAX } else { MIN_SWEEP_ROWS };
+        if !(MIN_LANE_ROWS..most_rows).contains(&self.rows) {
+            return None;
+        }
+        self.lanes.get_or_init(|| trees.lanes()).as_ref()
+    }
+
+    fn sweep(&self, trees: &AxisTrees, min_rows: usize) -> Option<&axis::SweepTrees> {
+        if self.rows < min_rows {
+            return None;
+        }
+        self.sweep.get_or_init(|| trees.sweep()).as_ref()
     }
 
     /// Adds the path lengths of rows that lie one after the other, none of which misses a value, to
     /// `sums`.
     pub(crate) fn add_whole(&self, rows: &[f64], block: &mut Block, sums: &mut [u32]) {
-        match (&self.lanes, self.trees) {
-            (Some((trees, lanes)), _) => {
-                trees.rank_for(lanes, rows, &mut block.ranks);
-                lanes.add_paths(&block.ranks, sums);
-            }
-            (None, Trees::Axis(_)) if self.sweeps => self.add_any(rows, block, sums),
-            (None, Trees::Axis(trees)) => {
-                trees.rank(rows, &mut block.ranks);
-                trees.add_paths(&block.ranks, sums);
-            }
-            (None, Trees::Oblique(trees)) => {
-                trees.scale().apply(rows, &mut block.scaled);
-                trees.add_paths(&block.scaled, sums);
-            }
-            (None, Trees::Mixed(trees)) => trees.add_paths(rows, sums),
+        let Trees::Axis(trees) = self.trees else { return self.add_any(rows, block, sums) };
+        if let Some(lanes) = self.lanes(trees) {
+            trees.rank_for(lanes, rows, &mut block.ranks);
+            lanes.add_paths(&block.ranks, sums);
+        } else if let Some(sweep) = self.sweep(trees, MIN_SWEEP_ROWS) {
+            trees.sweep_whole(sweep, rows, &mut block.sweep, sums);
+        } else {
+            trees.rank(rows, &mut block.ranks);
+            trees.add_paths(&block.ranks, sums);
         }
     }
 
     /// The same of rows that may miss values, but not all of them.
     pub(crate) fn add_any(&self, rows: &[f64], block: &mut Block, sums: &mut [u32]) {
         match self.trees {
-            Trees::Axis(trees) if self.sweeps => {
-                trees.rank_by_column(rows, &mut block.ranks);
-                trees.add_paths_with_gaps(&block.ranks, &mut block.sweep, sums);
-            }
+            Trees::Axis(trees) => match self.sweep(trees, MIN_SWEEP_ROWS_WITH_GAPS) {
+                Some(sweep) => trees.sweep_any(sweep, rows, &mut block.sweep, sums),
+                None => self.add_walks(rows, block, sums),
+            },
             Trees::Oblique(trees) => {
                 trees.scale().apply(rows, &mut block.scaled);
                 trees.add_paths(&block.scaled, sums);
             }
             Trees::Mixed(trees) => trees.add_paths(rows, sums),
-            trees @ Trees::Axis(_) => {
-                trees.prepare(rows, block);
-                for (row, sum) in sums.iter_mut().enumerate() {
-                    *sum += (0..trees.len()).map(|tree| u32::from(trees.path(tree, block, row))).sum::<u32>();
-                }
-            }
+        }
+    }
+
+    fn add_walks(&self, rows: &[f64], block: &mut Block, sums: &mut [u32]) {
+        self.trees.prepare(rows, block);
+        for (row, sum) in sums.iter_mut().enumerate() {
+            *sum += (0..self.trees.len()).map(|tree| u32::from(self.trees.path(tree, block, row))).sum::<u32>();
         }
     }
 }
+
+/// Values of a line of cache: 64 bytes.
+const LINE: usize = 8;
 
 /// Grows trees on a table.
 #[derive(Debug)]
@@ -322,29 +348,48 @@ impl<'a> Nursery<'a> {
         // A stream that no tree has.
         let mut rng = tree_rng(self.config.seed, u64::MAX);
         self.population.draw_distinct(SCALE_ROWS.min(self.population.len()), &mut rng, &mut rows);
-        self.usable(&rows).then(|| Scale::fit(self.table, self.width, &rows))
+        self.gaps(&rows).map(|_| Scale::fit(self.table, self.width, &rows))
     }
 
     fn grow_axis(&self, (grower, rows): &mut (axis::Grower, Vec<u32>), number: u64) -> Option<Vec<GrownNode>> {
         let mut rng = tree_rng(self.config.seed, number);
         self.population.draw(self.samples, &mut rng, rows);
-        self.usable(rows).then(|| grower.grow(self.table, self.width, rows, &self.limits, &mut rng))
+        let gaps = self.gaps(rows)?;
+        Some(grower.grow(self.table, self.width, (rows, gaps), &self.limits, &mut rng))
     }
 
     fn grow_mixed(&self, (grower, rows): &mut (axis::Grower, Vec<u32>), number: u64) -> Option<MixedTree> {
         let mut rng = tree_rng(self.config.seed, number);
         self.population.draw(self.samples, &mut rng, rows);
         let columns = (self.width, &*self.categorical);
-        self.usable(rows).then(|| grower.grow_mixed(self.table, columns, rows, &self.limits, &mut rng))
+        let gaps = self.gaps(rows)?;
+        Some(grower.grow_mixed(self.table, columns, (rows, gaps), &self.limits, &mut rng))
     }
 
-    /// True if these rows can be trained on.
-    fn usable(&self, rows: &[u32]) -> bool {
-        self.population.is_scanned()
-            || rows.iter().all(|&row| {
-                let row = &self.table[row as usize * self.width..][..self.width];
-                all_finite(row) || is_usable(row)
-            })
+    /// True if some of these rows miss values; `None` where one can't be trained on.
+    fn gaps(&self, rows: &[u32]) -> Option<bool> {
+        self.touch(rows);
+        let mut gaps = false;
+        for &row in rows {
+            let row = &self.table[row as usize * self.width..][..self.width];
+            if !all_finite(row) {
+                if !self.population.is_scanned() && !is_usable(row) {
+                    return None;
+                }
+                gaps = true;
+            }
+        }
+        Some(gaps)
+    }
+
+    /// Reads a value of every line of cache of these rows. They lie anywhere in a large table: with nothing else to do the processor
+    /// fetches many lines at a time.
+    fn touch(&self, rows: &[u32]) {
+        for &row in rows {
+            let row = &self.table[row as usize * self.width..][..self.width];
+            let lines = row.iter().step_by(LINE).chain(row.last());
+            black_box(lines.fold(0, |bits, value| bits | value.to_bits()));
+        }
     }
 
     fn grow_oblique(
@@ -357,6 +402,109 @@ impl<'a> Nursery<'a> {
         let rule = oblique::Rule { split: config.split, terms: self.terms(), candidates: config.candidates };
         let mut rng = tree_rng(config.seed, number);
         self.population.draw(self.samples, &mut rng, rows);
-        self.usable(rows).then(|| grower.grow(table, scale, rows, rule, &self.limits, &mut rng))
+        self.gaps(rows)?;
+        Some(grower.grow(table, scale, rows, rule, &self.limits, &mut rng))
+    }
+}
+
+#[cfg(all(test, feature = "simd"))]
+mod tests {
+    use std::time::Instant;
+
+    use funnelpulse_testing::noise_frame;
+    use ndarray::Array2;
+
+    use super::*;
+    use crate::{IsolationForest, vector::levels};
+
+    /// Waves of different length, one of which is constant; `gap` says which values are missing.
+    fn table(width: usize, gap: impl Fn(usize, usize) -> bool) -> Array2<f64> {
+        Array2::from_shape_fn((300, width), |(i, j)| match j {
+            _ if gap(i, j) => f64::NAN,
+            1 => 4.0,
+            _ => (i as f64 * (0.37 + 0.11 * j as f64)).sin(),
+        })
+    }
+
+    #[test]
+    fn engines_agree_with_the_walk_on_every_set_of_instructions() {
+        let splits = [(Split::PooledGain, 6), (Split::Extended, 2), (Split::AveragedGain, 3)].into_iter().cycle();
+        for (width, (split, columns_per_split)) in [1, 3, 8, 9, 16, 17, 40, 24].into_iter().zip(splits) {
+            let config = IsolationForestConfig { split, columns_per_split, n_trees: 7, ..Default::default() };
+            let whole = table(width, |_, _| false);
+            let model = IsolationForest::new(config).unwrap().fit_values(whole.view()).unwrap();
+            let few = table(width, |i, j| width > 1 && i % 5 == 0 && j == i % width);
+            let many = table(width, |i, j| width > 1 && j != i % width);
+            for rows in [&whole, &few, &many].map(|table| table.as_slice().unwrap()) {
+                for trees in &model.trees {
+                    let mut block = Block::default();
+                    trees.prepare(rows, &mut block);
+                    let path = |tree, row| u32::from(trees.path(tree, &block, row));
+                    let expected: Vec<u32> =
+                        (0..300).map(|row| (0..trees.len()).map(|tree| path(tree, row)).sum()).collect();
+                    levels::for_each(|level| {
+                        let mut sums = vec![0; 300];
+                        trees.engine(300).add_any(rows, &mut Block::default(), &mut sums);
+                        assert_eq!(sums, expected, "{width} columns, {level:?}");
+                    });
+                    let mut sums = vec![0; 300];
+                    (0..trees.len()).for_each(|tree| trees.add_tree(tree, rows, &mut Block::default(), &mut sums));
+                    assert_eq!(sums, expected, "{width} columns, tree by tree");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn trees_of_values_are_those_of_ranks() {
+        for width in [1, 3, 8, 40] {
+            let whole = table(width, |_, _| false);
+            let gaps = table(width, |i, j| width > 1 && j == i % width);
+            let config = IsolationForestConfig { n_trees: 7, ..IsolationForestConfig::standard() };
+            let model = IsolationForest::new(config).unwrap().fit_values(whole.view()).unwrap();
+            for rows in [&whole, &gaps].map(|table| table.as_slice().unwrap()) {
+                let trees = &model.trees[0];
+                let (mut tree_by_tree, mut together) = (vec![0; 300], vec![0; 300]);
+                (0..7).for_each(|tree| trees.add_tree(tree, rows, &mut Block::default(), &mut tree_by_tree));
+                trees.engine(300).add_any(rows, &mut Block::default(), &mut together);
+                assert_eq!(tree_by_tree, together, "{width} columns");
+            }
+        }
+    }
+
+    /// `cargo test --release -p funnelpulse-iforest --lib -- --ignored --nocapture speed_of`
+    #[test]
+    #[ignore = "prints times"]
+    #[allow(clippy::print_stdout, reason = "a benchmark of what only tests can force")]
+    fn speed_of_every_set_of_instructions() {
+        const ROWS: usize = 16_384;
+        for width in [8, 32] {
+            let whole = noise_frame(ROWS, width, 1).values().to_owned();
+            let mut gaps = whole.clone();
+            (0..ROWS).for_each(|row| gaps[[row, row / (ROWS / width)]] = f64::NAN);
+            let config = IsolationForestConfig::standard();
+            let model = IsolationForest::new(config).unwrap().fit_values(whole.view()).unwrap();
+            let Trees::Axis(trees) = &model.trees[0] else { unreachable!("standard forests are of this kind") };
+            let sweep = trees.sweep().expect("small trees");
+            for (name, table) in [("whole rows", &whole), ("a gap per row", &gaps)] {
+                levels::for_each(|level| {
+                    let (mut scratch, mut best) = (axis::Scratch::default(), f64::INFINITY);
+                    for _ in 0..10 {
+                        let start = Instant::now();
+                        for rows in table.as_slice().unwrap().chunks(1024 * width) {
+                            let mut sums = vec![0; 1024];
+                            match name {
+                                "whole rows" => trees.sweep_whole(&sweep, rows, &mut scratch, &mut sums),
+                                _ => trees.sweep_any(&sweep, rows, &mut scratch, &mut sums),
+                            }
+                            black_box(sums);
+                        }
+                        best = best.min(start.elapsed().as_secs_f64());
+                    }
+                    let per_tree = 1e9 * best / (ROWS * model.n_trees()) as f64;
+                    println!("{width} columns, {name}, {level:?}: {per_tree:.2} ns per row and tree");
+                });
+            }
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 mod cuts;
 mod grow;
+mod plan;
 mod portable;
 mod simd;
 mod sweep;
@@ -10,5 +11,5 @@ mod trees;
 pub(crate) use cuts::Ranks;
 pub(crate) use grow::Grower;
 pub(crate) use simd::LaneTrees;
-pub(crate) use sweep::Scratch;
+pub(crate) use sweep::{Scratch, SweepTrees};
 pub(crate) use trees::AxisTrees;

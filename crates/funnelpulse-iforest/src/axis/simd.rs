@@ -4,6 +4,7 @@
 //! level is all the state a row has. The columns and thresholds of a level are looked up by that
 //! position with permutations of registers (a level of 32 nodes is one register of u16), and so
 //! are the rows' ranks by column: no gather, no branch, no load that waits for another.
+//! Up to 16 columns, where selecting a column is cheap, it is quicker than [`sweep`](super::sweep).
 //! `cargo bench -p funnelpulse-benches --bench iforest` shows what it is worth.
 #![cfg_attr(target_arch = "x86_64", allow(unsafe_code))]
 

@@ -6,7 +6,7 @@ use super::{
     cuts::{Cuts, MAX_CUTS, MISSING, Ranks},
     portable,
     simd::LaneTrees,
-    sweep,
+    sweep::{self, SweepTrees},
 };
 use crate::{
     grown::{GrownNode, Unfolded, depth_of, unfold},
@@ -140,25 +140,37 @@ impl AxisTrees {
         portable::add_paths(&self.trees, &self.nodes, &ranks.by_row, self.width(), sums);
     }
 
-    /// The same of rows that may miss values.
-    pub(crate) fn add_paths_with_gaps(&self, ranks: &Ranks, scratch: &mut sweep::Scratch, sums: &mut [u32]) {
-        sweep::add_paths(&self.trees, (&self.nodes, &self.rows), ranks, self.width(), scratch, sums);
+    /// The same of one tree and rows of values that were not ranked.
+    pub(crate) fn add_paths_of_values(&self, tree: usize, rows: &[f64], sums: &mut [u32]) {
+        let Tree { start, end, depth } = self.trees[tree];
+        let nodes = &self.nodes[start..end];
+        let threshold = |node: &Node| match node.cut {
+            0 => f64::NEG_INFINITY,
+            cut => self.columns[node.column as usize].as_slice()[cut as usize - 1],
+        };
+        let thresholds: Vec<f64> = nodes.iter().map(threshold).collect();
+        portable::add_paths_of_values(depth, nodes, &thresholds, rows, sums);
     }
 
-    /// True if trees are so small that looking at every split is quicker than going down.
-    pub(crate) fn are_small(&self) -> bool {
-        self.trees.iter().all(|tree| tree.end - tree.start <= 2 * sweep::MOST_SPLITS)
+    /// The same trees with a plan to look at all splits, where they are small enough.
+    pub(crate) fn sweep(&self) -> Option<SweepTrees> {
+        SweepTrees::new(&self.columns, &self.trees, &self.nodes, &self.rows)
+    }
+
+    /// Adds the path lengths of rows that lie one after the other, none of which misses a value, over all trees.
+    pub(crate) fn sweep_whole(&self, plan: &SweepTrees, rows: &[f64], scratch: &mut sweep::Scratch, sums: &mut [u32]) {
+        plan.add_whole(&self.columns, rows, scratch, sums);
+    }
+
+    /// The same of rows that may miss values, but not all of them.
+    pub(crate) fn sweep_any(&self, plan: &SweepTrees, rows: &[f64], scratch: &mut sweep::Scratch, sums: &mut [u32]) {
+        plan.add_any(&self.columns, rows, scratch, sums);
     }
 
     /// The same trees for vector registers, where the processor has them and the trees fit. They
     /// are quick to make and large to keep.
     pub(crate) fn lanes(&self) -> Option<LaneTrees> {
         LaneTrees::new(self.width(), &self.trees, &self.nodes)
-    }
-
-    /// The ranks of rows that lie one after the other, column after column.
-    pub(crate) fn rank_by_column(&self, rows: &[f64], ranks: &mut Ranks) {
-        ranks.fill(rows, &self.columns, self.width(), true);
     }
 
     /// The ranks of rows that lie one after the other, as the vector kernel wants them.

@@ -1,6 +1,8 @@
 //! The directions of splits, and projections on them.
 #![allow(clippy::inline_always, reason = "only what is inlined is compiled for the vector registers there are")]
 
+use super::quad::Quad;
+
 /// One column of a direction.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Term {
@@ -89,23 +91,22 @@ impl Directions {
     }
 }
 
-/// The sum of products over columns, those of different vectors added up already: the one order of
-/// additions.
+/// The projection on a direction that has a coefficient for every column: products of both halves of a vector added up, then
+/// of all vectors, then of columns. The one order of additions.
 #[inline(always)]
-pub(super) fn sum(products: &Vector) -> f32 {
-    let [a, b, c, d, e, f, g, h] = *products;
-    let (a, b, c, d) = (a + e, b + f, c + g, d + h);
-    (a + c) + (b + d)
-}
-
-/// The products of the columns of a vector.
-#[inline(always)]
-pub(super) fn products(coefficients: &Vector, values: &Vector) -> Vector {
-    let mut products = [0.0; LANES];
-    for lane in 0..LANES {
-        products[lane] = coefficients[lane] * values[lane];
+pub(super) fn project_vectors<const VECTORS: usize>(
+    coefficients: &[Vector; VECTORS],
+    values: &[Vector; VECTORS],
+) -> f32 {
+    let product = |vector: usize, half: usize| {
+        let (coefficients, values) = (coefficients[vector].as_chunks().0, values[vector].as_chunks().0);
+        Quad::new(coefficients[half]).times(Quad::new(values[half]))
+    };
+    let (mut low, mut high) = (product(0, 0), product(0, 1));
+    for vector in 1..VECTORS {
+        (low, high) = (low.plus(product(vector, 0)), high.plus(product(vector, 1)));
     }
-    products
+    low.plus(high).sum()
 }
 
 fn project_dense(coefficients: &[Vector], row: &[f32]) -> f32 {
@@ -116,11 +117,12 @@ fn project_dense(coefficients: &[Vector], row: &[f32]) -> f32 {
         *own = *value;
         known |= *coefficient != 0.0;
     }
-    let mut all = products(&coefficients[0], &values[0]);
-    for (coefficients, values) in coefficients.iter().zip(&values).skip(1) {
-        all.iter_mut().zip(products(coefficients, values)).for_each(|(sum, product)| *sum += product);
-    }
-    if known { sum(&all) } else { f32::NAN }
+    let projection = match *coefficients {
+        [one] => project_vectors(&[one], &[values[0]]),
+        [one, two] => project_vectors(&[one, two], &values),
+        _ => unreachable!("wider rows have no coefficient for every column"),
+    };
+    if known { projection } else { f32::NAN }
 }
 
 fn project_terms(terms: &[Term], row: &[f32]) -> f32 {

@@ -1,14 +1,77 @@
-//! Scores rows by directions that have a coefficient for every column.
+//! Takes rows down trees of directions, several at a time.
 #![allow(clippy::inline_always, reason = "only what is inlined is compiled for the vector registers there are")]
 
 use super::{
-    directions::{Vector, products, sum},
+    directions::{Term, Vector, project_vectors},
     trees::Node,
 };
 use crate::vector;
 
-/// Rows that go down a tree together: enough to hide the latency of one step behind the others.
-const LANES: usize = 8;
+/// A tree without its directions.
+#[derive(Clone, Copy)]
+pub(super) struct Tree<'a> {
+    pub(super) depth: usize,
+    pub(super) nodes: &'a [Node],
+    /// The path length of each node that is a leaf.
+    pub(super) paths: &'a [u16],
+}
+
+/// Directions that have a coefficient for every column.
+#[derive(Clone, Copy)]
+pub(super) struct Dense<'a, const VECTORS: usize>(pub(super) &'a [[Vector; VECTORS]]);
+
+/// Directions of few of many columns: all terms, and the first term of each direction and one more.
+#[derive(Clone, Copy)]
+pub(super) struct Sparse<'a> {
+    pub(super) terms: &'a [Term],
+    pub(super) starts: &'a [u32],
+}
+
+/// Projections of rows that miss no value.
+trait Project: Copy {
+    type Row: ?Sized;
+
+    fn project(self, direction: usize, row: &Self::Row) -> f32;
+}
+
+impl<const VECTORS: usize> Project for Dense<'_, VECTORS> {
+    type Row = [Vector; VECTORS];
+
+    #[inline(always)]
+    fn project(self, direction: usize, row: &Self::Row) -> f32 {
+        project_vectors(&self.0[direction], row)
+    }
+}
+
+impl Project for Sparse<'_> {
+    type Row = [f32];
+
+    #[inline(always)]
+    fn project(self, direction: usize, row: &[f32]) -> f32 {
+        let mut sum = 0.0;
+        for term in &self.terms[self.starts[direction] as usize..self.starts[direction + 1] as usize] {
+            sum += term.coefficient * row[term.column as usize];
+        }
+        sum
+    }
+}
+
+/// The same where each direction has as many terms.
+#[derive(Clone, Copy)]
+struct SameLength<'a, const TERMS: usize>(&'a [[Term; TERMS]]);
+
+impl<const TERMS: usize> Project for SameLength<'_, TERMS> {
+    type Row = [f32];
+
+    #[inline(always)]
+    fn project(self, direction: usize, row: &[f32]) -> f32 {
+        let mut sum = 0.0;
+        for term in &self.0[direction] {
+            sum += term.coefficient * row[term.column as usize];
+        }
+        sum
+    }
+}
 
 /// Rows as vectors, zeros where a value is missing and behind the last column.
 pub(super) fn pad(rows: &[f32], width: usize, vectors: usize) -> Vec<Vector> {
@@ -21,74 +84,113 @@ pub(super) fn pad(rows: &[f32], width: usize, vectors: usize) -> Vec<Vector> {
 }
 
 /// Adds the path lengths of padded rows in one tree, of so many vectors each.
-pub(super) fn add_paths(
-    vectors: usize,
-    depth: usize,
-    nodes: &[Node],
-    directions: &[Vector],
-    rows: &[Vector],
-    sums: &mut [u32],
-) {
+pub(super) fn add_dense(vectors: usize, tree: Tree<'_>, directions: &[Vector], rows: &[Vector], sums: &mut [u32]) {
     match vectors {
-        1 => vector::dispatch(Paths::<1> { depth, nodes, directions, rows, sums }),
-        2 => vector::dispatch(Paths::<2> { depth, nodes, directions, rows, sums }),
+        1 => vector::dispatch(DensePaths::<1, 16> { tree, directions, rows, sums }),
+        2 => vector::dispatch(DensePaths::<2, 8> { tree, directions, rows, sums }),
         _ => unreachable!("wider rows have no coefficient for every column"),
     }
 }
 
-/// One tree for all rows.
-struct Paths<'a, const VECTORS: usize> {
-    depth: usize,
-    nodes: &'a [Node],
+/// Adds the path lengths of rows of this width, zeros where a value is missing, in one tree.
+pub(super) fn add_sparse(tree: Tree<'_>, directions: Sparse<'_>, rows: &[f32], width: usize, sums: &mut [u32]) {
+    match directions.same_length() {
+        // What the configurations of the family have by default.
+        Some((2, terms)) => {
+            let directions = SameLength::<2>(terms.as_chunks().0);
+            vector::dispatch(SparsePaths { tree, directions, rows, width, sums });
+        }
+        Some((6, terms)) => {
+            let directions = SameLength::<6>(terms.as_chunks().0);
+            vector::dispatch(SparsePaths { tree, directions, rows, width, sums });
+        }
+        _ => vector::dispatch(SparsePaths { tree, directions, rows, width, sums }),
+    }
+}
+
+impl<'a> Sparse<'a> {
+    /// The number of terms that each direction has, and all terms; `None` where the numbers differ.
+    fn same_length(self) -> Option<(usize, &'a [Term])> {
+        let (first, last) = (*self.starts.first()?, *self.starts.last()?);
+        let length = self.starts.get(1)? - first;
+        let same = self.starts.windows(2).all(|starts| starts[1] - starts[0] == length);
+        same.then(|| (length as usize, &self.terms[first as usize..last as usize]))
+    }
+}
+
+/// One tree for all rows, of which so many go down together: enough to hide the latency of one step behind the others, few
+/// enough that the processor sees a whole step of all of them.
+struct DensePaths<'a, const VECTORS: usize, const LANES: usize> {
+    tree: Tree<'a>,
     directions: &'a [Vector],
     rows: &'a [Vector],
     sums: &'a mut [u32],
 }
 
-impl<const VECTORS: usize> vector::NullaryFnOnce for Paths<'_, VECTORS> {
+impl<const VECTORS: usize, const LANES: usize> vector::NullaryFnOnce for DensePaths<'_, VECTORS, LANES> {
     type Output = ();
 
     #[inline(always)]
     fn call(self) {
-        let (directions, _) = self.directions.as_chunks::<VECTORS>();
-        let (rows, _) = self.rows.as_chunks::<VECTORS>();
-        let (blocks, rest) = rows.as_chunks::<LANES>();
+        let directions = Dense(self.directions.as_chunks::<VECTORS>().0);
+        let (blocks, rest) = self.rows.as_chunks::<VECTORS>().0.as_chunks::<LANES>();
         let (block_sums, rest_sums) = self.sums.as_chunks_mut::<LANES>();
         for (rows, sums) in blocks.iter().zip(block_sums) {
-            descend(self.depth, self.nodes, directions, rows, sums);
+            descend(self.tree, directions, |lane| &rows[lane], sums);
         }
         for (row, sum) in rest.iter().zip(rest_sums) {
-            descend(self.depth, self.nodes, directions, std::array::from_ref(row), std::array::from_mut(sum));
+            descend(self.tree, directions, |_| row, std::array::from_mut(sum));
+        }
+    }
+}
+
+/// The same of directions of few columns.
+struct SparsePaths<'a, P> {
+    tree: Tree<'a>,
+    directions: P,
+    rows: &'a [f32],
+    width: usize,
+    sums: &'a mut [u32],
+}
+
+/// Rows that go down together.
+const SPARSE_LANES: usize = 8;
+
+impl<P: Project<Row = [f32]>> vector::NullaryFnOnce for SparsePaths<'_, P> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let Self { tree, directions, rows, width, sums } = self;
+        let (block_sums, rest_sums) = sums.as_chunks_mut::<SPARSE_LANES>();
+        let (blocks, rest) = rows.split_at(block_sums.len() * SPARSE_LANES * width);
+        for (rows, sums) in blocks.chunks_exact(SPARSE_LANES * width).zip(block_sums) {
+            descend(tree, directions, |lane| &rows[lane * width..][..width], sums);
+        }
+        for (row, sum) in rest.chunks_exact(width).zip(rest_sums) {
+            descend(tree, directions, |_| row, std::array::from_mut(sum));
         }
     }
 }
 
 #[inline(always)]
-fn descend<const VECTORS: usize, const N: usize>(
-    depth: usize,
-    nodes: &[Node],
-    directions: &[[Vector; VECTORS]],
-    rows: &[[Vector; VECTORS]; N],
+fn descend<'a, P: Project, const N: usize>(
+    tree: Tree<'_>,
+    directions: P,
+    row: impl Fn(usize) -> &'a P::Row,
     sums: &mut [u32; N],
-) {
-    // Where a row rests in a leaf any direction will do: all projections pass its threshold.
-    let last = directions.len().saturating_sub(1);
+) where
+    P::Row: 'a,
+{
     let mut at = [0u16; N];
-    for _ in 0..depth {
+    for _ in 0..tree.depth {
         for lane in 0..N {
-            let node = nodes[at[lane] as usize];
-            let (direction, row) = (&directions[(node.link as usize).min(last)], &rows[lane]);
-            let mut all = products(&direction[0], &row[0]);
-            for vector in 1..VECTORS {
-                let next = products(&direction[vector], &row[vector]);
-                for (sum, product) in all.iter_mut().zip(next) {
-                    *sum += product;
-                }
-            }
-            at[lane] = node.left.wrapping_add(u16::from(sum(&all) >= node.threshold));
+            let node = tree.nodes[at[lane] as usize];
+            let projection = directions.project(node.direction as usize, row(lane));
+            at[lane] = node.left.wrapping_add(u16::from(projection >= node.threshold));
         }
     }
     for lane in 0..N {
-        sums[lane] += u32::from(nodes[at[lane] as usize].link);
+        sums[lane] += u32::from(tree.paths[at[lane] as usize]);
     }
 }

@@ -3,6 +3,7 @@
 mod directions;
 mod grow;
 mod kernel;
+mod quad;
 mod scale;
 mod split;
 mod trees;

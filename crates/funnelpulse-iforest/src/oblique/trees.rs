@@ -47,9 +47,8 @@ impl GrownTree {
 pub(super) struct Node {
     pub(super) threshold: f32,
     pub(super) left: u16,
-    /// The number of a split's direction among those of its tree; the path length that ends in a
-    /// leaf.
-    pub(super) link: u16,
+    /// The number of a split's direction among those of its tree; the first in a leaf, where any will do.
+    pub(super) direction: u16,
 }
 
 impl Node {
@@ -79,6 +78,8 @@ pub(crate) struct ObliqueTrees {
     trees: Vec<Tree>,
     nodes: Vec<Node>,
     directions: Directions,
+    /// The path length that ends in each node, if it is a leaf.
+    paths: Vec<u16>,
     /// Training rows that came to each node.
     rows: Vec<u16>,
 }
@@ -86,27 +87,29 @@ pub(crate) struct ObliqueTrees {
 impl ObliqueTrees {
     pub(crate) fn pack(scale: Scale, terms_per_split: usize, grown: &[GrownTree]) -> Self {
         let total = grown.iter().map(|tree| tree.nodes.len()).sum();
-        let (mut trees, mut nodes, mut rows) = (Vec::new(), Vec::with_capacity(total), Vec::with_capacity(total));
+        let (mut trees, mut nodes) = (Vec::new(), Vec::with_capacity(total));
+        let (mut paths, mut rows) = (Vec::with_capacity(total), Vec::with_capacity(total));
         let mut directions = Directions::new(scale.width());
         for tree in grown {
             let (start, first) = (nodes.len(), directions.len());
             let mut fewest = usize::MAX;
             for (at, (node, &(begin, len))) in tree.nodes.iter().zip(&tree.spans).enumerate() {
                 rows.push(node.rows);
+                paths.push(node.path);
                 if node.left == 0 {
                     let left = (at as u16).wrapping_sub(1);
-                    nodes.push(Node { threshold: f32::NEG_INFINITY, left, link: node.path });
+                    nodes.push(Node { threshold: f32::NEG_INFINITY, left, direction: 0 });
                     continue;
                 }
-                let link = (directions.len() - first) as u16;
-                nodes.push(Node { threshold: node.split as f32, left: node.left, link });
+                let direction = (directions.len() - first) as u16;
+                nodes.push(Node { threshold: node.split as f32, left: node.left, direction });
                 directions.push(&tree.terms[begin as usize..(begin + len) as usize]);
                 fewest = fewest.min(len as usize);
             }
             let (end, last, depth) = (nodes.len(), directions.len(), depth_of(&tree.nodes));
             trees.push(Tree { start, end, first, last, depth, fewest });
         }
-        Self { scale, terms_per_split, trees, nodes, directions, rows }
+        Self { scale, terms_per_split, trees, nodes, directions, paths, rows }
     }
 
     /// The trees as they were grown.
@@ -115,10 +118,10 @@ impl ObliqueTrees {
             let mut grown = GrownTree::default();
             for at in tree.start..tree.end {
                 let node = self.nodes[at];
-                let path = if node.is_leaf() { node.link } else { 0 };
+                let path = if node.is_leaf() { self.paths[at] } else { 0 };
                 grown.push(GrownNode { rows: self.rows[at], path, ..GrownNode::default() });
                 if !node.is_leaf() {
-                    let terms = self.directions.terms(tree.first + node.link as usize);
+                    let terms = self.directions.terms(tree.first + node.direction as usize);
                     grown.split(at - tree.start, node.threshold, &terms);
                     grown.nodes[at - tree.start].left = node.left;
                 }
@@ -153,21 +156,39 @@ impl ObliqueTrees {
     /// Adds the path lengths of rows (scaled, one after the other) over all trees. They may miss values,
     /// but not all of them.
     pub(crate) fn add_paths(&self, rows: &[f32], sums: &mut [u32]) {
-        let Directions::Dense { vectors, coefficients } = &self.directions else {
-            self.add_walks(&self.trees, rows, sums);
-            return;
-        };
+        self.add_some(&self.trees, rows, sums);
+    }
+
+    /// The same of one tree.
+    pub(crate) fn add_tree(&self, tree: usize, rows: &[f32], sums: &mut [u32]) {
+        self.add_some(&self.trees[tree..=tree], rows, sums);
+    }
+
+    fn add_some(&self, trees: &[Tree], rows: &[f32], sums: &mut [u32]) {
         let width = self.scale.width();
         let gaps = |row: &[f32]| row.iter().filter(|value| value.is_nan()).count();
         let most_gaps = rows.chunks_exact(width).map(gaps).max().unwrap_or(0);
-        let padded = kernel::pad(rows, width, *vectors);
-        for tree in &self.trees {
-            if most_gaps < tree.fewest {
-                let coefficients = &coefficients[tree.first * vectors..tree.last * vectors];
-                let nodes = &self.nodes[tree.start..tree.end];
-                kernel::add_paths(*vectors, tree.depth, nodes, coefficients, &padded, sums);
-            } else {
+        let (mut padded, mut known) = (Vec::new(), Vec::new());
+        match &self.directions {
+            Directions::Dense { vectors, .. } => padded = kernel::pad(rows, width, *vectors),
+            Directions::Sparse { .. } => known.extend(rows.iter().map(|v| if v.is_nan() { 0.0 } else { *v })),
+        }
+        for tree in trees {
+            if most_gaps >= tree.fewest {
                 self.add_walks(std::slice::from_ref(tree), rows, sums);
+                continue;
+            }
+            let (nodes, paths) = (&self.nodes[tree.start..tree.end], &self.paths[tree.start..tree.end]);
+            let own = kernel::Tree { depth: tree.depth, nodes, paths };
+            match &self.directions {
+                Directions::Dense { vectors, coefficients } => {
+                    let directions = &coefficients[tree.first * vectors..tree.last * vectors];
+                    kernel::add_dense(*vectors, own, directions, &padded, sums);
+                }
+                Directions::Sparse { terms, starts } => {
+                    let directions = kernel::Sparse { terms, starts: &starts[tree.first..=tree.last] };
+                    kernel::add_sparse(own, directions, &known, width, sums);
+                }
             }
         }
     }
@@ -207,7 +228,7 @@ impl ObliqueWalk<'_> {
 
     /// The number of a split's direction among those of all trees.
     fn direction(&self, node: Node) -> usize {
-        self.tree.first + node.link as usize
+        self.tree.first + node.direction as usize
     }
 }
 
@@ -215,7 +236,7 @@ impl Walk for ObliqueWalk<'_> {
     fn step(&self, at: usize) -> Step {
         let node = self.node(at);
         if node.is_leaf() {
-            return Step::Leaf(node.link);
+            return Step::Leaf(self.trees.paths[self.tree.start + at]);
         }
         let left = node.left as usize;
         let projection = self.trees.directions.project(self.direction(node), self.row);
@@ -264,10 +285,10 @@ impl From<ObliqueTrees> for SavedOblique {
             while let Some(at) = pending.pop() {
                 let node = trees.nodes[tree.start + at];
                 saved.push(if node.is_leaf() {
-                    SavedNode::Leaf { rows: trees.rows[tree.start + at], path: node.link }
+                    SavedNode::Leaf { rows: trees.rows[tree.start + at], path: trees.paths[tree.start + at] }
                 } else {
                     pending.extend([node.left as usize + 1, node.left as usize]);
-                    let terms = trees.directions.terms(tree.first + node.link as usize);
+                    let terms = trees.directions.terms(tree.first + node.direction as usize);
                     let terms = terms.iter().map(|t| (t.column as u16, t.coefficient)).collect();
                     SavedNode::Split { threshold: node.threshold, terms }
                 });
