@@ -104,7 +104,9 @@ fn block_sums(engines: &[Engine<'_>], scratch: &mut Scratch, rows: &[f64], width
     for (order, with_gaps) in [(whole, false), (gaps, true)] {
         for order in order.chunks(PART) {
             part.clear();
-            order.iter().for_each(|key| part.extend_from_slice(&rows[place(key) * width..][..width]));
+            for key in order {
+                part.extend_from_slice(&rows[place(key) * width..][..width]);
+            }
             add(engines, with_gaps, block, added, part, order.len());
             order.iter().zip(&*added).for_each(|(key, fixed)| sums[place(key)] = f64::from(*fixed) / STEPS);
         }

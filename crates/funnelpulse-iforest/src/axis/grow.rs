@@ -171,8 +171,8 @@ fn range(values: &[f64]) -> (f64, f64) {
     };
     let (parts, rest) = values.as_chunks::<8>();
     for part in parts {
-        for lane in 0..8 {
-            narrow(lane, part[lane]);
+        for (lane, &value) in part.iter().enumerate() {
+            narrow(lane, value);
         }
     }
     for &value in rest {

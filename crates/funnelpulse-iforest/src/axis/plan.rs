@@ -93,7 +93,9 @@ fn share_bytes(columns: &[Cuts], trees: &[Tree], nodes: &[Node]) -> (Vec<Vec<u8>
             }
         }
         if added.iter().any(|node| counts[node.column as usize] > MOST_CUTS) {
-            added.iter().for_each(|node| is_cut[node.column as usize][node.cut as usize] = false);
+            for node in &added {
+                is_cut[node.column as usize][node.cut as usize] = false;
+            }
             break;
         }
         taken += 1;

@@ -69,10 +69,15 @@ enum Gaps {
 
 impl Gaps {
     fn of(bytes: &[u8]) -> Self {
-        match bytes.iter().filter(|byte| **byte == MISSING_BYTE).count() {
-            0 => Self::None,
-            count if count == bytes.len() => Self::All,
-            _ => Self::Some,
+        let (mut some, mut all) = (false, true);
+        for byte in bytes {
+            some |= *byte == MISSING_BYTE;
+            all &= *byte == MISSING_BYTE;
+        }
+        match (some, all) {
+            (_, true) => Self::All,
+            (true, false) => Self::Some,
+            (false, false) => Self::None,
         }
     }
 }

@@ -184,10 +184,10 @@ fn descend<'a, P: Project, const N: usize>(
 {
     let mut at = [0u16; N];
     for _ in 0..tree.depth {
-        for lane in 0..N {
-            let node = tree.nodes[at[lane] as usize];
+        for (lane, at) in at.iter_mut().enumerate() {
+            let node = tree.nodes[*at as usize];
             let projection = directions.project(node.direction as usize, row(lane));
-            at[lane] = node.left.wrapping_add(u16::from(projection >= node.threshold));
+            *at = node.left.wrapping_add(u16::from(projection >= node.threshold));
         }
     }
     for lane in 0..N {
