@@ -286,7 +286,7 @@ impl Pipeline {
         let Members { models, absences } = self.fit_members(&mut scoring, history, purpose, &mut failures);
         let series = match purpose {
             Purpose::History => BTreeMap::new(),
-            _ => keep_states(plan, history, &scoring.prepared, &models)?,
+            Purpose::Any => keep_states(plan, history, &scoring.prepared, &models)?,
         };
         let mut scores = scoring.finish(&|_| ());
         let keep_votes = plan.learns_weights(feedback);
