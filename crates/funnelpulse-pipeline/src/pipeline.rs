@@ -301,7 +301,7 @@ impl Pipeline {
         Ok(Trained { models, series, absences, ensemble, scores, failures })
     }
 
-    /// Metrics, baselines and features of every series that has enough rows.
+    /// Metrics and baselines of every series that has enough rows.
     fn prepare(&self, panel: &Panel) -> Result<(Vec<Prepared>, Vec<SeriesFailure>), PipelineError> {
         for column in self.plan.matrix.inputs().iter() {
             panel.columns().require(column)?;

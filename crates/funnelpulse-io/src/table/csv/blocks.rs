@@ -49,7 +49,7 @@ impl<R: Read> Blocks<R> {
         &self.bytes[self.at..]
     }
 
-    /// The first so many of the bytes were used.
+    /// Marks this many bytes at the front of [`rest`](Self::rest) as used.
     pub(super) fn used(&mut self, bytes: usize) {
         self.at += bytes;
     }
