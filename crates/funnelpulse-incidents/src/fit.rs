@@ -72,9 +72,9 @@ impl IncidentDetector {
         &self.config
     }
 
-    /// Learns the structure, noise and statistics of every series with at least 48 hours; shorter ones are left out. Of a
-    /// panel in which most rows are more than an hour apart only the series are learnt of which that is not true. The panel
-    /// may contain incidents: a second pass leaves out what the first found. The result depends neither on the order of
+    /// Learns the structure, noise and statistics of every series with at least 48 hours; shorter ones are left out.
+    /// Where most rows of the panel are more than an hour apart, only the series are learnt whose own rows mostly are not.
+    /// The panel may contain incidents: a second pass leaves out what the first found. The result depends neither on the order of
     /// the series nor on the number of threads.
     ///
     /// ```
@@ -338,8 +338,8 @@ fn runs(mask: &[f64], start: i64) -> Vec<(i64, i64)> {
     runs
 }
 
-/// The series that can be judged hour by hour. Where most rows are an hour apart at the most that is all of them;
-/// where most are further apart, because most series are small, those whose own rows are not.
+/// The series that can be judged hour by hour: all of them where most rows of the panel are at most an hour apart.
+/// Where most are further apart, as among many small series, only those whose own rows mostly are not.
 fn judged_by_hours<'a>(
     frames: Vec<(&'a SeriesKey, &'a Frame)>,
 ) -> Result<Vec<(&'a SeriesKey, &'a Frame)>, IncidentError> {
@@ -352,7 +352,7 @@ fn judged_by_hours<'a>(
     if dense.is_empty() { Err(IncidentError::TooCoarse { hours }) } else { Ok(dense) }
 }
 
-/// The median time between rows, hours; none without two rows.
+/// The median time between the rows of a series, hours; 0 where no series has two rows.
 fn median_gap<'a>(frames: impl Iterator<Item = &'a Frame>) -> f64 {
     let apart = |frame: &'a Frame| frame.time().windows(2).map(|t| t[1].as_micros() - t[0].as_micros());
     let mut gaps: Vec<i64> = frames.flat_map(apart).collect();
